@@ -1,0 +1,2 @@
+//! The `t5kit` program.
+fn main() {}

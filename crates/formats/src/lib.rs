@@ -1,0 +1,1 @@
+//! Files in and out, no arithmetic: safetensors, spiece.model, config.json.

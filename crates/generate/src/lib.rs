@@ -1,0 +1,1 @@
+//! Greedy decoding with caches, and scoring of given targets.

@@ -1,0 +1,1 @@
+//! Configurations, weights by name, and the T5 network.

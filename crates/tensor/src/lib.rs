@@ -1,0 +1,1 @@
+//! Tensors, fused operations with their backward passes, the tape and the thread pool.

@@ -1,0 +1,1 @@
+//! SentencePiece Unigram, WordPiece and WoBERT words: text to ids and back.

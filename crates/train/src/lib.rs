@@ -1,0 +1,1 @@
+//! Examples, batches, loss, optimizer, trainer and resume.

@@ -1,0 +1,1 @@
+//! Corpus counting, choice of pieces, remapping of tokenizer and weights.

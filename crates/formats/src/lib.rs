@@ -1,1 +1,3 @@
 //! Files in and out, no arithmetic: safetensors, spiece.model, config.json.
+
+pub mod table;

@@ -1,3 +1,5 @@
 //! Files in and out, no arithmetic: safetensors, spiece.model, config.json.
 
 pub mod table;
+pub mod spiece;
+mod wire;

@@ -1,0 +1,212 @@
+//! The pieces of a SentencePiece Unigram model, checked.
+
+use super::normalize::SPACE_SYMBOL;
+use crate::error::Error;
+use std::collections::HashMap;
+use std::path::Path;
+use t5kit_formats::spiece::{ModelType, PieceKind, SpieceModel};
+
+/// The library refuses longer pieces.
+const MAX_PIECE_BYTES: usize = 8000;
+
+/// What the pieces are and which of them are special.
+pub(crate) struct Vocab {
+    /// All pieces, one after the other.
+    text: String,
+    /// Where each piece ends in `text`.
+    ends: Vec<u32>,
+    /// What each piece adds to a path's score.
+    scores: Vec<f32>,
+    kinds: Vec<PieceKind>,
+    /// The length of the longest piece in bytes.
+    pub(crate) longest: usize,
+    /// Ids of the pieces that a text is cut into (normal, user-defined, unused) …
+    ordinary: HashMap<String, u32>,
+    /// … and of the others; a name may be in both, and then this one is what it means.
+    reserved: HashMap<String, u32>,
+    /// Ids of `<0x00>` … `<0xFF>`, where the model falls back to bytes.
+    pub(crate) bytes: Option<Box<[u32; 256]>>,
+    /// The unknown piece, if there is one.
+    pub(crate) unknown: Option<u32>,
+    /// What a character without a piece adds to a path's score.
+    pub(crate) unknown_score: f32,
+    /// The special pieces by their name in the trainer's settings, if they have the right kind.
+    pub(crate) unk: Option<u32>,
+    pub(crate) bos: Option<u32>,
+    pub(crate) eos: Option<u32>,
+    pub(crate) pad: Option<u32>,
+}
+
+impl Vocab {
+    /// Checks the pieces as the library does.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], naming the field.
+    pub(crate) fn new(model: &SpieceModel, path: &Path) -> Result<Self, Error> {
+        let invalid =
+            |field: String, what: &str| Error::Invalid { path: path.into(), field, what: what.into() };
+        let spec = &model.trainer_spec;
+        if spec.model_type != ModelType::Unigram {
+            let what = format!(
+                "this is a {:?} model; only Unigram models (the T5 and mT5 families) can be read",
+                spec.model_type
+            );
+            return Err(invalid("trainer_spec.model_type".into(), &what));
+        }
+        let mut vocab = Self {
+            text: String::with_capacity(model.pieces.iter().map(|p| p.text.len()).sum()),
+            ends: Vec::with_capacity(model.pieces.len()),
+            scores: Vec::with_capacity(model.pieces.len()),
+            kinds: Vec::with_capacity(model.pieces.len()),
+            longest: model.pieces.iter().map(|p| p.text.len()).max().unwrap_or(0),
+            ordinary: HashMap::with_capacity(model.pieces.len()),
+            reserved: HashMap::new(),
+            bytes: None,
+            unknown: None,
+            unknown_score: 0.0,
+            unk: None,
+            bos: None,
+            eos: None,
+            pad: None,
+        };
+        let mut min_score = f32::MAX;
+        let mut bytes = Box::new([u32::MAX; 256]);
+        for (i, piece) in model.pieces.iter().enumerate() {
+            let error = |field: &str, what: &str| invalid(format!("pieces[{i}]{field}"), what);
+            let id = u32::try_from(i).map_err(|_| error("", "more than 4 billion pieces"))?;
+            let mut kind = piece.kind;
+            if spec.byte_fallback && piece.text == "\0" {
+                // Some converters add a raw zero byte beside <0x00>; the library ignores it too.
+                kind = PieceKind::Unused;
+            }
+            if piece.text.is_empty() {
+                return Err(error(".piece", "empty"));
+            }
+            if piece.text.len() >= MAX_PIECE_BYTES {
+                return Err(error(".piece", "longer than 8000 bytes"));
+            }
+            if !piece.score.is_finite() {
+                return Err(error(".score", "not a finite number"));
+            }
+            if piece.text.contains('\0') && (kind, piece.text.as_str()) != (PieceKind::Unused, "\0") {
+                return Err(error(".piece", "holds a zero byte"));
+            }
+            vocab.text.push_str(&piece.text);
+            vocab.ends.push(u32::try_from(vocab.text.len()).map_err(|_| error("", "over 4 GiB of text"))?);
+            vocab.kinds.push(kind);
+            vocab.scores.push(match kind {
+                // So that they win over the same text in other pieces; the library's formula.
+                PieceKind::UserDefined => (0.1 * (piece.text.len() - 1) as f64) as f32,
+                _ => piece.score,
+            });
+            if piece.text != "\0" {
+                let ordinary = matches!(kind, PieceKind::Normal | PieceKind::UserDefined | PieceKind::Unused);
+                let map = if ordinary { &mut vocab.ordinary } else { &mut vocab.reserved };
+                if let Some(first) = map.insert(piece.text.clone(), id) {
+                    return Err(error(".piece", &format!("{:?} is already piece {first}", piece.text)));
+                }
+            }
+            match kind {
+                PieceKind::Normal => min_score = min_score.min(piece.score),
+                PieceKind::Unknown => {
+                    if let Some(first) = vocab.unknown.replace(id) {
+                        return Err(error(
+                            ".type",
+                            &format!("unknown, but piece {first} is the unknown one"),
+                        ));
+                    }
+                }
+                PieceKind::Byte => match byte_of(&piece.text) {
+                    _ if !spec.byte_fallback => {
+                        return Err(error(".type", "a byte, but trainer_spec.byte_fallback is off"));
+                    }
+                    Some(byte) => bytes[usize::from(byte)] = id,
+                    None => return Err(error(".piece", "a byte's name goes from <0x00> to <0xFF>")),
+                },
+                _ => {}
+            }
+        }
+        if vocab.ordinary.is_empty() {
+            return Err(invalid("pieces".into(), "no piece to cut a text into"));
+        }
+        if spec.byte_fallback {
+            if let Some(byte) = bytes.iter().position(|&id| id == u32::MAX) {
+                let what = format!("<0x{byte:02X}> is missing although trainer_spec.byte_fallback is on");
+                return Err(invalid("pieces".into(), &what));
+            }
+            vocab.bytes = Some(bytes);
+        } else if vocab.unknown.is_none() {
+            return Err(invalid("pieces".into(), "there is no unknown piece and no byte fallback"));
+        }
+        vocab.unknown_score = min_score - 10.0;
+        let named = |name: &str, default: &str, kind: PieceKind| {
+            let id = vocab.id_of(if name.is_empty() { default } else { name })?;
+            (vocab.kinds[id as usize] == kind).then_some(id)
+        };
+        let unk = named(&spec.unk_piece, "<unk>", PieceKind::Unknown);
+        let bos = named(&spec.bos_piece, "<s>", PieceKind::Control);
+        let eos = named(&spec.eos_piece, "</s>", PieceKind::Control);
+        let pad = named(&spec.pad_piece, "<pad>", PieceKind::Control);
+        Ok(Self { unk, bos, eos, pad, ..vocab })
+    }
+
+    /// The number of pieces.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(crate) fn piece(&self, id: u32) -> Option<&str> {
+        let end = *self.ends.get(id as usize)?;
+        let start = if id == 0 { 0 } else { self.ends[id as usize - 1] };
+        Some(&self.text[start as usize..end as usize])
+    }
+
+    pub(crate) fn kind(&self, id: u32) -> Option<PieceKind> {
+        self.kinds.get(id as usize).copied()
+    }
+
+    /// The piece's own id: nothing where the library would say "unknown".
+    pub(crate) fn id_of(&self, piece: &str) -> Option<u32> {
+        self.reserved.get(piece).or_else(|| self.ordinary.get(piece)).copied()
+    }
+
+    /// The id and score of a piece that a text can be cut into.
+    pub(crate) fn usable(&self, text: &str) -> Option<(u32, f32)> {
+        let id = *self.ordinary.get(text)?;
+        (self.kinds[id as usize] != PieceKind::Unused).then(|| (id, self.scores[id as usize]))
+    }
+
+    /// The user-defined pieces, longest first.
+    pub(crate) fn user_defined(&self) -> Vec<String> {
+        let mut pieces: Vec<String> = (0..self.len() as u32)
+            .filter(|&id| self.kind(id) == Some(PieceKind::UserDefined))
+            .filter_map(|id| self.piece(id).map(str::to_owned))
+            .collect();
+        pieces.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        pieces
+    }
+
+    /// The byte that a piece of kind [`PieceKind::Byte`] stands for.
+    pub(crate) fn byte(&self, id: u32) -> Option<u8> {
+        byte_of(self.piece(id)?)
+    }
+
+    /// Whether a piece is `<extra_id_N>`, with or without a leading space symbol.
+    pub(crate) fn is_sentinel(&self, id: u32) -> bool {
+        self.piece(id).is_some_and(is_sentinel)
+    }
+}
+
+/// Whether the piece is `<extra_id_N>`, with or without a leading space symbol.
+pub(crate) fn is_sentinel(piece: &str) -> bool {
+    let name = piece.strip_prefix(SPACE_SYMBOL).unwrap_or(piece);
+    let digits = name.strip_prefix("<extra_id_").and_then(|rest| rest.strip_suffix('>'));
+    digits.is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// The byte named by `<0x00>` … `<0xFF>` (upper case, as the library writes them).
+fn byte_of(piece: &str) -> Option<u8> {
+    let digits = piece.strip_prefix("<0x")?.strip_suffix('>')?;
+    let valid = digits.len() == 2 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F'));
+    if valid { u8::from_str_radix(digits, 16).ok() } else { None }
+}

@@ -21,6 +21,7 @@ mod columns;
 mod csv_rows;
 mod error;
 mod lines;
+mod parquet_rows;
 mod parse;
 mod source;
 
@@ -30,6 +31,7 @@ pub use columns::{ColumnRef, Columns};
 pub use csv_rows::CsvRows;
 pub use error::Error;
 pub use lines::{LineRead, Lines};
+pub use parquet_rows::ParquetRows;
 pub use parse::RowParser;
 pub use source::{Compression, Source};
 
@@ -190,7 +192,7 @@ pub fn open_columns(path: &Path, columns: &Columns, options: &TableOptions) -> R
     let format = options.format_of(path);
     let reader: Box<dyn ReadRow + Send> = match format {
         Format::Csv => Box::new(CsvRows::open(path, columns, options)?),
-        Format::Parquet => return Err(Error::Choose { path: path.to_path_buf(), have: Vec::new() }),
+        Format::Parquet => Box::new(ParquetRows::open(path, columns, options)?),
         Format::Text | Format::JsonLines | Format::Tsv => {
             Box::new(lines::LineRows::open(path, format, columns, options)?)
         }

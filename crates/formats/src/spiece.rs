@@ -77,13 +77,13 @@ impl PieceKind {
 pub enum ModelType {
     /// Unigram language model: the family of T5 and mT5.
     #[default]
-    Unigram,
+    Unigram = 1,
     /// Byte pair encoding.
-    Bpe,
+    Bpe = 2,
     /// Words between spaces.
-    Word,
+    Word = 3,
     /// Characters.
-    Char,
+    Char = 4,
 }
 
 /// One entry of the vocabulary; its id is its place in [`SpieceModel::pieces`].
@@ -140,6 +140,24 @@ impl Default for TrainerSpec {
     }
 }
 
+impl TrainerSpec {
+    /// The message with these fields alone.
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_uint(&mut out, 3, self.model_type as u64);
+        // A negative int32 is written as a 64-bit number.
+        put_uint(&mut out, 4, self.vocab_size as u64);
+        put_uint(&mut out, 24, self.treat_whitespace_as_suffix.into());
+        put_uint(&mut out, 35, self.byte_fallback.into());
+        put_bytes(&mut out, 44, self.unk_surface.as_bytes());
+        put_bytes(&mut out, 45, self.unk_piece.as_bytes());
+        put_bytes(&mut out, 46, self.bos_piece.as_bytes());
+        put_bytes(&mut out, 47, self.eos_piece.as_bytes());
+        put_bytes(&mut out, 48, self.pad_piece.as_bytes());
+        out
+    }
+}
+
 /// How text is normalised before (or after) the pieces are looked up (`NormalizerSpec`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct NormalizerSpec {
@@ -165,6 +183,19 @@ impl Default for NormalizerSpec {
             remove_extra_whitespaces: true,
             escape_whitespaces: true,
         }
+    }
+}
+
+impl NormalizerSpec {
+    /// The message with these fields alone.
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_bytes(&mut out, 1, self.name.as_bytes());
+        put_bytes(&mut out, 2, &self.precompiled_charsmap);
+        put_uint(&mut out, 3, self.add_dummy_prefix.into());
+        put_uint(&mut out, 4, self.remove_extra_whitespaces.into());
+        put_uint(&mut out, 5, self.escape_whitespaces.into());
+        out
     }
 }
 
@@ -254,6 +285,14 @@ impl SpieceModel {
             return Err(top.error("pieces", 0, "there are none"));
         }
         Ok(model)
+    }
+
+    /// A new model, with the settings given and nothing else.
+    pub fn new(pieces: Vec<Piece>, trainer_spec: TrainerSpec, normalizer_spec: NormalizerSpec) -> Self {
+        let mut rest = Vec::new();
+        put_bytes(&mut rest, 2, &trainer_spec.to_bytes());
+        put_bytes(&mut rest, 3, &normalizer_spec.to_bytes());
+        Self { pieces, trainer_spec, normalizer_spec, denormalizer_spec: None, rest }
     }
 
     /// The file's bytes: the pieces, then every other field as it was read.
@@ -437,6 +476,22 @@ mod tests {
         assert!(!model.normalizer_spec.add_dummy_prefix && model.normalizer_spec.escape_whitespaces);
         assert_eq!(model.denormalizer_spec, None);
         assert_eq!(model.to_bytes(), bytes);
+    }
+
+    #[test]
+    fn a_new_model_reads_back_as_it_was_made() {
+        let piece =
+            |text: &str, kind| Piece { text: text.into(), score: -3.25, kind, unknown_fields: vec![] };
+        let pieces = vec![piece("<unk>", PieceKind::Unknown), piece("▁好", PieceKind::Normal)];
+        let trainer = TrainerSpec {
+            vocab_size: -1,
+            byte_fallback: true,
+            unk_surface: "?".into(),
+            ..Default::default()
+        };
+        let normalizer = NormalizerSpec { name: "n".into(), add_dummy_prefix: false, ..Default::default() };
+        let model = SpieceModel::new(pieces, trainer, normalizer);
+        assert_eq!(SpieceModel::parse(&model.to_bytes(), Path::new("x")).unwrap(), model);
     }
 
     #[test]

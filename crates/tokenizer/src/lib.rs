@@ -9,9 +9,14 @@
 //! ```
 
 mod error;
+mod printer;
+mod punctuation;
+pub mod stream;
 mod unigram;
 
 pub use error::Error;
+pub use printer::IdPrinter;
+pub use punctuation::restore_punctuation;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 pub use t5kit_formats::spiece::PieceKind;
@@ -58,6 +63,12 @@ impl Tokenizer {
         self.model.encode_into(text, ids);
     }
 
+    /// Appends the ids of a text as [`Tokenizer::encode_into`] does and returns the piece of each of them. The
+    /// unknown piece is shown as the (normalised) text that it stands for, as in the sentencepiece library.
+    pub fn encode_pieces(&self, text: &[u8], ids: &mut Vec<u32>) -> Vec<String> {
+        self.model.encode_pieces(text, ids)
+    }
+
     /// The text of ids: control pieces and ids outside of the vocabulary vanish, byte pieces are joined,
     /// and bytes that are no UTF-8 become U+FFFD.
     pub fn decode(&self, ids: &[u32]) -> String {
@@ -95,6 +106,11 @@ impl Tokenizer {
         self.model.vocab.eos.unwrap_or(1)
     }
 
+    /// The id of `</s>`, where the model has one.
+    pub fn eos(&self) -> Option<u32> {
+        self.model.vocab.eos
+    }
+
     /// The id for unknown text: 2 where the model names none, as in T5.
     pub fn unk_id(&self) -> u32 {
         self.model.vocab.unk.unwrap_or(2)
@@ -108,6 +124,11 @@ impl Tokenizer {
     /// Whether an id is a sentinel, `<extra_id_N>` with or without a leading `▁`.
     pub fn is_sentinel(&self, id: u32) -> bool {
         self.model.vocab.is_sentinel(id)
+    }
+
+    /// Prints ids of this tokenizer; costs some milliseconds to make.
+    pub fn id_printer(&self) -> IdPrinter {
+        IdPrinter::new(self.vocab_size())
     }
 
     /// The files that make this tokenizer, to be copied beside a checkpoint.

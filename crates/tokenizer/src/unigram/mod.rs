@@ -47,4 +47,10 @@ impl Unigram {
     pub(crate) fn encode_into(&self, text: &[u8], ids: &mut Vec<u32>) {
         oracle::encode(&self.vocab, &self.normalizer, text, ids);
     }
+
+    /// Appends the ids of a text and returns the piece of each of them; an unknown piece is the text that it
+    /// stands for.
+    pub(crate) fn encode_pieces(&self, text: &[u8], ids: &mut Vec<u32>) -> Vec<String> {
+        oracle::encode_pieces(&self.vocab, &self.normalizer, text, ids)
+    }
 }

@@ -57,16 +57,39 @@ fn segment<'a>(vocab: &Vocab, text: &'a str) -> Vec<(&'a str, Option<u32>)> {
 
 /// The ids of a text.
 pub(crate) fn encode(vocab: &Vocab, normalizer: &Normalizer, text: &[u8], ids: &mut Vec<u32>) {
+    encode_pieces(vocab, normalizer, text, ids);
+}
+
+/// The ids of a text, and their pieces.
+pub(crate) fn encode_pieces(
+    vocab: &Vocab,
+    normalizer: &Normalizer,
+    text: &[u8],
+    ids: &mut Vec<u32>,
+) -> Vec<String> {
     let normalized = normalizer.normalize(text);
+    let mut pieces: Vec<String> = Vec::new();
     let mut after_unknown = false;
     for (piece, id) in segment(vocab, &normalized) {
         match (id, &vocab.bytes, vocab.unknown) {
-            (Some(id), ..) => ids.push(id),
-            (None, Some(bytes), _) => ids.extend(piece.bytes().map(|b| bytes[usize::from(b)])),
+            (Some(id), ..) => {
+                ids.push(id);
+                pieces.push(piece.to_owned());
+            }
+            (None, Some(bytes), _) => {
+                ids.extend(piece.bytes().map(|b| bytes[usize::from(b)]));
+                pieces.extend(piece.bytes().map(|b| format!("<0x{b:02X}>")));
+            }
             // A run of unknown characters is one token.
-            (None, None, Some(unknown)) if !after_unknown => ids.push(unknown),
-            (None, None, _) => {}
+            (None, None, _) if after_unknown => {
+                pieces.last_mut().expect("an unknown piece stands before").push_str(piece);
+            }
+            (None, None, unknown) => {
+                ids.extend(unknown);
+                pieces.push(piece.to_owned());
+            }
         }
         after_unknown = id.is_none();
     }
+    pieces
 }

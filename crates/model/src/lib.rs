@@ -1,1 +1,16 @@
-//! Configurations, weights by name, and the T5 network.
+//! Models: configurations, weights by name, and the T5 network that training, scoring and generation share.
+
+mod error;
+mod folder;
+mod load;
+mod save;
+mod summary;
+pub mod t5;
+
+pub use error::Error;
+pub use folder::model_folder;
+pub use load::load;
+pub use save::save;
+pub use summary::{PartSize, Summary};
+pub use t5::{DecoderCache, T5};
+pub use t5kit_formats::config::T5Config;

@@ -1,1 +1,126 @@
-//! Examples, batches, loss, optimizer, trainer and resume.
+//! Fine-tuning: examples, batches, loss, optimizer, trainer, checkpoints and resume.
+//!
+//! The same model code that generates also trains: a [`Graph`](t5kit_tensor::Graph) with a tape. Batches are packed,
+//! never padded. Whatever a step needs of randomness is computed from the seed and the step's number, so a resumed
+//! run continues bit for bit.
+
+mod checkpoint;
+mod examples;
+mod log;
+mod memory;
+mod optimizer;
+mod options;
+mod order;
+mod pass;
+mod trainer;
+
+pub use checkpoint::{LAST, BEST, TrainingState};
+pub use examples::{Columns, Examples, Lengths};
+pub use log::{EvalRecord, StepRecord, TrainLog};
+pub use memory::{Memory, available_bytes, predict, resident_bytes};
+pub use optimizer::Optimizer;
+pub use options::TrainOptions;
+pub use order::epoch_order;
+pub use pass::{evaluate, gradients};
+pub use trainer::{Observer, Plan, Summary, train};
+
+use std::path::PathBuf;
+
+/// Why training cannot begin or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Reading examples.
+    #[error(transparent)]
+    Table(#[from] t5kit_formats::table::Error),
+    /// Reading or writing files.
+    #[error(transparent)]
+    Formats(#[from] t5kit_formats::Error),
+    /// The model.
+    #[error(transparent)]
+    Model(#[from] t5kit_model::Error),
+    /// A file with nothing to learn from.
+    #[error("{}: holds no example", path.display())]
+    NoExamples {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A row whose source or target is empty.
+    #[error("{}, line {line}: the {what} is empty", path.display())]
+    EmptyText {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// "source" or "target".
+        what: &'static str,
+    },
+    /// A file without columns named source and target and not of two columns.
+    #[error("{}: has {have} columns; say which are the source and the target with --source and --target", path.display())]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// How many columns it has.
+        have: usize,
+    },
+    /// A piece that the model has no row for.
+    #[error("the tokenizer has {pieces} pieces, but the model has {rows} rows: they do not belong together")]
+    Vocabulary {
+        /// Pieces of the tokenizer.
+        pieces: usize,
+        /// Rows of the embedding.
+        rows: usize,
+    },
+    /// The loss or a gradient became infinite or not a number, several times in a row.
+    #[error("step {step}: {what} is not finite, {times} steps in a row; lower --learning-rate")]
+    NonFinite {
+        /// The step, from 1.
+        step: u64,
+        /// Which value.
+        what: String,
+        /// How often.
+        times: u32,
+    },
+    /// A run that would not fit into memory.
+    #[error("training needs about {needed} of memory, {available} are free: lower --batch-size or --max-source-length")]
+    Memory {
+        /// Predicted, readable.
+        needed: String,
+        /// Free, readable.
+        available: String,
+    },
+    /// `--resume` of a run with other settings.
+    #[error("{}: was trained with {name} {was}, not {now}; --resume continues the same run", path.display())]
+    Resume {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The setting.
+        name: String,
+        /// Its value then.
+        was: String,
+        /// Its value now.
+        now: String,
+    },
+    /// A checkpoint whose training state does not fit its model.
+    #[error("{}: {what}; remove the folder to start again", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// Reading or writing a file of the run.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Error {
+        let path = path.into();
+        move |source| Error::Io { path, source }
+    }
+}

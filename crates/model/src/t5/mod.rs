@@ -1,0 +1,181 @@
+//! T5 and its family (Raffel et al. 2020; Xue et al. 2021): one definition for training, scoring and generation.
+
+mod cache;
+mod init;
+mod layout;
+mod network;
+
+pub use cache::DecoderCache;
+pub use layout::{Part, Slot, layout};
+
+use t5kit_formats::config::T5Config;
+use t5kit_tensor::ops::{Activation, RelativeBias};
+use t5kit_tensor::{DType, ParamId, Params};
+
+use crate::Error;
+
+/// A T5 model: its configuration, its parameters, and which parameter goes where.
+pub struct T5 {
+    /// The configuration.
+    pub config: T5Config,
+    /// The parameters, under the names of Hugging Face's checkpoints.
+    pub params: Params,
+    network: Network,
+}
+
+/// One attention layer: norm, projections, output.
+struct AttentionLayer {
+    norm: ParamId,
+    q: ParamId,
+    k: ParamId,
+    v: ParamId,
+    o: ParamId,
+    bias: Option<RelativeBias>,
+}
+
+/// One feed-forward layer; `wi` is one matrix, or two when gated.
+struct FeedForward {
+    norm: ParamId,
+    wi: Vec<ParamId>,
+    wo: ParamId,
+}
+
+struct Block {
+    attention: AttentionLayer,
+    cross: Option<AttentionLayer>,
+    feed_forward: FeedForward,
+}
+
+struct Stack {
+    blocks: Vec<Block>,
+    final_norm: ParamId,
+}
+
+struct Network {
+    shared: ParamId,
+    softmax: ParamId,
+    encoder: Stack,
+    decoder: Stack,
+    activation: Activation,
+}
+
+impl T5 {
+    /// Puts a model together from parameters under Hugging Face's names, which must be complete and of the shapes
+    /// that the configuration says (see [`layout`]; loading checks and reports both).
+    pub fn new(config: T5Config, params: Params) -> Result<Self, Error> {
+        let activation = activation(&config)?;
+        let id = |name: String| params.id(&name).ok_or(Error::MissingParameter { name });
+        let stack = |side: Side| -> Result<Stack, Error> {
+            let prefix = side.name();
+            let mut blocks = Vec::new();
+            // Only the first layer has a relative bias of its own, but for umT5; the others use the first's.
+            let mut bias = None;
+            for i in 0..side.layers(&config) {
+                let block = format!("{prefix}.block.{i}.layer");
+                let attention = |at: usize, name: &str, bias| -> Result<AttentionLayer, Error> {
+                    let p = |m: &str| id(format!("{block}.{at}.{name}.{m}.weight"));
+                    let norm = id(format!("{block}.{at}.layer_norm.weight"))?;
+                    Ok(AttentionLayer { norm, q: p("q")?, k: p("k")?, v: p("v")?, o: p("o")?, bias })
+                };
+                if let Some(weight) =
+                    params.id(&format!("{block}.0.SelfAttention.relative_attention_bias.weight"))
+                {
+                    bias = Some(RelativeBias {
+                        weight,
+                        num_buckets: config.relative_attention_num_buckets,
+                        max_distance: config.relative_attention_max_distance,
+                        bidirectional: side == Side::Encoder,
+                    });
+                }
+                let last = if side == Side::Encoder { 1 } else { 2 };
+                let wi = |name: &str| id(format!("{block}.{last}.DenseReluDense.{name}.weight"));
+                blocks.push(Block {
+                    attention: attention(0, "SelfAttention", bias)?,
+                    cross: match side {
+                        Side::Encoder => None,
+                        Side::Decoder => Some(attention(1, "EncDecAttention", None)?),
+                    },
+                    feed_forward: FeedForward {
+                        norm: id(format!("{block}.{last}.layer_norm.weight"))?,
+                        wi: if config.is_gated() { vec![wi("wi_0")?, wi("wi_1")?] } else { vec![wi("wi")?] },
+                        wo: wi("wo")?,
+                    },
+                });
+            }
+            Ok(Stack { blocks, final_norm: id(format!("{prefix}.final_layer_norm.weight"))? })
+        };
+        let shared = id("shared.weight".into())?;
+        let softmax = if config.tie_word_embeddings { shared } else { id("lm_head.weight".into())? };
+        let network =
+            Network { shared, softmax, encoder: stack(Side::Encoder)?, decoder: stack(Side::Decoder)?, activation };
+        Ok(T5 { config, params, network })
+    }
+
+    /// Random weights for training from nothing: the same seed gives the same weights.
+    pub fn random(config: T5Config, seed: u64) -> Result<Self, Error> {
+        let params = init::random(&config, seed)?;
+        T5::new(config, params)
+    }
+
+    /// The embedding matrix: [vocab_size, d_model].
+    pub fn shared(&self) -> ParamId {
+        self.network.shared
+    }
+
+    /// The softmax matrix: [vocab_size, d_model]; the embedding itself where they are tied.
+    pub fn softmax(&self) -> ParamId {
+        self.network.softmax
+    }
+
+    /// Keeps matrices in another storage type.
+    pub fn store_as(&mut self, dtype: DType) {
+        self.params.store_matrices_as(dtype);
+    }
+
+    /// Makes every weight writable f32 of its own, as training needs.
+    pub fn make_trainable(&mut self) {
+        let ids: Vec<ParamId> = self.params.iter().map(|(id, _, _)| id).collect();
+        for id in ids {
+            if self.params.get_mut(id).as_mut().is_none() {
+                let owned = self.params.get(id).to_dtype(DType::F32);
+                *self.params.get_mut(id) = owned;
+            }
+        }
+    }
+}
+
+/// Encoder or decoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Encoder,
+    Decoder,
+}
+
+impl Side {
+    fn name(self) -> &'static str {
+        match self {
+            Side::Encoder => "encoder",
+            Side::Decoder => "decoder",
+        }
+    }
+
+    fn layers(self, config: &T5Config) -> usize {
+        match self {
+            Side::Encoder => config.num_layers,
+            Side::Decoder => config.num_decoder_layers(),
+        }
+    }
+}
+
+/// The activation that `feed_forward_proj` names; "gated-gelu" means the tanh approximation, as in the reference.
+fn activation(config: &T5Config) -> Result<Activation, Error> {
+    let name = config.feed_forward_proj.as_str();
+    match name.strip_prefix("gated-").unwrap_or(name) {
+        "gelu" if config.is_gated() => Ok(Activation::GeluTanh),
+        "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
+        "gelu" => Ok(Activation::GeluErf),
+        "relu" => Ok(Activation::Relu),
+        "silu" | "swish" => Ok(Activation::Silu),
+        _ => Err(Error::Activation { name: name.to_string() }),
+    }
+}

@@ -1,0 +1,181 @@
+//! The network: what happens to a packed batch on its way to hidden states.
+//!
+//! Encoder and decoder are the same stack of blocks; a decoder's blocks also look at the encoder's output, and
+//! while generating take their keys and values from a cache.
+
+use t5kit_tensor::ops::{self, Attention, Source, Span};
+use t5kit_tensor::{Graph, Packed, ParamId, Tensor, Var};
+
+use super::{AttentionLayer, Block, DecoderCache, Stack, T5};
+
+/// Where a block's keys and values come from.
+enum Memory<'m> {
+    /// Every sequence is there as a whole.
+    Whole { own: &'m [Span], cross: Option<(&'m [Span], &'m Var)> },
+    /// One new token a sequence; the rest is in the cache.
+    Cached { cache: &'m mut DecoderCache, slots: &'m [usize], positions: &'m [usize] },
+}
+
+impl T5 {
+    /// The encoder's last hidden states: [source tokens, d_model].
+    ///
+    /// Panics on ids without a row; check batches with [`Packed::check_ids`].
+    pub fn encode(&self, graph: &mut Graph<'_>, sources: &Packed) -> Var {
+        let spans = spans(sources, sources);
+        let memory = Memory::Whole { own: &spans, cross: None };
+        self.stack(graph, &self.network.encoder, sources.ids(), memory)
+    }
+
+    /// The decoder's last hidden states, ready for the softmax: [target tokens, d_model]. `inputs` are the targets
+    /// shifted right ([`Packed::shifted_right`]), one for each source.
+    pub fn decode(&self, graph: &mut Graph<'_>, inputs: &Packed, sources: &Packed, encoded: &Var) -> Var {
+        let (own, cross) = (spans(inputs, inputs), spans(inputs, sources));
+        let memory = Memory::Whole { own: &own, cross: Some((&cross, encoded)) };
+        let hidden = self.stack(graph, &self.network.decoder, inputs.ids(), memory);
+        self.scaled(graph, hidden)
+    }
+
+    /// A cache for generating from these sources: one slot each.
+    pub fn start(&self, graph: &mut Graph<'_>, sources: &Packed, encoded: &Var) -> DecoderCache {
+        let blocks = &self.network.decoder.blocks;
+        let cross = blocks
+            .iter()
+            .filter_map(|block| block.cross.as_ref())
+            .map(|layer| ops::KeyValues::from_packed(&ops::linear(graph, encoded, &[layer.k, layer.v]).value))
+            .collect();
+        DecoderCache::new(blocks.len(), self.inner(), sources.ranges().collect(), cross)
+    }
+
+    /// One decoding step: feeds `ids[i]` to slot `slots[i]`; hidden states ready for the softmax: [slots, d_model].
+    pub fn step(&self, graph: &mut Graph<'_>, ids: &[u32], slots: &[usize], cache: &mut DecoderCache) -> Tensor {
+        assert_eq!(ids.len(), slots.len());
+        let positions = cache.advance(slots);
+        let memory = Memory::Cached { cache, slots, positions: &positions };
+        let hidden = self.stack(graph, &self.network.decoder, ids, memory);
+        self.scaled(graph, hidden).value
+    }
+
+    fn inner(&self) -> usize {
+        self.config.num_heads * self.config.d_kv
+    }
+
+    /// T5 1.0 scales where softmax and embedding share a matrix.
+    fn scaled(&self, graph: &mut Graph<'_>, hidden: Var) -> Var {
+        if self.config.scales_logits() {
+            ops::scale(graph, hidden, (self.config.d_model as f32).powf(-0.5))
+        } else {
+            hidden
+        }
+    }
+
+    fn stack(&self, graph: &mut Graph<'_>, stack: &Stack, ids: &[u32], mut memory: Memory<'_>) -> Var {
+        let embedded = ops::embedding(graph, self.network.shared, ids);
+        let mut x = ops::dropout(graph, embedded);
+        for (layer, block) in stack.blocks.iter().enumerate() {
+            x = self.block(graph, block, layer, x, &mut memory);
+        }
+        let x = self.norm(graph, &x, stack.final_norm);
+        ops::dropout(graph, x)
+    }
+
+    fn block(&self, graph: &mut Graph<'_>, block: &Block, layer: usize, x: Var, memory: &mut Memory<'_>) -> Var {
+        let a = &block.attention;
+        let normed = self.norm(graph, &x, a.norm);
+        let attended = self.attend_own(graph, a, layer, &normed, memory);
+        drop(normed);
+        let branch = ops::linear(graph, &attended, &[a.o]);
+        let mut x = ops::residual(graph, &x, branch);
+
+        if let Some(a) = &block.cross {
+            let normed = self.norm(graph, &x, a.norm);
+            let attended = self.attend_source(graph, a, layer, &normed, memory);
+            let branch = ops::linear(graph, &attended, &[a.o]);
+            x = ops::residual(graph, &x, branch);
+        }
+
+        let f = &block.feed_forward;
+        let normed = self.norm(graph, &x, f.norm);
+        let inner = ops::linear(graph, &normed, &f.wi);
+        let active = match f.wi.len() {
+            2 => ops::gated(graph, self.network.activation, &inner),
+            _ => ops::activate(graph, self.network.activation, &inner),
+        };
+        drop((normed, inner));
+        let active = ops::dropout(graph, active);
+        let branch = ops::linear(graph, &active, &[f.wo]);
+        ops::residual(graph, &x, branch)
+    }
+
+    fn norm(&self, graph: &mut Graph<'_>, x: &Var, weight: ParamId) -> Var {
+        ops::rms_norm(graph, x, weight, self.config.layer_norm_epsilon as f32)
+    }
+
+    /// Self-attention before its output projection.
+    fn attend_own(
+        &self,
+        graph: &mut Graph<'_>,
+        a: &AttentionLayer,
+        layer: usize,
+        x: &Var,
+        memory: &mut Memory<'_>,
+    ) -> Var {
+        let qkv = ops::linear(graph, x, &[a.q, a.k, a.v]);
+        let inner = self.inner();
+        match memory {
+            Memory::Whole { own, cross } => {
+                let what = self.attention(a, cross.is_some(), own.to_vec());
+                let at = |column| Source { var: &qkv, column };
+                ops::attention(graph, at(0), at(inner), at(2 * inner), &what)
+            }
+            Memory::Cached { cache, slots, positions } => {
+                for (row, (&slot, &position)) in slots.iter().zip(positions.iter()).enumerate() {
+                    cache.own[layer].store(slot, position, &qkv.value, row, inner);
+                }
+                let what = self.attention(a, true, cache.own_spans(layer, slots, positions));
+                Var::constant(ops::attend_cached(graph, &qkv.value, 0, &cache.own[layer], &what))
+            }
+        }
+    }
+
+    /// Attention to the encoder's output before its output projection.
+    fn attend_source(
+        &self,
+        graph: &mut Graph<'_>,
+        a: &AttentionLayer,
+        layer: usize,
+        x: &Var,
+        memory: &mut Memory<'_>,
+    ) -> Var {
+        let q = ops::linear(graph, x, &[a.q]);
+        match memory {
+            Memory::Whole { cross, .. } => {
+                let (spans, encoded) = cross.expect("a decoder is given its sources");
+                let kv = ops::linear(graph, encoded, &[a.k, a.v]);
+                let what = self.attention(a, false, spans.to_vec());
+                let at = |column| Source { var: &kv, column };
+                ops::attention(graph, Source { var: &q, column: 0 }, at(0), at(self.inner()), &what)
+            }
+            Memory::Cached { cache, slots, .. } => {
+                let what = self.attention(a, false, cache.cross_spans(slots));
+                Var::constant(ops::attend_cached(graph, &q.value, 0, &cache.cross[layer], &what))
+            }
+        }
+    }
+
+    fn attention(&self, layer: &AttentionLayer, causal: bool, spans: Vec<Span>) -> Attention {
+        Attention {
+            num_heads: self.config.num_heads,
+            d_kv: self.config.d_kv,
+            bias: layer.bias,
+            causal,
+            spans,
+        }
+    }
+}
+
+/// Sequence `i` of `queries` looks at sequence `i` of `keys`.
+fn spans(queries: &Packed, keys: &Packed) -> Vec<Span> {
+    assert_eq!(queries.len(), keys.len(), "as many queries as keys");
+    let span = |(queries, keys)| Span { queries, keys, position: 0 };
+    queries.ranges().zip(keys.ranges()).map(span).collect()
+}

@@ -1,0 +1,299 @@
+//! Attention with relative bias over packed sequences, without 1/√d_kv (T5's weights absorb it).
+//!
+//! Every span (a sequence's queries and the keys they may see) and every head is one piece of work. Forward keeps
+//! only the logarithm of each row's softmax denominator; backward computes the probabilities again from it
+//! (Dao et al. 2022), so nothing of size queries × keys outlives its piece.
+
+mod piece;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use piece::{Piece, with_scratch};
+
+use crate::graph::Dropout;
+use crate::kernels;
+use crate::ops::KeyValues;
+use crate::ops::cut;
+use crate::ops::relative_bias::{BiasTable, RelativeBias};
+use crate::{Backward, Gradients, Graph, MatMut, MatRef, ParamId, Run, Tensor, Var};
+
+/// Queries and the keys they see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Rows of the query tensor.
+    pub queries: Range<usize>,
+    /// Rows of the key and value tensors.
+    pub keys: Range<usize>,
+    /// Position of the first query counted from the first key: 0 but for decoding with a cache.
+    pub position: usize,
+}
+
+/// What an attention does.
+#[derive(Clone, Debug)]
+pub struct Attention {
+    /// Number of heads.
+    pub num_heads: usize,
+    /// Width of a head.
+    pub d_kv: usize,
+    /// Bias by relative position.
+    pub bias: Option<RelativeBias>,
+    /// Whether a query sees only keys up to its own position.
+    pub causal: bool,
+    /// The sequences, in the order of their queries; every query row belongs to exactly one.
+    pub spans: Vec<Span>,
+}
+
+/// Where queries, keys or values are: columns from `column` on, head after head.
+#[derive(Clone, Copy)]
+pub struct Source<'v> {
+    /// The tensor, often the output of several linear layers side by side.
+    pub var: &'v Var,
+    /// First column of the first head.
+    pub column: usize,
+}
+
+/// `softmax(q·kᵀ + bias)·v` for every span and head: [query tokens, num_heads · d_kv].
+pub fn attention(graph: &mut Graph<'_>, q: Source<'_>, k: Source<'_>, v: Source<'_>, what: &Attention) -> Var {
+    let run = graph.run;
+    let inner = what.num_heads * what.d_kv;
+    let dropout = graph.next_dropout();
+    let table = what.table(run);
+    let mut out = Tensor::unspecified(q.var.value.rows(), inner);
+    let mut lse = graph.records().then(|| Tensor::unspecified(out.rows(), what.num_heads));
+    let [qv, kv, vv] = [q, k, v].map(|s| s.var.value.view().columns(s.column, inner));
+    let outs = what.pieces(out.view_mut(), 0, |s| s.queries.clone(), what.d_kv);
+    let lses: Vec<Option<MatMut<'_>>> = match lse.as_mut() {
+        Some(lse) => {
+            what.pieces(lse.view_mut(), 0, |s| s.queries.clone(), 1).into_iter().map(Some).collect()
+        }
+        None => outs.iter().map(|_| None).collect(),
+    };
+    each(run, outs.into_iter().zip(lses).collect(), |index, (out, lse)| {
+        let piece = what.piece(index, qv, kv, vv, table.as_ref(), dropout);
+        piece.forward(run, out, lse);
+    });
+    let sources = [q, k, v].map(|s| Saved { tensor: s.var.value.clone(), node: s.var.node(), column: s.column });
+    let saved = out.clone();
+    graph.record(out, || {
+        let lse = lse.expect("kept when the tape records");
+        Box::new(AttentionBackward { what: what.clone(), sources, out: saved, lse, dropout })
+    })
+}
+
+/// The same for one query a span (a decoding step) against cached keys and values; nothing is recorded.
+pub fn attend_cached(graph: &Graph<'_>, q: &Tensor, column: usize, cache: &KeyValues, what: &Attention) -> Tensor {
+    let run = graph.run;
+    let inner = what.num_heads * what.d_kv;
+    let table = what.table(run);
+    let mut out = Tensor::unspecified(what.spans.len(), inner);
+    // With fewer sequences than threads, a sequence's heads are shared out too.
+    let shares = if what.spans.len() >= run.pool.threads() { 1 } else { run.pool.threads().min(what.num_heads) };
+    let heads: Vec<Range<usize>> = (0..shares)
+        .map(|i| what.num_heads * i / shares..what.num_heads * (i + 1) / shares)
+        .collect();
+    let lengths: Vec<usize> = heads.iter().map(|h| h.len() * what.d_kv).collect();
+    let mut work = Vec::with_capacity(what.spans.len() * shares);
+    for (span, mut row) in what.spans.iter().zip(out.data_mut().chunks_exact_mut(inner)) {
+        assert_eq!(span.queries.len(), 1, "one query a span in a decoding step");
+        for (heads, &len) in heads.iter().zip(&lengths) {
+            let (part, rest) = row.split_at_mut(len);
+            row = rest;
+            work.push((span, heads.clone(), part));
+        }
+    }
+    let small = what.spans.iter().map(|s| s.keys.len()).sum::<usize>() * inner < 8 << 10;
+    let step = |(span, heads, part): (&Span, Range<usize>, &mut [f32])| {
+        let keys = if what.causal { span.keys.len().min(span.position + 1) } else { span.keys.len() };
+        let first = heads.start * what.d_kv;
+        let q = &q.row(span.queries.start)[column + first..][..part.len()];
+        let (k, v) = (cache.keys(span.keys.start, first), cache.values(span.keys.start, first));
+        let bias = table.as_ref().map(|t| {
+            let (rows, stride) = t.heads_from(span.position);
+            (&rows[heads.start * stride..], stride)
+        });
+        with_scratch(|scratch| {
+            let scores = scratch.first(heads.len() * keys);
+            let (heads, d_kv) = (0..heads.len(), what.d_kv);
+            kernels::attend_one(run.isa, part, q, k, cache.cols(), v, cache.cols(), keys, heads, d_kv, bias, scores);
+        });
+    };
+    if small {
+        work.into_iter().for_each(step);
+    } else {
+        each(run, work, |_, item| step(item));
+    }
+    out
+}
+
+/// Runs every item once, each on whichever thread is free.
+fn each<P: Send>(run: Run<'_>, items: Vec<P>, f: impl Fn(usize, P) + Sync) {
+    let items: Vec<std::sync::Mutex<Option<P>>> =
+        items.into_iter().map(|item| std::sync::Mutex::new(Some(item))).collect();
+    run.pool.run_items(items.len(), |i| {
+        if let Some(item) = items[i].lock().unwrap_or_else(|e| e.into_inner()).take() {
+            f(i, item);
+        }
+    });
+}
+
+impl Attention {
+    fn table(&self, run: Run<'_>) -> Option<BiasTable> {
+        let bias = self.bias.as_ref()?;
+        let before = self.spans.iter().map(|s| s.position + s.queries.len()).max().unwrap_or(0);
+        let after = if self.causal { 0 } else { self.spans.iter().map(|s| s.keys.len()).max().unwrap_or(0) };
+        Some(BiasTable::new(run, bias, self.num_heads, before, after))
+    }
+
+    /// Cuts a tensor into the blocks of every span and head: rows by `range`, columns of `width` a head from
+    /// `column` on; span by span, head by head.
+    fn pieces<'m>(
+        &self,
+        matrix: MatMut<'m>,
+        column: usize,
+        range: impl Fn(&Span) -> Range<usize>,
+        width: usize,
+    ) -> Vec<MatMut<'m>> {
+        let mut pieces = Vec::with_capacity(self.spans.len() * self.num_heads);
+        let (_, matrix) = matrix.split_cols(column);
+        let (mut rest, _) = matrix.split_cols(self.num_heads * width);
+        let mut at = 0;
+        for span in &self.spans {
+            let range = range(span);
+            assert!(range.start >= at, "spans are in the order of their rows");
+            let (mut rows, below) = rest.split_rows(range.start - at).1.split_rows(range.len());
+            (rest, at) = (below, range.end);
+            for _ in 0..self.num_heads {
+                let (head, right) = rows.split_cols(width);
+                pieces.push(head);
+                rows = right;
+            }
+        }
+        pieces
+    }
+
+    fn piece<'a>(
+        &'a self,
+        index: usize,
+        q: MatRef<'a>,
+        k: MatRef<'a>,
+        v: MatRef<'a>,
+        table: Option<&'a BiasTable>,
+        dropout: Option<Dropout>,
+    ) -> Piece<'a> {
+        let (span, head) = (&self.spans[index / self.num_heads], index % self.num_heads);
+        let of = |m: MatRef<'a>, rows: &Range<usize>| {
+            m.columns(head * self.d_kv, self.d_kv).rows(rows.start, rows.len())
+        };
+        Piece {
+            q: of(q, &span.queries),
+            k: of(k, &span.keys),
+            v: of(v, &span.keys),
+            position: span.position,
+            causal: self.causal,
+            bias: table.map(|t| (t, head)),
+            dropout: dropout.map(|d| Dropout { key: crate::mix(d.key, index as u64), ..d }),
+        }
+    }
+}
+
+struct Saved {
+    tensor: Tensor,
+    node: Option<usize>,
+    column: usize,
+}
+
+struct AttentionBackward {
+    what: Attention,
+    sources: [Saved; 3],
+    out: Tensor,
+    lse: Tensor,
+    dropout: Option<Dropout>,
+}
+
+impl Backward for AttentionBackward {
+    fn backward(self: Box<Self>, run: Run<'_>, dy: Tensor, gradients: &mut Gradients) {
+        let what = &self.what;
+        let (heads, inner) = (what.num_heads, what.num_heads * what.d_kv);
+        let table = what.table(run);
+        let [q, k, v] = self.sources.each_ref().map(|s| s.tensor.view().columns(s.column, inner));
+        // Queries, keys and values are often columns of one tensor, and then so are their gradients.
+        let mut nodes: Vec<(Option<usize>, Tensor)> = Vec::new();
+        let mut blocks: [Vec<MatMut<'_>>; 3] = Default::default();
+        for source in &self.sources {
+            if !nodes.iter().any(|(node, _)| *node == source.node && source.node.is_some()) {
+                nodes.push((source.node, Tensor::zeros(source.tensor.rows(), source.tensor.cols())));
+            }
+        }
+        for (at, (node, gradient)) in nodes.iter_mut().enumerate() {
+            // The sources in this tensor, from left to right.
+            let mut here: Vec<usize> = (0..3)
+                .filter(|&i| if node.is_some() { self.sources[i].node == *node } else { i == at })
+                .collect();
+            here.sort_by_key(|&i| self.sources[i].column);
+            let (mut rest, mut first) = (gradient.view_mut(), 0);
+            for i in here {
+                let (part, right) = rest.split_cols(self.sources[i].column + inner - first);
+                let column = self.sources[i].column - first;
+                let rows = |s: &Span| if i == 0 { s.queries.clone() } else { s.keys.clone() };
+                blocks[i] = what.pieces(part, column, rows, what.d_kv);
+                (rest, first) = (right, self.sources[i].column + inner);
+            }
+        }
+        let [dqs, dks, dvs] = blocks;
+        let widths: Vec<Range<usize>> = what
+            .spans
+            .iter()
+            .flat_map(|s| std::iter::repeat_n(s.position + s.queries.len() + s.keys.len(), heads))
+            .scan(0, |at, width| {
+                let range = *at..*at + width;
+                *at = range.end;
+                Some(range)
+            })
+            .collect();
+        let mut dbias = vec![0.0f32; widths.last().map_or(0, |r| r.end)];
+        let work = dqs.into_iter().zip(dks).zip(dvs).zip(cut(&mut dbias, &widths, 1)).collect();
+        each(run, work, |index, (((dq, dk), dv), dbias)| {
+            let piece = what.piece(index, q, k, v, table.as_ref(), self.dropout);
+            let (span, head) = (&what.spans[index / heads], index % heads);
+            let [out, dout, lse] = [(&self.out, what.d_kv), (&dy, what.d_kv), (&self.lse, 1)].map(|(t, width)| {
+                t.view().columns(head * width, width).rows(span.queries.start, span.queries.len())
+            });
+            piece.backward(run, out, dout, lse, dq, dk, dv, dbias);
+        });
+        if let Some(bias) = &what.bias
+            && gradients.wants(bias.weight)
+        {
+            add_bias(run, bias, what, &widths, &dbias, gradients);
+        }
+        for (node, gradient) in nodes {
+            gradients.add(run, node, gradient);
+        }
+    }
+}
+
+/// Sums the derivatives by relative position into buckets, in an order that does not depend on the threads.
+fn add_bias(
+    run: Run<'_>,
+    bias: &RelativeBias,
+    what: &Attention,
+    widths: &[Range<usize>],
+    dbias: &[f32],
+    gradients: &mut Gradients,
+) {
+    let heads = what.num_heads;
+    let mut sums = vec![0.0f64; bias.num_buckets * heads];
+    for (index, width) in widths.iter().enumerate() {
+        let span = &what.spans[index / heads];
+        let zero = (span.position + span.queries.len()) as isize - 1;
+        for (i, d) in dbias[width.clone()].iter().enumerate() {
+            sums[bias.bucket(i as isize - zero) * heads + index % heads] += f64::from(*d);
+        }
+    }
+    let id: ParamId = bias.weight;
+    let gradient = gradients.param_add(run, id);
+    for (g, sum) in gradient.data_mut().iter_mut().zip(sums) {
+        *g += sum as f32;
+    }
+}

@@ -1,0 +1,165 @@
+//! One head of one sequence: scores, softmax, weighted sum, and the way back.
+
+use std::cell::RefCell;
+
+use crate::gemm::gemm;
+use crate::graph::Dropout;
+use crate::kernels;
+use crate::ops::relative_bias::BiasTable;
+use crate::{MatMut, MatRef, Run};
+
+/// Query rows whose scores are held at a time.
+const BLOCK: usize = 128;
+
+/// One head of one sequence.
+pub(super) struct Piece<'a> {
+    pub(super) q: MatRef<'a>,
+    pub(super) k: MatRef<'a>,
+    pub(super) v: MatRef<'a>,
+    pub(super) position: usize,
+    pub(super) causal: bool,
+    pub(super) bias: Option<(&'a BiasTable, usize)>,
+    pub(super) dropout: Option<Dropout>,
+}
+
+impl Piece<'_> {
+    /// Keys that the query `row` sees.
+    fn seen(&self, row: usize) -> usize {
+        if self.causal { self.k.rows.min(self.position + row + 1) } else { self.k.rows }
+    }
+
+    fn bias_row(&self, row: usize, seen: usize) -> Option<&[f32]> {
+        self.bias.map(|(table, head)| &table.row(head, self.position + row)[..seen])
+    }
+
+    /// Blocks of query rows, with the number of keys that any of them sees.
+    fn blocks(&self) -> impl Iterator<Item = (usize, usize, usize)> + '_ {
+        (0..self.q.rows).step_by(BLOCK).map(|from| {
+            let rows = BLOCK.min(self.q.rows - from);
+            (from, rows, self.seen(from + rows - 1))
+        })
+    }
+
+    /// Scores of a block against its keys: q·kᵀ.
+    fn scores(&self, s: &mut [f32], from: usize, rows: usize, keys: usize) {
+        gemm(MatMut::new(s, rows, keys, keys), self.q.rows(from, rows), self.k.rows(0, keys).t(), false);
+    }
+
+    fn drop_row(&self, run: Run<'_>, row: usize, values: &mut [f32]) {
+        if let Some(d) = self.dropout {
+            kernels::dropout_in_place(run.isa, values, d.key, (row * self.k.rows) as u64, d.rate);
+        }
+    }
+
+    /// `out`: [queries, d_kv], overwritten; `lse`: [queries, 1].
+    pub(super) fn forward(&self, run: Run<'_>, out: MatMut<'_>, mut lse: Option<MatMut<'_>>) {
+        let mut rest = out;
+        for (from, rows, keys) in self.blocks() {
+            let (block, below) = rest.split_rows(rows);
+            rest = below;
+            with_scratch(|scratch| {
+                let s = scratch.first(rows * keys);
+                self.scores(s, from, rows, keys);
+                for (row, s) in (from..).zip(s.chunks_exact_mut(keys)) {
+                    let (s, unseen) = s.split_at_mut(self.seen(row));
+                    unseen.fill(0.0);
+                    let denominator = kernels::softmax(run.isa, s, self.bias_row(row, s.len()));
+                    if let Some(lse) = lse.as_mut() {
+                        lse.row_mut(row)[0] = denominator;
+                    }
+                    self.drop_row(run, row, s);
+                }
+                gemm(block, MatRef::new(s, rows, keys, keys), self.v.rows(0, keys), false);
+            });
+        }
+    }
+
+    /// Overwrites `dq`, `dk`, `dv`; adds the bias's derivatives by relative position to `dbias`, whose entry
+    /// `position + queries − 1` is the distance 0.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn backward(
+        &self,
+        run: Run<'_>,
+        out: MatRef<'_>,
+        dout: MatRef<'_>,
+        lse: MatRef<'_>,
+        mut dq: MatMut<'_>,
+        mut dk: MatMut<'_>,
+        mut dv: MatMut<'_>,
+        dbias: &mut [f32],
+    ) {
+        // With causal masks a block may see fewer keys than there are: begin with zeros and add.
+        for row in 0..self.k.rows {
+            dk.row_mut(row).fill(0.0);
+            dv.row_mut(row).fill(0.0);
+        }
+        for (from, rows, keys) in self.blocks() {
+            with_scratch(|scratch| {
+                let [p, dropped, dp] = scratch.three(rows * keys);
+                self.scores(p, from, rows, keys);
+                for (row, p) in (from..).zip(p.chunks_exact_mut(keys)) {
+                    let (p, unseen) = p.split_at_mut(self.seen(row));
+                    unseen.fill(0.0);
+                    kernels::softmax_again(run.isa, p, self.bias_row(row, p.len()), lse.at(row, 0));
+                }
+                let weights = if self.dropout.is_some() {
+                    dropped.copy_from_slice(p);
+                    for (row, w) in (from..).zip(dropped.chunks_exact_mut(keys)) {
+                        self.drop_row(run, row, &mut w[..self.seen(row)]);
+                    }
+                    MatRef::new(dropped, rows, keys, keys)
+                } else {
+                    MatRef::new(p, rows, keys, keys)
+                };
+                let dout = dout.rows(from, rows);
+                gemm(dv.reborrow().split_rows(keys).0, weights.t(), dout, true);
+                gemm(MatMut::new(dp, rows, keys, keys), dout, self.v.rows(0, keys).t(), false);
+                for ((row, dp), p) in (from..).zip(dp.chunks_exact_mut(keys)).zip(p.chunks_exact(keys)) {
+                    let seen = self.seen(row);
+                    self.drop_row(run, row, &mut dp[..seen]);
+                    let delta = row_dot(run, dout, row - from, out, row);
+                    kernels::softmax_backward(run.isa, dp, p, delta);
+                    if self.bias.is_some() {
+                        let zero = self.position + self.q.rows - 1;
+                        let first = zero - (self.position + row);
+                        kernels::add(run.isa, &mut dbias[first..first + seen], &dp[..seen]);
+                    }
+                }
+                let ds = MatRef::new(dp, rows, keys, keys);
+                let (_, below) = dq.reborrow().split_rows(from);
+                gemm(below.split_rows(rows).0, ds, self.k.rows(0, keys), false);
+                gemm(dk.reborrow().split_rows(keys).0, ds.t(), self.q.rows(from, rows), true);
+            });
+        }
+    }
+}
+
+fn row_dot(run: Run<'_>, a: MatRef<'_>, i: usize, b: MatRef<'_>, j: usize) -> f32 {
+    kernels::dot(run.isa, a.row(i), b.row(j))
+}
+
+/// Working memory of a thread, kept between pieces.
+#[derive(Default)]
+pub(super) struct Scratch {
+    buffers: [Vec<f32>; 3],
+}
+
+impl Scratch {
+    pub(super) fn first(&mut self, len: usize) -> &mut [f32] {
+        let buffer = &mut self.buffers[0];
+        buffer.resize(buffer.len().max(len), 0.0);
+        &mut buffer[..len]
+    }
+
+    fn three(&mut self, len: usize) -> [&mut [f32]; 3] {
+        self.buffers.each_mut().map(|buffer| {
+            buffer.resize(buffer.len().max(len), 0.0);
+            &mut buffer[..len]
+        })
+    }
+}
+
+pub(super) fn with_scratch<R>(f: impl FnOnce(&mut Scratch) -> R) -> R {
+    thread_local!(static SCRATCH: RefCell<Scratch> = RefCell::default());
+    SCRATCH.with_borrow_mut(f)
+}

@@ -1,0 +1,152 @@
+//! Softmax and cross-entropy over a large vocabulary, without ever holding all logits.
+
+use crate::ops::linear::{project, with_f32};
+use crate::ops::matmul::matmul;
+use crate::ops::{cut, row_ranges};
+use crate::{Gradients, Graph, ParamId, Tensor, Var, kernels};
+
+/// Options of [`cross_entropy`].
+#[derive(Clone, Copy, Debug)]
+pub struct CrossEntropy {
+    /// Logits held at a time (elements): the tokens are taken in chunks of this many over the vocabulary.
+    pub chunk: usize,
+    /// Every token's loss is multiplied by this before gradients are taken: 1 / tokens of the whole batch.
+    pub scale: f32,
+}
+
+impl Default for CrossEntropy {
+    fn default() -> Self {
+        CrossEntropy { chunk: 16 << 20, scale: 1.0 }
+    }
+}
+
+/// What [`cross_entropy`] found.
+#[derive(Clone, Debug, Default)]
+pub struct Losses {
+    /// `−log p(target)` of every token, natural logarithm.
+    pub tokens: Vec<f32>,
+}
+
+impl Losses {
+    /// The sum over all tokens.
+    pub fn sum(&self) -> f64 {
+        self.tokens.iter().map(|&l| f64::from(l)).sum()
+    }
+}
+
+/// The losses of `softmax(x·Wᵀ)` against `targets`. `x`: [tokens, features], `weight`: [rows, features], targets:
+/// [tokens], each below `rows`.
+///
+/// With `gradients`, also begins the backward pass: of `scale · Σ losses`, it sets the gradient of `x` and adds to
+/// that of the weight. Doing both while a chunk of logits is there saves keeping or computing it twice:
+/// `dlogits = scale · (softmax − one-hot)`, `dx = dlogits·W`, `dW = dlogitsᵀ·x`.
+pub fn cross_entropy(
+    graph: &Graph<'_>,
+    x: &Var,
+    weight: ParamId,
+    targets: &[u32],
+    options: CrossEntropy,
+    mut gradients: Option<&mut Gradients>,
+) -> Losses {
+    let run = graph.run;
+    let w = run.params.get(weight);
+    let (tokens, features, rows) = (x.value.rows(), x.value.cols(), w.rows());
+    assert_eq!(targets.len(), tokens, "one target a token");
+    let mut losses = vec![0.0f32; tokens];
+    let mut dx = gradients.is_some().then(|| Tensor::unspecified(tokens, features));
+    // An even number of tokens a chunk, at least a few: a product of one row rounds differently.
+    let chunk = (options.chunk / rows.max(1)).max(16);
+    for start in (0..tokens).step_by(chunk) {
+        let end = tokens.min(start + chunk);
+        let mut part = Tensor::unspecified(end - start, features);
+        part.data_mut().copy_from_slice(&x.value.data()[start * features..end * features]);
+        let mut logits = project(run, graph.regime, &part, &[weight]);
+        let ranges = row_ranges(run.pool, end - start, rows);
+        let parts = cut(logits.data_mut(), &ranges, rows)
+            .into_iter()
+            .zip(cut(&mut losses[start..end], &ranges, 1));
+        let backward = gradients.is_some();
+        run.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, (logits, losses))| {
+            let targets = &targets[start + range.start..];
+            for ((row, loss), &target) in logits.chunks_exact_mut(rows).zip(losses).zip(targets) {
+                let lse = kernels::logsumexp(run.isa, row);
+                *loss = lse - row[target as usize];
+                if backward {
+                    kernels::exp_sub_scale(run.isa, row, lse, options.scale);
+                    row[target as usize] -= options.scale;
+                }
+            }
+        });
+        if let (Some(gradients), Some(dx)) = (gradients.as_deref_mut(), dx.as_mut()) {
+            let (_, below) = dx.view_mut().split_rows(start);
+            let (here, _) = below.split_rows(end - start);
+            with_f32(w, |w| matmul(run.pool, here, logits.view(), w, false));
+            if gradients.wants(weight) {
+                let (dw, add) = gradients.param_mut(run, weight);
+                matmul(run.pool, dw.view_mut(), logits.view().t(), part.view(), add);
+            }
+        }
+    }
+    if let (Some(gradients), Some(dx)) = (gradients, dx) {
+        gradients.add(run, x.node(), dx);
+    }
+    Losses { tokens: losses }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Params, Pool, Regime, Rng, Weight};
+
+    /// The loss written out in f64, and its derivatives by finite differences, for chunks of every kind.
+    #[test]
+    fn agrees_with_the_formula_and_its_derivatives() {
+        let (features, rows, scale) = (5, 13, 0.3f32);
+        for tokens in [0, 1, 2, 17, 40] {
+            let mut rng = Rng::new(4, tokens as u64);
+            let mut normal = |n: usize| -> Vec<f32> { (0..n).map(|_| rng.normal() as f32).collect() };
+            let (x, w) = (normal(tokens * features), normal(rows * features));
+            let targets: Vec<u32> = (0..tokens as u32).map(|t| (t * 7 + 3) % rows as u32).collect();
+            let oracle = |x: &[f64], w: &[f64]| -> Vec<f64> {
+                let dot = |t: usize, r: usize| -> f64 {
+                    (0..features).map(|i| x[t * features + i] * w[r * features + i]).sum()
+                };
+                (0..tokens)
+                    .map(|t| (0..rows).map(|r| dot(t, r).exp()).sum::<f64>().ln() - dot(t, targets[t] as usize))
+                    .collect()
+            };
+            let wide = |v: &[f32]| -> Vec<f64> { v.iter().map(|&v| f64::from(v)).collect() };
+            let mut params = Params::default();
+            let id = params.add("w", Weight::owned(&[rows, features], w.clone()));
+            for (threads, chunk) in [(1, 1), (2, 1 << 20)] {
+                let pool = Pool::new(threads);
+                let mut graph = Graph::training(&params, &pool, None);
+                let var = graph.leaf(Tensor::from_vec(tokens, features, x.clone()));
+                let mut gradients = Gradients::new();
+                let options = CrossEntropy { chunk, scale };
+                let losses = cross_entropy(&graph, &var, id, &targets, options, Some(&mut gradients));
+                let (x, w) = (wide(&x), wide(&w));
+                for (got, want) in losses.tokens.iter().zip(oracle(&x, &w)) {
+                    assert!((f64::from(*got) - want).abs() < 1e-5, "{got} {want}");
+                }
+                let total = |x: &[f64], w: &[f64]| f64::from(scale) * oracle(x, w).iter().sum::<f64>();
+                let close = |got: f32, above: f64, below: f64| {
+                    let want = (above - below) / 2e-5;
+                    assert!((f64::from(got) - want).abs() < 1e-4, "{got} {want}");
+                };
+                for i in 0..x.len() {
+                    let nudged = |h: f64| x.iter().enumerate().map(|(j, v)| v + if i == j { h } else { 0.0 }).collect::<Vec<_>>();
+                    close(gradients.of(&var).unwrap().data()[i], total(&nudged(1e-5), &w), total(&nudged(-1e-5), &w));
+                }
+                for i in 0..w.len() {
+                    let nudged = |h: f64| w.iter().enumerate().map(|(j, v)| v + if i == j { h } else { 0.0 }).collect::<Vec<_>>();
+                    let got = gradients.param(id).map_or(0.0, |g| g.data()[i]);
+                    close(got, total(&x, &nudged(1e-5)), total(&x, &nudged(-1e-5)));
+                }
+                let plain = Graph::inference(&params, &pool, Regime::Bulk);
+                let again = cross_entropy(&plain, &Var::constant(var.value.clone()), id, &targets, options, None);
+                assert_eq!(again.tokens, losses.tokens);
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Linear layers without bias: `y = x·Wᵀ`, several weights side by side in one go.
+
+use crate::kernels::{self, Isa, Rows};
+use crate::ops::matmul::matmul;
+use crate::weight::widen;
+use crate::{Backward, Gradients, Graph, MatMut, MatRef, ParamId, Regime, Run, Tensor, Var, Weight};
+
+/// `x·[W₀; W₁; …]ᵀ`: the outputs of several layers with the same input, side by side.
+///
+/// `x`: [tokens, in]; each weight: [out_i, in]; result: [tokens, Σ out_i]. Backward: `dx = Σ dyᵢ·Wᵢ`,
+/// `dWᵢ = dyᵢᵀ·x`.
+pub fn linear(graph: &mut Graph<'_>, x: &Var, weights: &[ParamId]) -> Var {
+    let run = graph.run;
+    let y = project(run, graph.regime, &x.value, weights);
+    graph.record(y, || {
+        Box::new(LinearBackward { x: x.value.clone(), node: x.node(), weights: weights.to_vec() })
+    })
+}
+
+/// `x·Wᵀ` for a softmax matrix, outside of any tape: [tokens, in] × [rows, in] → [tokens, rows].
+pub fn logits(graph: &Graph<'_>, x: &Tensor, weight: ParamId) -> Tensor {
+    project(graph.run, graph.regime, x, &[weight])
+}
+
+pub(crate) fn project(run: Run<'_>, regime: Regime, x: &Tensor, weights: &[ParamId]) -> Tensor {
+    let weights: Vec<&Weight> = weights.iter().map(|&w| run.params.get(w)).collect();
+    for w in &weights {
+        assert_eq!(w.cols(), x.cols(), "a linear layer of {} inputs on {} features", w.cols(), x.cols());
+    }
+    let out: usize = weights.iter().map(|w| w.rows()).sum();
+    let mut y = Tensor::unspecified(x.rows(), out);
+    match regime {
+        Regime::Steps => few_rows(run, &mut y, x, &weights),
+        Regime::Bulk if x.rows() == 1 => {
+            // The product of a single row would go another way and round differently; a pair does not.
+            let mut pair = Tensor::unspecified(2, x.cols());
+            pair.data_mut()[..x.cols()].copy_from_slice(x.data());
+            pair.data_mut()[x.cols()..].copy_from_slice(x.data());
+            let mut both = Tensor::unspecified(2, out);
+            many_rows(run, both.view_mut(), &pair, &weights);
+            y.data_mut().copy_from_slice(both.row(0));
+        }
+        Regime::Bulk => many_rows(run, y.view_mut(), x, &weights),
+    }
+    y
+}
+
+fn many_rows(run: Run<'_>, y: MatMut<'_>, x: &Tensor, weights: &[&Weight]) {
+    let mut rest = y;
+    for weight in weights {
+        let (part, right) = rest.split_cols(weight.rows());
+        rest = right;
+        with_f32(weight, |w| matmul(run.pool, part, x.view(), w.t(), false));
+    }
+}
+
+/// Calls `f` with the weight in f32: a view of it, or of a widened copy.
+pub(crate) fn with_f32<R>(weight: &Weight, f: impl FnOnce(MatRef<'_>) -> R) -> R {
+    let (rows, cols) = (weight.rows(), weight.cols());
+    match weight.as_rows() {
+        Rows::F32(w) => f(MatRef::new(w, rows, cols, cols)),
+        other => {
+            let mut wide = Tensor::unspecified(rows, cols);
+            widen(wide.data_mut(), other);
+            f(wide.view())
+        }
+    }
+}
+
+/// Every thread takes a share of the outputs, whichever weights they belong to, and streams its weights once.
+fn few_rows(run: Run<'_>, y: &mut Tensor, x: &Tensor, weights: &[&Weight]) {
+    let (k, out) = (x.cols(), y.cols());
+    let ranges = if out * k < 32 << 10 {
+        std::iter::once(0..out).collect()
+    } else {
+        run.pool.ranges(out, 16)
+    };
+    let mut rest = Some(y.view_mut());
+    let parts = ranges.into_iter().map(|range| {
+        let (part, right) = rest.take().expect("one remainder a range").split_cols(range.len());
+        rest = Some(right);
+        (range, part)
+    });
+    run.pool.run_parts(parts.collect(), |(range, mut part)| {
+        let mut first = 0;
+        for weight in weights {
+            let from = range.start.clamp(first, first + weight.rows()) - first;
+            let to = range.end.clamp(first, first + weight.rows()) - first;
+            first += weight.rows();
+            if from < to {
+                let (here, right) = part.split_cols(to - from);
+                part = right;
+                let rows = weight.as_rows().slice(from * k..to * k);
+                rows_into(run.isa, here, x, rows);
+            }
+        }
+    });
+}
+
+/// `y = x·wᵀ` into columns of a larger matrix.
+fn rows_into(isa: Isa, mut y: MatMut<'_>, x: &Tensor, w: Rows<'_>) {
+    let (m, n, k) = (x.rows(), y.cols, x.cols());
+    if m == 1 {
+        return kernels::matmul_rows(isa, y.row_mut(0), n, x.data(), k, 1, w, n, k);
+    }
+    let mut part = Tensor::unspecified(m, n);
+    kernels::matmul_rows(isa, part.data_mut(), n, x.data(), k, m, w, n, k);
+    for row in 0..m {
+        y.row_mut(row).copy_from_slice(part.row(row));
+    }
+}
+
+struct LinearBackward {
+    x: Tensor,
+    node: Option<usize>,
+    weights: Vec<ParamId>,
+}
+
+impl Backward for LinearBackward {
+    fn backward(self: Box<Self>, run: Run<'_>, dy: Tensor, gradients: &mut Gradients) {
+        let x = &self.x;
+        let mut first = 0;
+        for &id in &self.weights {
+            let rows = run.params.get(id).rows();
+            let dy = dy.view().columns(first, rows);
+            first += rows;
+            if gradients.wants(id) {
+                let (dw, add) = gradients.param_mut(run, id);
+                matmul(run.pool, dw.view_mut(), dy.t(), x.view(), add);
+            }
+        }
+        if let Some(node) = self.node {
+            let (mut dx, mut add) = match gradients.take(node) {
+                Some(sum) => (sum.into_unique(), true),
+                None => (Tensor::unspecified(x.rows(), x.cols()), false),
+            };
+            let mut first = 0;
+            for &id in &self.weights {
+                let weight = run.params.get(id);
+                let dy = dy.view().columns(first, weight.rows());
+                first += weight.rows();
+                with_f32(weight, |w| matmul(run.pool, dx.view_mut(), dy, w, add));
+                add = true;
+            }
+            gradients.put(node, dx);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::check::{Case, check, sizes};
+    use crate::{DType, Params, Pool, Rng};
+
+    #[test]
+    fn agrees_with_the_sum_and_its_derivatives() {
+        for tokens in sizes() {
+            let case = Case::new(&[(tokens, 5)]).param(&[3, 5]).param(&[7, 5]);
+            check(&case, |g, v, p| linear(g, &v[0], p), |x| {
+                let (input, w) = (&x[0], [&x[1], &x[2]]);
+                let mut y = Vec::new();
+                for t in 0..tokens {
+                    for w in w {
+                        for row in w.chunks(5) {
+                            y.push(row.iter().zip(&input[t * 5..]).map(|(a, b)| a * b).sum());
+                        }
+                    }
+                }
+                y
+            });
+        }
+    }
+
+    /// In a decoding step a sequence must get the same bits alone and in company, for every storage type and
+    /// number of threads; and they must be the right numbers.
+    #[test]
+    fn steps_do_not_depend_on_the_batch() {
+        let mut rng = Rng::new(3, 0);
+        let mut normal = |n: usize| -> Vec<f32> { (0..n).map(|_| rng.normal() as f32).collect() };
+        let k = 130;
+        for dtype in [DType::F32, DType::Bf16, DType::F16] {
+            let mut params = Params::default();
+            let a = params.add("a", Weight::owned(&[37, k], normal(37 * k)).to_dtype(dtype));
+            let b = params.add("b", Weight::owned(&[300, k], normal(300 * k)).to_dtype(dtype));
+            let x = Tensor::from_vec(40, k, normal(40 * k));
+            let run = |threads: usize, rows: usize, regime| {
+                let pool = Pool::new(threads);
+                let graph = Graph::inference(&params, &pool, regime);
+                let part = Tensor::from_vec(rows, k, x.data()[..rows * k].to_vec());
+                project(graph.run, regime, &part, &[a, b])
+            };
+            let all = run(1, 40, Regime::Steps);
+            for (x, y) in all.data().iter().zip(run(1, 40, Regime::Bulk).data()) {
+                assert!((x - y).abs() < 1e-4);
+            }
+            for threads in [1, 2, 3] {
+                for rows in [1, 2, 5, 16, 39] {
+                    assert_eq!(run(threads, rows, Regime::Steps).data(), &all.data()[..rows * 337]);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Matrix products of many rows, split over the threads.
+
+use crate::gemm::gemm;
+use crate::{MatMut, MatRef, Pool};
+
+/// Multiply-adds below which another thread costs more than it brings.
+const SMALL: usize = 64 << 10;
+/// Splits fall on multiples of this, a multiple of every kernel's tile. It also keeps a part wider than the 64 up
+/// to which `gemm` goes another way, which rounds differently.
+const GRAIN: usize = 96;
+/// Products of up to so many elements go another way too.
+const TINY: usize = 256;
+
+/// `c = a·b`, or `c += a·b` with `accumulate`; `a`: [m, k], `b`: [k, n], `c`: [m, n]. The longer side of `c` is
+/// split over the threads.
+pub(crate) fn matmul(pool: &Pool, c: MatMut<'_>, a: MatRef<'_>, b: MatRef<'_>, accumulate: bool) {
+    let (m, n, k) = (c.rows, c.cols, a.cols);
+    if pool.threads() == 1 || m * n * k <= SMALL {
+        return gemm(c, a, b, accumulate);
+    }
+    let mut rest = Some(c);
+    let grain = (TINY + 1).div_ceil(m.min(n)).next_multiple_of(GRAIN);
+    if m >= n {
+        let parts = pool.ranges(m, grain).into_iter().map(|range| {
+            let (part, below) = rest.take().expect("one remainder a range").split_rows(range.len());
+            rest = Some(below);
+            (part, a.rows(range.start, range.len()))
+        });
+        pool.run_parts(parts.collect(), |(c, a)| gemm(c, a, b, accumulate));
+    } else {
+        let parts = pool.ranges(n, grain).into_iter().map(|range| {
+            let (part, right) = rest.take().expect("one remainder a range").split_cols(range.len());
+            rest = Some(right);
+            (part, b.columns(range.start, range.len()))
+        });
+        pool.run_parts(parts.collect(), |(c, b)| gemm(c, a, b, accumulate));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Rng;
+
+    fn random(len: usize, stream: u64) -> Vec<f32> {
+        let mut rng = Rng::new(11, stream);
+        (0..len).map(|_| rng.normal() as f32).collect()
+    }
+
+    /// Awkward sizes, both orders of either factor, added and overwritten, against the sum written out.
+    #[test]
+    fn products_of_awkward_sizes() {
+        for threads in [1, 2, 3] {
+            let pool = Pool::new(threads);
+            for (m, n, k) in [(0, 3, 4), (3, 0, 4), (2, 3, 0), (1, 1, 1), (7, 65, 63), (130, 49, 33), (97, 200, 64)] {
+                let (a, b) = (random(m * k, 1), random(k * n, 2));
+                for transposed in [false, true] {
+                    let view = |data: &'static [f32], r: usize, c: usize| {
+                        if transposed { MatRef::new(data, c, r, r).t() } else { MatRef::new(data, r, c, c) }
+                    };
+                    let a = view(Vec::leak(a.clone()), m, k);
+                    let b = view(Vec::leak(b.clone()), k, n);
+                    let stride = n + 3;
+                    for accumulate in [false, true] {
+                        let mut c = random(m * stride, 3);
+                        let before = c.clone();
+                        matmul(&pool, MatMut::new(&mut c, m, n, stride), a, b, accumulate);
+                        for i in 0..m {
+                            for j in 0..stride {
+                                let old = before[i * stride + j];
+                                let want = if j >= n {
+                                    old
+                                } else {
+                                    let sum: f64 =
+                                        (0..k).map(|l| f64::from(a.at(i, l)) * f64::from(b.at(l, j))).sum();
+                                    sum as f32 + if accumulate { old } else { 0.0 }
+                                };
+                                let got = c[i * stride + j];
+                                assert!((got - want).abs() < 1e-4, "[{m},{n},{k}] at {i},{j}: {got} {want}");
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Results must not depend on how many other rows are in the batch, nor on the number of threads.
+    #[test]
+    fn a_row_does_not_depend_on_its_neighbours() {
+        let (n, k, most) = (384, 512, 300);
+        let (x, w) = (random(most * k, 4), random(n * k, 5));
+        let product = |threads: usize, m: usize| {
+            let mut y = vec![0.0; m * n];
+            let (a, b) = (MatRef::new(&x, m, k, k), MatRef::new(&w, n, k, k).t());
+            matmul(&Pool::new(threads), MatMut::new(&mut y, m, n, n), a, b, false);
+            y
+        };
+        let all = product(2, most);
+        for threads in [1, 2, 3] {
+            for m in [2, 3, 8, 17, 63, 64, 65, 150, 299] {
+                assert!(product(threads, m) == all[..m * n], "{m} rows, {threads} threads");
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The operations of the T5 and BERT families, one file each: what it computes, shapes, forward, backward, and
+//! a check against an obvious version in f64 and its finite differences.
+//!
+//! Operations take the pass they belong to ([`Graph`](crate::Graph)) and activations ([`Var`](crate::Var)),
+//! and return an activation. Shapes are the caller's responsibility: a mismatch panics.
+
+mod activation;
+mod adamw;
+mod attention;
+mod cache;
+mod choose;
+mod cross_entropy;
+mod dropout;
+mod embedding;
+mod layer_norm;
+mod linear;
+mod matmul;
+mod norms;
+mod relative_bias;
+mod residual;
+mod rms_norm;
+mod scale;
+
+#[cfg(test)]
+mod check;
+
+pub use crate::kernels::{Activation, AdamW};
+pub use activation::{activate, gated};
+pub use adamw::adamw;
+pub use attention::{Attention, Source, Span, attend_cached, attention};
+pub use cache::KeyValues;
+pub use choose::{argmax, log_sum_exp, suppress};
+pub use cross_entropy::{CrossEntropy, Losses, cross_entropy};
+pub use dropout::dropout;
+pub use embedding::embedding;
+pub use layer_norm::layer_norm;
+pub use linear::{linear, logits};
+pub use norms::{NonFinite, sum_squares};
+pub use relative_bias::RelativeBias;
+pub use residual::residual;
+pub use rms_norm::rms_norm;
+pub use scale::scale;
+
+use std::ops::Range;
+
+use crate::{Pool, Run, Tensor, kernels};
+
+/// Elementwise work below this many elements is not worth handing to another thread.
+const SMALL: usize = 16 << 10;
+
+/// Row ranges for the threads: one range when the work is small. `cols`: elements a row.
+fn row_ranges(pool: &Pool, rows: usize, cols: usize) -> Vec<Range<usize>> {
+    if rows == 0 {
+        Vec::new()
+    } else if rows * cols < SMALL {
+        std::iter::once(0..rows).collect()
+    } else {
+        pool.ranges(rows, 1)
+    }
+}
+
+/// Cuts a row-major slice into the given consecutive row ranges.
+fn cut<'a, T>(mut data: &'a mut [T], ranges: &[Range<usize>], cols: usize) -> Vec<&'a mut [T]> {
+    ranges
+        .iter()
+        .map(|range| {
+            let (part, rest) = std::mem::take(&mut data).split_at_mut(range.len() * cols);
+            data = rest;
+            part
+        })
+        .collect()
+}
+
+/// The elements of a range of rows.
+fn elements(range: &Range<usize>, cols: usize) -> Range<usize> {
+    range.start * cols..range.end * cols
+}
+
+/// `y += x`
+pub(crate) fn add_in_place(run: Run<'_>, y: &mut Tensor, x: &Tensor) {
+    assert_eq!((y.rows(), y.cols()), (x.rows(), x.cols()));
+    let cols = x.cols();
+    let ranges = row_ranges(run.pool, x.rows(), cols);
+    let parts = cut(y.data_mut(), &ranges, cols);
+    run.pool.run_parts(ranges.into_iter().zip(parts).collect(), |(range, y)| {
+        kernels::add(run.isa, y, &x.data()[elements(&range, cols)]);
+    });
+}

@@ -1,0 +1,67 @@
+//! Facts about a gradient that a training step needs: its norm, and where it is not a number.
+
+use crate::{Run, Tensor, kernels};
+
+/// Elements whose squares are summed in one go: fixed, so that the sum does not depend on the threads.
+const BLOCK: usize = 64 << 10;
+
+/// The first element of a tensor that is infinite or not a number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NonFinite {
+    /// Row of the element.
+    pub row: usize,
+    /// Column of the element.
+    pub col: usize,
+    /// The value.
+    pub value: f32,
+}
+
+impl NonFinite {
+    /// Looks for one.
+    pub fn find(tensor: &Tensor) -> Option<Self> {
+        let at = kernels::first_non_finite(tensor.data())?;
+        let cols = tensor.cols();
+        Some(NonFinite { row: at / cols, col: at % cols, value: tensor.data()[at] })
+    }
+}
+
+/// Sum of the squares of all elements, in f64 and in an order that does not depend on the threads.
+pub fn sum_squares(run: Run<'_>, tensor: &Tensor) -> f64 {
+    let data = tensor.data();
+    let mut sums = vec![0.0f64; data.len().div_ceil(BLOCK)];
+    let ranges = run.pool.ranges(sums.len(), 1);
+    let parts = super::cut(&mut sums, &ranges, 1);
+    run.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, sums)| {
+        for (block, sum) in range.clone().zip(sums) {
+            let end = data.len().min((block + 1) * BLOCK);
+            *sum = kernels::sum_squares(run.isa, &data[block * BLOCK..end]);
+        }
+    });
+    sums.iter().sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Graph, Params, Pool, Regime, Rng};
+
+    #[test]
+    fn sums_and_finds() {
+        let mut rng = Rng::new(9, 9);
+        let (rows, cols) = (401, 500);
+        let data: Vec<f32> = (0..rows * cols).map(|_| rng.normal() as f32).collect();
+        let want: f64 = data.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+        let mut tensor = Tensor::from_vec(rows, cols, data);
+        let params = Params::default();
+        let sum = |threads| {
+            let pool = Pool::new(threads);
+            sum_squares(Graph::inference(&params, &pool, Regime::Bulk).run, &tensor)
+        };
+        assert!((sum(1) - want).abs() < 1e-6 * want);
+        assert_eq!(sum(1), sum(2));
+        assert_eq!(NonFinite::find(&tensor), None);
+        tensor.data_mut()[3 * cols + 7] = f32::INFINITY;
+        let found = NonFinite::find(&tensor).unwrap();
+        assert_eq!((found.row, found.col), (3, 7));
+    }
+}

@@ -1,0 +1,48 @@
+//! Multiplication by a constant: T5 1.0 scales its last hidden states by d_model^-0.5.
+
+use crate::ops::{cut, row_ranges};
+use crate::{Backward, Gradients, Graph, Run, Tensor, Var, kernels};
+
+/// `factor · x`; any shape.
+pub fn scale(graph: &mut Graph<'_>, x: Var, factor: f32) -> Var {
+    let node = x.node();
+    let y = multiply(graph.run, x.value, factor);
+    graph.record(y, || Box::new(ScaleBackward { node, factor }))
+}
+
+fn multiply(run: Run<'_>, x: Tensor, factor: f32) -> Tensor {
+    let mut y = x.into_unique();
+    let cols = y.cols();
+    let ranges = row_ranges(run.pool, y.rows(), cols);
+    let parts = cut(y.data_mut(), &ranges, cols);
+    run.pool.run_parts(parts, |y| kernels::scale(run.isa, y, factor));
+    y
+}
+
+struct ScaleBackward {
+    node: Option<usize>,
+    factor: f32,
+}
+
+impl Backward for ScaleBackward {
+    fn backward(self: Box<Self>, run: Run<'_>, dy: Tensor, gradients: &mut Gradients) {
+        let dx = multiply(run, dy, self.factor);
+        gradients.add(run, self.node, dx);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::check::{Case, check, sizes};
+
+    #[test]
+    fn multiplies() {
+        for rows in sizes() {
+            let case = Case::new(&[(rows, 7)]);
+            check(&case, |g, v, _| scale(g, v[0].clone(), -0.25), |x| {
+                x[0].iter().map(|v| -0.25 * v).collect()
+            });
+        }
+    }
+}

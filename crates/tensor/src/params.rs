@@ -1,0 +1,91 @@
+//! The parameters of a model, by name.
+
+use std::collections::HashMap;
+
+use crate::{DType, Weight};
+
+/// Which parameter: an index into [`Params`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ParamId(pub(crate) usize);
+
+impl ParamId {
+    /// Its place in [`Params::iter`].
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// All parameters of a model, under the names that checkpoints use. A matrix that two layers share (tied
+/// embeddings) is one parameter.
+#[derive(Default)]
+pub struct Params {
+    entries: Vec<(String, Weight)>,
+    by_name: HashMap<String, usize>,
+}
+
+impl Params {
+    /// Adds a parameter; panics when the name is taken.
+    pub fn add(&mut self, name: impl Into<String>, weight: Weight) -> ParamId {
+        let name = name.into();
+        let id = self.entries.len();
+        assert!(self.by_name.insert(name.clone(), id).is_none(), "two parameters named {name}");
+        self.entries.push((name, weight));
+        ParamId(id)
+    }
+
+    /// The parameter of that name.
+    pub fn id(&self, name: &str) -> Option<ParamId> {
+        self.by_name.get(name).copied().map(ParamId)
+    }
+
+    /// A parameter's weight.
+    pub fn get(&self, id: ParamId) -> &Weight {
+        &self.entries[id.0].1
+    }
+
+    /// A parameter's weight, to write.
+    pub fn get_mut(&mut self, id: ParamId) -> &mut Weight {
+        &mut self.entries[id.0].1
+    }
+
+    /// A parameter's name.
+    pub fn name(&self, id: ParamId) -> &str {
+        &self.entries[id.0].0
+    }
+
+    /// A vector parameter (a norm's weight) in f32.
+    ///
+    /// Panics when it is stored in another type: models keep their vectors in f32.
+    pub fn vector(&self, id: ParamId) -> &[f32] {
+        self.get(id).as_f32().unwrap_or_else(|| panic!("{} is not stored as f32", self.name(id)))
+    }
+
+    /// Number of parameters (tensors).
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// All parameters in the order they were added.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (ParamId, &str, &Weight)> {
+        self.entries.iter().enumerate().map(|(i, (name, weight))| (ParamId(i), name.as_str(), weight))
+    }
+
+    /// Number of elements of all parameters together.
+    pub fn elements(&self) -> usize {
+        self.entries.iter().map(|(_, w)| w.len()).sum()
+    }
+
+    /// Keeps matrices in another storage type; vectors stay f32, whose rounding would cost more than it saves.
+    pub fn store_matrices_as(&mut self, dtype: DType) {
+        for (_, weight) in &mut self.entries {
+            if weight.shape().len() == 2 && weight.dtype() != dtype {
+                *weight = weight.to_dtype(dtype);
+            }
+        }
+    }
+}

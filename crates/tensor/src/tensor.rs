@@ -1,0 +1,94 @@
+//! Activations: matrices of f32, shared by reference count.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::buffer::Buffer;
+use crate::{MatMut, MatRef};
+
+/// A `[rows, cols]` row-major matrix of f32. Cloning shares the elements.
+///
+/// A packed batch of sequences is `[tokens, features]`; there is no padding and no third dimension.
+#[derive(Clone)]
+pub struct Tensor {
+    buffer: Arc<Buffer>,
+    rows: usize,
+    cols: usize,
+}
+
+impl Tensor {
+    /// `[rows, cols]` zeros.
+    pub fn zeros(rows: usize, cols: usize) -> Self {
+        Tensor { buffer: Arc::new(Buffer::zeros(rows * cols)), rows, cols }
+    }
+
+    /// `[rows, cols]` whose elements the caller will all overwrite; until then they are arbitrary numbers.
+    pub fn unspecified(rows: usize, cols: usize) -> Self {
+        Tensor { buffer: Arc::new(Buffer::unspecified(rows * cols)), rows, cols }
+    }
+
+    /// Takes `rows * cols` elements; panics when the count differs.
+    pub fn from_vec(rows: usize, cols: usize, data: Vec<f32>) -> Self {
+        assert_eq!(data.len(), rows * cols, "elements of a [{rows}, {cols}] tensor");
+        Tensor { buffer: Arc::new(Buffer::from(data)), rows, cols }
+    }
+
+    /// Number of rows (tokens).
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns (features).
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// All elements, row by row.
+    pub fn data(&self) -> &[f32] {
+        self.buffer.as_slice()
+    }
+
+    /// All elements, to write. Panics when the elements are shared: operations write only into tensors they
+    /// have made or have asked for with [`Tensor::is_unique`] or [`Tensor::into_unique`].
+    pub fn data_mut(&mut self) -> &mut [f32] {
+        Arc::get_mut(&mut self.buffer).expect("writing to a shared tensor").as_mut_slice()
+    }
+
+    /// Whether nobody else holds these elements.
+    pub fn is_unique(&mut self) -> bool {
+        Arc::get_mut(&mut self.buffer).is_some()
+    }
+
+    /// This tensor if nobody shares it, else a copy.
+    pub fn into_unique(mut self) -> Self {
+        if self.is_unique() {
+            return self;
+        }
+        let mut copy = Tensor::unspecified(self.rows, self.cols);
+        copy.data_mut().copy_from_slice(self.data());
+        copy
+    }
+
+    /// One row.
+    pub fn row(&self, row: usize) -> &[f32] {
+        &self.data()[row * self.cols..][..self.cols]
+    }
+
+    /// A view of the whole matrix.
+    pub fn view(&self) -> MatRef<'_> {
+        MatRef::new(self.data(), self.rows, self.cols, self.cols)
+    }
+
+    /// A view of the whole matrix, to write; panics when shared.
+    pub fn view_mut(&mut self) -> MatMut<'_> {
+        let (rows, cols) = (self.rows, self.cols);
+        MatMut::new(self.data_mut(), rows, cols, cols)
+    }
+}
+
+impl fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let start = &self.data()[..self.data().len().min(6)];
+        write!(f, "Tensor [{}, {}] {start:?}…", self.rows, self.cols)
+    }
+}

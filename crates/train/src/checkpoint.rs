@@ -1,0 +1,124 @@
+//! Checkpoints: Hugging Face directories; the last one with what it takes to go on.
+//!
+//! `last/` is replaced as a whole: written beside, then renamed. At every moment there is one complete `last/`.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use t5kit_formats::output::AtomicDir;
+use t5kit_formats::safetensors::{Dtype, SafetensorsFile, SafetensorsWriter};
+use t5kit_model::{T5, save};
+use t5kit_tensor::Tensor;
+
+use crate::{Error, Optimizer, TrainOptions};
+
+/// Folder of the newest checkpoint within a run's folder.
+pub const LAST: &str = "last";
+/// Folder of the checkpoint with the lowest validation loss.
+pub const BEST: &str = "best";
+
+const STATE: &str = "training_state.json";
+const MOMENTS: &str = "training_state.safetensors";
+
+/// Where a run stands, beside its weights and moments.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainingState {
+    /// Steps done: batches consumed.
+    pub step: u64,
+    /// Updates made (steps that were not skipped).
+    pub updates: u64,
+    /// The step after which the last validation was completed.
+    pub evaluated: u64,
+    /// Lowest validation loss so far.
+    pub best_loss: Option<f64>,
+    /// The run's settings.
+    pub options: TrainOptions,
+    /// [`crate::Examples::fingerprint`] of the training examples.
+    pub examples: String,
+    /// Number of threads: sums are split over them, so another number gives other last digits.
+    pub threads: usize,
+}
+
+/// Writes `folder/name`: the model, the tokenizer's files and, with an optimizer, the training state.
+pub(crate) fn write(
+    folder: &Path,
+    name: &str,
+    model: &T5,
+    tokenizer_files: &[PathBuf],
+    training: Option<(&Optimizer, &TrainingState)>,
+) -> Result<(), Error> {
+    let target = AtomicDir::create(&folder.join(name), true)?;
+    save(model, tokenizer_files, target.path())?;
+    if let Some((optimizer, state)) = training {
+        write_moments(&target.path().join(MOMENTS), model, optimizer)?;
+        let path = target.path().join(STATE);
+        let text = serde_json::to_string_pretty(state).map_err(|e| Error::io(&path)(e.into()))?;
+        std::fs::write(&path, text + "\n").map_err(Error::io(&path))?;
+    }
+    target.commit()?;
+    Ok(())
+}
+
+fn write_moments(path: &Path, model: &T5, optimizer: &Optimizer) -> Result<(), Error> {
+    let mut tensors: Vec<(String, Dtype, Vec<usize>)> = Vec::new();
+    for (_, name, weight) in model.params.iter() {
+        for moment in ["m", "v"] {
+            tensors.push((format!("{moment}.{name}"), Dtype::F32, weight.shape().to_vec()));
+        }
+    }
+    let mut writer = SafetensorsWriter::create(path, &tensors)?;
+    for tensor in optimizer.moments.iter().flat_map(|(m, v)| [m, v]) {
+        writer.write_f32(tensor.data())?;
+    }
+    writer.finish()?;
+    Ok(())
+}
+
+/// Reads the training state of `folder/last` and checks that it continues the same run. The model in that folder is
+/// the caller's to load.
+pub(crate) fn read(
+    folder: &Path,
+    model: &T5,
+    now: &TrainingState,
+) -> Result<(Optimizer, TrainingState), Error> {
+    let last = folder.join(LAST);
+    let path = last.join(STATE);
+    let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let state: TrainingState = serde_json::from_str(&text)
+        .map_err(|e| Error::State { path: path.clone(), what: format!("is not a training state ({e})") })?;
+    let changed = state.options.difference(&now.options).or_else(|| {
+        let other = state.examples != now.examples;
+        other.then(|| ("--train", "other examples".into(), "these".into()))
+    });
+    let changed = changed.or_else(|| {
+        let other = state.threads != now.threads;
+        other.then(|| ("--threads", state.threads.to_string(), now.threads.to_string()))
+    });
+    if let Some((name, was, now)) = changed {
+        return Err(Error::Resume { path: last, name: name.into(), was, now });
+    }
+    let optimizer = read_moments(&last.join(MOMENTS), model, state.updates)?;
+    Ok((optimizer, state))
+}
+
+fn read_moments(path: &Path, model: &T5, steps: u64) -> Result<Optimizer, Error> {
+    let file = SafetensorsFile::open(path)?;
+    let mut moments = Vec::with_capacity(model.params.len());
+    for (_, name, weight) in model.params.iter() {
+        let read = |moment: &str| -> Result<Tensor, Error> {
+            let name = format!("{moment}.{name}");
+            let view = file.get(&name).filter(|t| t.dtype == Dtype::F32 && t.shape == weight.shape());
+            let view = view.ok_or_else(|| Error::State {
+                path: path.to_path_buf(),
+                what: format!("has no f32 tensor {name} of shape {:?}", weight.shape()),
+            })?;
+            let mut tensor = Tensor::unspecified(weight.rows(), weight.cols());
+            for (x, bytes) in tensor.data_mut().iter_mut().zip(view.data.chunks_exact(4)) {
+                *x = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+            }
+            Ok(tensor)
+        };
+        moments.push((read("m")?, read("v")?));
+    }
+    Ok(Optimizer { moments, steps })
+}

@@ -1,0 +1,67 @@
+//! One pass over a batch: its loss, and the gradients of all parameters.
+
+use t5kit_model::T5;
+use t5kit_tensor::ops::{self, CrossEntropy};
+use t5kit_tensor::{Dropout, Gradients, Graph, Packed, Pool, Regime};
+
+use crate::{Error, Examples};
+
+/// The mean loss of a batch's target tokens (natural logarithm, `</s>` included), and the gradient of that mean by
+/// every parameter, into `gradients` (cleared first).
+pub fn gradients(
+    model: &T5,
+    pool: &Pool,
+    sources: &Packed,
+    targets: &Packed,
+    dropout: Option<Dropout>,
+    gradients: &mut Gradients,
+) -> f64 {
+    gradients.clear();
+    let mut graph = Graph::training(&model.params, pool, dropout);
+    let encoded = model.encode(&mut graph, sources);
+    let inputs = targets.shifted_right(model.config.decoder_start_token_id);
+    let hidden = model.decode(&mut graph, &inputs, sources, &encoded);
+    let options = CrossEntropy { scale: 1.0 / targets.tokens() as f32, ..CrossEntropy::default() };
+    let losses =
+        ops::cross_entropy(&graph, &hidden, model.softmax(), targets.ids(), options, Some(&mut *gradients));
+    drop((encoded, hidden));
+    graph.backward(gradients);
+    losses.sum() / targets.tokens() as f64
+}
+
+/// The mean loss of all target tokens of some examples, without dropout. `each` is told how many examples are done
+/// and may stop the work by returning true, which gives `None`.
+pub fn evaluate(
+    model: &T5,
+    pool: &Pool,
+    examples: &Examples,
+    batch_size: usize,
+    mut each: impl FnMut(usize) -> bool,
+) -> Result<Option<f64>, Error> {
+    // Similar lengths together: the work is the same, the memory is not.
+    let mut order: Vec<usize> = (0..examples.len()).collect();
+    order.sort_by_key(|&i| std::cmp::Reverse(examples.source(i).len()));
+    let (mut sum, mut tokens) = (0.0, 0);
+    for (done, batch) in order.chunks(batch_size).enumerate() {
+        let (sources, targets) = pack(examples, batch.iter().copied());
+        let mut graph = Graph::inference(&model.params, pool, Regime::Bulk);
+        let encoded = model.encode(&mut graph, &sources);
+        let inputs = targets.shifted_right(model.config.decoder_start_token_id);
+        let hidden = model.decode(&mut graph, &inputs, &sources, &encoded);
+        let options = CrossEntropy::default();
+        let losses = ops::cross_entropy(&graph, &hidden, model.softmax(), targets.ids(), options, None);
+        sum += losses.sum();
+        tokens += targets.tokens();
+        if each(done * batch_size + batch.len()) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(sum / tokens.max(1) as f64))
+}
+
+/// Packs examples; they were checked when they were read and never are empty.
+pub(crate) fn pack(examples: &Examples, batch: impl Iterator<Item = usize> + Clone) -> (Packed, Packed) {
+    let sources = Packed::new(batch.clone().map(|i| examples.source(i)));
+    let targets = Packed::new(batch.map(|i| examples.target(i)));
+    (sources.expect("every text ends in </s>"), targets.expect("every text ends in </s>"))
+}

@@ -1,0 +1,251 @@
+//! The training loop.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use t5kit_model::T5;
+use t5kit_tensor::{Dropout, Gradients, Pool, mix};
+
+use crate::checkpoint::{self, BEST, LAST, TrainingState};
+use crate::log::{EvalRecord, StepRecord, TrainLog};
+use crate::memory::{Memory, available_bytes, predict, resident_bytes};
+use crate::order::epoch_order;
+use crate::pass;
+use crate::{Error, Examples, Optimizer, TrainOptions};
+
+/// Steps in a row that may be skipped because something was not finite.
+const PATIENCE: u32 = 4;
+
+/// What is known before the first step.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Elements of all parameters.
+    pub parameters: usize,
+    /// Predicted memory.
+    pub memory: Memory,
+    /// Training examples.
+    pub examples: usize,
+    /// Source and target tokens of an epoch.
+    pub tokens_per_epoch: usize,
+    /// Steps of the whole run.
+    pub total_steps: u64,
+    /// Steps that a resumed run has behind it.
+    pub done_steps: u64,
+}
+
+/// Who watches a run; every method has a default that does nothing.
+pub trait Observer {
+    /// Before the first step.
+    fn started(&mut self, _plan: &Plan) {}
+    /// After every step.
+    fn step(&mut self, _record: &StepRecord) {}
+    /// While validating: examples done, of how many.
+    fn evaluating(&mut self, _done: usize, _of: usize) {}
+    /// After a validation.
+    fn evaluated(&mut self, _record: &EvalRecord) {}
+    /// A step was skipped because of something that is not finite.
+    fn skipped(&mut self, _step: u64, _what: &str) {}
+    /// Asked after every step: whether to save and end.
+    fn stop(&mut self) -> bool {
+        false
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// Steps done, with those before a resume.
+    pub steps: u64,
+    /// Whether it was stopped before its end.
+    pub stopped: bool,
+    /// The last step's loss.
+    pub loss: Option<f64>,
+    /// Lowest validation loss.
+    pub best_loss: Option<f64>,
+}
+
+struct Run<'a> {
+    pool: &'a Pool,
+    folder: &'a Path,
+    tokenizer_files: &'a [PathBuf],
+    valid: Option<&'a Examples>,
+    model: T5,
+    optimizer: Optimizer,
+    state: TrainingState,
+    log: TrainLog,
+    steps_per_epoch: u64,
+}
+
+/// Trains a model on examples into `folder` (which exists): `last/`, with validation examples also `best/`, and
+/// `train_log.jsonl`. With `resume`, `model` is that of `folder/last` and the run goes on from there.
+#[allow(clippy::too_many_arguments)]
+pub fn train(
+    mut model: T5,
+    pool: &Pool,
+    examples: &Examples,
+    valid: Option<&Examples>,
+    options: &TrainOptions,
+    folder: &Path,
+    tokenizer_files: &[PathBuf],
+    resume: bool,
+    observer: &mut dyn Observer,
+) -> Result<Summary, Error> {
+    let (source, target) = examples.largest_batch(options.batch_size);
+    let memory = predict(&model, source, target);
+    if let Some(available) = available_bytes()
+        && memory.total() > available
+    {
+        let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64);
+        return Err(Error::Memory { needed: gib(memory.total()), available: gib(available) });
+    }
+    model.make_trainable();
+    let fresh = TrainingState {
+        step: 0,
+        updates: 0,
+        evaluated: 0,
+        best_loss: None,
+        options: options.clone(),
+        examples: format!("{:016x}", examples.fingerprint()),
+        threads: pool.threads(),
+    };
+    let (optimizer, state) = match resume {
+        true => checkpoint::read(folder, &model, &fresh)?,
+        false => (Optimizer::new(&model.params), fresh),
+    };
+    let total = options.total_steps(examples.len());
+    observer.started(&Plan {
+        parameters: model.params.elements(),
+        memory,
+        examples: examples.len(),
+        tokens_per_epoch: examples.tokens(),
+        total_steps: total,
+        done_steps: state.step,
+    });
+    let log = TrainLog::open(folder, state.step)?;
+    let state = TrainingState { options: options.clone(), ..state };
+    let steps_per_epoch = options.steps_per_epoch(examples.len());
+    Run { pool, folder, tokenizer_files, valid, model, optimizer, state, log, steps_per_epoch }
+        .run(examples, total, observer)
+}
+
+impl Run<'_> {
+    fn run(mut self, examples: &Examples, total: u64, observer: &mut dyn Observer) -> Result<Summary, Error> {
+        if self.ends_epoch(total) && self.state.evaluated != self.state.step {
+            // The run was stopped between the epoch's last step and the end of its validation.
+            let stopped = self.evaluate(observer)?;
+            self.save()?;
+            if stopped {
+                return Ok(Summary { steps: self.state.step, stopped, loss: None, best_loss: self.state.best_loss });
+            }
+        }
+        let mut gradients = Gradients::new();
+        let mut order = (u64::MAX, Vec::new());
+        let (mut loss, mut skipped, mut stopped) = (None, 0, false);
+        while self.state.step < total && !stopped {
+            let (epoch, at) = (self.state.step / self.steps_per_epoch, self.state.step % self.steps_per_epoch);
+            if order.0 != epoch {
+                order = (epoch, epoch_order(examples.len(), self.state.options.seed, epoch));
+            }
+            let size = self.state.options.batch_size;
+            let first = at as usize * size;
+            let batch = &order.1[first..order.1.len().min(first + size)];
+            let record = self.step(examples, batch, &mut gradients)?;
+            match record {
+                Ok(record) => {
+                    skipped = 0;
+                    loss = Some(record.loss);
+                    self.log.write(&record)?;
+                    observer.step(&record);
+                }
+                Err(what) => {
+                    skipped += 1;
+                    observer.skipped(self.state.step, &what);
+                    if skipped == PATIENCE {
+                        return Err(Error::NonFinite { step: self.state.step, what, times: skipped });
+                    }
+                }
+            }
+            stopped = observer.stop();
+            let ended = self.ends_epoch(total);
+            if ended && !stopped {
+                stopped = self.evaluate(observer)?;
+            }
+            if ended || stopped {
+                self.save()?;
+            }
+        }
+        Ok(Summary { steps: self.state.step, stopped, loss, best_loss: self.state.best_loss })
+    }
+
+    fn ends_epoch(&self, total: u64) -> bool {
+        let step = self.state.step;
+        step > 0 && (step == total || step % self.steps_per_epoch == 0)
+    }
+
+    /// One step; `Err(what)` when it was skipped because `what` is not finite.
+    fn step(
+        &mut self,
+        examples: &Examples,
+        batch: &[u32],
+        gradients: &mut Gradients,
+    ) -> Result<Result<StepRecord, String>, Error> {
+        let start = Instant::now();
+        let options = &self.state.options;
+        let (sources, targets) = pass::pack(examples, batch.iter().map(|&i| i as usize));
+        let dropout = Dropout { rate: options.dropout, key: mix(options.seed, self.state.step) };
+        let loss = pass::gradients(&self.model, self.pool, &sources, &targets, Some(dropout), gradients);
+        self.state.step += 1;
+        if !loss.is_finite() {
+            return Ok(Err("the loss".into()));
+        }
+        let stepped = self.optimizer.step(&mut self.model.params, gradients, self.pool, options);
+        if let Some(what) = stepped.non_finite {
+            return Ok(Err(what));
+        }
+        self.state.updates = self.optimizer.steps;
+        Ok(Ok(StepRecord {
+            step: self.state.step,
+            epoch: self.state.step as f64 / self.steps_per_epoch as f64,
+            loss,
+            lr: options.learning_rate,
+            grad_norm: stepped.grad_norm,
+            real_tokens: sources.tokens() + targets.tokens(),
+            seconds: start.elapsed().as_secs_f64(),
+            rss_bytes: resident_bytes(),
+        }))
+    }
+
+    /// Validates and keeps the model if it is the best; returns whether the observer stopped it.
+    fn evaluate(&mut self, observer: &mut dyn Observer) -> Result<bool, Error> {
+        let Some(valid) = self.valid else {
+            self.state.evaluated = self.state.step;
+            return Ok(false);
+        };
+        let size = self.state.options.batch_size;
+        let loss = pass::evaluate(&self.model, self.pool, valid, size, |done| {
+            observer.evaluating(done, valid.len());
+            observer.stop()
+        })?;
+        let Some(loss) = loss else { return Ok(true) };
+        self.state.evaluated = self.state.step;
+        let best = self.state.best_loss.is_none_or(|best| loss < best);
+        let record = EvalRecord {
+            step: self.state.step,
+            epoch: self.state.step as f64 / self.steps_per_epoch as f64,
+            valid_loss: loss,
+            best,
+        };
+        self.log.write(&record)?;
+        observer.evaluated(&record);
+        if best {
+            self.state.best_loss = Some(loss);
+            checkpoint::write(self.folder, BEST, &self.model, self.tokenizer_files, None)?;
+        }
+        Ok(false)
+    }
+
+    fn save(&self) -> Result<(), Error> {
+        let training = Some((&self.optimizer, &self.state));
+        checkpoint::write(self.folder, LAST, &self.model, self.tokenizer_files, training)
+    }
+}

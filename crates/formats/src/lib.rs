@@ -1,5 +1,19 @@
 //! Files in and out, no arithmetic: safetensors, spiece.model, config.json.
 
-pub mod table;
+mod bytes;
+pub mod checkpoint;
+pub mod config;
+mod dtype;
+pub mod error;
+mod json;
+pub mod output;
+pub mod safetensors;
 pub mod spiece;
+pub mod table;
 mod wire;
+
+pub use self::bytes::TensorBytes;
+pub use self::checkpoint::Checkpoint;
+pub use self::config::T5Config;
+pub use self::dtype::Dtype;
+pub use self::error::{Error, Result};

@@ -1,0 +1,132 @@
+//! The tensors of a model directory, in whatever files they lie.
+//!
+//! A [`Checkpoint`] is opened once and then asked for tensors by name; which file holds one, and in which
+//! format, is settled here and nowhere else. Nothing is read before it is asked for.
+
+mod shards;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub use crate::bytes::TensorBytes;
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+use crate::safetensors::SafetensorsFile;
+
+/// The tensors of a model.
+#[derive(Debug)]
+pub struct Checkpoint {
+    path: PathBuf,
+    files: Vec<Source>,
+    /// By name, the file that holds the tensor.
+    tensors: BTreeMap<String, usize>,
+}
+
+/// One opened file of tensors.
+#[derive(Debug)]
+enum Source {
+    Safetensors(SafetensorsFile),
+}
+
+impl Source {
+    fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Safetensors(f) => f.names().collect(),
+        }
+    }
+
+    fn info(&self, name: &str) -> Option<(Dtype, &[usize])> {
+        match self {
+            Self::Safetensors(f) => f.info(name),
+        }
+    }
+
+    fn bytes(&self, name: &str) -> Result<TensorBytes> {
+        match self {
+            Self::Safetensors(f) => f.bytes(name),
+        }
+    }
+}
+
+impl Checkpoint {
+    /// Opens what `dir` holds: `model.safetensors`, or the shards named by `model.safetensors.index.json`.
+    /// A path to a `.safetensors` file means that file.
+    ///
+    /// # Errors
+    /// [`Error::NoModel`] where there is none of these, and those of the readers.
+    pub fn open(dir: &Path) -> Result<Self> {
+        if dir.is_file() {
+            return Self::from_sources(dir, vec![Source::Safetensors(SafetensorsFile::open(dir)?)]);
+        }
+        let single = dir.join("model.safetensors");
+        let index = dir.join("model.safetensors.index.json");
+        if single.exists() {
+            Self::from_sources(dir, vec![Source::Safetensors(SafetensorsFile::open(&single)?)])
+        } else if index.exists() {
+            shards::open(dir, &index, |path| Ok(Source::Safetensors(SafetensorsFile::open(path)?)))
+        } else {
+            let what = if dir.exists() {
+                "no model here: looked for model.safetensors and model.safetensors.index.json"
+            } else {
+                "there is no such folder"
+            };
+            Err(Error::NoModel { path: dir.to_owned(), what: what.to_owned() })
+        }
+    }
+
+    /// All tensors of `files`, of which no two may have the same name.
+    fn from_sources(path: &Path, files: Vec<Source>) -> Result<Self> {
+        let mut tensors = BTreeMap::new();
+        for (i, file) in files.iter().enumerate() {
+            for name in file.names() {
+                if tensors.insert(name.to_owned(), i).is_some() {
+                    return Err(Error::tensor(path, name, "in more than one file of this model"));
+                }
+            }
+        }
+        Ok(Self { path: path.to_owned(), files, tensors })
+    }
+
+    /// The folder, or the file, that was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The names of the tensors, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// Whether there is a tensor of that name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// Type and shape of a tensor.
+    ///
+    /// # Errors
+    /// [`Error::NoTensor`] where there is none of that name.
+    pub fn info(&self, name: &str) -> Result<(Dtype, Vec<usize>)> {
+        let file = self.file(name)?;
+        let (dtype, shape) = file.info(name).ok_or_else(|| self.no_tensor(name))?;
+        Ok((dtype, shape.to_vec()))
+    }
+
+    /// The bytes of a tensor: row-major, little-endian, of the length its type and shape give. Where the
+    /// format allows they are a part of the mapped file.
+    ///
+    /// # Errors
+    /// [`Error::NoTensor`] where there is none of that name, and those of the format's reader.
+    pub fn bytes(&self, name: &str) -> Result<TensorBytes> {
+        self.file(name)?.bytes(name)
+    }
+
+    fn file(&self, name: &str) -> Result<&Source> {
+        let &file = self.tensors.get(name).ok_or_else(|| self.no_tensor(name))?;
+        Ok(&self.files[file])
+    }
+
+    fn no_tensor(&self, name: &str) -> Error {
+        Error::NoTensor { path: self.path.clone(), tensor: name.to_owned() }
+    }
+}

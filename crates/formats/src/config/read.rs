@@ -1,0 +1,164 @@
+//! From JSON in transformers' or in bert4keras's names.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::T5Config;
+use super::fields::Fields;
+use crate::error::{Error, Result};
+use crate::json;
+
+impl T5Config {
+    /// Reads and checks the file at `path`, or `config.json` in the folder `path`.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Malformed`] where it is not a JSON object, [`Error::Config`] naming the field
+    /// that is missing or wrong.
+    pub fn read(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            return Self::read(&path.join("config.json"));
+        }
+        Self::from_json(path, json::read(path, "configuration")?)
+    }
+
+    /// The configuration in a JSON object; `path` names its origin in errors. Names are transformers'; an
+    /// object with `hidden_size` and without `d_model` is read in bert4keras's.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the field that is missing or wrong.
+    pub fn from_json(path: &Path, map: Map<String, Value>) -> Result<Self> {
+        let mut f = Fields { path, map };
+        let keras = f.has("hidden_size") && !f.has("d_model");
+        let config = if keras { bert4keras(&mut f)? } else { transformers(&mut f)? };
+        config.validate_for(path)?;
+        Ok(Self { other: f.map, ..config })
+    }
+}
+
+/// transformers' names, and its defaults where a field may be absent.
+fn transformers(f: &mut Fields) -> Result<T5Config> {
+    let defaults = T5Config::default();
+    let model_type = match f.take_text("model_type")? {
+        Some(name) => name,
+        // Old files have none; the class says it.
+        None => from_architecture(f)?.to_owned(),
+    };
+    // The one default that differs: transformers builds its class from the file's other fields.
+    let mt5 = model_type == "mt5";
+    let num_layers = f.need_size("num_layers")?;
+    let feed_forward_proj = match f.take_text("feed_forward_proj")? {
+        Some(name) => name,
+        None if model_type == "t5" => "relu".to_owned(),
+        None => "gated-gelu".to_owned(),
+    };
+    let pad_token_id = f.take_id("pad_token_id")?.unwrap_or(0);
+    let config = T5Config {
+        vocab_size: f.need_size("vocab_size")?,
+        d_model: f.need_size("d_model")?,
+        d_kv: f.need_size("d_kv")?,
+        d_ff: f.need_size("d_ff")?,
+        num_layers,
+        num_decoder_layers: f.take_size("num_decoder_layers")?.unwrap_or(num_layers),
+        num_heads: f.need_size("num_heads")?,
+        relative_attention_num_buckets: f
+            .take_size("relative_attention_num_buckets")?
+            .unwrap_or(defaults.relative_attention_num_buckets),
+        relative_attention_max_distance: f
+            .take_size("relative_attention_max_distance")?
+            .unwrap_or(defaults.relative_attention_max_distance),
+        dropout_rate: f.take_number("dropout_rate")?.unwrap_or(defaults.dropout_rate),
+        layer_norm_epsilon: f.take_number("layer_norm_epsilon")?.unwrap_or(defaults.layer_norm_epsilon),
+        initializer_factor: f.take_number("initializer_factor")?.unwrap_or(defaults.initializer_factor),
+        dense_act_fn: f.take_text("dense_act_fn")?,
+        tie_word_embeddings: f.take_bool("tie_word_embeddings")?.unwrap_or(!mt5),
+        scale_decoder_outputs: f.take_bool("scale_decoder_outputs")?,
+        cross_attention_relative_bias: f.take_bool("cross_attention_relative_bias")?.unwrap_or(false),
+        pad_token_id,
+        eos_token_id: f.take_id("eos_token_id")?.unwrap_or(1),
+        decoder_start_token_id: f.take_id("decoder_start_token_id")?.unwrap_or(pad_token_id),
+        model_type,
+        feed_forward_proj,
+        other: Map::new(),
+    };
+    if let (Some(gated), Some(kind)) = (f.take_bool("is_gated_act")?, config.feed_forward())
+        && gated != kind.gated
+    {
+        let what = format!("{gated} contradicts feed_forward_proj {}", config.feed_forward_proj);
+        return Err(f.error("is_gated_act", what));
+    }
+    Ok(config)
+}
+
+/// The model type that belongs to the first class in `architectures`.
+fn from_architecture(f: &Fields) -> Result<&'static str> {
+    let class = f.map.get("architectures").and_then(|v| v.get(0)).and_then(Value::as_str).unwrap_or("");
+    match class {
+        c if c.starts_with("T5") => Ok("t5"),
+        c if c.starts_with("MT5") => Ok("mt5"),
+        c if c.starts_with("UMT5") => Ok("umt5"),
+        _ => Err(f.error("model_type", "missing; give t5, mt5 or umt5")),
+    }
+}
+
+/// bert4keras's names. Its files do not name the family: two activations, of which the second is
+/// `linear`, are the gated layer of T5 1.1 and mT5, whose softmax is separate; one is T5 1.0.
+fn bert4keras(f: &mut Fields) -> Result<T5Config> {
+    let defaults = T5Config::default();
+    let acts = match f.take("hidden_act") {
+        None => vec![Value::from("relu")],
+        Some(Value::Array(acts)) => acts,
+        Some(act) => vec![act],
+    };
+    let acts: Option<Vec<&str>> = acts.iter().map(Value::as_str).collect();
+    let feed_forward_proj = match acts.as_deref() {
+        Some([act, "linear"]) => format!("gated-{act}"),
+        // The approximation, as T5 has it everywhere; plain "gelu" is the other one in transformers.
+        Some(["gelu"]) => "gelu_new".to_owned(),
+        Some([act]) if *act != "linear" => (*act).to_owned(),
+        _ => return Err(f.error("hidden_act", "give one activation, or one and \"linear\"")),
+    };
+    let gated = feed_forward_proj.starts_with("gated-");
+    let num_layers = f.need_size("num_hidden_layers")?;
+    let d_model = f.need_size("hidden_size")?;
+    let num_heads = f.need_size("num_attention_heads")?;
+    let d_kv = match f.take_size("attention_head_size")? {
+        Some(n) => n,
+        None if num_heads > 0 && d_model % num_heads == 0 => d_model / num_heads,
+        None => {
+            return Err(f.error(
+                "attention_head_size",
+                "missing, and num_attention_heads does not divide hidden_size",
+            ));
+        }
+    };
+    // Of no use here, and not transformers' to be written back.
+    for field in ["attention_probs_dropout_prob", "initializer_range"] {
+        f.take(field);
+    }
+    Ok(T5Config {
+        model_type: if gated { "mt5" } else { "t5" }.to_owned(),
+        vocab_size: f.need_size("vocab_size")?,
+        d_model,
+        d_kv,
+        d_ff: f.need_size("intermediate_size")?,
+        num_layers,
+        num_decoder_layers: f.take_size("num_decoder_layers")?.unwrap_or(num_layers),
+        num_heads,
+        relative_attention_num_buckets: f
+            .take_size("relative_attention_num_buckets")?
+            .unwrap_or(defaults.relative_attention_num_buckets),
+        relative_attention_max_distance: f
+            .take_size("relative_attention_max_distance")?
+            .unwrap_or(defaults.relative_attention_max_distance),
+        dropout_rate: f
+            .take_number("hidden_dropout_prob")?
+            .or(f.take_number("dropout_rate")?)
+            .unwrap_or(defaults.dropout_rate),
+        feed_forward_proj,
+        tie_word_embeddings: f.take_bool("tie_word_embeddings")?.unwrap_or(!gated),
+        scale_decoder_outputs: f.take_bool("scale_decoder_outputs")?,
+        cross_attention_relative_bias: f.take_bool("cross_attention_relative_bias")?.unwrap_or(false),
+        ..defaults
+    })
+}

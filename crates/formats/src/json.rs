@@ -1,0 +1,23 @@
+//! Reading a JSON file of bounded size.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+
+/// The longest JSON file that is read, in bytes; a shard index of a thousand layers is under 10 MB.
+const MAX: u64 = 64 << 20;
+
+/// The JSON file at `path`, which is a `format` for messages.
+pub(crate) fn read<T: DeserializeOwned>(path: &Path, format: &'static str) -> Result<T> {
+    let file = File::open(path).map_err(Error::io(path, "open"))?;
+    let mut bytes = Vec::new();
+    file.take(MAX + 1).read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
+    if bytes.len() as u64 > MAX {
+        return Err(Error::malformed(path, format, format!("longer than {} MB", MAX >> 20)));
+    }
+    serde_json::from_slice(&bytes).map_err(|e| Error::malformed(path, format, e.to_string()))
+}

@@ -1,0 +1,149 @@
+"""Generation: exactly 32 new tokens for each of 64 CSL abstracts cut at 256 tokens, mT5-small's shape, random weights.
+
+First t5kit's ids are compared with transformers' (by reference.py); then transformers, CTranslate2 in its best
+configuration (found by a sweep on the same work) and t5kit are timed in turn.
+"""
+import json
+import re
+
+import facts
+import floor
+import process
+from workspace import Mismatch
+
+SAMPLES = 64
+NEW_TOKENS = 32
+# A choice that led by less than this in the reference's float32 logits may fall either way in another float32 program.
+CLOSE_CALL = 1e-4
+
+# name → (batch, beams)
+CELLS = {"b16": (16, 1), "b1": (1, 1), "beam4": (16, 4)}
+DEFAULT_CELLS = ["b16", "b1"]
+
+
+def abstracts(space):
+    return space.write("abstracts.txt", [row[1] for row in space.rows(SAMPLES)])
+
+
+def command(space, batch, beams=1, dtype=None, new_tokens=NEW_TOKENS):
+    out = [space.t5kit, "generate", "--model", space.small, "--max-source-length", "256", "--max-new-tokens",
+           str(new_tokens), "--min-new-tokens", str(new_tokens), "--batch-size", str(batch), "--threads",
+           str(space.threads)]
+    if beams > 1:
+        out += ["--num-beams", str(beams)]
+    if dtype:
+        out += ["--dtype", dtype]
+    return out
+
+
+def check(space, sources):
+    """Greedy ids equal transformers', but for choices that were close calls there: after one the rest is free."""
+    expected = space.reference("greedy", "greedy", space.small, space.spiece, space.titles, SAMPLES)
+    found = process.run(command(space, 16) + ["--json"], stdin=sources).stdout.splitlines()
+    if len(found) != len(expected):
+        raise Mismatch(f"t5kit generate printed {len(found)} lines for {len(expected)} sources")
+    equal = close = 0
+    for number, (line, reference) in enumerate(zip(found, expected), 1):
+        ids = json.loads(line)["outputs"][0]["ids"]
+        if ids == reference["ids"]:
+            equal += 1
+            continue
+        if len(ids) != NEW_TOKENS:
+            raise Mismatch(f"source {number}: {len(ids)} new tokens, not {NEW_TOKENS}")
+        at = next(i for i, (a, b) in enumerate(zip(ids, reference["ids"])) if a != b)
+        if reference["leads"][at] > CLOSE_CALL:
+            raise Mismatch(f"source {number}: token {at} is {ids[at]}, transformers gives {reference['ids'][at]} "
+                           f"with a lead of {reference['leads'][at]:.4f}")
+        close += 1
+    return (f"Checked: greedy ids equal transformers' for {equal} of {len(expected)} sources, {close} part at a choice "
+            f"that led by less than {CLOSE_CALL}.")
+
+
+def peer_figures(result):
+    """The figures of the line that hf_generate.py and ct2_generate.py print; they leave loading out."""
+    found = re.search(r"([\d.]+) samples/s, (\d+) tokens/s, peak RSS ([\d.]+) GB", result.stdout)
+    if not found:
+        raise process.Failed(f"no figures in: {result.stdout}")
+    return {"samples": float(found[1]), "rss": float(found[3]) * 1e9}
+
+
+def transformers(space, batch, beams, bf16=False):
+    line = space.peer("hf_generate.py", space.small, space.spiece, space.titles, "--samples", SAMPLES, "--batch", batch,
+                      "--beams", beams, "--threads", space.threads, *(["--bf16"] if bf16 else []))
+    return peer_figures(process.run(line, lock=space.lock))
+
+
+def ctranslate2(space, beams, configuration):
+    batch, inter, intra = configuration
+    line = space.peer("ct2_generate.py", space.small_ct2, space.spiece, space.titles, "--samples", SAMPLES, "--batch",
+                      batch, "--beams", beams, "--inter", inter, "--intra", intra)
+    return peer_figures(process.run(line, lock=space.lock))
+
+
+def best_ctranslate2(space, batch, beams):
+    """Sweep batch size and threads: one worker of all threads against workers of one thread. Batch 1 stays batch 1,
+    where a second worker has nothing to do."""
+    n = space.threads
+    if batch == 1:
+        grid = [(1, 1, n), (1, 1, 1)] if n > 1 else [(1, 1, 1)]
+    else:
+        grid = [(b, inter, intra) for b in (batch, 2 * batch, 4 * batch) for inter, intra in {(1, n), (n, 1)}]
+    speeds = {c: ctranslate2(space, beams, c)["samples"] for c in sorted(grid)}
+    best = max(speeds, key=speeds.get)
+    swept = ", ".join(f"batch {b} {i}×{t}: {s:.1f}" for (b, i, t), s in speeds.items())
+    return best, f"CTranslate2 sweep, samples/s (batch, workers × threads): {swept}."
+
+
+def startup(space):
+    """Seconds t5kit needs to load and answer one short source with one token: what the peers' scripts leave out."""
+    source = space.write("one_source.txt", ["好"])
+    line = command(space, 1, new_tokens=1)
+    return sorted(process.run(line, stdin=source, lock=space.lock).seconds for _ in range(3))[1]
+
+
+def t5kit(space, sources, batch, beams, load, dtype=None):
+    result = process.run(command(space, batch, beams, dtype), stdin=sources, lock=space.lock)
+    lines = len(result.stdout.splitlines())
+    if lines != SAMPLES:
+        raise Mismatch(f"t5kit generate printed {lines} lines for {SAMPLES} sources")
+    return {"samples": SAMPLES / (result.seconds - load), "whole": SAMPLES / result.seconds, "rss": result.peak_rss}
+
+
+def run(space):
+    sources, notes, table = abstracts(space), [], []
+    options = process.run([space.t5kit, "generate", "--help"]).stdout if space.t5kit else ""
+    half = "bf16" in facts.cpu()  # elsewhere bfloat16 is emulated, slower than float32
+    load = 0.0
+    if space.t5kit:
+        notes.append(check(space, sources))
+        load = startup(space)
+        notes.append(f"t5kit's start-up, {load:.2f} s, is left out of its samples/s as loading is out of the peers'; the "
+                     "whole process is in brackets.")
+    for cell in space.cells or DEFAULT_CELLS:
+        if cell not in CELLS:
+            raise process.Failed(f"generate has no cell {cell}: there are {', '.join(CELLS)}")
+        batch, beams = CELLS[cell]
+        best, sweep = best_ctranslate2(space, batch, beams)
+        notes.append(f"{cell}: {sweep}")
+        contestants = {"transformers f32": lambda: transformers(space, batch, beams)}
+        if half:
+            contestants["transformers bf16"] = lambda: transformers(space, batch, beams, bf16=True)
+        name = f"CTranslate2 f32, batch {best[0]}, {best[1]} × {best[2]} threads"
+        contestants[name] = lambda: ctranslate2(space, beams, best)
+        if space.t5kit:
+            contestants["t5kit f32"] = lambda: t5kit(space, sources, batch, beams, load)
+            if "--dtype" in options:
+                contestants["t5kit bf16"] = lambda: t5kit(space, sources, batch, beams, load, "bf16")
+        figures = space.in_turn(contestants)
+        ours = figures.get("t5kit f32", {}).get("samples")
+        for who, f in figures.items():
+            whole = f" ({f['whole']:.2f})" if "whole" in f else ""
+            ratio = f"{ours / f['samples']:.2f}" if ours and not who.startswith("t5kit f32") else "–"
+            table.append(f"| {cell} | {who} | {f['samples']:.2f}{whole} | {NEW_TOKENS * f['samples']:.0f} | "
+                         f"{f['rss'] / 1e9:.2f} | {ratio} |")
+        if ours:
+            least = floor.seconds(space, floor.generation(space, SAMPLES, batch, beams, NEW_TOKENS))
+            table.append(f"| {cell} | floor, f32 | {SAMPLES / least:.2f} | {NEW_TOKENS * SAMPLES / least:.0f} | – | "
+                         f"{ours * least / SAMPLES:.0%} reached |")
+    head = "| cell | program | samples/s | new tokens/s | peak RSS, GB | t5kit f32 is × as fast |\n|---|---|---|---|---|---|"
+    return "\n".join([head, *table, "", *notes])

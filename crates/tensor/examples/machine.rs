@@ -1,0 +1,138 @@
+//! What the machine can do at best: the rate of f32 matrix products by `gemm-f32`, rows split over threads, and
+//! the bandwidth of reading memory. These are the two numbers that floors in `docs/BENCHMARKS.md` are made of.
+//!
+//! `cargo run --release -p t5kit-tensor --example machine [THREADS]` prints tab-separated lines
+//! `gemm m n k threads GFLOP/s` and `read MB threads GB/s`, each the best of several rounds.
+
+use std::hint::black_box;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Shapes of mT5-small: [rows, columns, inner]; 3,072 rows stand for the tokens of a training batch.
+const SHAPES: [(usize, usize, usize); 5] =
+    [(3072, 384, 512), (3072, 2048, 512), (3072, 512, 1024), (1024, 4096, 512), (16, 2048, 512)];
+/// Sizes in MB: a cache's, an mT5-small decoder step's (layers and softmax of 32,704 rows), a large model's.
+const SIZES: [usize; 3] = [16, 155, 1024];
+/// How many numbers ahead to ask for: 2 kB; from 1 to 16 kB it makes little difference.
+const AHEAD: usize = 512;
+const ROUND: Duration = Duration::from_millis(60);
+const ROUNDS: usize = 5;
+
+/// `c = a·b` for row-major [m, k]·[k, n], one thread.
+fn product(c: &mut [f32], a: &[f32], b: &[f32], n: usize, k: usize) {
+    let m = c.len() / n;
+    assert!(c.len() == m * n && a.len() == m * k && b.len() == k * n);
+    let gemm = gemm_f32::gemm::f32::get_gemm_fn();
+    // SAFETY: the slices have exactly the shapes named, and `c` is exclusive. The product is handed over
+    // transposed, because the crate's kernels want the output's unit stride in its first dimension.
+    unsafe {
+        gemm(
+            n,
+            m,
+            k,
+            c.as_mut_ptr(),
+            n as isize,
+            1,
+            false,
+            b.as_ptr(),
+            n as isize,
+            1,
+            a.as_ptr(),
+            k as isize,
+            1,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            gemm_common::Parallelism::None,
+        );
+    }
+}
+
+/// Asks for the cache lines of 64 numbers: the processor's own prefetching reaches half the bandwidth at most.
+#[cfg(target_arch = "x86_64")]
+fn prefetch(first: *const f32) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    for line in 0..4 {
+        // SAFETY: a hint; the processor ignores addresses that are not the process's.
+        unsafe { _mm_prefetch(first.wrapping_add(16 * line).cast(), _MM_HINT_T0) };
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn prefetch(_: *const f32) {}
+
+/// The sum of the numbers, in many running sums so that reading is what takes the time.
+fn sum(x: &[f32]) -> f32 {
+    let mut sums = [0.0f32; 64];
+    for chunk in x.as_chunks::<64>().0 {
+        prefetch(chunk.as_ptr().wrapping_add(AHEAD));
+        for (s, v) in sums.iter_mut().zip(chunk) {
+            *s += v;
+        }
+    }
+    sums.iter().sum()
+}
+
+/// Calls a second of `work` on every one of `threads` parts at once: the best of some rounds.
+fn rate<P: Send>(parts: &mut [P], work: impl Fn(&mut P) + Sync) -> f64 {
+    let mut best = 0.0f64;
+    for _ in 0..ROUNDS {
+        let seconds_a_call = thread::scope(|scope| {
+            let running: Vec<_> = parts
+                .iter_mut()
+                .map(|part| {
+                    scope.spawn(|| {
+                        work(part);
+                        let (start, mut calls) = (Instant::now(), 0u32);
+                        while start.elapsed() < ROUND || calls == 0 {
+                            work(part);
+                            calls += 1;
+                        }
+                        start.elapsed().as_secs_f64() / f64::from(calls)
+                    })
+                })
+                .collect();
+            // The slowest part is what a caller would wait for.
+            running.into_iter().map(|t| t.join().expect("no panic")).fold(0.0, f64::max)
+        });
+        best = best.max(1.0 / seconds_a_call);
+    }
+    best
+}
+
+fn main() {
+    let all = thread::available_parallelism().map_or(1, |n| n.get());
+    let most = match std::env::args().nth(1).map(|x| x.parse()) {
+        None => all,
+        Some(Ok(n)) if n > 0 => n,
+        Some(_) => {
+            eprintln!("usage: machine [THREADS]");
+            std::process::exit(2);
+        }
+    };
+    let mut counts = vec![1, most];
+    counts.dedup();
+    for &threads in &counts {
+        for (m, n, k) in SHAPES {
+            let rows = m.div_ceil(threads);
+            let b = vec![0.01f32; k * n];
+            let mut parts: Vec<_> =
+                (0..threads).map(|_| (vec![0.0f32; rows * n], vec![0.02f32; rows * k])).collect();
+            let calls = rate(&mut parts, |(c, a)| product(black_box(c), a, &b, n, k));
+            println!(
+                "gemm\t{m}\t{n}\t{k}\t{threads}\t{:.1}",
+                calls * (2 * threads * rows * n * k) as f64 / 1e9
+            );
+        }
+        for size in SIZES {
+            let data = vec![1.0f32; size * 250_000];
+            let mut parts: Vec<_> = data.chunks(data.len().div_ceil(threads)).collect();
+            let calls = rate(&mut parts, |part| {
+                black_box(sum(black_box(part)));
+            });
+            println!("read\t{size}\t{threads}\t{:.1}", calls * size as f64 / 1e3);
+        }
+    }
+}

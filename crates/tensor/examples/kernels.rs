@@ -1,0 +1,102 @@
+//! Times the small-batch products for the shapes of an mT5-small decoder step, one thread, on every instruction
+//! set this machine has (or the one that `T5KIT_ISA` names), after checking each result.
+//!
+//! `cargo run --release -p t5kit-tensor --example kernels [-- stream | cached]`: `stream` (weights come from
+//! memory, as in decoding with one sequence) and `cached` (the same weights again and again); both by default.
+
+use std::time::{Duration, Instant};
+
+use half::{bf16, f16};
+use t5kit_tensor::kernels::{ISA_VARIABLE, Isa, Rows, available, init, matmul_rows};
+
+/// Columns and inner length of the products: q/k/v, output, wi, wo, and the trimmed vocabulary.
+const SHAPES: [(usize, usize, &str); 4] =
+    [(1152, 512, "attention"), (2048, 512, "wi"), (512, 1024, "wo"), (32_704, 512, "softmax")];
+
+fn main() {
+    let modes: Vec<String> = std::env::args().skip(1).collect();
+    let isas = match (std::env::var_os(ISA_VARIABLE), init()) {
+        (_, Err(error)) => {
+            eprintln!("{error}");
+            std::process::exit(2);
+        }
+        (Some(_), Ok(isa)) => vec![isa],
+        (None, Ok(_)) => available(),
+    };
+    for isa in isas {
+        if modes.is_empty() || modes.iter().any(|mode| mode == "stream") {
+            streamed(isa);
+        }
+        if modes.is_empty() || modes.iter().any(|mode| mode == "cached") {
+            cached(isa);
+        }
+    }
+}
+
+/// Numbers without a pattern that a product could hide behind.
+fn numbers(count: usize) -> Vec<f32> {
+    (0..count as u32).map(|i| i.wrapping_mul(0x9e37_79b1) as f32 / 4_294_967_296.0 - 0.5).collect()
+}
+
+/// Best time of one call; every call gets its number, so that it can take other weights than the last.
+fn best_of(mut run: impl FnMut(usize)) -> f64 {
+    let (start, mut best, mut calls) = (Instant::now(), f64::INFINITY, 0);
+    while calls < 5 || start.elapsed() < Duration::from_millis(150) {
+        let call = Instant::now();
+        run(calls);
+        best = best.min(call.elapsed().as_secs_f64());
+        calls += 1;
+    }
+    best
+}
+
+/// The first and the last element of the first and the last row, against the obvious sum.
+fn check(y: &[f32], x: &[f32], w: &[f32], (m, n, k): (usize, usize, usize)) {
+    for (i, j) in [(0, 0), (m - 1, n - 1)] {
+        let want: f64 = (0..k).map(|l| f64::from(x[i * k + l]) * f64::from(w[j * k + l])).sum();
+        let got = f64::from(y[i * n + j]);
+        assert!((got - want).abs() < 2e-2, "element ({i}, {j}) is {got}, not {want}");
+    }
+}
+
+/// Weights far larger than any cache, walked through once: bytes a second.
+fn streamed(isa: Isa) {
+    const N: usize = 32_704 * 4;
+    const K: usize = 512;
+    let w = numbers(N * K);
+    let b: Vec<u16> = w.iter().map(|&v| bf16::from_f32(v).to_bits()).collect();
+    let h: Vec<u16> = w.iter().map(|&v| f16::from_f32(v).to_bits()).collect();
+    for (name, rows, bytes) in
+        [("f32", Rows::F32(&w), 4), ("bf16", Rows::Bf16(&b), 2), ("f16", Rows::F16(&h), 2)]
+    {
+        print!("{:8} stream {name:4} GB/s:", isa.name());
+        for m in [1, 2, 4, 8, 16] {
+            let x = numbers(m * K);
+            let mut y = vec![0.0; m * N];
+            let seconds = best_of(|_| matmul_rows(isa, &mut y, N, &x, K, m, rows, N, K));
+            check(&y, &x, &w, (m, N, K));
+            print!("  m={m} {:.1}", (N * K * bytes) as f64 / seconds / 1e9);
+        }
+        println!();
+    }
+}
+
+/// The decoder's shapes with their weights as near as the caches hold them: operations a second.
+fn cached(isa: Isa) {
+    for (n, k, what) in SHAPES {
+        let w = numbers(n * k);
+        let b: Vec<u16> = w.iter().map(|&v| bf16::from_f32(v).to_bits()).collect();
+        let h: Vec<u16> = w.iter().map(|&v| f16::from_f32(v).to_bits()).collect();
+        for (name, rows) in [("f32", Rows::F32(&w)), ("bf16", Rows::Bf16(&b)), ("f16", Rows::F16(&h))] {
+            print!("{:8} {what:9} {n:5}×{k:4} {name:4} GFLOP/s:", isa.name());
+            for m in [1, 2, 3, 4, 6, 8, 12, 16, 32, 64, 128] {
+                let x = numbers(m * k);
+                let mut y = vec![0.0; m * n];
+                let seconds = best_of(|_| matmul_rows(isa, &mut y, n, &x, k, m, rows, n, k));
+                check(&y, &x, &w, (m, n, k));
+                print!("  m={m} {:.0}", 2.0 * (m * n * k) as f64 / seconds / 1e9);
+            }
+            println!();
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! Products of few rows with a weight matrix: what decoding consists of.
+//!
+//! y[i, j] = Σ_l x[i, l] · w[j, l], x with few rows. The weights are the traffic, so they are streamed from memory
+//! once, a block of rows at a time, while the next block is prefetched; the rows of x pass over the block in
+//! registers, `MR × NR` vector accumulators along l at a time.
+//!
+//! **Every element is computed alike**: one vector accumulator, l ascending, one order of the final halvings.
+//! So an element's bits depend on neither m, n nor the tile it falls in, and generation gives the same for a batch
+//! of 1 as for one of many.
+
+use std::ops::Range;
+
+use super::Isa;
+use super::vector::{Simd, dispatch};
+
+/// Weight rows `[n, k]`, contiguous, in storage precision (bf16 and f16 as raw bits).
+#[derive(Clone, Copy, Debug)]
+pub enum Rows<'a> {
+    /// 32-bit floats.
+    F32(&'a [f32]),
+    /// bfloat16, the upper half of an f32.
+    Bf16(&'a [u16]),
+    /// IEEE half precision.
+    F16(&'a [u16]),
+}
+
+impl<'a> Rows<'a> {
+    /// Number of weights.
+    pub fn len(&self) -> usize {
+        match self {
+            Rows::F32(w) => w.len(),
+            Rows::Bf16(w) | Rows::F16(w) => w.len(),
+        }
+    }
+
+    /// Whether there are no weights.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The weights in `range`, counted in elements.
+    pub fn slice(&self, range: Range<usize>) -> Rows<'a> {
+        match *self {
+            Rows::F32(w) => Rows::F32(&w[range]),
+            Rows::Bf16(w) => Rows::Bf16(&w[range]),
+            Rows::F16(w) => Rows::F16(&w[range]),
+        }
+    }
+}
+
+/// `y[i*ldy + j] = Σ_l x[i*ldx + l] · w[j*k + l]` for i < m, j < n; meant for m from 1 to a few hundred.
+///
+/// An element's value depends on its row of x and of w, k and the instruction set alone (see the module).
+#[allow(clippy::too_many_arguments)]
+pub fn matmul_rows(
+    isa: Isa,
+    y: &mut [f32],
+    ldy: usize,
+    x: &[f32],
+    ldx: usize,
+    m: usize,
+    w: Rows,
+    n: usize,
+    k: usize,
+) {
+    assert_eq!(Some(w.len()), n.checked_mul(k), "weights of a product with {n} columns over {k}");
+    if m == 0 || n == 0 {
+        return;
+    }
+    let last = |ld: usize, width: usize| (m - 1).checked_mul(ld).and_then(|start| start.checked_add(width));
+    assert!(last(ldx, k).is_some_and(|end| end <= x.len()), "x of {m} rows of {k}, {ldx} apart");
+    assert!(last(ldy, n).is_some_and(|end| end <= y.len()), "y of {m} rows of {n}, {ldy} apart");
+    assert!(m == 1 || ldy >= n, "rows of y must not overlap");
+    let shape = Shape { ldy, ldx, m, n, k };
+    match w {
+        Rows::F32(w) => dispatch!(isa, product(y: &mut [f32], x: &[f32], w: &[f32], shape: Shape)),
+        Rows::Bf16(w) => {
+            // SAFETY: `Bf16` is a transparent u16.
+            let w = unsafe { std::slice::from_raw_parts(w.as_ptr().cast::<Bf16>(), w.len()) };
+            dispatch!(isa, product(y: &mut [f32], x: &[f32], w: &[Bf16], shape: Shape))
+        }
+        Rows::F16(w) => {
+            // SAFETY: `F16` is a transparent u16.
+            let w = unsafe { std::slice::from_raw_parts(w.as_ptr().cast::<F16>(), w.len()) };
+            dispatch!(isa, product(y: &mut [f32], x: &[f32], w: &[F16], shape: Shape))
+        }
+    }
+}
+
+/// The sizes of a product, already checked against its slices.
+#[derive(Clone, Copy)]
+struct Shape {
+    ldy: usize,
+    ldx: usize,
+    m: usize,
+    n: usize,
+    k: usize,
+}
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Bf16(u16);
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct F16(u16);
+
+/// A stored weight.
+trait Stored: Copy {
+    /// Whether a vector of them is loaded without any arithmetic.
+    const IS_F32: bool;
+    /// # Safety
+    /// A vector's worth can be read at `p`.
+    unsafe fn load<S: Simd>(s: S, p: *const Self) -> S::F;
+    /// The first `count` (fewer than a vector's), then zeros.
+    ///
+    /// # Safety
+    /// `count` can be read at `p`.
+    unsafe fn load_part<S: Simd>(s: S, p: *const Self, count: usize) -> S::F;
+}
+
+impl Stored for f32 {
+    const IS_F32: bool = true;
+    #[inline(always)]
+    unsafe fn load<S: Simd>(s: S, p: *const f32) -> S::F {
+        // SAFETY: the caller's promise.
+        unsafe { s.load(p) }
+    }
+    #[inline(always)]
+    unsafe fn load_part<S: Simd>(s: S, p: *const f32, count: usize) -> S::F {
+        // SAFETY: the caller's promise.
+        unsafe { s.load_part(p, count) }
+    }
+}
+
+/// Copies `count` 16-bit weights into a vector's worth of them, zeros after.
+///
+/// # Safety
+/// `count`, at most 16, can be read at `p`.
+#[inline(always)]
+unsafe fn pad(p: *const u16, count: usize) -> [u16; 16] {
+    let mut padded = [0; 16];
+    // SAFETY: the caller's promise; the slice checks the count.
+    unsafe { std::ptr::copy_nonoverlapping(p, padded[..count].as_mut_ptr(), count) };
+    padded
+}
+
+impl Stored for Bf16 {
+    const IS_F32: bool = false;
+    #[inline(always)]
+    unsafe fn load<S: Simd>(s: S, p: *const Bf16) -> S::F {
+        // SAFETY: the caller's promise.
+        unsafe { s.load_bf16(p.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn load_part<S: Simd>(s: S, p: *const Bf16, count: usize) -> S::F {
+        // SAFETY: the caller's promise; no vector has more than 16 lanes.
+        unsafe { s.load_bf16(pad(p.cast(), count).as_ptr()) }
+    }
+}
+
+impl Stored for F16 {
+    const IS_F32: bool = false;
+    #[inline(always)]
+    unsafe fn load<S: Simd>(s: S, p: *const F16) -> S::F {
+        // SAFETY: the caller's promise.
+        unsafe { s.load_f16(p.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn load_part<S: Simd>(s: S, p: *const F16, count: usize) -> S::F {
+        // SAFETY: the caller's promise; no vector has more than 16 lanes.
+        unsafe { s.load_f16(pad(p.cast(), count).as_ptr()) }
+    }
+}
+
+/// Rows of the weights in a block. A block is what stays in the first-level cache while x passes over it.
+const BLOCK: usize = 8;
+
+#[inline(always)]
+fn product<S: Simd, W: Stored>(s: S, y: &mut [f32], x: &[f32], w: &[W], shape: Shape) {
+    let Shape { m, n, k, .. } = shape;
+    // 16-bit weights that several tiles will read are widened once.
+    let mut widened = if !W::IS_F32 && m > S::TILE_ROWS { vec![0f32; BLOCK * k] } else { Vec::new() };
+    for j in (0..n).step_by(BLOCK) {
+        let count = BLOCK.min(n - j);
+        let block = &w[j * k..(j + count) * k];
+        if widened.is_empty() {
+            pass(s, y, x, block, shape, j, BLOCK * k);
+        } else {
+            widen(s, &mut widened[..count * k], block);
+            pass(s, y, x, &widened[..count * k], shape, j, 0);
+        }
+    }
+}
+
+/// Widens a block of weights and prefetches the next one.
+#[inline(always)]
+fn widen<S: Simd, W: Stored>(s: S, y: &mut [f32], w: &[W]) {
+    let ahead = w.len();
+    let (mut ys, mut ws) = (y.chunks_exact_mut(S::LANES), w.chunks_exact(S::LANES));
+    for (y, w) in (&mut ys).zip(&mut ws) {
+        s.prefetch(w.as_ptr().wrapping_add(ahead).cast());
+        // SAFETY: the chunk has LANES weights.
+        s.put(y, unsafe { W::load(s, w.as_ptr()) });
+    }
+    let (y, w) = (ys.into_remainder(), ws.remainder());
+    // SAFETY: the remainder has so many weights.
+    s.put_part(y, unsafe { W::load_part(s, w.as_ptr(), w.len()) });
+}
+
+/// All rows of x with one block of weights, whose results are columns `j…` of y. The first tile prefetches what
+/// lies `ahead` weights further on.
+#[inline(always)]
+fn pass<S: Simd, W: Stored>(
+    s: S,
+    y: &mut [f32],
+    x: &[f32],
+    block: &[W],
+    shape: Shape,
+    j: usize,
+    ahead: usize,
+) {
+    let Shape { ldy, ldx, m, k, .. } = shape;
+    let mut left = if k == 0 { shape.n - j } else { block.len() / k }.min(BLOCK);
+    let (mut w, mut j) = (block.as_ptr(), j);
+    while left > 0 {
+        // Few rows of x leave registers for more rows of weights.
+        let wide = left == BLOCK && m <= S::TILE_ROWS / 2;
+        let width = if wide {
+            BLOCK
+        } else if left >= 4 {
+            4
+        } else {
+            1
+        };
+        let mut i = 0;
+        while i < m {
+            // Tiles of nearly equal height: 4 + 3 rather than 6 + 1.
+            let rows = (m - i).div_ceil((m - i).div_ceil(S::TILE_ROWS));
+            let tile = Tile {
+                y: y[i * ldy + j..].as_mut_ptr(),
+                ldy,
+                x: x[i * ldx..].as_ptr(),
+                ldx,
+                w,
+                k,
+                ahead: if i == 0 { ahead } else { 0 },
+            };
+            // SAFETY: `matmul_rows` checked that rows i…i+rows of x and y and `width` columns from j on exist,
+            // and `left` says that the block has that many rows of weights.
+            unsafe {
+                match (rows, width) {
+                    (1, 8) => tile.run::<S, 1, 8>(s),
+                    (2, 8) => tile.run::<S, 2, 8>(s),
+                    (3, 8) => tile.run::<S, 3, 8>(s),
+                    (1, 4) => tile.run::<S, 1, 4>(s),
+                    (2, 4) => tile.run::<S, 2, 4>(s),
+                    (3, 4) => tile.run::<S, 3, 4>(s),
+                    (4, 4) => tile.run::<S, 4, 4>(s),
+                    (5, 4) => tile.run::<S, 5, 4>(s),
+                    (6, 4) => tile.run::<S, 6, 4>(s),
+                    (1, 1) => tile.run::<S, 1, 1>(s),
+                    (2, 1) => tile.run::<S, 2, 1>(s),
+                    (3, 1) => tile.run::<S, 3, 1>(s),
+                    (4, 1) => tile.run::<S, 4, 1>(s),
+                    (5, 1) => tile.run::<S, 5, 1>(s),
+                    (6, 1) => tile.run::<S, 6, 1>(s),
+                    _ => unreachable!("tiles have 1 to 6 rows and 1, 4 or 8 columns"),
+                }
+            }
+            i += rows;
+        }
+        left -= width;
+        j += width;
+        w = w.wrapping_add(width * k);
+    }
+}
+
+/// A tile's place: the first of its elements in y, x and the weights.
+struct Tile<W> {
+    y: *mut f32,
+    ldy: usize,
+    x: *const f32,
+    ldx: usize,
+    w: *const W,
+    k: usize,
+    /// How many weights further on to prefetch.
+    ahead: usize,
+}
+
+impl<W: Stored> Tile<W> {
+    /// Computes `MR` rows by `NR` columns (a multiple of 4, or 1).
+    ///
+    /// # Safety
+    /// `MR` rows of y with `NR` columns can be written, `MR` rows of x and `NR` of the weights can be read.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // i and j are places in x and the weights as well
+    unsafe fn run<S: Simd, const MR: usize, const NR: usize>(self, s: S) {
+        let Tile { y, ldy, x, ldx, w, k, ahead } = self;
+        let mut sums = [[s.splat(0.0); NR]; MR];
+        let whole = k / S::LANES * S::LANES;
+        for l in (0..whole).step_by(S::LANES) {
+            // SAFETY: l + LANES ≤ k, and the caller's promise; a prefetch may go anywhere.
+            unsafe {
+                let mut xs = [s.splat(0.0); MR];
+                for i in 0..MR {
+                    xs[i] = s.load(x.add(i * ldx + l));
+                }
+                for j in 0..NR {
+                    let at = w.add(j * k + l);
+                    s.prefetch(at.wrapping_add(ahead).cast());
+                    let weights = W::load(s, at);
+                    for i in 0..MR {
+                        sums[i][j] = s.mul_add(xs[i], weights, sums[i][j]);
+                    }
+                }
+            }
+        }
+        if whole < k {
+            // SAFETY: as above, for the k − whole elements that are left.
+            unsafe {
+                for j in 0..NR {
+                    let weights = W::load_part(s, w.add(j * k + whole), k - whole);
+                    for i in 0..MR {
+                        let xs = s.load_part(x.add(i * ldx + whole), k - whole);
+                        sums[i][j] = s.mul_add(xs, weights, sums[i][j]);
+                    }
+                }
+            }
+        }
+        for (i, sums) in sums.iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe {
+                if NR == 1 {
+                    *y.add(i * ldy) = s.sum(sums[0]);
+                } else {
+                    for (group, four) in sums.chunks_exact(4).enumerate() {
+                        let four = s.sum4([four[0], four[1], four[2], four[3]]);
+                        y.add(i * ldy + 4 * group).cast::<[f32; 4]>().write_unaligned(four);
+                    }
+                }
+            }
+        }
+    }
+}

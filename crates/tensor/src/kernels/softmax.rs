@@ -1,0 +1,127 @@
+//! Softmax of one row, its backward, and what cross-entropy needs of it.
+
+use super::Isa;
+use super::elementwise::largest;
+use super::math::exp;
+use super::vector::{Simd, dispatch};
+
+/// One row in place: `s ← softmax(s + bias)`; returns log Σ exp(s + bias). An empty row returns −∞, and a row of
+/// nothing but −∞ becomes zeros and returns −∞.
+pub fn softmax(isa: Isa, s: &mut [f32], bias: Option<&[f32]>) -> f32 {
+    assert!(bias.is_none_or(|bias| bias.len() == s.len()), "a row's scores and biases");
+    dispatch!(isa, softmax_any(s: &mut [f32], bias: Option<&[f32]>) -> f32)
+}
+
+/// `s ← exp(s + bias − lse)`: the probabilities again, for the backward pass.
+pub fn softmax_again(isa: Isa, s: &mut [f32], bias: Option<&[f32]>, lse: f32) {
+    assert!(bias.is_none_or(|bias| bias.len() == s.len()), "a row's scores and biases");
+    dispatch!(isa, softmax_again_any(s: &mut [f32], bias: Option<&[f32]>, lse: f32))
+}
+
+/// `dp ← p · (dp − delta)`, where delta is Σ p·dp.
+pub fn softmax_backward(isa: Isa, dp: &mut [f32], p: &[f32], delta: f32) {
+    assert_eq!(dp.len(), p.len(), "probabilities and their gradients");
+    dispatch!(isa, softmax_backward_any(dp: &mut [f32], p: &[f32], delta: f32))
+}
+
+#[inline(always)]
+fn softmax_backward_any<S: Simd>(_: S, dp: &mut [f32], p: &[f32], delta: f32) {
+    for (dp, &p) in dp.iter_mut().zip(p) {
+        *dp = p * (*dp - delta);
+    }
+}
+
+/// log Σ exp(x); −∞ for an empty slice.
+pub fn logsumexp(isa: Isa, x: &[f32]) -> f32 {
+    dispatch!(isa, logsumexp_any(x: &[f32]) -> f32)
+}
+
+/// `x ← exp(x − lse) · scale`: the gradient of cross-entropy but for the target's entry.
+pub fn exp_sub_scale(isa: Isa, x: &mut [f32], lse: f32, scale: f32) {
+    dispatch!(isa, exp_sub_scale_any(x: &mut [f32], lse: f32, scale: f32))
+}
+
+/// What is subtracted before exp: the maximum, or 0 where nothing is above −∞.
+#[inline(always)]
+fn shift_for(largest: f32) -> f32 {
+    if largest == f32::NEG_INFINITY { 0.0 } else { largest }
+}
+
+/// Runs `$step` on every vector of `$s` and writes what it gives; unused lanes of the last are `$fill` going in.
+macro_rules! map_vectors {
+    ($token:ident, $lanes:expr, $s:expr, $x:ident, $fill:expr => $step:expr) => {{
+        let mut chunks = $s.chunks_exact_mut($lanes);
+        for chunk in &mut chunks {
+            let $x = $token.get(chunk);
+            $token.put(chunk, $step);
+        }
+        let rest = chunks.into_remainder();
+        if !rest.is_empty() {
+            let mut padded = [$fill; MAX_LANES];
+            padded[..rest.len()].copy_from_slice(rest);
+            let $x = $token.get(&padded);
+            $token.put_part(rest, $step);
+        }
+    }};
+}
+
+/// The widest vector of any instruction set.
+const MAX_LANES: usize = 16;
+
+#[inline(always)]
+pub(super) fn softmax_any<S: Simd>(s: S, row: &mut [f32], bias: Option<&[f32]>) -> f32 {
+    if let Some(bias) = bias {
+        for (score, bias) in row.iter_mut().zip(bias) {
+            *score += bias;
+        }
+    }
+    let shift = shift_for(largest(s, row));
+    let shifts = s.splat(shift);
+    let mut sums = s.splat(0.0);
+    map_vectors!(s, S::LANES, row, x, f32::NEG_INFINITY => {
+        let e = exp(s, s.sub(x, shifts));
+        sums = s.add(sums, e);
+        e
+    });
+    let sum = s.sum(sums);
+    let scale = if sum == 0.0 { 0.0 } else { 1.0 / sum };
+    for p in row {
+        *p *= scale;
+    }
+    shift + sum.ln()
+}
+
+#[inline(always)]
+fn softmax_again_any<S: Simd>(s: S, row: &mut [f32], bias: Option<&[f32]>, lse: f32) {
+    if let Some(bias) = bias {
+        for (score, bias) in row.iter_mut().zip(bias) {
+            *score += bias;
+        }
+    }
+    exp_sub_scale_any(s, row, shift_for(lse), 1.0);
+}
+
+#[inline(always)]
+fn logsumexp_any<S: Simd>(s: S, x: &[f32]) -> f32 {
+    let shift = shift_for(largest(s, x));
+    let shifts = s.splat(shift);
+    let mut sums = [s.splat(0.0); 2];
+    let mut chunks = x.chunks_exact(2 * S::LANES);
+    for chunk in &mut chunks {
+        sums[0] = s.add(sums[0], exp(s, s.sub(s.get(chunk), shifts)));
+        sums[1] = s.add(sums[1], exp(s, s.sub(s.get(&chunk[S::LANES..]), shifts)));
+    }
+    let rest = chunks.remainder();
+    let mut padded = [f32::NEG_INFINITY; 2 * MAX_LANES];
+    padded[..rest.len()].copy_from_slice(rest);
+    for (sum, chunk) in sums.iter_mut().zip(padded.chunks_exact(S::LANES)) {
+        *sum = s.add(*sum, exp(s, s.sub(s.get(chunk), shifts)));
+    }
+    shift + s.sum(s.add(sums[0], sums[1])).ln()
+}
+
+#[inline(always)]
+fn exp_sub_scale_any<S: Simd>(s: S, x: &mut [f32], lse: f32, scale: f32) {
+    let (shifts, scales) = (s.splat(lse), s.splat(scale));
+    map_vectors!(s, S::LANES, x, v, f32::NEG_INFINITY => s.mul(exp(s, s.sub(v, shifts)), scales));
+}

@@ -1,0 +1,134 @@
+//! `matmul_rows` and `dot`.
+
+use half::{bf16, f16};
+
+use super::super::{Isa, Rows, dot, matmul_rows, oracle};
+use super::{SIZES, assert_close, numbers, on_every_isa};
+
+/// Weights in all three storage types.
+struct Weights {
+    f32: Vec<f32>,
+    bf16: Vec<u16>,
+    f16: Vec<u16>,
+}
+
+impl Weights {
+    fn new(count: usize, seed: u64) -> Weights {
+        let f32 = numbers(count, seed);
+        let bf16 = f32.iter().map(|&v| bf16::from_f32(v).to_bits()).collect();
+        let f16 = f32.iter().map(|&v| f16::from_f32(v).to_bits()).collect();
+        Weights { f32, bf16, f16 }
+    }
+    fn all(&self) -> [(&'static str, Rows<'_>); 3] {
+        [("f32", Rows::F32(&self.f32)), ("bf16", Rows::Bf16(&self.bf16)), ("f16", Rows::F16(&self.f16))]
+    }
+}
+
+/// One product against the oracle, with padded rows whose padding must stay as it was.
+fn check(isa: Isa, m: usize, n: usize, k: usize) {
+    let (ldx, ldy) = (k + 3, n + 2);
+    let x = numbers(m * ldx, 1);
+    for (name, w) in Weights::new(n * k, 2).all() {
+        let mut got = vec![7.5; m * ldy];
+        let mut want = got.clone();
+        matmul_rows(isa, &mut got, ldy, &x, ldx, m, w, n, k);
+        oracle::matmul_rows(&mut want, ldy, &x, ldx, m, w, n, k);
+        // Rounding grows with the square root of the terms at worst like k.
+        let bound = 1e-6 * (k as f32).sqrt().max(1.0);
+        assert_close(&format!("{} {name} {m}×{n} over {k}", isa.name()), &got, &want, bound, 1e-6);
+    }
+}
+
+#[test]
+fn products_match_the_oracle() {
+    on_every_isa(|isa| {
+        for m in 0..=14 {
+            for n in [0, 1, 3, 4, 5, 7, 8, 9, 12, 13, 17] {
+                for k in [0, 1, 15, 16, 17, 40] {
+                    check(isa, m, n, k);
+                }
+            }
+        }
+        for k in SIZES {
+            check(isa, 3, 9, k);
+        }
+        for m in [63, 64, 65, 257] {
+            check(isa, m, 13, 65);
+        }
+        check(isa, 16, 384, 512);
+    });
+}
+
+#[test]
+fn an_element_does_not_depend_on_the_batch() {
+    const K: usize = 83;
+    on_every_isa(|isa| {
+        let x = numbers(70 * K, 3);
+        for n in [1, 3, 8, 11, 21] {
+            for (name, w) in Weights::new(n * K, 4).all() {
+                let mut single = vec![0.0; 70 * n];
+                for (y, x) in single.chunks_exact_mut(n).zip(x.chunks_exact(K)) {
+                    for (j, y) in y.iter_mut().enumerate() {
+                        let row = w.slice(j * K..(j + 1) * K);
+                        matmul_rows(isa, std::slice::from_mut(y), 1, x, K, 1, row, 1, K);
+                    }
+                }
+                for m in 1..=70 {
+                    let mut y = vec![0.0; m * n];
+                    matmul_rows(isa, &mut y, n, &x, K, m, w, n, K);
+                    for (i, (a, b)) in y.iter().zip(&single).enumerate() {
+                        assert_eq!(
+                            a.to_bits(),
+                            b.to_bits(),
+                            "{} {name}, m {m}, n {n}, element {i}",
+                            isa.name()
+                        );
+                    }
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_nan_stays_in_its_row_and_column() {
+    on_every_isa(|isa| {
+        let mut x = numbers(5 * 33, 5);
+        x[2 * 33 + 32] = f32::NAN;
+        let w = numbers(9 * 33, 6);
+        let mut y = vec![0.0; 5 * 9];
+        matmul_rows(isa, &mut y, 9, &x, 33, 5, Rows::F32(&w), 9, 33);
+        for (i, v) in y.iter().enumerate() {
+            assert_eq!(v.is_nan(), i / 9 == 2, "element {i}");
+        }
+    });
+}
+
+#[test]
+fn wrong_sizes_are_refused() {
+    on_every_isa(|isa| {
+        let refused = |y: usize, ldy, x: usize, ldx, m, w: usize, n, k| {
+            let (mut y, x, w) = (vec![0.0; y], vec![0.0; x], vec![0.0; w]);
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                matmul_rows(isa, &mut y, ldy, &x, ldx, m, Rows::F32(&w), n, k)
+            }))
+            .is_err()
+        };
+        assert!(!refused(6, 3, 8, 4, 2, 12, 3, 4));
+        assert!(refused(5, 3, 8, 4, 2, 12, 3, 4), "short y");
+        assert!(refused(6, 3, 7, 4, 2, 12, 3, 4), "short x");
+        assert!(refused(6, 3, 8, 4, 2, 11, 3, 4), "short weights");
+        assert!(refused(6, 2, 8, 4, 2, 12, 3, 4), "overlapping rows");
+        assert!(refused(6, usize::MAX, 8, 4, 3, 12, 3, 4), "overflow");
+    });
+}
+
+#[test]
+fn dot_products_match_the_oracle() {
+    on_every_isa(|isa| {
+        for size in SIZES {
+            let (a, b) = (numbers(size, 7), numbers(size, 8));
+            assert_close("dot", &[dot(isa, &a, &b)], &[oracle::dot(&a, &b)], 3e-6, 1e-6);
+        }
+    });
+}

@@ -4,6 +4,7 @@ mod error;
 mod folder;
 mod load;
 mod save;
+mod store;
 mod summary;
 pub mod t5;
 
@@ -11,6 +12,7 @@ pub use error::Error;
 pub use folder::model_folder;
 pub use load::load;
 pub use save::save;
+pub use store::write_tensors;
 pub use summary::{PartSize, Summary};
 pub use t5::{DecoderCache, T5};
 pub use t5kit_formats::config::T5Config;

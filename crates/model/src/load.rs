@@ -5,9 +5,9 @@ use std::path::Path;
 
 use t5kit_formats::checkpoint::Checkpoint;
 use t5kit_formats::config::T5Config;
-use t5kit_formats::safetensors::Dtype;
 use t5kit_tensor::{Bytes, DType, Params, Weight};
 
+use crate::store::storage;
 use crate::t5::{Slot, layout};
 use crate::{Error, T5};
 
@@ -25,7 +25,7 @@ pub fn load(folder: &Path) -> Result<T5, Error> {
     let mut config = T5Config::read(&folder.join("config.json"))?;
     config.validate()?;
     let checkpoint = Checkpoint::open(folder)?;
-    let mut names: BTreeSet<String> = checkpoint.names().into_iter().collect();
+    let mut names: BTreeSet<String> = checkpoint.names().map(String::from).collect();
     if config.tie_word_embeddings && names.contains("lm_head.weight") {
         if same(&checkpoint, "lm_head.weight", "shared.weight")? {
             names.remove("lm_head.weight");
@@ -37,7 +37,7 @@ pub fn load(folder: &Path) -> Result<T5, Error> {
     for alias in ALIASES {
         if names.remove(alias) && !names.contains("shared.weight") {
             problems.push(format!("{alias} is there, but not shared.weight"));
-        } else if checkpoint.names().iter().any(|n| n == alias) && !same(&checkpoint, alias, "shared.weight")? {
+        } else if checkpoint.contains(alias) && !same(&checkpoint, alias, "shared.weight")? {
             problems.push(format!("{alias} differs from shared.weight, whose other name it is"));
         }
     }
@@ -65,12 +65,9 @@ pub fn load(folder: &Path) -> Result<T5, Error> {
 }
 
 fn same(checkpoint: &Checkpoint, a: &str, b: &str) -> Result<bool, Error> {
-    if !checkpoint.names().iter().any(|name| name == b) {
-        return Ok(false);
-    }
-    let (x, y) = (checkpoint.bytes(a)?, checkpoint.bytes(b)?);
-    let equal = (*x.owner).as_ref()[x.range] == (*y.owner).as_ref()[y.range];
-    Ok(checkpoint.info(a)? == checkpoint.info(b)? && equal)
+    Ok(checkpoint.contains(b)
+        && checkpoint.info(a)? == checkpoint.info(b)?
+        && *checkpoint.bytes(a)? == *checkpoint.bytes(b)?)
 }
 
 /// The weight of a slot, or what is wrong with the tensor of that name.
@@ -79,14 +76,11 @@ fn weight(checkpoint: &Checkpoint, slot: &Slot) -> Result<Result<Weight, String>
     if shape != slot.shape {
         return Ok(Err(format!("{} has shape {shape:?}, not {:?}", slot.name, slot.shape)));
     }
-    let dtype = match dtype {
-        Dtype::F32 => DType::F32,
-        Dtype::Bf16 => DType::Bf16,
-        Dtype::F16 => DType::F16,
-        other => return Ok(Err(format!("{} is stored as {other:?}; f32, bf16 and f16 are read", slot.name))),
+    let Some(dtype) = storage(dtype) else {
+        return Ok(Err(format!("{} is stored as {dtype}; f32, bf16 and f16 are read", slot.name)));
     };
-    let bytes = checkpoint.bytes(&slot.name)?;
-    let weight = Weight::mapped(&shape, dtype, Bytes::new(bytes.owner, bytes.range));
+    let (owner, range) = checkpoint.bytes(&slot.name)?.into_parts();
+    let weight = Weight::mapped(&shape, dtype, Bytes::new(owner, range));
     Ok(weight.map_err(|e| format!("{}: {e}", slot.name)).map(|weight| {
         // A vector in half precision would have to be widened at every use.
         if shape.len() < 2 && dtype != DType::F32 { weight.to_dtype(DType::F32) } else { weight }

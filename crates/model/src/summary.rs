@@ -47,7 +47,7 @@ impl Summary {
         let family = match config.model_type.as_str() {
             "mt5" => "mT5",
             "umt5" => "umT5",
-            _ if config.is_gated() => "T5 1.1",
+            _ if config.feed_forward().is_some_and(|f| f.gated) => "T5 1.1",
             _ => "T5 1.0",
         };
         Summary { family, parts, storage }

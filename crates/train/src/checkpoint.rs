@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use t5kit_formats::output::AtomicDir;
-use t5kit_formats::safetensors::{Dtype, SafetensorsFile, SafetensorsWriter};
-use t5kit_model::{T5, save};
+use t5kit_formats::Dtype;
+use t5kit_formats::safetensors::SafetensorsFile;
+use t5kit_model::{T5, save, write_tensors};
 use t5kit_tensor::Tensor;
+use t5kit_tensor::kernels::Rows;
 
 use crate::{Error, Optimizer, TrainOptions};
 
@@ -60,17 +62,13 @@ pub(crate) fn write(
 }
 
 fn write_moments(path: &Path, model: &T5, optimizer: &Optimizer) -> Result<(), Error> {
-    let mut tensors: Vec<(String, Dtype, Vec<usize>)> = Vec::new();
-    for (_, name, weight) in model.params.iter() {
-        for moment in ["m", "v"] {
-            tensors.push((format!("{moment}.{name}"), Dtype::F32, weight.shape().to_vec()));
+    let mut tensors = Vec::new();
+    for ((_, name, weight), (m, v)) in model.params.iter().zip(&optimizer.moments) {
+        for (moment, tensor) in [("m", m), ("v", v)] {
+            tensors.push((format!("{moment}.{name}"), weight.shape(), Rows::F32(tensor.data())));
         }
     }
-    let mut writer = SafetensorsWriter::create(path, &tensors)?;
-    for tensor in optimizer.moments.iter().flat_map(|(m, v)| [m, v]) {
-        writer.write_f32(tensor.data())?;
-    }
-    writer.finish()?;
+    write_tensors(path, &tensors)?;
     Ok(())
 }
 
@@ -107,11 +105,11 @@ fn read_moments(path: &Path, model: &T5, steps: u64) -> Result<Optimizer, Error>
     for (_, name, weight) in model.params.iter() {
         let read = |moment: &str| -> Result<Tensor, Error> {
             let name = format!("{moment}.{name}");
-            let view = file.get(&name).filter(|t| t.dtype == Dtype::F32 && t.shape == weight.shape());
-            let view = view.ok_or_else(|| Error::State {
-                path: path.to_path_buf(),
-                what: format!("has no f32 tensor {name} of shape {:?}", weight.shape()),
-            })?;
+            if file.info(&name) != Some((Dtype::F32, weight.shape())) {
+                let what = format!("has no f32 tensor {name} of shape {:?}", weight.shape());
+                return Err(Error::State { path: path.to_path_buf(), what });
+            }
+            let view = file.view(&name)?;
             let mut tensor = Tensor::unspecified(weight.rows(), weight.cols());
             for (x, bytes) in tensor.data_mut().iter_mut().zip(view.data.chunks_exact(4)) {
                 *x = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);

@@ -25,13 +25,13 @@ impl Memory {
 /// the cross-attention; of the softmax a chunk of logits.
 pub fn predict(model: &T5, source_tokens: usize, target_tokens: usize) -> Memory {
     let c = &model.config;
-    let (d, ff, inner) = (c.d_model as u64, c.d_ff as u64, (c.num_heads * c.d_kv) as u64);
-    let gate = if c.is_gated() { 2 } else { 1 };
+    let (d, ff, inner) = (c.d_model as u64, c.d_ff as u64, c.inner_dim() as u64);
+    let gate = if c.feed_forward().is_some_and(|f| f.gated) { 2 } else { 1 };
     let attention = 2 * d + 4 * inner;
     let feed_forward = 2 * d + (gate + 1) * ff;
     let (s, t) = (source_tokens as u64, target_tokens as u64);
     let encoder = c.num_layers as u64 * s * (attention + feed_forward);
-    let decoder = c.num_decoder_layers() as u64 * (t * (2 * attention + feed_forward) + s * 2 * inner);
+    let decoder = c.num_decoder_layers as u64 * (t * (2 * attention + feed_forward) + s * 2 * inner);
     let logits = (16u64 << 20).max(16 * c.vocab_size as u64).min(t * c.vocab_size as u64);
     // On the way back: gradients of one block's activations, and of the encoder's output.
     let working = s * (2 * d + 2 * ff + 3 * inner) + 2 * s * d;

@@ -49,7 +49,8 @@ pub struct Slot {
 /// from nothing at a loss of dozens; here it is d_model^-0.5, which begins at the logarithm of the vocabulary.
 pub fn layout(config: &T5Config) -> Vec<Slot> {
     let (d, ff, rows) = (config.d_model, config.d_ff, config.vocab_size);
-    let inner = config.num_heads * config.d_kv;
+    let inner = config.inner_dim();
+    let gated = config.feed_forward().is_some_and(|f| f.gated);
     let power = |n: usize| (n as f64).powf(-0.5) * config.initializer_factor;
     let mut slots = Vec::new();
     let mut add = |name: String, shape: &[usize], part: Part, std: Option<f64>| {
@@ -79,7 +80,7 @@ pub fn layout(config: &T5Config) -> Vec<Slot> {
             }
             let at = attentions.len();
             let name = format!("{block}.{at}.DenseReluDense");
-            let wi: &[&str] = if config.is_gated() { &["wi_0", "wi_1"] } else { &["wi"] };
+            let wi: &[&str] = if gated { &["wi_0", "wi_1"] } else { &["wi"] };
             for wi in wi {
                 add(format!("{name}.{wi}.weight"), &[ff, d], part, Some(power(d)));
             }

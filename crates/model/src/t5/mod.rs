@@ -8,7 +8,7 @@ mod network;
 pub use cache::DecoderCache;
 pub use layout::{Part, Slot, layout};
 
-use t5kit_formats::config::T5Config;
+use t5kit_formats::config::{self, T5Config};
 use t5kit_tensor::ops::{Activation, RelativeBias};
 use t5kit_tensor::{DType, ParamId, Params};
 
@@ -63,7 +63,14 @@ impl T5 {
     /// Puts a model together from parameters under Hugging Face's names, which must be complete and of the shapes
     /// that the configuration says (see [`layout`]; loading checks and reports both).
     pub fn new(config: T5Config, params: Params) -> Result<Self, Error> {
-        let activation = activation(&config)?;
+        let feed_forward =
+            config.feed_forward().ok_or_else(|| Error::Activation { name: config.feed_forward_proj.clone() })?;
+        let activation = match feed_forward.activation {
+            config::Activation::Relu => Activation::Relu,
+            config::Activation::Gelu => Activation::GeluErf,
+            config::Activation::GeluNew => Activation::GeluTanh,
+            config::Activation::Silu => Activation::Silu,
+        };
         let id = |name: String| params.id(&name).ok_or(Error::MissingParameter { name });
         let stack = |side: Side| -> Result<Stack, Error> {
             let prefix = side.name();
@@ -97,7 +104,7 @@ impl T5 {
                     },
                     feed_forward: FeedForward {
                         norm: id(format!("{block}.{last}.layer_norm.weight"))?,
-                        wi: if config.is_gated() { vec![wi("wi_0")?, wi("wi_1")?] } else { vec![wi("wi")?] },
+                        wi: if feed_forward.gated { vec![wi("wi_0")?, wi("wi_1")?] } else { vec![wi("wi")?] },
                         wo: wi("wo")?,
                     },
                 });
@@ -162,20 +169,7 @@ impl Side {
     fn layers(self, config: &T5Config) -> usize {
         match self {
             Side::Encoder => config.num_layers,
-            Side::Decoder => config.num_decoder_layers(),
+            Side::Decoder => config.num_decoder_layers,
         }
-    }
-}
-
-/// The activation that `feed_forward_proj` names; "gated-gelu" means the tanh approximation, as in the reference.
-fn activation(config: &T5Config) -> Result<Activation, Error> {
-    let name = config.feed_forward_proj.as_str();
-    match name.strip_prefix("gated-").unwrap_or(name) {
-        "gelu" if config.is_gated() => Ok(Activation::GeluTanh),
-        "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
-        "gelu" => Ok(Activation::GeluErf),
-        "relu" => Ok(Activation::Relu),
-        "silu" | "swish" => Ok(Activation::Silu),
-        _ => Err(Error::Activation { name: name.to_string() }),
     }
 }

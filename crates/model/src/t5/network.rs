@@ -56,12 +56,12 @@ impl T5 {
     }
 
     fn inner(&self) -> usize {
-        self.config.num_heads * self.config.d_kv
+        self.config.inner_dim()
     }
 
     /// T5 1.0 scales where softmax and embedding share a matrix.
     fn scaled(&self, graph: &mut Graph<'_>, hidden: Var) -> Var {
-        if self.config.scales_logits() {
+        if self.config.scales_decoder_outputs() {
             ops::scale(graph, hidden, (self.config.d_model as f32).powf(-0.5))
         } else {
             hidden

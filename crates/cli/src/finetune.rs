@@ -1,0 +1,281 @@
+//! `t5kit finetune`: examples to a trained model.
+
+use anyhow::{Context, Result, bail};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use t5kit_formats::table::ColumnRef;
+use t5kit_model::{T5, T5Config};
+use t5kit_tokenizer::Tokenizer;
+use t5kit_train::{
+    Columns, EvalRecord, Examples, LAST, Lengths, Observer, Plan, StepRecord, TrainOptions, train,
+};
+
+use crate::errors::{Interrupted, usage};
+use crate::interrupt;
+use crate::loaded::{Loaded, bytes, check_vocabulary, notice_cut, pool};
+use crate::progress::{Progress, Style, Unit};
+
+/// The flags of `t5kit finetune`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Hugging Face directory, or a config.json for random weights
+    #[arg(long, value_name = "DIR|config.json")]
+    model: PathBuf,
+    /// Training examples: TSV, CSV, JSON lines or Parquet, plain, .gz or .zst
+    #[arg(long, value_name = "FILE")]
+    train: PathBuf,
+    /// Validation examples: their loss decides which checkpoint is the best
+    #[arg(long, value_name = "FILE")]
+    valid: Option<PathBuf>,
+    /// Folder of the run: best/, last/ and train_log.jsonl
+    #[arg(long, value_name = "DIR")]
+    output: PathBuf,
+    /// Tokenizer file or directory [default: the model's directory]
+    #[arg(long, value_name = "FILE|DIR")]
+    tokenizer: Option<PathBuf>,
+    /// Column of the sources, by name or by number from 1 [default: source, or the first of two]
+    #[arg(long, value_name = "COLUMN")]
+    source: Option<String>,
+    /// Column of the targets, by name or by number from 1 [default: target, or the second of two]
+    #[arg(long, value_name = "COLUMN")]
+    target: Option<String>,
+    /// Times through the examples
+    #[arg(long, value_name = "N", default_value = "3")]
+    epochs: u64,
+    /// End after this many steps, if the epochs have more
+    #[arg(long, value_name = "N")]
+    max_steps: Option<u64>,
+    /// Examples a step
+    #[arg(long, value_name = "N", default_value = "16")]
+    batch_size: NonZeroUsize,
+    /// AdamW's learning rate
+    #[arg(long, value_name = "X", default_value = "2e-4")]
+    learning_rate: f64,
+    /// Decoupled weight decay
+    #[arg(long, value_name = "X", default_value = "0")]
+    weight_decay: f64,
+    /// Scale gradients down to this norm; 0: never
+    #[arg(long, value_name = "X", default_value = "1")]
+    max_grad_norm: f64,
+    /// Dropout probability
+    #[arg(long, value_name = "X", default_value = "0.1")]
+    dropout: f32,
+    /// Longer sources are cut to this many tokens, </s> included
+    #[arg(long, value_name = "N", default_value = "512")]
+    max_source_length: NonZeroUsize,
+    /// Longer targets are cut to this many tokens, </s> included
+    #[arg(long, value_name = "N", default_value = "128")]
+    max_target_length: NonZeroUsize,
+    /// Decides the order of the examples and the dropout masks
+    #[arg(long, value_name = "N", default_value = "0")]
+    seed: u64,
+    /// Decides the random weights of a bare config.json
+    #[arg(long, value_name = "N", default_value = "0")]
+    init_seed: u64,
+    /// Threads to work on [default: all cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// Go on from the output folder's last/, bit for bit; from the beginning where there is none yet
+    #[arg(long)]
+    resume: bool,
+    /// Replace the run that the output folder holds
+    #[arg(long, conflicts_with = "resume")]
+    force: bool,
+}
+
+/// Trains, saves, and says where.
+pub fn run(args: Args) -> Result<()> {
+    let options = args.options()?;
+    let resume = args.prepare_output()?;
+    let (model, tokenizer) = args.open_model(resume)?;
+    let lengths = Lengths { source: args.max_source_length.get(), target: args.max_target_length.get() };
+    let column = |name: &Option<String>| name.as_deref().map(ColumnRef::parse);
+    let columns = Columns { source: column(&args.source), target: column(&args.target) };
+    let read = |path: &Path| -> Result<Examples> {
+        let examples = Examples::read(path, &columns, &tokenizer, lengths)?;
+        examples.check_ids(tokenizer.vocab_size(), model.config.vocab_size)?;
+        notice_cut("text", examples.cut, lengths.source.max(lengths.target));
+        Ok(examples)
+    };
+    let examples = read(&args.train)?;
+    let valid = args.valid.as_deref().map(read).transpose()?;
+    let mut display = Display::default();
+    let summary = train(
+        model,
+        &pool(args.threads),
+        &examples,
+        valid.as_ref(),
+        &options,
+        &args.output,
+        tokenizer.source_files(),
+        resume,
+        &mut display,
+    )?;
+    display.finish();
+    let folder = args.output.display();
+    if summary.stopped {
+        eprintln!("t5kit: stopped and saved after step {}; --resume goes on from there", summary.steps);
+        return Err(Interrupted.into());
+    }
+    let best = summary.best_loss.map_or(String::new(), |loss| format!(", best validation loss {loss:.4}"));
+    eprintln!("t5kit: {} steps{best}; the model is in {folder}", summary.steps);
+    Ok(())
+}
+
+impl Args {
+    fn options(&self) -> Result<TrainOptions> {
+        let positive = |name: &str, value: f64| match value.is_finite() && value > 0.0 {
+            true => Ok(value),
+            false => Err(usage(format!("{name} {value}: give a number above 0"))),
+        };
+        let not_negative = |name: &str, value: f64| match value.is_finite() && value >= 0.0 {
+            true => Ok(value),
+            false => Err(usage(format!("{name} {value}: give a number that is not negative"))),
+        };
+        if !(0.0..1.0).contains(&self.dropout) {
+            return Err(usage(format!(
+                "--dropout {}: give a probability from 0 up to, not including, 1",
+                self.dropout
+            )));
+        }
+        Ok(TrainOptions {
+            epochs: self.epochs,
+            max_steps: self.max_steps,
+            batch_size: self.batch_size.get(),
+            learning_rate: positive("--learning-rate", self.learning_rate)?,
+            weight_decay: not_negative("--weight-decay", self.weight_decay)?,
+            max_grad_norm: not_negative("--max-grad-norm", self.max_grad_norm)?,
+            dropout: self.dropout,
+            seed: self.seed,
+        })
+    }
+
+    /// Makes the output folder, or refuses one that holds something; returns whether to resume.
+    fn prepare_output(&self) -> Result<bool> {
+        let output = &self.output;
+        let last = output.join(LAST).join("config.json").is_file();
+        if self.resume && last {
+            return Ok(true);
+        }
+        let empty = match std::fs::read_dir(output) {
+            Ok(mut entries) => entries.next().is_none(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                std::fs::create_dir_all(output)
+                    .with_context(|| format!("{}: cannot be made", output.display()))?;
+                true
+            }
+            Err(error) => return Err(error).with_context(|| format!("{}: cannot be read", output.display())),
+        };
+        // A run that was killed before its first checkpoint leaves its log and nothing else.
+        let ours = ["train_log.jsonl", LAST, t5kit_train::BEST].iter().any(|name| output.join(name).exists());
+        if !empty && !self.force && !(self.resume && ours) {
+            bail!(
+                "{}: is not empty; go on with --resume, replace the run with --force, or choose another folder",
+                output.display()
+            );
+        }
+        if self.force {
+            for name in [LAST, t5kit_train::BEST] {
+                let folder = output.join(name);
+                if folder.join("config.json").is_file() {
+                    std::fs::remove_dir_all(&folder)
+                        .with_context(|| format!("{}: cannot be removed", folder.display()))?;
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    fn open_model(&self, resume: bool) -> Result<(T5, Tokenizer)> {
+        if resume {
+            let last = Loaded::open(&self.output.join(LAST), None)?;
+            return Ok((last.model, last.tokenizer));
+        }
+        if self.model.is_file() {
+            let Some(tokenizer) = &self.tokenizer else {
+                return Err(usage(format!(
+                    "--model {}: a bare configuration needs --tokenizer",
+                    self.model.display()
+                )));
+            };
+            let model = T5::random(T5Config::read(&self.model)?, self.init_seed)?;
+            let tokenizer = Tokenizer::load(tokenizer)?;
+            check_vocabulary(&model, &tokenizer)?;
+            return Ok((model, tokenizer));
+        }
+        let loaded = Loaded::open(&self.model, self.tokenizer.as_deref())?;
+        Ok((loaded.model, loaded.tokenizer))
+    }
+}
+
+/// Shows a run on standard error.
+#[derive(Default)]
+pub struct Display {
+    progress: Option<Progress>,
+    /// Tokens and seconds of this session's steps, for a rate that does not jump.
+    tokens: usize,
+    seconds: f64,
+    steps: u64,
+}
+
+impl Display {
+    /// Ends the progress bar.
+    pub fn finish(&self) {
+        if let Some(progress) = &self.progress {
+            progress.finish();
+        }
+    }
+}
+
+impl Observer for Display {
+    fn started(&mut self, plan: &Plan) {
+        eprintln!(
+            "t5kit: {} parameters; {} examples, {} tokens an epoch, {} steps; about {} of memory",
+            plan.parameters,
+            plan.examples,
+            plan.tokens_per_epoch,
+            plan.total_steps,
+            bytes(plan.memory.total())
+        );
+        let progress = Progress::new(Some(plan.total_steps), Style::new("training", Unit::Items("steps")));
+        progress.set_position(plan.done_steps);
+        self.steps = plan.done_steps;
+        self.progress = Some(progress);
+    }
+
+    fn step(&mut self, record: &StepRecord) {
+        self.tokens += record.real_tokens;
+        self.seconds += record.seconds;
+        if let Some(progress) = &self.progress {
+            let rate = self.tokens as f64 / self.seconds;
+            progress.set_message(format!("loss {:.4}, {rate:.0} tokens/s", record.loss));
+            progress.set_position(record.step);
+        }
+    }
+
+    fn evaluating(&mut self, done: usize, of: usize) {
+        if let Some(progress) = &self.progress {
+            progress.set_message(format!("validating {done} of {of}"));
+        }
+    }
+
+    fn evaluated(&mut self, record: &EvalRecord) {
+        if let Some(progress) = &self.progress {
+            let best = if record.best { " (best)" } else { "" };
+            progress.println(format!(
+                "step {}, epoch {:.2}: validation loss {:.4}{best}",
+                record.step, record.epoch, record.valid_loss
+            ));
+        }
+    }
+
+    fn skipped(&mut self, step: u64, what: &str) {
+        if let Some(progress) = &self.progress {
+            progress.println(format!("step {step}: skipped, {what} is not finite"));
+        }
+    }
+
+    fn stop(&mut self) -> bool {
+        interrupt::requested()
+    }
+}

@@ -1,0 +1,128 @@
+//! The network against transformers 4.57 (see `goldens/README.md`): encoder states and logits.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use t5kit_formats::safetensors::SafetensorsFile;
+use t5kit_model::{T5, load};
+use t5kit_tensor::{DType, Graph, Packed, Pool, Regime, ops};
+
+const MODELS: [&str; 3] = ["mt5", "t5-v1_1", "t5-v1_0"];
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(name)
+}
+
+fn golden(name: &str) -> Value {
+    let path = folder(name).join("golden.json");
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn sequences(value: &Value) -> Vec<Vec<u32>> {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+fn tensor(name: &str, which: &str) -> Vec<f32> {
+    let file = SafetensorsFile::open(&folder(name).join("golden.safetensors")).unwrap();
+    let bytes = file.bytes(which).unwrap();
+    bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+}
+
+/// Largest difference, relative to the largest value.
+fn difference(got: &[f32], want: &[f32]) -> f32 {
+    assert_eq!(got.len(), want.len());
+    let largest = want.iter().fold(0f32, |m, w| m.max(w.abs()));
+    got.iter().zip(want).map(|(g, w)| (g - w).abs()).fold(0.0, f32::max) / largest
+}
+
+/// Encoder states and logits of the given examples as one packed batch.
+fn forward(model: &T5, pool: &Pool, sources: &[Vec<u32>], targets: &[Vec<u32>]) -> (Vec<f32>, Vec<f32>) {
+    let sources = Packed::new(sources).unwrap();
+    let targets = Packed::new(targets).unwrap();
+    let mut graph = Graph::inference(&model.params, pool, Regime::Bulk);
+    let encoded = model.encode(&mut graph, &sources);
+    let inputs = targets.shifted_right(model.config.decoder_start_token_id);
+    let hidden = model.decode(&mut graph, &inputs, &sources, &encoded);
+    let logits = ops::logits(&graph, &hidden.value, model.softmax());
+    (encoded.value.data().to_vec(), logits.data().to_vec())
+}
+
+#[test]
+fn encoder_states_and_logits_are_those_of_the_reference() {
+    for name in MODELS {
+        let (model, golden) = (load(&folder(name)).unwrap(), golden(name));
+        let (sources, targets) = (sequences(&golden["sources"]), sequences(&golden["targets"]));
+        for threads in [1, 2] {
+            let (encoded, logits) = forward(&model, &Pool::new(threads), &sources, &targets);
+            let (e, l) = (difference(&encoded, &tensor(name, "encoder")), difference(&logits, &tensor(name, "logits")));
+            println!("{name}, {threads} threads: encoder {e:.1e}, logits {l:.1e}");
+            assert!(e < 1e-5 && l < 1e-5, "{name}: encoder {e:e}, logits {l:e}");
+        }
+    }
+}
+
+/// Feeding targets token by token through the cache gives the hidden states of the whole.
+#[test]
+fn decoding_step_by_step_is_decoding_at_once() {
+    for name in MODELS {
+        let (model, golden) = (load(&folder(name)).unwrap(), golden(name));
+        let (sources, targets) = (sequences(&golden["sources"]), sequences(&golden["targets"]));
+        let pool = Pool::new(2);
+        let packed = Packed::new(&sources).unwrap();
+        let mut bulk = Graph::inference(&model.params, &pool, Regime::Bulk);
+        let encoded = model.encode(&mut bulk, &packed);
+        let mut cache = model.start(&mut bulk, &packed, &encoded);
+        let inputs = Packed::new(&targets).unwrap().shifted_right(model.config.decoder_start_token_id);
+        let mut rows = vec![Vec::new(); inputs.tokens()];
+        let mut steps = Graph::inference(&model.params, &pool, Regime::Steps);
+        for position in 0..targets.iter().map(Vec::len).max().unwrap() {
+            let slots: Vec<usize> = (0..inputs.len()).filter(|&i| position < inputs.range(i).len()).collect();
+            let ids: Vec<u32> = slots.iter().map(|&i| inputs.sequence(i)[position]).collect();
+            let hidden = model.step(&mut steps, &ids, &slots, &mut cache);
+            let logits = ops::logits(&steps, &hidden, model.softmax());
+            for (row, &slot) in slots.iter().enumerate() {
+                rows[inputs.range(slot).start + position] = logits.row(row).to_vec();
+            }
+        }
+        let d = difference(&rows.concat(), &tensor(name, "logits"));
+        assert!(d < 1e-5, "{name}: {d:e}");
+    }
+}
+
+/// Examples one by one give what they give together: bit for bit where the products are large enough to take the
+/// same way (as those of any real model are), else within rounding.
+#[test]
+fn a_batch_is_its_examples() {
+    for name in MODELS {
+        let (model, golden) = (load(&folder(name)).unwrap(), golden(name));
+        let (sources, targets) = (sequences(&golden["sources"]), sequences(&golden["targets"]));
+        let pool = Pool::new(2);
+        let (encoded, logits) = forward(&model, &pool, &sources, &targets);
+        let (mut one_encoded, mut one_logits) = (Vec::new(), Vec::new());
+        for (source, target) in sources.iter().zip(&targets) {
+            let (e, l) = forward(&model, &pool, std::slice::from_ref(source), std::slice::from_ref(target));
+            one_encoded.extend(e);
+            one_logits.extend(l);
+        }
+        assert!(difference(&one_encoded, &encoded) < 2e-6, "{name}");
+        assert!(difference(&one_logits, &logits) < 2e-6, "{name}");
+    }
+}
+
+/// Half-precision storage stays within the rounding of its type: 2^-8 for bf16, 2^-11 for f16, a weight, and the
+/// products of a few layers add a few of them up.
+#[test]
+fn half_storage_is_close() {
+    for name in MODELS {
+        let golden = golden(name);
+        let (sources, targets) = (sequences(&golden["sources"]), sequences(&golden["targets"]));
+        for (dtype, bound) in [(DType::Bf16, 5e-2), (DType::F16, 6e-3)] {
+            let mut model = load(&folder(name)).unwrap();
+            model.store_as(dtype);
+            let (_, logits) = forward(&model, &Pool::new(2), &sources, &targets);
+            let d = difference(&logits, &tensor(name, "logits"));
+            println!("{name}, {}: {d:.1e}", dtype.name());
+            assert!(d < bound && d > 1e-5, "{name}, {}: {d:e}", dtype.name());
+        }
+    }
+}

@@ -96,8 +96,9 @@ def check_logits(full_dir, cut_dir, csl):
     # The rows are the same numbers; a matrix product of another width may add them in another order.
     if not largest <= 1e-5 * scale:
         fail(f"logits differ by {largest:.2e}, the largest is {scale:.2f}")
-    print(f"transformers: {sum(len(t) for _, t in examples)} × {len(keep)} logits of kept rows, cut against uncut model: "
-          f"largest difference {largest:.2e} (largest logit {scale:.2f})")
+    count = sum(len(t) for _, t in examples)
+    print(f"transformers: {count} × {len(keep)} logits of kept rows, cut against uncut model: largest difference "
+          f"{largest:.2e} (largest logit {scale:.2f})")
 
 
 def scores(model_dir, pairs, found):
@@ -115,7 +116,7 @@ def scores(model_dir, pairs, found):
         worst = max(worst, abs(float(line[0]) - expected) / abs(expected))
     if not worst <= 1e-5:
         fail(f"log-probabilities differ from transformers' by up to {worst:.2e} of their value")
-    print(f"t5kit score: {len(pairs)} log-probabilities within {worst:.1e} of transformers', relative; token counts equal")
+    print(f"t5kit score: {len(pairs)} log-probabilities within {worst:.1e} of transformers', relative; same token counts")
 
 
 def losses(log):

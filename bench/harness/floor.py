@@ -117,7 +117,8 @@ def generation(space, samples, batch, beams, new_tokens):
     return [
         Part("encoder", 2 * shape.encoder_multiply_adds(sources), 0),
         Part("keys and values of the sources", 2 * shape.cross_weights * sum(sources), 0),
-        Part("decoder layers", 2 * shape.decoder_weights * hypotheses * new_tokens, F32 * shape.decoder_weights * steps),
+        Part("decoder layers", 2 * shape.decoder_weights * hypotheses * new_tokens,
+             F32 * shape.decoder_weights * steps),
         Part("decoder attention", 2 * beams * shape.decoder_attention([(s, new_tokens) for s in sources]), cache_bytes),
         Part("softmax", 2 * shape.softmax_weights * hypotheses * new_tokens, F32 * shape.softmax_weights * steps),
     ]

@@ -117,8 +117,8 @@ def run(space):
     if space.t5kit:
         notes.append(check(space, sources))
         load = startup(space)
-        notes.append(f"t5kit's start-up, {load:.2f} s, is left out of its samples/s as loading is out of the peers'; the "
-                     "whole process is in brackets.")
+        notes.append(f"t5kit's start-up, {load:.2f} s, is left out of its samples/s as loading is out of the peers'; "
+                     "the whole process is in brackets.")
     for cell in space.cells or DEFAULT_CELLS:
         if cell not in CELLS:
             raise process.Failed(f"generate has no cell {cell}: there are {', '.join(CELLS)}")
@@ -145,5 +145,6 @@ def run(space):
             least = floor.seconds(space, floor.generation(space, SAMPLES, batch, beams, NEW_TOKENS))
             table.append(f"| {cell} | floor, f32 | {SAMPLES / least:.2f} | {NEW_TOKENS * SAMPLES / least:.0f} | – | "
                          f"{ours * least / SAMPLES:.0%} reached |")
-    head = "| cell | program | samples/s | new tokens/s | peak RSS, GB | t5kit f32 is × as fast |\n|---|---|---|---|---|---|"
+    head = ("| cell | program | samples/s | new tokens/s | peak RSS, GB | t5kit f32 is × as fast |\n"
+            "|---|---|---|---|---|---|")
     return "\n".join([head, *table, "", *notes])

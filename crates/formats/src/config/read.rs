@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::T5Config;
 use super::fields::Fields;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::json;
 
 impl T5Config {

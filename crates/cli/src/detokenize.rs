@@ -98,7 +98,7 @@ mod tests {
             let mut ids = Vec::new();
             parse_ids(line.as_bytes(), 100, &mut ids).map(|()| ids).map_err(|e| format!("{e:#}"))
         };
-        assert_eq!(parse("").unwrap(), []);
+        assert_eq!(parse("").unwrap(), [0u32; 0]);
         assert_eq!(parse(" 1  99\t0\r").unwrap(), [1, 99, 0]);
         assert_eq!(parse("{\"pieces\":[\"a\"],\"ids\":[5,6]}").unwrap(), [5, 6]);
         assert!(parse("1 100").unwrap_err().contains("id 100 is outside of the vocabulary of 100 pieces"));

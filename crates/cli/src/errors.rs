@@ -1,0 +1,94 @@
+//! How failures reach the user: one line on standard error and an exit code.
+
+use std::error::Error;
+use std::fmt;
+use std::io::{ErrorKind, Write};
+
+/// Exit code of wrong usage, clap's own.
+pub const USAGE: u8 = 2;
+/// Exit code after Ctrl-C, by the shells' convention.
+pub const INTERRUPTED: u8 = 130;
+const FAILURE: u8 = 1;
+
+/// Wrong usage that only shows after parsing: options that exclude each other in ways clap cannot express.
+#[derive(Debug)]
+struct Usage(String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Usage {}
+
+/// An error that ends the program with exit code 2.
+pub fn usage(message: impl fmt::Display) -> anyhow::Error {
+    Usage(message.to_string()).into()
+}
+
+/// The end of a subcommand that saw [`crate::interrupt::requested`]; nothing more is said about it.
+#[derive(Debug)]
+pub struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl Error for Interrupted {}
+
+/// Prints the error as one line and returns the exit code. Silent, and a success, where the reader of standard
+/// output went away.
+pub fn report(error: &anyhow::Error) -> u8 {
+    if error.is::<Interrupted>() {
+        return INTERRUPTED;
+    }
+    let closed = |e: &std::io::Error| e.kind() == ErrorKind::BrokenPipe;
+    if error.chain().any(|e| e.downcast_ref().is_some_and(closed)) {
+        return 0;
+    }
+    // Nothing can be done where standard error is closed too.
+    let _ = writeln!(std::io::stderr().lock(), "t5kit: error: {}", one_line(error.chain()));
+    if error.is::<Usage>() { USAGE } else { FAILURE }
+}
+
+/// The messages of a chain of causes joined by `: `, without those that the message before already quotes.
+fn one_line<'a>(chain: impl Iterator<Item = &'a (dyn Error + 'static)>) -> String {
+    let mut line = String::new();
+    let mut last = String::new();
+    for cause in chain {
+        let message = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        if message.is_empty() || last.contains(&message) {
+            continue;
+        }
+        if !line.is_empty() {
+            line.push_str(": ");
+        }
+        line.push_str(&message);
+        last = message;
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::{Context, anyhow};
+
+    #[test]
+    fn causes_are_joined_once() {
+        let e = anyhow!("No such file").context("cannot read x: No such file").context("loading\n the model");
+        assert_eq!(one_line(e.chain()), "loading the model: cannot read x: No such file");
+    }
+
+    #[test]
+    fn codes() {
+        assert_eq!(report(&usage("both --top and --min-count")), USAGE);
+        assert_eq!(report(&anyhow!("broken file")), FAILURE);
+        assert_eq!(report(&Interrupted.into()), INTERRUPTED);
+        let pipe: std::io::Result<()> = Err(ErrorKind::BrokenPipe.into());
+        assert_eq!(report(&pipe.context("cannot write").unwrap_err()), 0);
+    }
+}

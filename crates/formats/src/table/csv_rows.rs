@@ -5,6 +5,8 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use csv_core::ReadRecordResult;
 
@@ -39,6 +41,11 @@ impl CsvRows {
             rows.pending = !header;
         }
         Ok(rows)
+    }
+
+    /// A counter of the bytes on disk read so far, to be watched from elsewhere.
+    pub fn raw_read(&self) -> Arc<AtomicU64> {
+        self.records.source.raw_read()
     }
 }
 

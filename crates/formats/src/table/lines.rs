@@ -1,6 +1,7 @@
 //! Lines of bounded length, and the rows of formats that keep one row a line.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -86,7 +87,12 @@ pub(super) struct LineRows {
     parser: Option<RowParser>,
     /// The first row was read for the columns' sake and waits in the buffer.
     pending: bool,
+    /// Bad rows before the first good one, to be given out first.
+    bad: VecDeque<Error>,
 }
+
+/// A JSON-lines file that begins with more bad lines than this is none.
+const MAX_BAD_HEAD: usize = 1000;
 
 impl LineRows {
     pub(super) fn open(
@@ -96,18 +102,28 @@ impl LineRows {
         options: &TableOptions,
     ) -> Result<Self, Error> {
         let lines = Lines::new(Source::open(path)?, options.max_row_bytes);
-        let mut rows =
-            Self { path: path.to_path_buf(), lines, buffer: Vec::new(), parser: None, pending: false };
+        let (path, buffer) = (path.to_path_buf(), Vec::new());
+        let mut rows = Self { path, lines, buffer, parser: None, pending: false, bad: VecDeque::new() };
         while rows.next_line()? {
             if format == Format::JsonLines && rows.buffer.trim_ascii().is_empty() {
                 continue;
             }
             let line = rows.lines.line();
-            let (parser, header) =
-                RowParser::new(path, format, columns, options.has_header, &rows.buffer, line)?;
-            rows.parser = Some(parser);
-            rows.pending = !header;
-            break;
+            match RowParser::new(&rows.path, format, columns, options.has_header, &rows.buffer, line) {
+                Ok((parser, header)) => {
+                    rows.parser = Some(parser);
+                    rows.pending = !header;
+                    break;
+                }
+                // Which columns there are is for the first good object to say.
+                Err(error) if format == Format::JsonLines && error.is_bad_row() => {
+                    if rows.bad.len() == MAX_BAD_HEAD {
+                        return Err(error);
+                    }
+                    rows.bad.push_back(error);
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(rows)
     }
@@ -129,6 +145,9 @@ impl LineRows {
 
 impl ReadRow for LineRows {
     fn read_row(&mut self, row: &mut Row) -> Option<Result<(), Error>> {
+        if let Some(error) = self.bad.pop_front() {
+            return Some(Err(error));
+        }
         loop {
             if !std::mem::take(&mut self.pending) {
                 match self.next_line() {

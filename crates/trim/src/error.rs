@@ -1,0 +1,60 @@
+//! What can go wrong while counting and trimming.
+
+use std::path::PathBuf;
+
+use t5kit_formats::table;
+
+/// An error of this crate; each is one line that says where and how to mend it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An input argument leads to no file.
+    #[error("{argument}: {what}")]
+    Input {
+        /// The argument as it was given.
+        argument: String,
+        /// Why nothing comes of it.
+        what: String,
+    },
+    /// A corpus file or one of its rows cannot be read.
+    #[error(transparent)]
+    Table(#[from] table::Error),
+    /// Counts of pieces cannot be read or do not fit.
+    #[error("{}{}: {what}", path.display(), line.map_or(String::new(), |n| format!(", line {n}")))]
+    Counts {
+        /// The file of counts.
+        path: PathBuf,
+        /// The line, from 1, where there is one.
+        line: Option<u64>,
+        /// What is wrong.
+        what: String,
+    },
+    /// The saved state of an interrupted count does not fit what is asked for now.
+    #[error("{}: {what}", path.display())]
+    Resume {
+        /// The file of saved state.
+        path: PathBuf,
+        /// What is wrong and how to go on.
+        what: String,
+    },
+    /// A list of pieces or rows to keep, or a list of required pieces, is no good.
+    #[error("{}: {what}", path.display())]
+    List {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// Tokenizer, counts, options and checkpoint do not fit together.
+    #[error("{0}")]
+    Mismatch(String),
+    /// A file of a model, of counts or of a report cannot be read or written.
+    #[error(transparent)]
+    Files(#[from] t5kit_formats::Error),
+    /// The tokenizer cannot be loaded.
+    #[error(transparent)]
+    Tokenizer(#[from] t5kit_tokenizer::Error),
+    /// The SentencePiece model cannot be read.
+    #[error(transparent)]
+    Spiece(#[from] t5kit_formats::spiece::SpieceError),
+}

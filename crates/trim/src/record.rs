@@ -1,0 +1,124 @@
+//! Where counts come from: what a file of counts says about itself.
+
+use serde::{Deserialize, Serialize};
+use t5kit_formats::table::{ColumnRef, Columns, TableOptions};
+use t5kit_tokenizer::Tokenizer;
+
+use crate::count::{Options, Tally};
+use crate::inputs::Input;
+
+/// The record that goes with counts: the tokenizer they are of and the corpora they were made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Version of this record's form: 1.
+    pub version: u32,
+    /// The program that wrote it.
+    pub program: String,
+    /// SHA-256 of the tokenizer's model file, in hexadecimal.
+    pub tokenizer_sha256: String,
+    /// How many pieces that tokenizer has.
+    pub tokenizer_pieces: usize,
+    /// How many of them occur.
+    pub distinct_pieces: usize,
+    /// Sums over all corpora.
+    #[serde(flatten)]
+    pub total: Tally,
+    /// The corpora whose counts are added up here, one for each run of the counter.
+    pub corpora: Vec<Corpus>,
+}
+
+/// One corpus, counted in one run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Corpus {
+    /// The arguments that named it (the first 100 of them).
+    pub inputs: Vec<String>,
+    /// How many files they led to.
+    pub files: usize,
+    /// Bytes of these files on disk.
+    pub disk_bytes: u64,
+    /// How they were read.
+    pub settings: Settings,
+    /// Sums over this corpus.
+    #[serde(flatten)]
+    pub tally: Tally,
+}
+
+/// The settings of a count on which its numbers depend.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The text columns; none: chosen by the program in each file.
+    pub columns: Vec<String>,
+    /// The format of all files; none: by their names.
+    pub format: Option<String>,
+    /// Whether TSV and CSV files begin with a header; none: decided by the program.
+    pub header: Option<bool>,
+    /// The length in bytes from which rows are errors.
+    pub max_row_bytes: usize,
+    /// The length in bytes from which texts are cut.
+    pub chunk_bytes: usize,
+}
+
+impl Settings {
+    /// The settings of `options`.
+    pub fn of(options: &Options) -> Self {
+        let columns = match &options.columns {
+            Columns::Text => Vec::new(),
+            Columns::All => vec!["*".into()],
+            Columns::These(list) => list
+                .iter()
+                .map(|column| match column {
+                    ColumnRef::Name(name) => name.clone(),
+                    ColumnRef::Number(number) => number.to_string(),
+                })
+                .collect(),
+        };
+        let TableOptions { format, has_header, max_row_bytes } = options.table;
+        Self {
+            columns,
+            format: format.map(|f| f.name().into()),
+            header: has_header,
+            max_row_bytes,
+            chunk_bytes: options.chunk_bytes,
+        }
+    }
+}
+
+impl Corpus {
+    /// The corpus of `inputs`, which `arguments` led to, counted with these `options` to these sums.
+    pub fn new(arguments: &[String], inputs: &[Input], options: &Options, tally: Tally) -> Self {
+        Self {
+            inputs: arguments.iter().take(100).cloned().collect(),
+            files: inputs.len(),
+            disk_bytes: inputs.iter().map(|input| input.bytes).sum(),
+            settings: Settings::of(options),
+            tally,
+        }
+    }
+}
+
+/// The version of [`Record`] written here.
+pub(crate) const VERSION: u32 = 1;
+
+/// `t5kit 0.1.0`.
+pub(crate) fn program() -> String {
+    concat!("t5kit ", env!("CARGO_PKG_VERSION")).to_owned()
+}
+
+impl Record {
+    /// The record of counts of `tokenizer` over `corpora`.
+    pub fn new(tokenizer: &Tokenizer, counts: &[u64], corpora: Vec<Corpus>) -> Self {
+        let mut total = Tally::default();
+        for corpus in &corpora {
+            total.add(&corpus.tally);
+        }
+        Self {
+            version: VERSION,
+            program: program(),
+            tokenizer_sha256: tokenizer.sha256().to_owned(),
+            tokenizer_pieces: tokenizer.vocab_size(),
+            distinct_pieces: counts.iter().filter(|&&n| n > 0).count(),
+            total,
+            corpora,
+        }
+    }
+}

@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage,
 //! 130 ended by Ctrl-C. A reader of standard output that goes away ends the program quietly.
 
+mod count;
 mod detokenize;
 mod errors;
 mod finetune;
@@ -33,6 +34,8 @@ enum Command {
     Tokenize(tokenize::Args),
     /// Turn lines of ids back into text
     Detokenize(detokenize::Args),
+    /// Count how often each piece occurs in a corpus
+    Count(count::Args),
     /// Show what a model is: family, sizes, parameters, memory
     Inspect(inspect::Args),
     /// Train a model on pairs of source and target
@@ -49,13 +52,14 @@ impl Command {
     /// Whether the subcommand asks [`interrupt::requested`] as it goes, to save its work or to say where it
     /// stopped. The others end at the first Ctrl-C.
     fn ends_in_order(&self) -> bool {
-        matches!(self, Command::Finetune(_))
+        matches!(self, Command::Count(_) | Command::Finetune(_))
     }
 
     fn run(self) -> anyhow::Result<()> {
         match self {
             Command::Tokenize(args) => tokenize::run(args),
             Command::Detokenize(args) => detokenize::run(args),
+            Command::Count(args) => count::run(args),
             Command::Inspect(args) => inspect::run(args),
             Command::Finetune(args) => finetune::run(args),
             Command::Generate(args) => generate::run(args),

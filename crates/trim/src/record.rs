@@ -32,7 +32,7 @@ pub struct Record {
 pub struct Corpus {
     /// The arguments that named it (the first 100 of them).
     pub inputs: Vec<String>,
-    /// How many files they led to.
+    /// How many files they led to; 0 where only counts without a record are left of the corpus.
     pub files: usize,
     /// Bytes of these files on disk.
     pub disk_bytes: u64,
@@ -92,6 +92,17 @@ impl Corpus {
             disk_bytes: inputs.iter().map(|input| input.bytes).sum(),
             settings: Settings::of(options),
             tally,
+        }
+    }
+
+    /// A corpus of which only a file of counts is left, that add up to `tokens`.
+    pub fn unrecorded(path: &std::path::Path, tokens: u64) -> Self {
+        Self {
+            inputs: vec![path.to_string_lossy().into_owned()],
+            files: 0,
+            disk_bytes: 0,
+            settings: Settings::of(&Options::default()),
+            tally: Tally { tokens, ..Tally::default() },
         }
     }
 }

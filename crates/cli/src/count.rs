@@ -1,0 +1,225 @@
+//! `t5kit count`: how often each piece of a tokenizer occurs in a corpus.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use t5kit_formats::table::{self, ColumnRef, Columns, Format};
+use t5kit_tokenizer::Tokenizer;
+use t5kit_trim::{Corpus, CountOptions, Counts, Input, OnError, Record, State, Tally, Unfinished};
+
+use crate::progress::{Progress, Style, Unit};
+use crate::{errors, interrupt};
+
+/// The flags of `t5kit count`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Tokenizer file, or a directory that holds one
+    #[arg(long, value_name = "FILE|DIR")]
+    tokenizer: PathBuf,
+    /// Where the counts go: JSON ({piece: count}) if the name ends in .json, else TSV
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+    /// Corpus: files, folders, patterns, or - for standard input. Text (a text a line), JSON lines, TSV, CSV
+    /// or Parquet by the name's ending; each also gzipped or Zstandard-compressed
+    #[arg(value_name = "INPUT", required_unless_present = "merge")]
+    inputs: Vec<String>,
+    /// Column or key that holds the text, by name or by number from 1; may be given several times
+    /// [default: "text", else the only one that holds text]
+    #[arg(long, visible_alias = "column", value_name = "NAME|N")]
+    field: Vec<String>,
+    /// Read all inputs in this format, whatever their names
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(Format::NAMES))]
+    format: Option<String>,
+    /// Whether TSV and CSV files begin with a header [default: they do if a column is given by name]
+    #[arg(long, value_name = "true|false")]
+    header: Option<bool>,
+    /// What to do about a row or file that cannot be read
+    #[arg(long, value_enum, default_value_t = OnBad::Fail)]
+    on_error: OnBad,
+    /// Go on with an interrupted count (from the beginning where there is none)
+    #[arg(long)]
+    resume: bool,
+    /// Add counts made elsewhere with the same tokenizer
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    merge: Vec<PathBuf>,
+    /// Threads to tokenize on [default: all cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// Replace the output if it exists
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum OnBad {
+    /// End at the first one
+    Fail,
+    /// Report it, count it and go on
+    Skip,
+}
+
+/// How many bad rows are shown one by one.
+const SHOWN_BAD: u64 = 20;
+
+/// Counts the inputs, adds what is to be merged, and writes the output.
+pub fn run(args: Args) -> Result<()> {
+    let kept = Unfinished::path_of(&args.output);
+    if args.output.exists() && !args.force {
+        if args.resume && !kept.exists() {
+            eprintln!("{} is complete: nothing to resume", args.output.display());
+            return Ok(());
+        }
+        return Err(t5kit_formats::Error::Exists { path: args.output }.into());
+    }
+    if kept.exists() && !args.resume && !args.force {
+        let kept = kept.display();
+        return Err(errors::usage(format_args!(
+            "an interrupted count is kept in {kept}: go on with --resume, or begin anew with --force"
+        )));
+    }
+    let tokenizer = Tokenizer::load(&args.tokenizer)?;
+    let mut counts = vec![0; tokenizer.vocab_size()];
+    let mut corpora = Vec::new();
+    for path in &args.merge {
+        merge(&tokenizer, path, &mut counts, &mut corpora)?;
+    }
+    if !args.inputs.is_empty() {
+        let options = options(&args);
+        let inputs = t5kit_trim::expand(&args.inputs)?;
+        let tally = count(&tokenizer, &inputs, &options, &args, &kept, &mut counts)?;
+        corpora.push(Corpus::new(&args.inputs, &inputs, &options, tally));
+    }
+    let record = Record::new(&tokenizer, &counts, corpora);
+    let Tally { lines, tokens, bad_rows, bad_files, forced_cuts, .. } = record.total;
+    let distinct = record.distinct_pieces;
+    Counts::new(&tokenizer, &counts, record).write(&args.output, args.force)?;
+    if kept.exists() {
+        std::fs::remove_file(&kept).with_context(|| format!("{}: cannot be removed", kept.display()))?;
+    }
+    eprintln!(
+        "{}: {tokens} tokens of {lines} lines, {distinct} of {} pieces occur",
+        args.output.display(),
+        tokenizer.vocab_size()
+    );
+    if bad_rows + bad_files > 0 {
+        eprintln!("left out: {bad_rows} bad rows; {bad_files} files that could not be read (to the end)");
+    }
+    if forced_cuts > 0 {
+        eprintln!(
+            "{forced_cuts} overlong texts without spaces were cut: each cut may have added a piece or two"
+        );
+    }
+    Ok(())
+}
+
+/// How to count, by the flags.
+fn options(args: &Args) -> CountOptions {
+    let mut options = CountOptions {
+        on_error: if args.on_error == OnBad::Skip { OnError::Skip } else { OnError::Fail },
+        threads: args.threads.map_or(0, NonZeroUsize::get),
+        ..CountOptions::default()
+    };
+    if !args.field.is_empty() {
+        options.columns = Columns::These(args.field.iter().map(|field| ColumnRef::parse(field)).collect());
+    }
+    options.table.format = args.format.as_deref().and_then(Format::by_name);
+    options.table.has_header = args.header;
+    options
+}
+
+/// Adds a file of counts.
+fn merge(tokenizer: &Tokenizer, path: &Path, sums: &mut [u64], corpora: &mut Vec<Corpus>) -> Result<()> {
+    let read = Counts::read(path)?;
+    for (sum, n) in sums.iter_mut().zip(read.by_id(tokenizer)?) {
+        *sum = sum.checked_add(n).with_context(|| format!("{}: the sum overflows", path.display()))?;
+    }
+    match read.record {
+        Some(record) => corpora.extend(record.corpora),
+        None => {
+            eprintln!("{}: has no record of its tokenizer; its pieces all fit", path.display());
+            corpora.push(Corpus::unrecorded(path, read.pieces.iter().map(|(_, n)| n).sum()));
+        }
+    }
+    Ok(())
+}
+
+/// Counts the inputs, from where an interrupted count ended if that is wanted, and adds to `sums`.
+fn count(
+    tokenizer: &Tokenizer,
+    inputs: &[Input],
+    options: &CountOptions,
+    args: &Args,
+    kept: &Path,
+    sums: &mut [u64],
+) -> Result<Tally> {
+    let mut unfinished = Unfinished::new(tokenizer, inputs, options, &args.merge)?;
+    if args.resume && kept.exists() {
+        unfinished.take_over(kept, tokenizer)?;
+        eprintln!("going on after {} lines", unfinished.state.tally().lines);
+    }
+    let regular = inputs.iter().all(Input::is_regular);
+    let length = regular.then(|| inputs.iter().map(|input| input.bytes).sum());
+    let observer = Observer {
+        progress: Progress::new(length, Style::new("counting", Unit::Bytes)),
+        unfinished: regular.then_some(&unfinished),
+        kept,
+        bad: AtomicU64::new(0),
+    };
+    let started = Instant::now();
+    let counted = t5kit_trim::count(tokenizer, inputs, options, &unfinished.state, &observer);
+    observer.progress.finish();
+    let counted = counted?;
+    if !counted.complete {
+        let where_kept = if regular { "go on with --resume" } else { "standard input cannot be resumed" };
+        eprintln!("stopped after {} lines; {where_kept}", counted.tally.lines);
+        return Err(errors::Interrupted.into());
+    }
+    let text_bytes = counted.tally.text_bytes - unfinished.state.tally().text_bytes;
+    let seconds = started.elapsed().as_secs_f64();
+    eprintln!(
+        "{:.1} MB of text in {seconds:.1} s, {:.1} MB/s",
+        text_bytes as f64 / 1e6,
+        text_bytes as f64 / 1e6 / seconds
+    );
+    for (sum, n) in sums.iter_mut().zip(&counted.counts) {
+        *sum = sum.checked_add(*n).context("the sum of the counts overflows")?;
+    }
+    Ok(counted.tally)
+}
+
+/// Shows a count's progress and keeps its state.
+struct Observer<'a> {
+    progress: Progress,
+    /// None where the inputs cannot be read from the middle.
+    unfinished: Option<&'a Unfinished>,
+    kept: &'a Path,
+    bad: AtomicU64,
+}
+
+impl t5kit_trim::Observer for Observer<'_> {
+    fn progress(&self, bytes: u64) {
+        self.progress.set_position(bytes);
+    }
+
+    fn bad(&self, error: &table::Error) {
+        match self.bad.fetch_add(1, Ordering::Relaxed) {
+            n if n < SHOWN_BAD => self.progress.println(format!("left out: {error}")),
+            SHOWN_BAD => self.progress.println("more bad rows follow; they are counted, not shown"),
+            _ => {}
+        }
+    }
+
+    fn interrupted(&self) -> bool {
+        interrupt::requested()
+    }
+
+    fn save(&self, state: &State) -> Result<(), t5kit_trim::Error> {
+        match self.unfinished {
+            Some(unfinished) => unfinished.write(self.kept, state),
+            None => Ok(()),
+        }
+    }
+}

@@ -120,6 +120,7 @@ impl Error {
 fn reason(source: &io::Error) -> String {
     match source.kind() {
         io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a folder, and a file is needed".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         io::ErrorKind::StorageFull => "the disk is full; free some space and try again".to_owned(),
         io::ErrorKind::QuotaExceeded => "the disk quota is used up; free some space and try again".to_owned(),

@@ -7,6 +7,7 @@ mod dtype;
 pub mod error;
 mod json;
 pub mod output;
+pub mod pytorch;
 pub mod safetensors;
 pub mod spiece;
 pub mod table;

@@ -64,7 +64,7 @@ fn shards_that_do_not_fit_together() {
         (r#"{"a":"/etc/passwd"}"#, "not the name of a file"),
         (r#"{"a":".."}"#, "not the name of a file"),
         (r#"{"a":""}"#, "not the name of a file"),
-        (r#"{"a":"sub"}"#, "not a plain file"),
+        (r#"{"a":"sub"}"#, "it is a folder"),
         (r#"{"a":1}"#, "shard index"),
         (r#"[]"#, "shard index"),
     ] {

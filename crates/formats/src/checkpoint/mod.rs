@@ -6,11 +6,14 @@
 mod shards;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub use crate::bytes::TensorBytes;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
+use crate::pytorch::TorchFile;
 use crate::safetensors::SafetensorsFile;
 
 /// The tensors of a model.
@@ -26,52 +29,70 @@ pub struct Checkpoint {
 #[derive(Debug)]
 enum Source {
     Safetensors(SafetensorsFile),
+    Torch(TorchFile),
 }
 
 impl Source {
+    /// Opens one file of tensors, which its first bytes tell the format of.
+    fn open(path: &Path) -> Result<Self> {
+        let mut first = Vec::new();
+        let file = File::open(path).map_err(Error::io(path, "open"))?;
+        file.take(16).read_to_end(&mut first).map_err(Error::io(path, "read"))?;
+        if TorchFile::is_one(&first) {
+            Ok(Self::Torch(TorchFile::open(path)?))
+        } else {
+            Ok(Self::Safetensors(SafetensorsFile::open(path)?))
+        }
+    }
+
     fn names(&self) -> Vec<&str> {
         match self {
             Self::Safetensors(f) => f.names().collect(),
+            Self::Torch(f) => f.names().collect(),
         }
     }
 
     fn info(&self, name: &str) -> Option<(Dtype, &[usize])> {
         match self {
             Self::Safetensors(f) => f.info(name),
+            Self::Torch(f) => f.info(name),
         }
     }
 
     fn bytes(&self, name: &str) -> Result<TensorBytes> {
         match self {
             Self::Safetensors(f) => f.bytes(name),
+            Self::Torch(f) => f.bytes(name),
         }
     }
 }
 
 impl Checkpoint {
-    /// Opens what `dir` holds: `model.safetensors`, or the shards named by `model.safetensors.index.json`.
-    /// A path to a `.safetensors` file means that file.
+    /// Opens what `dir` holds: `model.safetensors` or its shards, else `pytorch_model.bin` or its shards. A
+    /// path to a file means that file.
     ///
     /// # Errors
     /// [`Error::NoModel`] where there is none of these, and those of the readers.
     pub fn open(dir: &Path) -> Result<Self> {
         if dir.is_file() {
-            return Self::from_sources(dir, vec![Source::Safetensors(SafetensorsFile::open(dir)?)]);
+            return Self::from_sources(dir, vec![Source::open(dir)?]);
         }
-        let single = dir.join("model.safetensors");
-        let index = dir.join("model.safetensors.index.json");
-        if single.exists() {
-            Self::from_sources(dir, vec![Source::Safetensors(SafetensorsFile::open(&single)?)])
-        } else if index.exists() {
-            shards::open(dir, &index, |path| Ok(Source::Safetensors(SafetensorsFile::open(path)?)))
+        for name in ["model.safetensors", "pytorch_model.bin"] {
+            let single = dir.join(name);
+            if single.exists() {
+                return Self::from_sources(dir, vec![Source::open(&single)?]);
+            }
+            let index = dir.join(format!("{name}.index.json"));
+            if index.exists() {
+                return shards::open(dir, &index);
+            }
+        }
+        let what = if dir.exists() {
+            "no model here: looked for model.safetensors, pytorch_model.bin and their .index.json"
         } else {
-            let what = if dir.exists() {
-                "no model here: looked for model.safetensors and model.safetensors.index.json"
-            } else {
-                "there is no such folder"
-            };
-            Err(Error::NoModel { path: dir.to_owned(), what: what.to_owned() })
-        }
+            "there is no such folder"
+        };
+        Err(Error::NoModel { path: dir.to_owned(), what: what.to_owned() })
     }
 
     /// All tensors of `files`, of which no two may have the same name.

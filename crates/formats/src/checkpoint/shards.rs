@@ -14,10 +14,10 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-/// Opens every shard that `index` names, each with `open`, and checks that they hold what it says.
+/// Opens every shard that `index` names and checks that they hold what it says.
 ///
 /// Tensors that lie in a shard without being listed are taken too, as transformers does.
-pub(super) fn open(dir: &Path, index: &Path, open: impl Fn(&Path) -> Result<Source>) -> Result<Checkpoint> {
+pub(super) fn open(dir: &Path, index: &Path) -> Result<Checkpoint> {
     let bad = |what: String| Error::malformed(index, "shard index", what);
     let parsed: Index = json::read(index, "shard index")?;
     let shards: BTreeSet<&str> = parsed.weight_map.values().map(String::as_str).collect();
@@ -32,7 +32,7 @@ pub(super) fn open(dir: &Path, index: &Path, open: impl Fn(&Path) -> Result<Sour
         if !path.exists() {
             return Err(bad(format!("the shard {shard} is missing; download it again")));
         }
-        files.push(open(&path)?);
+        files.push(Source::open(&path)?);
     }
     let checkpoint = Checkpoint::from_sources(dir, files)?;
     for (name, shard) in &parsed.weight_map {

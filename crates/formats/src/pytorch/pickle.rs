@@ -1,0 +1,515 @@
+//! A pickle machine that can build data and nothing else.
+//!
+//! Objects live in an arena and refer to each other by number, so that no depth of nesting and no cycle
+//! costs stack. What an opcode copies is counted against the pickle's length, so that memory is in proportion
+//! to it. Opcodes: Python's `Lib/pickletools.py`, protocols 0 to 5.
+
+use std::collections::HashMap;
+
+/// The longest pickle that is run, in bytes. A state dictionary's takes about 150 bytes a tensor.
+const MAX: usize = 8 << 20;
+
+/// The longest name of Python, in bytes.
+const MAX_NAME: usize = 200;
+
+/// The number of an object in the arena.
+pub(super) type Id = u32;
+
+/// A value that a pickle made.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Object {
+    /// `None`.
+    None,
+    /// `True` or `False`.
+    Bool(bool),
+    /// A whole number of at most 64 bits.
+    Int(i64),
+    /// A number that no tensor's description has: a float, or a whole number of more than 64 bits (kept as
+    /// its little-endian bytes).
+    Number(Vec<u8>),
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// A tuple.
+    Tuple(Vec<Id>),
+    /// A list.
+    List(Vec<Id>),
+    /// A dictionary, ordered or not, in the order of insertion.
+    Dict(Vec<(Id, Id)>),
+    /// A name of Python, not looked up.
+    Global(String),
+    /// What `persistent_id` gave: in a file of torch, a storage.
+    Persistent(Id),
+    /// A call that was not made: the callee's name, which is one of [`CALLABLE`], and its arguments.
+    Call(&'static str, Vec<Id>),
+}
+
+/// A pickle that was run: its objects, the last of them the result, and the bytes it took.
+pub(super) struct Pickled {
+    objects: Vec<Object>,
+    pub root: Id,
+    pub len: usize,
+}
+
+impl Pickled {
+    pub fn get(&self, id: Id) -> &Object {
+        // Numbers come from the machine alone, which gives out none that is not there.
+        &self.objects[id as usize]
+    }
+
+    /// All values that the pickle made, used in its result or not.
+    pub fn objects(&self) -> &[Object] {
+        &self.objects
+    }
+}
+
+/// Names that may be called, all of which only build data. Anything else ends the reading.
+const CALLABLE: [&str; 5] = [
+    "collections.OrderedDict",
+    "torch._utils._rebuild_tensor",
+    "torch._utils._rebuild_tensor_v2",
+    "torch._utils._rebuild_parameter",
+    "torch.Size",
+];
+
+/// Runs the pickle at the beginning of `bytes`.
+///
+/// # Errors
+/// One line that says what is wrong and at which byte.
+pub(super) fn run(bytes: &[u8]) -> Result<Pickled, String> {
+    let mut machine = Machine {
+        bytes,
+        at: 0,
+        objects: Vec::new(),
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: HashMap::new(),
+        copied: 0,
+    };
+    loop {
+        let at = machine.at;
+        if at > MAX {
+            return Err(format!("a pickle of more than {} MB, which no state dictionary needs", MAX >> 20));
+        }
+        match machine.step() {
+            Ok(None) => {}
+            Ok(Some(root)) => return Ok(Pickled { objects: machine.objects, root, len: machine.at }),
+            Err(what) => return Err(format!("{what} (byte {at} of the pickle)")),
+        }
+    }
+}
+
+struct Machine<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    objects: Vec<Object>,
+    stack: Vec<Id>,
+    /// Heights of the stack.
+    marks: Vec<usize>,
+    memo: HashMap<u32, Id>,
+    /// Items that calls have copied.
+    copied: usize,
+}
+
+type Step<T> = Result<T, String>;
+
+impl<'a> Machine<'a> {
+    /// One opcode; the result where it is the last.
+    fn step(&mut self) -> Step<Option<Id>> {
+        let op = self.byte()?;
+        match op {
+            // Versions and frames change nothing about how opcodes are read.
+            0x80 => drop(self.byte()?),
+            0x95 => drop(self.take(8)?),
+            b'.' => return self.pop().map(Some),
+            b'(' => self.marks.push(self.stack.len()),
+            b'0' => drop(self.pop()?),
+            b'1' => drop(self.pop_mark()?),
+            b'2' => {
+                let top = *self.stack.last().ok_or("the stack is empty")?;
+                self.stack.push(top);
+            }
+
+            b'N' => self.push(Object::None),
+            0x88 => self.push(Object::Bool(true)),
+            0x89 => self.push(Object::Bool(false)),
+            b'K' => {
+                let n = self.byte()?;
+                self.push(Object::Int(n.into()));
+            }
+            b'M' => {
+                let n = u16::from_le_bytes(self.array()?);
+                self.push(Object::Int(n.into()));
+            }
+            b'J' => {
+                let n = i32::from_le_bytes(self.array()?);
+                self.push(Object::Int(n.into()));
+            }
+            b'I' | b'L' => {
+                let line = self.line()?;
+                let number = match line {
+                    "00" => Object::Bool(false),
+                    "01" => Object::Bool(true),
+                    _ => {
+                        let n = line.strip_suffix('L').unwrap_or(line).parse();
+                        Object::Int(n.map_err(|_| format!("{line:?} is not a number"))?)
+                    }
+                };
+                self.push(number);
+            }
+            0x8a => {
+                let n = self.byte()?.into();
+                self.long(n)?;
+            }
+            0x8b => {
+                let n = self.length4()?;
+                self.long(n)?;
+            }
+            b'G' => {
+                let n = self.take(8)?.to_vec();
+                self.push(Object::Number(n));
+            }
+            b'F' => {
+                let n = self.line()?.as_bytes().to_vec();
+                self.push(Object::Number(n));
+            }
+
+            b'X' => {
+                let n = self.length4()?;
+                self.text(n)?;
+            }
+            0x8c => {
+                let n = self.byte()?.into();
+                self.text(n)?;
+            }
+            0x8d => {
+                let n = self.length8()?;
+                self.text(n)?;
+            }
+            b'V' => {
+                let line = self.line()?;
+                if line.contains('\\') {
+                    return Err("text with escapes is not read".into());
+                }
+                let text = line.to_owned();
+                self.push(Object::Text(text));
+            }
+            // Strings of Python 2: names in old files, all ASCII.
+            b'U' => {
+                let n = self.byte()?.into();
+                self.text(n)?;
+            }
+            b'T' => {
+                let n = self.length4()?;
+                self.text(n)?;
+            }
+            b'S' => {
+                let line = self.line()?;
+                let text = ['\'', '"'].iter().find_map(|&q| line.strip_prefix(q)?.strip_suffix(q));
+                match text {
+                    Some(text) if !text.contains('\\') => self.push(Object::Text(text.to_owned())),
+                    _ => return Err(format!("{line:?} is not a string that is read")),
+                }
+            }
+            b'B' => {
+                let n = self.length4()?;
+                self.raw(n)?;
+            }
+            b'C' => {
+                let n = self.byte()?.into();
+                self.raw(n)?;
+            }
+            0x8e => {
+                let n = self.length8()?;
+                self.raw(n)?;
+            }
+
+            b'}' => self.push(Object::Dict(Vec::new())),
+            b']' => self.push(Object::List(Vec::new())),
+            b')' => self.push(Object::Tuple(Vec::new())),
+            0x85..=0x87 => {
+                let n = usize::from(op - 0x84);
+                let from = self.stack.len().checked_sub(n).ok_or("the stack is empty")?;
+                let items = self.split(from)?;
+                self.push(Object::Tuple(items));
+            }
+            b't' => {
+                let items = self.pop_mark()?;
+                self.push(Object::Tuple(items));
+            }
+            b'l' => {
+                let items = self.pop_mark()?;
+                self.push(Object::List(items));
+            }
+            b'd' => {
+                let items = pairs(self.pop_mark()?)?;
+                self.push(Object::Dict(items));
+            }
+            b'a' => {
+                let item = self.pop()?;
+                self.extend_list(vec![item])?;
+            }
+            b'e' => {
+                let items = self.pop_mark()?;
+                self.extend_list(items)?;
+            }
+            b's' => {
+                let value = self.pop()?;
+                let key = self.pop()?;
+                self.extend_dict(vec![(key, value)])?;
+            }
+            b'u' => {
+                let items = pairs(self.pop_mark()?)?;
+                self.extend_dict(items)?;
+            }
+
+            b'q' => {
+                let n = self.byte()?.into();
+                self.memorise(n)?;
+            }
+            b'r' => {
+                let n = u32::from_le_bytes(self.array()?);
+                self.memorise(n)?;
+            }
+            b'p' => {
+                let n = self.number_line()?;
+                self.memorise(n)?;
+            }
+            0x94 => {
+                let n = self.memo.len() as u32;
+                self.memorise(n)?;
+            }
+            b'h' => {
+                let n = self.byte()?.into();
+                self.recall(n)?;
+            }
+            b'j' => {
+                let n = u32::from_le_bytes(self.array()?);
+                self.recall(n)?;
+            }
+            b'g' => {
+                let n = self.number_line()?;
+                self.recall(n)?;
+            }
+
+            b'c' => {
+                let module = self.line()?.to_owned();
+                let name = self.line()?;
+                let name = global(&module, name)?;
+                self.push(name);
+            }
+            0x93 => {
+                let name = self.pop()?;
+                let module = self.pop()?;
+                let (Object::Text(module), Object::Text(name)) = (self.get(module), self.get(name)) else {
+                    return Err("a name that is not text".into());
+                };
+                let name = global(module, name)?;
+                self.push(name);
+            }
+            b'Q' => {
+                let id = self.pop()?;
+                self.push(Object::Persistent(id));
+            }
+            // Calling, and making an object of a class: the same here, for neither is done.
+            b'R' | 0x81 => {
+                let args = self.pop()?;
+                let callee = self.pop()?;
+                self.call(callee, args)?;
+            }
+            b'b' => self.build()?,
+            _ => return Err(format!("opcode {op:#04x}, which no state dictionary needs, is refused")),
+        }
+        Ok(None)
+    }
+
+    /// Notes a call of a name on the list.
+    fn call(&mut self, callee: Id, args: Id) -> Step<()> {
+        let Object::Global(name) = self.get(callee) else {
+            return Err("a call of something that is not a name is refused".into());
+        };
+        let Some(&name) = CALLABLE.iter().find(|c| *c == name) else {
+            return Err(format!("it wants to call {name:?}, which is refused and was not done"));
+        };
+        let Object::Tuple(items) = self.get(args) else {
+            return Err("a call without a tuple of arguments".into());
+        };
+        let made = match (name, &items[..]) {
+            ("collections.OrderedDict", []) => Object::Dict(Vec::new()),
+            // Python 2's: one list of pairs.
+            ("collections.OrderedDict", [one]) => {
+                let Object::List(list) = self.get(*one) else {
+                    return Err("a dictionary made of something else than pairs".into());
+                };
+                let pair = |&id: &Id| match self.get(id) {
+                    Object::List(p) | Object::Tuple(p) if p.len() == 2 => Ok((p[0], p[1])),
+                    _ => Err("a dictionary made of something else than pairs".to_owned()),
+                };
+                Object::Dict(list.iter().map(pair).collect::<Step<_>>()?)
+            }
+            _ => Object::Call(name, items.clone()),
+        };
+        // Arguments can be recalled again and again, each time for three bytes.
+        self.copied += match &made {
+            Object::Dict(items) => items.len(),
+            Object::Call(_, items) => items.len(),
+            _ => 0,
+        };
+        if self.copied > MAX {
+            return Err("calls with too many arguments, which no state dictionary needs".into());
+        }
+        self.push(made);
+        Ok(())
+    }
+
+    /// The attributes that an object is given: a state dictionary's `_metadata`, of no use here.
+    fn build(&mut self) -> Step<()> {
+        self.pop()?;
+        match self.stack.last().map(|&id| self.get(id)) {
+            Some(Object::Dict(_)) => Ok(()),
+            _ => Err("attributes for something that is not a dictionary are refused".into()),
+        }
+    }
+
+    fn get(&self, id: Id) -> &Object {
+        &self.objects[id as usize]
+    }
+
+    fn push(&mut self, object: Object) {
+        // `MAX` bytes make far fewer objects than there are numbers.
+        self.stack.push(self.objects.len() as Id);
+        self.objects.push(object);
+    }
+
+    fn pop(&mut self) -> Step<Id> {
+        // What lies below a mark is not to be had before the mark is gone.
+        if self.marks.last() == Some(&self.stack.len()) {
+            return Err("a mark where a value is needed".into());
+        }
+        self.stack.pop().ok_or_else(|| "the stack is empty".into())
+    }
+
+    fn pop_mark(&mut self) -> Step<Vec<Id>> {
+        let mark = self.marks.pop().ok_or("a mark is missing")?;
+        Ok(self.stack.split_off(mark))
+    }
+
+    /// The stack from `from` on, taken off it.
+    fn split(&mut self, from: usize) -> Step<Vec<Id>> {
+        if self.marks.last().is_some_and(|&mark| mark > from) {
+            return Err("a mark where a value is needed".into());
+        }
+        Ok(self.stack.split_off(from))
+    }
+
+    fn extend_list(&mut self, items: Vec<Id>) -> Step<()> {
+        let id = *self.stack.last().ok_or("the stack is empty")?;
+        match &mut self.objects[id as usize] {
+            Object::List(list) => list.extend(items),
+            _ => return Err("items for something that is not a list".into()),
+        }
+        Ok(())
+    }
+
+    fn extend_dict(&mut self, items: Vec<(Id, Id)>) -> Step<()> {
+        let id = *self.stack.last().ok_or("the stack is empty")?;
+        match &mut self.objects[id as usize] {
+            Object::Dict(dict) => dict.extend(items),
+            _ => return Err("entries for something that is not a dictionary".into()),
+        }
+        Ok(())
+    }
+
+    fn memorise(&mut self, n: u32) -> Step<()> {
+        let id = *self.stack.last().ok_or("the stack is empty")?;
+        self.memo.insert(n, id);
+        Ok(())
+    }
+
+    fn recall(&mut self, n: u32) -> Step<()> {
+        let id = *self.memo.get(&n).ok_or("a value is recalled that was not memorised")?;
+        self.stack.push(id);
+        Ok(())
+    }
+
+    fn byte(&mut self) -> Step<u8> {
+        Ok(self.take(1)?[0])
+    }
+
+    fn take(&mut self, n: usize) -> Step<&'a [u8]> {
+        let rest = &self.bytes[self.at..];
+        let taken = rest.get(..n).ok_or("the pickle is cut off")?;
+        self.at += n;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Step<[u8; N]> {
+        let bytes = self.take(N)?;
+        bytes.try_into().map_err(|_| "the pickle is cut off".to_owned())
+    }
+
+    fn length4(&mut self) -> Step<usize> {
+        Ok(u32::from_le_bytes(self.array()?) as usize)
+    }
+
+    fn length8(&mut self) -> Step<usize> {
+        usize::try_from(u64::from_le_bytes(self.array()?)).map_err(|_| "the pickle is cut off".into())
+    }
+
+    /// The text up to the end of the line.
+    fn line(&mut self) -> Step<&'a str> {
+        let rest = &self.bytes[self.at..];
+        let end = memchr::memchr(b'\n', rest).ok_or("the pickle is cut off")?;
+        self.at += end + 1;
+        std::str::from_utf8(&rest[..end]).map_err(|_| "text that is not UTF-8".into())
+    }
+
+    fn number_line(&mut self) -> Step<u32> {
+        let line = self.line()?;
+        line.parse().map_err(|_| format!("{line:?} is not a number"))
+    }
+
+    fn text(&mut self, n: usize) -> Step<()> {
+        let text = std::str::from_utf8(self.take(n)?).map_err(|_| "text that is not UTF-8")?;
+        self.push(Object::Text(text.to_owned()));
+        Ok(())
+    }
+
+    fn raw(&mut self, n: usize) -> Step<()> {
+        let bytes = self.take(n)?.to_vec();
+        self.push(Object::Bytes(bytes));
+        Ok(())
+    }
+
+    /// A whole number of `n` bytes in two's complement.
+    fn long(&mut self, n: usize) -> Step<()> {
+        let bytes = self.take(n)?;
+        let number = if n <= 8 {
+            let fill = if bytes.last().is_some_and(|b| b & 0x80 != 0) { 0xff } else { 0 };
+            let mut wide = [fill; 8];
+            wide[..n].copy_from_slice(bytes);
+            Object::Int(i64::from_le_bytes(wide))
+        } else {
+            Object::Number(bytes.to_vec())
+        };
+        self.push(number);
+        Ok(())
+    }
+}
+
+/// A name of Python. Its parts can be recalled again and again, so that its length must be bounded.
+fn global(module: &str, name: &str) -> Step<Object> {
+    if module.len() + name.len() > MAX_NAME {
+        return Err("a name of Python that is longer than any".into());
+    }
+    Ok(Object::Global(format!("{module}.{name}")))
+}
+
+/// Keys and values in turn.
+fn pairs(items: Vec<Id>) -> Step<Vec<(Id, Id)>> {
+    if items.len() % 2 != 0 {
+        return Err("a key without a value".into());
+    }
+    Ok(items.chunks_exact(2).map(|p| (p[0], p[1])).collect())
+}

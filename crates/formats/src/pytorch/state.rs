@@ -1,0 +1,239 @@
+//! From what a pickle built to a dictionary of tensors.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+
+use super::pickle::{Id, Object, Pickled};
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+
+/// Longer names of tensors and storages are refused: each is copied, and one can be used many times.
+const MAX_NAME: usize = 500;
+
+/// Tensors of more dimensions are refused.
+const MAX_RANK: usize = 16;
+
+/// A tensor as torch describes it: a view of a storage.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Strided {
+    /// The storage's key.
+    pub storage: String,
+    pub dtype: Dtype,
+    pub shape: Vec<usize>,
+    /// Elements from one index to the next, a dimension each.
+    pub stride: Vec<usize>,
+    /// Elements before the first.
+    pub offset: usize,
+    /// Elements that the storage is said to have.
+    pub numel: usize,
+}
+
+impl Strided {
+    /// Checks that the tensor lies within a storage of `len` bytes and is not larger than it, which a view
+    /// with a stride of zero could be without bound.
+    pub fn check(&self, len: usize) -> Result<(), String> {
+        let (size, what) = (self.dtype.size(), "its shape overflows");
+        let stored = self.numel.checked_mul(size).ok_or(what)?;
+        if stored > len {
+            return Err(format!(
+                "its storage should have {stored} bytes and has {len}; is the file cut off?"
+            ));
+        }
+        let bytes = self.dtype.byte_len(&self.shape).ok_or(what)?;
+        if bytes == 0 {
+            return Ok(());
+        }
+        let mut last = self.offset;
+        for (&n, &stride) in self.shape.iter().zip(&self.stride) {
+            last = (n - 1).checked_mul(stride).and_then(|x| last.checked_add(x)).ok_or(what)?;
+        }
+        if last >= self.numel {
+            return Err(format!("it reaches to element {last} of a storage of {}", self.numel));
+        }
+        if bytes > stored {
+            return Err(format!("{bytes} bytes are made of a storage of {stored}, which is refused"));
+        }
+        Ok(())
+    }
+
+    /// Where it lies in its storage, in bytes, if its elements are there in their order.
+    pub fn contiguous(&self) -> Option<Range<usize>> {
+        let size = self.dtype.size();
+        let bytes = self.dtype.byte_len(&self.shape)?;
+        if bytes == 0 {
+            return Some(0..0);
+        }
+        let mut step = 1;
+        for (&n, &stride) in self.shape.iter().zip(&self.stride).rev() {
+            // The stride of a dimension of one means nothing.
+            if n != 1 && stride != step {
+                return None;
+            }
+            step *= n;
+        }
+        let start = self.offset * size;
+        Some(start..start + bytes)
+    }
+
+    /// The elements in their order, gathered from the storage; to be called after [`check`](Self::check).
+    pub fn gather(&self, storage: &[u8]) -> Vec<u8> {
+        let size = self.dtype.size();
+        let mut out = Vec::with_capacity(self.dtype.byte_len(&self.shape).unwrap_or(0));
+        if self.shape.contains(&0) {
+            return out;
+        }
+        let mut index = vec![0; self.shape.len()];
+        let mut at = self.offset;
+        'elements: loop {
+            out.extend_from_slice(&storage[at * size..(at + 1) * size]);
+            for d in (0..self.shape.len()).rev() {
+                index[d] += 1;
+                at += self.stride[d];
+                if index[d] < self.shape[d] {
+                    continue 'elements;
+                }
+                at -= self.stride[d] * self.shape[d];
+                index[d] = 0;
+            }
+            return out;
+        }
+    }
+}
+
+/// The tensors of the state dictionary that a pickle made, in their order.
+///
+/// A dictionary that has the state dictionary under `state_dict` or `model`, as training programs save it, is
+/// read too.
+pub(super) fn tensors(path: &Path, p: &Pickled) -> Result<Vec<(String, Strided)>> {
+    let mut entries = dict(p, p.root).ok_or_else(|| no_state(path))?;
+    for wrapper in ["state_dict", "model"] {
+        let inner = entries.iter().find(|e| text(p, e.0) == Some(wrapper));
+        if let Some(inner) = inner.and_then(|e| dict(p, e.1)) {
+            entries = inner;
+            break;
+        }
+    }
+    let mut tensors = Vec::new();
+    for &(key, value) in entries {
+        let name = text(p, key).ok_or_else(|| no_state(path))?;
+        let tensor = tensor(p, value).map_err(|what| Error::tensor(path, name, what))?;
+        tensors.push((name.to_owned(), tensor));
+    }
+    Ok(tensors)
+}
+
+/// Bytes an element of every storage that a pickle names.
+pub(super) fn element_sizes(p: &Pickled) -> HashMap<String, usize> {
+    let storages = (0..).zip(p.objects()).filter(|(_, o)| matches!(o, Object::Persistent(_)));
+    storages.filter_map(|(id, _)| storage_of(p, id).ok()).map(|(key, dtype, _)| (key, dtype.size())).collect()
+}
+
+/// The list of storage keys that follows the state dictionary in the older format.
+pub(super) fn keys(pickled: &Pickled) -> Option<Vec<&str>> {
+    let Object::List(keys) = pickled.get(pickled.root) else { return None };
+    keys.iter().map(|&key| text(pickled, key)).collect()
+}
+
+fn no_state(path: &Path) -> Error {
+    Error::unsupported(path, "not a dictionary of tensors; save model.state_dict(), not the model")
+}
+
+fn dict(p: &Pickled, id: Id) -> Option<&[(Id, Id)]> {
+    match p.get(id) {
+        Object::Dict(entries) => Some(entries),
+        _ => None,
+    }
+}
+
+/// Text that is no longer than a name.
+fn text(p: &Pickled, id: Id) -> Option<&str> {
+    match p.get(id) {
+        Object::Text(text) if text.len() <= MAX_NAME => Some(text),
+        _ => None,
+    }
+}
+
+fn size(p: &Pickled, id: Id) -> Option<usize> {
+    match p.get(id) {
+        Object::Int(n) => usize::try_from(*n).ok(),
+        _ => None,
+    }
+}
+
+fn sizes(p: &Pickled, id: Id) -> Option<Vec<usize>> {
+    let items = match p.get(id) {
+        Object::Tuple(items) | Object::List(items) => items,
+        // torch.Size, of one tuple.
+        Object::Call("torch.Size", args) => match args[..] {
+            [one] => match p.get(one) {
+                Object::Tuple(items) | Object::List(items) => items,
+                _ => return None,
+            },
+            _ => return None,
+        },
+        _ => return None,
+    };
+    // Before they are copied: many tensors may share one long tuple.
+    if items.len() > MAX_RANK {
+        return None;
+    }
+    items.iter().map(|&id| size(p, id)).collect()
+}
+
+/// The tensor or parameter that a call would have rebuilt.
+fn tensor(p: &Pickled, id: Id) -> Result<Strided, String> {
+    let mut object = p.get(id);
+    // A parameter wraps a tensor.
+    if let Object::Call("torch._utils._rebuild_parameter", args) = object
+        && let Some(&inner) = args.first()
+    {
+        object = p.get(inner);
+    }
+    let Object::Call("torch._utils._rebuild_tensor_v2" | "torch._utils._rebuild_tensor", args) = object
+    else {
+        return Err("not a tensor".to_owned());
+    };
+    let [storage, offset, shape, stride, ..] = args[..] else {
+        return Err("described by too few values".to_owned());
+    };
+    let shape = sizes(p, shape).ok_or("its shape is not a tuple of sizes")?;
+    let stride = sizes(p, stride).ok_or("its strides are not a tuple of sizes")?;
+    let offset = size(p, offset).ok_or("its offset is not a size")?;
+    if shape.len() != stride.len() {
+        return Err(format!("{} dimensions and {} strides", shape.len(), stride.len()));
+    }
+    let (key, dtype, numel) = storage_of(p, storage)?;
+    Ok(Strided { storage: key, dtype, shape, stride, offset, numel })
+}
+
+/// Key, type and number of elements of a storage.
+fn storage_of(p: &Pickled, id: Id) -> Result<(String, Dtype, usize), String> {
+    let what = "its storage is not described as torch does";
+    let Object::Persistent(id) = *p.get(id) else { return Err(what.to_owned()) };
+    let Object::Tuple(items) = p.get(id) else { return Err(what.to_owned()) };
+    let [tag, class, key, _location, numel, ref rest @ ..] = items[..] else { return Err(what.to_owned()) };
+    let (Some("storage"), Object::Global(class)) = (text(p, tag), p.get(class)) else {
+        return Err(what.to_owned());
+    };
+    // The older format can have storages that are parts of others; state dictionaries have none.
+    if rest.iter().any(|&id| *p.get(id) != Object::None) {
+        return Err("its storage is a part of another, which is not read; save it again".to_owned());
+    }
+    let dtype = match class.as_str() {
+        "torch.FloatStorage" => Dtype::F32,
+        "torch.HalfStorage" => Dtype::F16,
+        "torch.BFloat16Storage" => Dtype::Bf16,
+        "torch.DoubleStorage" => Dtype::F64,
+        "torch.LongStorage" => Dtype::I64,
+        "torch.IntStorage" => Dtype::I32,
+        "torch.ShortStorage" => Dtype::I16,
+        "torch.CharStorage" => Dtype::I8,
+        "torch.ByteStorage" => Dtype::U8,
+        "torch.BoolStorage" => Dtype::Bool,
+        other => return Err(format!("elements of {other} are not read")),
+    };
+    let key = text(p, key).ok_or(what)?.to_owned();
+    let numel = size(p, numel).ok_or(what)?;
+    Ok((key, dtype, numel))
+}

@@ -4,7 +4,8 @@ usage: reference.py greedy  OUT MODEL_DIR SPM CSL_TSV SAMPLES
        reference.py losses  OUT MODEL_DIR SPM CSL_TSV ROWS STEPS
        reference.py batches OUT SPM CSL_TSV BATCH STEPS
        reference.py lengths OUT SPM CSL_TSV
-`greedy`: per sample the ids of exactly 32 new tokens and, per token, its lead over the next best logit.
+`greedy`: per sample the ids of exactly 32 new tokens and, per token, its lead over the next best logit. Sentinels and
+rows without a piece are left out, as t5kit leaves them out.
 `losses`: losses of STEPS steps of AdamW (2e-4, no dropout) on one batch, the first ROWS rows.
 `batches`: the row numbers (from 0) that hf_train.py trains on, in file order and bucketed, as lists of batches.
 `lengths`: per row the tokens of source and target.
@@ -33,15 +34,16 @@ def greedy(model_dir, spm, path, samples):
     from transformers import MT5ForConditionalGeneration
 
     model = MT5ForConditionalGeneration.from_pretrained(model_dir).eval()
-    pieces = sentencepiece.SentencePieceProcessor(spm).get_piece_size()
-    padding_rows = list(range(pieces, model.config.vocab_size))
+    sp = sentencepiece.SentencePieceProcessor(spm)
+    sentinels = [i for i in range(sp.get_piece_size()) if "<extra_id_" in sp.id_to_piece(i)]
+    never = sentinels + list(range(sp.get_piece_size(), model.config.vocab_size))
     out = []
     for source, _ in pairs(spm, path)[: int(samples)]:
         ids = torch.tensor([source])
         with torch.inference_mode():
             result = model.generate(
                 input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=32, min_new_tokens=32,
-                do_sample=False, suppress_tokens=padding_rows or None, return_dict_in_generate=True, output_scores=True,
+                do_sample=False, suppress_tokens=never or None, return_dict_in_generate=True, output_scores=True,
             )
         tops = [step[0].topk(2).values for step in result.scores]
         out.append({"ids": result.sequences[0, 1:].tolist(), "leads": [(a - b).item() for a, b in tops]})

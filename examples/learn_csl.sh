@@ -6,14 +6,14 @@
 # usage: examples/learn_csl.sh [WORK_DIR]        (default: learn-csl-run in the current folder)
 #
 # Environment: DATA (folder of the real data, default ../shared/data beside the repository), T5KIT (the binary; default:
-# this checkout, built), EPOCHS (default 100), THREADS (default: all cores).
+# this checkout, built), EPOCHS (default 25), THREADS (default: all cores).
 set -euo pipefail
 
 case "${1:-}" in -h | --help) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"; exit 0 ;; esac
 root=$(cd "$(dirname "$0")/.." && pwd)
 data=${DATA:-$root/../shared/data}
 threads=${THREADS:-$(nproc)}
-epochs=${EPOCHS:-100}
+epochs=${EPOCHS:-25}
 work=${1:-learn-csl-run}
 [ -e "$data/csl/title.tsv" ] || { echo "learn_csl.sh: $data/csl/title.tsv does not exist: set DATA" >&2; exit 2; }
 if [ -z "${T5KIT:-}" ]; then

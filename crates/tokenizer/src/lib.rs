@@ -93,7 +93,7 @@ impl Tokenizer {
 
     /// The id of a piece, given with `▁` for a space.
     pub fn id_of(&self, piece: &str) -> Option<u32> {
-        self.model.vocab.id_of(piece)
+        self.model.id_of(piece)
     }
 
     /// The id that pads batches and begins decoding: 0 where the model names none, as in T5.

@@ -28,13 +28,6 @@ impl Unit {
 /// At most so many keys that are prefixes of one another are looked at, as in the library.
 const MAX_PREFIXES: usize = 32;
 
-/// The longest key that [`CharsMap::rules`] follows: real ones have at most a few dozen bytes.
-const MAX_KEY_BYTES: usize = 1024;
-
-/// The most bytes of keys and their prefixes that [`CharsMap::rules`] walks over (`nmt_nfkc` has 60,000):
-/// branches of the trie may meet again, so that its size is no bound.
-const MAX_ALL_KEY_BYTES: usize = 1 << 26;
-
 /// A checked character map.
 pub(crate) struct CharsMap {
     units: Vec<Unit>,
@@ -121,55 +114,111 @@ impl CharsMap {
         longest.map(|(length, value)| (length, self.string(value)))
     }
 
-    /// Every key and its replacement.
+    /// What is needed to see at once which characters take part in no rule, or in the simplest kind.
     ///
     /// # Errors
     /// When the trie is cyclic or a key is no UTF-8: no character map that a program wrote is.
-    pub(crate) fn rules(&self) -> Result<Vec<(String, &str)>, &'static str> {
-        // A unit is the child of whatever node has its offset at `unit ^ label`: sorting the units by that
-        // place gives every node its children without trying 256 labels.
-        let below = |i: usize, unit: Unit| i ^ unit.label() as usize;
-        let mut ends = vec![0u32; self.units.len() + 1];
-        let inner = |&(i, unit): &(usize, Unit)| i != 0 && unit.label() <= 0xff;
-        let units = || self.units.iter().copied().enumerate().filter(inner);
-        for (i, unit) in units() {
-            ends[below(i, unit) + 1] += 1;
+    pub(crate) fn summary(&self) -> Result<Summary<'_>, &'static str> {
+        let children = Children::new(&self.units);
+        let mut summary = Summary { single: Vec::new(), later: Vec::new() };
+        // Branches of the trie meet again (it is an automaton): each state is looked at once.
+        let mut seen = vec![false; self.units.len()];
+        let mut states = Vec::new();
+        self.chars_below(&children, self.units[0].offset(), |c, value, at| {
+            if let Some(value) = value {
+                summary.single.push((c, self.string(value)));
+            }
+            states.push(at);
+        })?;
+        while let Some(at) = states.pop() {
+            if !std::mem::replace(&mut seen[at], true) {
+                self.chars_below(&children, at, |c, _, next| {
+                    summary.later.push(c);
+                    states.push(next);
+                })?;
+            }
         }
-        for i in 1..ends.len() {
-            ends[i] += ends[i - 1];
-        }
-        let mut children = vec![0u32; ends[self.units.len()] as usize];
-        let mut next = ends.clone();
-        for (i, unit) in units() {
-            let slot = &mut next[below(i, unit)];
-            children[*slot as usize] = i as u32;
-            *slot += 1;
-        }
+        summary.later.sort_unstable();
+        summary.later.dedup();
+        Ok(summary)
+    }
 
-        let children_of = |at: usize| ends[at] as usize..ends[at + 1] as usize;
-        let mut rules = Vec::new();
-        let mut key = Vec::new();
-        let mut key_bytes = 0;
-        let mut stack = vec![children_of(self.units[0].offset())];
+    /// Calls `found` with every character that leads on from the state `at`, the value of the key that ends
+    /// with it, if any, and the state after it.
+    fn chars_below(
+        &self,
+        children: &Children,
+        at: usize,
+        mut found: impl FnMut(char, Option<usize>, usize),
+    ) -> Result<(), &'static str> {
+        let mut bytes = Vec::with_capacity(4);
+        let mut stack = vec![children.of(at)];
         while let Some(siblings) = stack.last_mut() {
-            let Some(child) = siblings.next().map(|i| children[i] as usize) else {
+            let Some((&child, rest)) = siblings.split_first() else {
                 stack.pop();
-                key.pop();
+                bytes.pop();
                 continue;
             };
-            let unit = self.units[child];
-            key.push(unit.label() as u8);
-            let at = child ^ unit.offset();
-            if unit.has_leaf() {
-                let text = std::str::from_utf8(&key).map_err(|_| "a key is not UTF-8")?;
-                rules.push((text.to_owned(), self.string(self.units[at].value())));
+            *siblings = rest;
+            let unit = self.units[child as usize];
+            let next = child as usize ^ unit.offset();
+            bytes.push(unit.label() as u8);
+            match std::str::from_utf8(&bytes) {
+                Ok(text) => {
+                    let c = text.chars().next().expect("a byte was pushed");
+                    found(c, unit.has_leaf().then(|| self.units[next].value()), next);
+                    bytes.pop();
+                }
+                // The beginning of a character: on to its next byte.
+                Err(error) if error.error_len().is_none() && !unit.has_leaf() => {
+                    stack.push(children.of(next))
+                }
+                Err(_) => return Err("a key is not UTF-8"),
             }
-            key_bytes += key.len();
-            if key.len() > MAX_KEY_BYTES || key_bytes > MAX_ALL_KEY_BYTES {
-                return Err("the trie is cyclic, or absurdly large");
-            }
-            stack.push(children_of(at));
         }
-        Ok(rules)
+        Ok(())
+    }
+}
+
+/// What [`CharsMap::summary`] gives.
+pub(crate) struct Summary<'a> {
+    /// The rules whose key is one character.
+    pub(crate) single: Vec<(char, &'a str)>,
+    /// All characters that stand second or later in a key: only before them can a longer key match.
+    pub(crate) later: Vec<char>,
+}
+
+/// The inner units of a double array by the state they lead on from: without it, 256 labels would have to be
+/// tried at every state.
+struct Children {
+    starts: Vec<u32>,
+    units: Vec<u32>,
+}
+
+impl Children {
+    fn new(units: &[Unit]) -> Self {
+        // A unit is the child of whatever state is at `unit ^ label`.
+        let inner = || {
+            let pairs = units.iter().enumerate().skip(1).filter(|(_, unit)| unit.label() <= 0xff);
+            pairs.map(|(i, unit)| (i as u32, i ^ unit.label() as usize))
+        };
+        let mut starts = vec![0u32; units.len() + 1];
+        for (_, at) in inner() {
+            starts[at + 1] += 1;
+        }
+        for i in 1..starts.len() {
+            starts[i] += starts[i - 1];
+        }
+        let mut sorted = vec![0; starts[units.len()] as usize];
+        let mut next = starts.clone();
+        for (i, at) in inner() {
+            sorted[next[at] as usize] = i;
+            next[at] += 1;
+        }
+        Self { starts, units: sorted }
+    }
+
+    fn of(&self, at: usize) -> &[u32] {
+        &self.units[self.starts[at] as usize..self.starts[at + 1] as usize]
     }
 }

@@ -1,17 +1,37 @@
 //! SentencePiece Unigram models: text to ids and back.
+//!
+//! `scan` turns text into character codes (`alphabet`), `search` finds the best pieces in them (`trie`), and
+//! here the pieces become ids. `normalize` and `oracle` say the same in the obvious way.
 
+mod alphabet;
 mod charsmap;
 mod decode;
 mod normalize;
 mod oracle;
+mod protected;
+mod scan;
+mod search;
+mod trie;
 mod vocab;
 
 use crate::error::Error;
+use alphabet::{Alphabet, Classes};
 pub(crate) use decode::{decode_bytes, decode_text};
 use normalize::Normalizer;
+use oracle::Oracle;
+use scan::Codes;
+use search::Memory;
+use std::cell::RefCell;
 use std::path::Path;
-use t5kit_formats::spiece::SpieceModel;
+use t5kit_formats::spiece::{NormalizerSpec, SpieceModel};
+use trie::{Entry, Trie};
 pub(crate) use vocab::Vocab;
+
+/// Scores beyond this are left to the oracle: sums of them are no longer finite.
+const MAX_SCORE: f32 = 1e30;
+
+/// Memory for texts of more characters than this is given back after use.
+const KEPT_CHARS: usize = 1 << 18;
 
 /// A Unigram model, ready to encode and decode.
 pub(crate) struct Unigram {
@@ -19,6 +39,31 @@ pub(crate) struct Unigram {
     normalizer: Normalizer,
     denormalizer: Option<Normalizer>,
     unk_surface: String,
+    searcher: Searcher,
+}
+
+/// How the best pieces are found.
+enum Searcher {
+    Fast(Box<Fast>),
+    Oracle(Oracle),
+}
+
+/// The tables of the fast search.
+struct Fast {
+    alphabet: Alphabet,
+    classes: Classes,
+    trie: Trie,
+}
+
+/// What one thread needs while it encodes.
+#[derive(Default)]
+struct Scratch {
+    codes: Codes,
+    memory: Memory,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
 impl Unigram {
@@ -26,31 +71,196 @@ impl Unigram {
     /// [`Error::Invalid`] when the pieces or the character map are not usable.
     pub(crate) fn new(model: &SpieceModel, path: &Path) -> Result<Self, Error> {
         let vocab = Vocab::new(model, path)?;
-        let charsmap = |spec, name: &str| {
-            Normalizer::new(spec).map_err(|what| Error::Invalid {
-                path: path.into(),
-                field: format!("{name}.precompiled_charsmap"),
-                what: what.into(),
-            })
+        let invalid = |name: &str, what: &str| Error::Invalid {
+            path: path.into(),
+            field: format!("{name}.precompiled_charsmap"),
+            what: what.into(),
         };
-        let mut normalizer = charsmap(&model.normalizer_spec, "normalizer_spec")?;
+        let read = |spec: &NormalizerSpec, name| Normalizer::new(spec).map_err(|what| invalid(name, what));
+        let mut normalizer = read(&model.normalizer_spec, "normalizer_spec")?;
         normalizer.treat_whitespace_as_suffix = model.trainer_spec.treat_whitespace_as_suffix;
-        normalizer.protected = vocab.user_defined();
+        vocab.user_defined().for_each(|piece| normalizer.protected.insert(piece));
         let denormalizer = match &model.denormalizer_spec {
-            Some(spec) if !spec.precompiled_charsmap.is_empty() => Some(charsmap(spec, "denormalizer_spec")?),
+            Some(spec) if !spec.precompiled_charsmap.is_empty() => Some(read(spec, "denormalizer_spec")?),
             _ => None,
         };
-        Ok(Self { vocab, normalizer, denormalizer, unk_surface: model.trainer_spec.unk_surface.clone() })
+        let sensible = |score: f32| score.abs() <= MAX_SCORE;
+        let alphabet = if sensible(vocab.unknown_score) && vocab.usable().all(|(_, _, score)| sensible(score))
+        {
+            Alphabet::new(vocab.usable().map(|(_, text, score)| (text, score)))
+        } else {
+            None
+        };
+        let duplicate = |(first, second)| vocab.duplicate(path, first, second);
+        let searcher = match alphabet {
+            Some(alphabet) => {
+                let trie = build_trie(&vocab, &alphabet).map_err(duplicate)?;
+                let summary = match &normalizer.charsmap {
+                    Some(map) => Some(map.summary().map_err(|what| invalid("normalizer_spec", what))?),
+                    None => None,
+                };
+                let space = normalizer.space().chars().next().expect("one character");
+                let protected = vocab.user_defined().filter_map(|piece| piece.chars().next());
+                let classes = alphabet.classes(summary.as_ref(), space, protected);
+                Searcher::Fast(Box::new(Fast { alphabet, classes, trie }))
+            }
+            None => Searcher::Oracle(Oracle::new(&vocab).map_err(duplicate)?),
+        };
+        let unk_surface = model.trainer_spec.unk_surface.clone();
+        let unigram = Self { vocab, normalizer, denormalizer, unk_surface, searcher };
+        // An unused piece may not repeat another one either.
+        let unused = (0..unigram.vocab.len() as u32).filter_map(|id| {
+            let text = unigram.vocab.piece(id)?;
+            (unigram.vocab.unused_id(text) == Some(id)).then_some((id, text))
+        });
+        for (id, text) in unused {
+            if let Some(other) = unigram.usable_id(text) {
+                return Err(unigram.vocab.duplicate(path, id.min(other), id.max(other)));
+            }
+        }
+        Ok(unigram)
+    }
+
+    /// The id of a piece that a text can be cut into.
+    fn usable_id(&self, piece: &str) -> Option<u32> {
+        match &self.searcher {
+            Searcher::Fast(fast) => fast.trie.id_of(piece.chars().map(|c| fast.alphabet.code(c))),
+            Searcher::Oracle(oracle) => oracle.id_of(piece),
+        }
+    }
+
+    /// The id of a piece.
+    pub(crate) fn id_of(&self, piece: &str) -> Option<u32> {
+        let vocab = &self.vocab;
+        vocab.reserved_id(piece).or_else(|| self.usable_id(piece)).or_else(|| vocab.unused_id(piece))
     }
 
     /// Appends the ids of a text.
     pub(crate) fn encode_into(&self, text: &[u8], ids: &mut Vec<u32>) {
-        oracle::encode(&self.vocab, &self.normalizer, text, ids);
+        match &self.searcher {
+            Searcher::Fast(fast) => SCRATCH.with_borrow_mut(|scratch| {
+                self.search(fast, text, scratch);
+                self.append_ids(fast, scratch, ids);
+                scratch.give_back();
+            }),
+            Searcher::Oracle(oracle) => {
+                self.append_tokens(&oracle.segment(&self.vocab, &self.normalizer, text), ids);
+            }
+        }
     }
 
     /// Appends the ids of a text and returns the piece of each of them; an unknown piece is the text that it
     /// stands for.
     pub(crate) fn encode_pieces(&self, text: &[u8], ids: &mut Vec<u32>) -> Vec<String> {
-        oracle::encode_pieces(&self.vocab, &self.normalizer, text, ids)
+        let tokens = match &self.searcher {
+            Searcher::Fast(fast) => SCRATCH.with_borrow_mut(|scratch| {
+                self.search(fast, text, scratch);
+                let tokens = self.tokens(fast, scratch);
+                scratch.give_back();
+                tokens
+            }),
+            Searcher::Oracle(oracle) => oracle.segment(&self.vocab, &self.normalizer, text),
+        };
+        self.append_tokens(&tokens, ids)
     }
+
+    fn search(&self, fast: &Fast, text: &[u8], scratch: &mut Scratch) {
+        let Scratch { codes, memory } = scratch;
+        scan::scan(&self.normalizer, &fast.alphabet, &fast.classes, text, codes);
+        search::search(&fast.trie, &codes.codes, codes.length, memory);
+    }
+
+    /// Follows the best path back from its end and appends its ids.
+    fn append_ids(&self, fast: &Fast, scratch: &Scratch, ids: &mut Vec<u32>) {
+        let start = ids.len();
+        let steps = &scratch.memory.steps;
+        let mut place = scratch.codes.length;
+        let mut before_unknown = false;
+        while place > 0 {
+            let step = steps[place];
+            if step.id != Trie::UNKNOWN {
+                ids.push(step.id);
+            } else if let Some(bytes) = &self.vocab.bytes {
+                let mut utf8 = [0; 4];
+                let c = scratch.codes.char(&fast.alphabet, place - 1);
+                let utf8 = c.encode_utf8(&mut utf8).bytes();
+                ids.extend(utf8.rev().map(|byte| bytes[usize::from(byte)]));
+            } else if !before_unknown {
+                // A run of unknown characters is one token.
+                ids.extend(self.vocab.unknown);
+            }
+            before_unknown = step.id == Trie::UNKNOWN;
+            place -= step.length as usize;
+        }
+        ids[start..].reverse();
+    }
+
+    /// Follows the best path back from its end: the pieces as text, and their ids.
+    fn tokens(&self, fast: &Fast, scratch: &Scratch) -> Vec<(String, Option<u32>)> {
+        let mut tokens = Vec::new();
+        let mut place = scratch.codes.length;
+        while place > 0 {
+            let step = scratch.memory.steps[place];
+            let start = place - step.length as usize;
+            let text = (start..place).map(|i| scratch.codes.char(&fast.alphabet, i)).collect();
+            tokens.push((text, (step.id != Trie::UNKNOWN).then_some(step.id)));
+            place = start;
+        }
+        tokens.reverse();
+        tokens
+    }
+
+    /// Appends the ids of tokens and returns their pieces.
+    fn append_tokens(&self, tokens: &[(String, Option<u32>)], ids: &mut Vec<u32>) -> Vec<String> {
+        let mut pieces: Vec<String> = Vec::with_capacity(tokens.len());
+        let mut after_unknown = false;
+        for (text, id) in tokens {
+            match (id, &self.vocab.bytes) {
+                (Some(id), _) => {
+                    ids.push(*id);
+                    pieces.push(text.clone());
+                }
+                (None, Some(bytes)) => {
+                    ids.extend(text.bytes().map(|byte| bytes[usize::from(byte)]));
+                    pieces.extend(text.bytes().map(|byte| format!("<0x{byte:02X}>")));
+                }
+                // A run of unknown characters is one token.
+                (None, None) if after_unknown => {
+                    pieces.last_mut().expect("an unknown piece stands before").push_str(text);
+                }
+                (None, None) => {
+                    ids.extend(self.vocab.unknown);
+                    pieces.push(text.clone());
+                }
+            }
+            after_unknown = id.is_none();
+        }
+        pieces
+    }
+}
+
+impl Scratch {
+    fn give_back(&mut self) {
+        if self.codes.codes.capacity() > KEPT_CHARS * 4 {
+            *self = Self::default();
+        }
+    }
+}
+
+/// # Errors
+/// The ids of two pieces with the same text.
+fn build_trie(vocab: &Vocab, alphabet: &Alphabet) -> Result<Trie, (u32, u32)> {
+    let mut codes = Vec::new();
+    let mut ends = Vec::new();
+    for (_, text, _) in vocab.usable() {
+        codes.extend(text.chars().map(|c| alphabet.code(c)));
+        ends.push(codes.len());
+    }
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    let entries: Vec<Entry> = vocab
+        .usable()
+        .zip(starts.zip(&ends))
+        .map(|((id, _, score), (start, &end))| Entry { codes: &codes[start..end], score, id })
+        .collect();
+    Trie::new(&entries, alphabet.len(), vocab.unknown_score)
 }

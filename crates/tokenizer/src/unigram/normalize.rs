@@ -2,6 +2,7 @@
 //! what rewrites decoded text where a model has a denormaliser.
 
 use super::charsmap::CharsMap;
+use super::protected::Protected;
 use t5kit_formats::spiece::NormalizerSpec;
 
 /// What stands for a space inside pieces.
@@ -14,8 +15,8 @@ pub(crate) struct Normalizer {
     pub(crate) remove_extra_whitespaces: bool,
     pub(crate) escape_whitespaces: bool,
     pub(crate) treat_whitespace_as_suffix: bool,
-    /// User-defined pieces, longest first: they are taken from the text as they are.
-    pub(crate) protected: Vec<String>,
+    /// User-defined pieces: they are taken from the text as they are.
+    pub(crate) protected: Protected,
 }
 
 impl Normalizer {
@@ -29,7 +30,7 @@ impl Normalizer {
             remove_extra_whitespaces: spec.remove_extra_whitespaces,
             escape_whitespaces: spec.escape_whitespaces,
             treat_whitespace_as_suffix: false,
-            protected: Vec::new(),
+            protected: Protected::default(),
         })
     }
 
@@ -40,8 +41,7 @@ impl Normalizer {
 
     /// The replacement of the beginning of `input` (not empty) and how many bytes it replaces (at least 1).
     pub(crate) fn prefix<'a>(&'a self, input: &'a [u8]) -> (&'a str, usize) {
-        let protected = self.protected.iter().find(|piece| input.starts_with(piece.as_bytes()));
-        if let Some(piece) = protected {
+        if let Some(piece) = self.protected.longest_prefix(input) {
             return (piece, piece.len());
         }
         if let Some((length, text)) = self.charsmap.as_ref().and_then(|map| map.longest_prefix(input)) {

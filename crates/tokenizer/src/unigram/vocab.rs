@@ -18,12 +18,10 @@ pub(crate) struct Vocab {
     /// What each piece adds to a path's score.
     scores: Vec<f32>,
     kinds: Vec<PieceKind>,
-    /// The length of the longest piece in bytes.
-    pub(crate) longest: usize,
-    /// Ids of the pieces that a text is cut into (normal, user-defined, unused) …
-    ordinary: HashMap<String, u32>,
-    /// … and of the others; a name may be in both, and then this one is what it means.
+    /// Ids of control, unknown and byte pieces. One of the others may have the same name; these are meant by it.
     reserved: HashMap<String, u32>,
+    /// Ids of unused pieces.
+    unused: HashMap<String, u32>,
     /// Ids of `<0x00>` … `<0xFF>`, where the model falls back to bytes.
     pub(crate) bytes: Option<Box<[u32; 256]>>,
     /// The unknown piece, if there is one.
@@ -58,9 +56,8 @@ impl Vocab {
             ends: Vec::with_capacity(model.pieces.len()),
             scores: Vec::with_capacity(model.pieces.len()),
             kinds: Vec::with_capacity(model.pieces.len()),
-            longest: model.pieces.iter().map(|p| p.text.len()).max().unwrap_or(0),
-            ordinary: HashMap::with_capacity(model.pieces.len()),
             reserved: HashMap::new(),
+            unused: HashMap::new(),
             bytes: None,
             unknown: None,
             unknown_score: 0.0,
@@ -70,6 +67,7 @@ impl Vocab {
             pad: None,
         };
         let mut min_score = f32::MAX;
+        let mut usable = 0;
         let mut bytes = Box::new([u32::MAX; 256]);
         for (i, piece) in model.pieces.iter().enumerate() {
             let error = |field: &str, what: &str| invalid(format!("pieces[{i}]{field}"), what);
@@ -99,12 +97,17 @@ impl Vocab {
                 PieceKind::UserDefined => (0.1 * (piece.text.len() - 1) as f64) as f32,
                 _ => piece.score,
             });
-            if piece.text != "\0" {
-                let ordinary = matches!(kind, PieceKind::Normal | PieceKind::UserDefined | PieceKind::Unused);
-                let map = if ordinary { &mut vocab.ordinary } else { &mut vocab.reserved };
-                if let Some(first) = map.insert(piece.text.clone(), id) {
-                    return Err(error(".piece", &format!("{:?} is already piece {first}", piece.text)));
+            let map = match kind {
+                PieceKind::Normal | PieceKind::UserDefined => {
+                    usable += 1;
+                    None
                 }
+                PieceKind::Unused => Some(&mut vocab.unused),
+                PieceKind::Unknown | PieceKind::Control | PieceKind::Byte => Some(&mut vocab.reserved),
+            };
+            let first = map.filter(|_| piece.text != "\0").and_then(|map| map.insert(piece.text.clone(), id));
+            if let Some(first) = first {
+                return Err(error(".piece", &duplicate(&piece.text, first)));
             }
             match kind {
                 PieceKind::Normal => min_score = min_score.min(piece.score),
@@ -126,7 +129,7 @@ impl Vocab {
                 _ => {}
             }
         }
-        if vocab.ordinary.is_empty() {
+        if usable + vocab.unused.len() == 0 {
             return Err(invalid("pieces".into(), "no piece to cut a text into"));
         }
         if spec.byte_fallback {
@@ -140,7 +143,7 @@ impl Vocab {
         }
         vocab.unknown_score = min_score - 10.0;
         let named = |name: &str, default: &str, kind: PieceKind| {
-            let id = vocab.id_of(if name.is_empty() { default } else { name })?;
+            let id = *vocab.reserved.get(if name.is_empty() { default } else { name })?;
             (vocab.kinds[id as usize] == kind).then_some(id)
         };
         let unk = named(&spec.unk_piece, "<unk>", PieceKind::Unknown);
@@ -165,25 +168,35 @@ impl Vocab {
         self.kinds.get(id as usize).copied()
     }
 
-    /// The piece's own id: nothing where the library would say "unknown".
-    pub(crate) fn id_of(&self, piece: &str) -> Option<u32> {
-        self.reserved.get(piece).or_else(|| self.ordinary.get(piece)).copied()
+    /// The id of a piece that no text is cut into. Those come before the others where names meet, but for the
+    /// unused ones, which come after.
+    pub(crate) fn reserved_id(&self, piece: &str) -> Option<u32> {
+        self.reserved.get(piece).copied()
     }
 
-    /// The id and score of a piece that a text can be cut into.
-    pub(crate) fn usable(&self, text: &str) -> Option<(u32, f32)> {
-        let id = *self.ordinary.get(text)?;
-        (self.kinds[id as usize] != PieceKind::Unused).then(|| (id, self.scores[id as usize]))
+    /// The id of an unused piece.
+    pub(crate) fn unused_id(&self, piece: &str) -> Option<u32> {
+        self.unused.get(piece).copied()
     }
 
-    /// The user-defined pieces, longest first.
-    pub(crate) fn user_defined(&self) -> Vec<String> {
-        let mut pieces: Vec<String> = (0..self.len() as u32)
-            .filter(|&id| self.kind(id) == Some(PieceKind::UserDefined))
-            .filter_map(|id| self.piece(id).map(str::to_owned))
-            .collect();
-        pieces.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        pieces
+    /// The pieces that a text is cut into, with what they add to a path's score.
+    pub(crate) fn usable(&self) -> impl Iterator<Item = (u32, &str, f32)> {
+        (0..self.len() as u32).filter_map(|id| {
+            let usable = matches!(self.kind(id)?, PieceKind::Normal | PieceKind::UserDefined);
+            usable.then_some((id, self.piece(id)?, self.scores[id as usize]))
+        })
+    }
+
+    /// The error for two pieces with the same text.
+    pub(crate) fn duplicate(&self, path: &Path, first: u32, second: u32) -> Error {
+        let what = duplicate(self.piece(second).unwrap_or_default(), first);
+        Error::Invalid { path: path.into(), field: format!("pieces[{second}].piece"), what }
+    }
+
+    /// The user-defined pieces.
+    pub(crate) fn user_defined(&self) -> impl Iterator<Item = &str> {
+        let user_defined = |id: &u32| self.kinds[*id as usize] == PieceKind::UserDefined;
+        (0..self.len() as u32).filter(user_defined).filter_map(|id| self.piece(id))
     }
 
     /// The byte that a piece of kind [`PieceKind::Byte`] stands for.
@@ -195,6 +208,10 @@ impl Vocab {
     pub(crate) fn is_sentinel(&self, id: u32) -> bool {
         self.piece(id).is_some_and(is_sentinel)
     }
+}
+
+fn duplicate(piece: &str, first: u32) -> String {
+    format!("{piece:?} is piece {first} already; a piece may be there only once")
 }
 
 /// Whether the piece is `<extra_id_N>`, with or without a leading space symbol.

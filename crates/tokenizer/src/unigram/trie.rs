@@ -1,0 +1,308 @@
+//! The pieces as a trie over character codes, in one double array.
+//!
+//! A piece's first character leads by its code into a dense table; every further one into the double array:
+//! the child of a node by a character is at `base + code`, and is the node's own if it says so. One cell of 16
+//! bytes answers a step: whether the child is there, whether a piece ends at it and with which score, and
+//! where its own children are.
+
+use std::collections::VecDeque;
+
+/// The score of a node where no piece ends; also what "there is no path" looks like to the search.
+pub(crate) const NONE: f32 = f32::NEG_INFINITY;
+
+/// The `base` of a node without children: no cell answers to it.
+pub(crate) const LEAF: u32 = 0;
+
+/// A node below the first level.
+#[derive(Clone, Copy)]
+pub(crate) struct Cell {
+    /// The parent's `base`, which no other parent has.
+    pub(crate) parent: u32,
+    /// Where this node's children are, or [`LEAF`].
+    pub(crate) base: u32,
+    /// The score of the piece that ends here, or [`NONE`].
+    pub(crate) score: f32,
+    /// That piece's id.
+    pub(crate) id: u32,
+}
+
+impl Cell {
+    const EMPTY: Self = Self { parent: u32::MAX, base: LEAF, score: NONE, id: u32::MAX };
+}
+
+/// A node of the first level.
+#[derive(Clone, Copy)]
+pub(crate) struct First {
+    /// Where this node's children are, or [`LEAF`].
+    pub(crate) base: u32,
+    /// The score of the one-character piece, or of the unknown piece where there is none.
+    pub(crate) score: f32,
+    /// That piece's id, or [`Trie::UNKNOWN`].
+    pub(crate) id: u32,
+}
+
+/// A piece to be put into the trie.
+pub(crate) struct Entry<'a> {
+    /// Its characters' codes; not empty.
+    pub(crate) codes: &'a [u16],
+    pub(crate) score: f32,
+    pub(crate) id: u32,
+}
+
+/// The trie.
+pub(crate) struct Trie {
+    /// By code; as long as codes can be, so that no lookup needs a check.
+    first: Box<[First; 0x1_0000]>,
+    cells: Vec<Cell>,
+    /// The most codes a piece has.
+    pub(crate) longest: usize,
+}
+
+impl Trie {
+    /// The id of a character that is no piece.
+    pub(crate) const UNKNOWN: u32 = u32::MAX;
+
+    /// Builds the trie. Codes are at least 1 and below `codes`; `unknown_score` is that of a character that
+    /// is no piece.
+    ///
+    /// # Errors
+    /// The ids of two entries that are equal.
+    pub(crate) fn new(entries: &[Entry], codes: usize, unknown_score: f32) -> Result<Self, (u32, u32)> {
+        let order = sorted(entries);
+        let codes_of = |place: u32| entries[order[place as usize] as usize].codes;
+        for pair in order.windows(2) {
+            let (a, b) = (&entries[pair[0] as usize], &entries[pair[1] as usize]);
+            if a.codes == b.codes {
+                return Err((a.id.min(b.id), a.id.max(b.id)));
+            }
+        }
+        let unknown = First { base: LEAF, score: unknown_score, id: Self::UNKNOWN };
+        let mut first = vec![unknown; 0x1_0000].into_boxed_slice();
+        let mut cells = Cells::new(codes);
+
+        /// Where a node's `base` is to be written.
+        enum Home {
+            Root,
+            First(u16),
+            Cell(u32),
+        }
+        // Nodes whose children are still to be placed: their entries (a range of the sorted order, all
+        // longer than `depth`) and their depth. Level by level, so that the levels near the root, which are
+        // visited most, lie together.
+        let mut waiting = VecDeque::from([(Home::Root, 0..order.len() as u32, 0)]);
+        let mut children: Vec<(u16, std::ops::Range<u32>)> = Vec::new();
+        while let Some((home, range, depth)) = waiting.pop_front() {
+            children.clear();
+            let mut start = range.start;
+            while start < range.end {
+                let code = codes_of(start)[depth];
+                let end = (start + 1..range.end).find(|&i| codes_of(i)[depth] != code).unwrap_or(range.end);
+                children.push((code, start..end));
+                start = end;
+            }
+            let base = match home {
+                Home::Root => LEAF,
+                _ => cells.place(&children),
+            };
+            match home {
+                Home::Root => {}
+                Home::First(code) => first[usize::from(code)].base = base,
+                Home::Cell(cell) => cells.cells[cell as usize].base = base,
+            }
+            for (code, mut range) in children.drain(..) {
+                let entry = &entries[order[range.start as usize] as usize];
+                let ends_here = entry.codes.len() == depth + 1;
+                if ends_here {
+                    range.start += 1;
+                }
+                let home = if matches!(home, Home::Root) {
+                    if ends_here {
+                        first[usize::from(code)] = First { base: LEAF, score: entry.score, id: entry.id };
+                    }
+                    Home::First(code)
+                } else {
+                    let cell = base + u32::from(code);
+                    let (score, id) = if ends_here { (entry.score, entry.id) } else { (NONE, u32::MAX) };
+                    cells.cells[cell as usize] = Cell { parent: base, base: LEAF, score, id };
+                    Home::Cell(cell)
+                };
+                if !range.is_empty() {
+                    waiting.push_back((home, range, depth + 1));
+                }
+            }
+        }
+        Ok(Self {
+            first: first.try_into().ok().expect("made with this length"),
+            cells: cells.cells,
+            longest: entries.iter().map(|entry| entry.codes.len()).max().unwrap_or(0),
+        })
+    }
+
+    /// The node of a character.
+    #[inline(always)]
+    pub(crate) fn first(&self, code: u16) -> &First {
+        &self.first[usize::from(code)]
+    }
+
+    /// The cell where the child by `code` of the node with this `base` is, if [`Cell::parent`] says so.
+    #[inline(always)]
+    pub(crate) fn cell(&self, base: u32, code: u16) -> &Cell {
+        // The array is as long as the largest base and the largest code together.
+        &self.cells[base as usize + usize::from(code)]
+    }
+
+    /// The id of a piece.
+    pub(crate) fn id_of(&self, codes: impl IntoIterator<Item = u16>) -> Option<u32> {
+        let mut codes = codes.into_iter();
+        let first = self.first(codes.next()?);
+        let (mut base, mut id) = (first.base, first.id);
+        for code in codes {
+            let cell = self.cell(base, code);
+            if cell.parent != base {
+                return None;
+            }
+            (base, id) = (cell.base, cell.id);
+        }
+        (id != u32::MAX).then_some(id)
+    }
+
+    /// The size of the array in bytes and the share of it that is in use, for reports.
+    #[cfg(test)]
+    pub(crate) fn fill(&self) -> (usize, f64) {
+        let used = self.cells.iter().filter(|cell| cell.parent != u32::MAX).count();
+        (self.cells.len() * size_of::<Cell>(), used as f64 / self.cells.len() as f64)
+    }
+}
+
+/// The places of the entries in ascending order of their codes.
+fn sorted(entries: &[Entry]) -> Vec<u32> {
+    // Four codes in one number decide nearly always.
+    let key = |codes: &[u16]| (0..4).fold(0u64, |key, i| key << 16 | u64::from(*codes.get(i).unwrap_or(&0)));
+    let mut order: Vec<(u64, u32)> =
+        entries.iter().enumerate().map(|(i, entry)| (key(entry.codes), i as u32)).collect();
+    order.sort_unstable_by(|(key_a, a), (key_b, b)| {
+        key_a.cmp(key_b).then_with(|| entries[*a as usize].codes.cmp(entries[*b as usize].codes))
+    });
+    order.into_iter().map(|(_, i)| i).collect()
+}
+
+/// The double array while it is being filled.
+struct Cells {
+    cells: Vec<Cell>,
+    codes: usize,
+    /// One bit for every cell in use.
+    used: Vec<u64>,
+    /// One bit for every base in use.
+    bases: Vec<u64>,
+    /// For nodes of 1, 2, 3–4, 5–8 … children, the cell before which no room is looked for: it has been looked
+    /// for there in vain.
+    cursors: [usize; 17],
+}
+
+impl Cells {
+    fn new(codes: usize) -> Self {
+        // Base 0 is LEAF.
+        let mut cells = Self { cells: Vec::new(), codes, used: vec![], bases: vec![], cursors: [0; 17] };
+        cells.grow(0);
+        cells.bases[0] |= 1;
+        cells
+    }
+
+    /// Makes room for the cells that the bases of a block reach.
+    fn grow(&mut self, block: usize) {
+        let cells = (block + 1) * 64 + self.codes;
+        if self.cells.len() < cells {
+            self.cells.resize(cells, Cell::EMPTY);
+            // One word more, so that 64 bits from any place can be read.
+            self.used.resize(cells.div_ceil(64) + 1, 0);
+            self.bases.resize(cells.div_ceil(64) + 1, 0);
+        }
+    }
+
+    /// Finds and occupies a base for a node with these children.
+    fn place<T>(&mut self, children: &[(u16, T)]) -> u32 {
+        // At most 16: there are fewer codes than 2^16.
+        let class = (usize::BITS - (children.len() - 1).leading_zeros()) as usize;
+        let begin = self.cursors[class].saturating_sub(usize::from(children[0].0)) / 64;
+        let mut block = begin;
+        let free = loop {
+            self.grow(block);
+            // Bit i: base 64 * block + i is taken, or one of the children's cells is.
+            let mut taken = self.bases[block];
+            for (code, _) in children {
+                let at = block * 64 + usize::from(*code);
+                let (word, shift) = (at / 64, at % 64);
+                let low = self.used[word] >> shift;
+                let high = if shift == 0 { 0 } else { self.used[word + 1] << (64 - shift) };
+                taken |= low | high;
+                if taken == u64::MAX {
+                    break;
+                }
+            }
+            if taken != u64::MAX {
+                break taken.trailing_ones() as usize;
+            }
+            block += 1;
+        };
+        self.cursors[class] += (block - begin) * 64;
+        let base = block * 64 + free;
+        self.bases[block] |= 1 << free;
+        for (code, _) in children {
+            let at = base + usize::from(*code);
+            self.used[at / 64] |= 1 << (at % 64);
+        }
+        base as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn check(pieces: &BTreeMap<Vec<u16>, u32>, codes: u16) {
+        let entries: Vec<Entry> =
+            pieces.iter().map(|(codes, &id)| Entry { codes, score: -(id as f32), id }).collect();
+        let trie = Trie::new(&entries, usize::from(codes), -100.0).unwrap();
+        for (piece, &id) in pieces {
+            assert_eq!(trie.id_of(piece.iter().copied()), Some(id), "{piece:?}");
+            for cut in 1..piece.len() {
+                let part = &piece[..cut];
+                assert_eq!(trie.id_of(part.iter().copied()), pieces.get(part).copied(), "{part:?}");
+            }
+            for code in 0..codes.min(300) {
+                let longer = [piece.as_slice(), &[code]].concat();
+                assert_eq!(trie.id_of(longer.iter().copied()), pieces.get(&longer).copied(), "{longer:?}");
+            }
+        }
+        assert_eq!(trie.longest, pieces.keys().map(Vec::len).max().unwrap_or(0));
+    }
+
+    #[test]
+    fn finds_exactly_what_was_put_in() {
+        check(&BTreeMap::from([(vec![1], 7)]), 2);
+        check(&BTreeMap::from([(vec![1, 2, 3], 7), (vec![1, 2], 8), (vec![2], 0)]), 4);
+        // A dense second level, and a pseudo-random crowd of all lengths.
+        let dense = (1..2000).map(|code| (vec![1, code], u32::from(code))).collect();
+        check(&dense, 2000);
+        let mut state = 1u64;
+        let mut random = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        let crowd = (0..5000)
+            .map(|id| {
+                let length = 1 + random(6);
+                let codes = (0..length).map(|_| 1 + (random(40) * random(40)) as u16).collect();
+                (codes, id)
+            })
+            .collect();
+        check(&crowd, 1600);
+    }
+
+    #[test]
+    fn equal_pieces_are_reported() {
+        let entry = |id| Entry { codes: &[1, 2], score: 0.0, id };
+        assert_eq!(Trie::new(&[entry(9), entry(4)], 3, 0.0).err(), Some((4, 9)));
+    }
+}

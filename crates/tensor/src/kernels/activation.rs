@@ -31,14 +31,14 @@ pub fn activate_backward(isa: Isa, act: Activation, dx: &mut [f32], dy: &[f32], 
 
 /// `x: [rows, 2·cols]`, `y: [rows, cols]`: `y = act(x[:, ..cols]) · x[:, cols..]`
 pub fn gated(isa: Isa, act: Activation, y: &mut [f32], x: &[f32], cols: usize) {
-    assert!(x.len() == 2 * y.len() && (cols == 0 || y.len() % cols == 0), "a gated activation's two sides");
+    assert!(x.len() == 2 * y.len() && y.len().is_multiple_of(cols), "a gated activation's two sides");
     dispatch!(isa, gated_any(act: Activation, y: &mut [f32], x: &[f32], cols: usize))
 }
 
 /// Backward of [`gated`]: `dx: [rows, 2·cols]` is overwritten, `dy: [rows, cols]`, `x` as it was in the forward.
 pub fn gated_backward(isa: Isa, act: Activation, dx: &mut [f32], dy: &[f32], x: &[f32], cols: usize) {
     assert!(
-        x.len() == 2 * dy.len() && dx.len() == x.len() && (cols == 0 || dy.len() % cols == 0),
+        x.len() == 2 * dy.len() && dx.len() == x.len() && dy.len().is_multiple_of(cols),
         "a gated activation's gradients"
     );
     dispatch!(isa, gated_backward_any(act: Activation, dx: &mut [f32], dy: &[f32], x: &[f32], cols: usize))

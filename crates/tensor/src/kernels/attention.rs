@@ -60,6 +60,7 @@ struct Cache<'a> {
 }
 
 #[inline(always)]
+#[allow(clippy::too_many_arguments)]
 fn attend_any<S: Simd>(
     s: S,
     out: &mut [f32],

@@ -44,11 +44,11 @@ pub(super) fn normal<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
     let t = s.div(one, s.mul_add(s.abs(x), s.splat(0.3), one));
     let mut p = s.splat(0.030_795_379);
     for coefficient in
-        [-0.133_015_47, 0.156_592_29, 0.001_060_383_9, 0.094_098_25, 0.112_140_25, 0.118_555_15, 0.119_773_77]
+        [-0.133_015_47, 0.156_592_3, 0.001_060_383_9, 0.094_098_25, 0.112_140_25, 0.118_555_15, 0.119_773_77]
     {
         p = s.mul_add(p, t, s.splat(coefficient));
     }
     let tail = s.mul(s.mul(e, t), p);
     // 1/√(2π)
-    (s.select_less(x, s.splat(0.0), tail, s.sub(one, tail)), s.mul(e, s.splat(0.398_942_28)))
+    (s.select_less(x, s.splat(0.0), tail, s.sub(one, tail)), s.mul(e, s.splat(0.398_942_3)))
 }

@@ -22,6 +22,7 @@ mod convert;
 mod dropout;
 mod elementwise;
 mod isa;
+mod lines;
 mod math;
 mod norm;
 #[cfg(test)]

@@ -11,6 +11,7 @@
 use std::ops::Range;
 
 use super::Isa;
+use super::lines::{LINE, Lines};
 use super::vector::{Simd, dispatch};
 
 /// Weight rows `[n, k]`, contiguous, in storage precision (bf16 and f16 as raw bits).
@@ -71,6 +72,12 @@ pub fn matmul_rows(
     assert!(last(ldx, k).is_some_and(|end| end <= x.len()), "x of {m} rows of {k}, {ldx} apart");
     assert!(last(ldy, n).is_some_and(|end| end <= y.len()), "y of {m} rows of {n}, {ldy} apart");
     assert!(m == 1 || ldy >= n, "rows of y must not overlap");
+    if k == 0 {
+        for i in 0..m {
+            y[i * ldy..][..n].fill(0.0);
+        }
+        return;
+    }
     let shape = Shape { ldy, ldx, m, n, k };
     match w {
         Rows::F32(w) => dispatch!(isa, product(y: &mut [f32], x: &[f32], w: &[f32], shape: Shape)),
@@ -172,33 +179,52 @@ impl Stored for F16 {
     }
 }
 
-/// Rows of the weights in a block. A block is what stays in the first-level cache while x passes over it.
+/// Rows of the weights in a block: what stays in the first-level cache while x passes over it.
 const BLOCK: usize = 8;
+/// Rows of the weights in a block that is first copied.
+const COPIED_BLOCK: usize = 4;
 
 #[inline(always)]
 fn product<S: Simd, W: Stored>(s: S, y: &mut [f32], x: &[f32], w: &[W], shape: Shape) {
-    let Shape { m, n, k, .. } = shape;
-    // 16-bit weights that several tiles will read are widened once.
-    let mut widened = if !W::IS_F32 && m > S::TILE_ROWS { vec![0f32; BLOCK * k] } else { Vec::new() };
-    for j in (0..n).step_by(BLOCK) {
-        let count = BLOCK.min(n - j);
+    let Shape { m, n, k, ldx, .. } = shape;
+    // With several tiles everything is read several times. Then it pays to widen 16-bit weights once, and to copy
+    // what does not begin at a cache line: a vector across two lines takes two loads.
+    let several = m > S::TILE_ROWS;
+    let off_line =
+        |p: *const f32, stride: usize| !p.addr().is_multiple_of(LINE) || !(stride * 4).is_multiple_of(LINE);
+    let padded = k.next_multiple_of(LINE / 4);
+    let copy_weights = several && (!W::IS_F32 || off_line(w.as_ptr().cast(), k));
+    let mut weights = Lines::new(if copy_weights { COPIED_BLOCK * padded } else { 0 });
+    let copy_x = several && n >= 4 * COPIED_BLOCK && off_line(x.as_ptr(), ldx);
+    let mut rows = Lines::new(if copy_x { m * padded } else { 0 });
+    if copy_x {
+        for (to, from) in rows.slice().chunks_exact_mut(padded).zip(x.chunks(ldx)) {
+            to[..k].copy_from_slice(&from[..k]);
+        }
+    }
+    let (x, shape) = if copy_x { (&*rows.slice(), Shape { ldx: padded, ..shape }) } else { (x, shape) };
+    let block_rows = if copy_weights { COPIED_BLOCK } else { BLOCK };
+    for j in (0..n).step_by(block_rows) {
+        let count = block_rows.min(n - j);
         let block = &w[j * k..(j + count) * k];
-        if widened.is_empty() {
-            pass(s, y, x, block, shape, j, BLOCK * k);
+        let next = Fetch { from: block.as_ptr_range().end.cast(), bytes: size_of_val(block) };
+        if copy_weights {
+            let copy = weights.slice();
+            for (to, from) in copy.chunks_exact_mut(padded).zip(block.chunks_exact(k)) {
+                widen(s, &mut to[..k], from);
+            }
+            pass(s, y, x, copy, padded, shape, j..j + count, next);
         } else {
-            widen(s, &mut widened[..count * k], block);
-            pass(s, y, x, &widened[..count * k], shape, j, 0);
+            pass(s, y, x, block, k, shape, j..j + count, next);
         }
     }
 }
 
-/// Widens a block of weights and prefetches the next one.
+/// Copies a row of weights, widening it.
 #[inline(always)]
 fn widen<S: Simd, W: Stored>(s: S, y: &mut [f32], w: &[W]) {
-    let ahead = w.len();
     let (mut ys, mut ws) = (y.chunks_exact_mut(S::LANES), w.chunks_exact(S::LANES));
     for (y, w) in (&mut ys).zip(&mut ws) {
-        s.prefetch(w.as_ptr().wrapping_add(ahead).cast());
         // SAFETY: the chunk has LANES weights.
         s.put(y, unsafe { W::load(s, w.as_ptr()) });
     }
@@ -207,31 +233,39 @@ fn widen<S: Simd, W: Stored>(s: S, y: &mut [f32], w: &[W]) {
     s.put_part(y, unsafe { W::load_part(s, w.as_ptr(), w.len()) });
 }
 
-/// All rows of x with one block of weights, whose results are columns `j…` of y. The first tile prefetches what
-/// lies `ahead` weights further on.
+/// Memory to prefetch: the next block of weights. It may lie past the end.
+#[derive(Clone, Copy)]
+struct Fetch {
+    from: *const u8,
+    bytes: usize,
+}
+
+/// All rows of x with one block of weights, `ldw` apart, whose results are the columns `columns` of y. The tiles share the
+/// prefetching evenly: all at once it would wait for the memory instead of overlapping with the arithmetic.
 #[inline(always)]
+#[allow(clippy::too_many_arguments)]
 fn pass<S: Simd, W: Stored>(
     s: S,
     y: &mut [f32],
     x: &[f32],
     block: &[W],
+    ldw: usize,
     shape: Shape,
-    j: usize,
-    ahead: usize,
+    columns: Range<usize>,
+    mut fetch: Fetch,
 ) {
     let Shape { ldy, ldx, m, k, .. } = shape;
-    let mut left = if k == 0 { shape.n - j } else { block.len() / k }.min(BLOCK);
-    let (mut w, mut j) = (block.as_ptr(), j);
-    while left > 0 {
+    let count = columns.len();
+    let (mut w, mut j) = (block.as_ptr(), columns.start);
+    while j < columns.end {
         // Few rows of x leave registers for more rows of weights.
-        let wide = left == BLOCK && m <= S::TILE_ROWS / 2;
-        let width = if wide {
-            BLOCK
-        } else if left >= 4 {
-            4
-        } else {
-            1
+        let width = match columns.end - j {
+            BLOCK if m <= S::TILE_ROWS / 2 => BLOCK,
+            4.. => 4,
+            _ => 1,
         };
+        let tiles = m.div_ceil(S::TILE_ROWS);
+        let share = fetch.bytes * width / (count * tiles);
         let mut i = 0;
         while i < m {
             // Tiles of nearly equal height: 4 + 3 rather than 6 + 1.
@@ -242,11 +276,13 @@ fn pass<S: Simd, W: Stored>(
                 x: x[i * ldx..].as_ptr(),
                 ldx,
                 w,
+                ldw,
                 k,
-                ahead: if i == 0 { ahead } else { 0 },
+                fetch: Fetch { from: fetch.from, bytes: share },
             };
+            fetch.from = fetch.from.wrapping_add(share);
             // SAFETY: `matmul_rows` checked that rows i…i+rows of x and y and `width` columns from j on exist,
-            // and `left` says that the block has that many rows of weights.
+            // and the block has the rows of weights of all its columns.
             unsafe {
                 match (rows, width) {
                     (1, 8) => tile.run::<S, 1, 8>(s),
@@ -269,9 +305,8 @@ fn pass<S: Simd, W: Stored>(
             }
             i += rows;
         }
-        left -= width;
         j += width;
-        w = w.wrapping_add(width * k);
+        w = w.wrapping_add(width * ldw);
     }
 }
 
@@ -282,9 +317,10 @@ struct Tile<W> {
     x: *const f32,
     ldx: usize,
     w: *const W,
+    ldw: usize,
     k: usize,
-    /// How many weights further on to prefetch.
-    ahead: usize,
+    /// This tile's share of what is to be prefetched.
+    fetch: Fetch,
 }
 
 impl<W: Stored> Tile<W> {
@@ -295,9 +331,11 @@ impl<W: Stored> Tile<W> {
     #[inline(always)]
     #[allow(clippy::needless_range_loop)] // i and j are places in x and the weights as well
     unsafe fn run<S: Simd, const MR: usize, const NR: usize>(self, s: S) {
-        let Tile { y, ldy, x, ldx, w, k, ahead } = self;
+        let Tile { y, ldy, x, ldx, w, ldw, k, mut fetch } = self;
         let mut sums = [[s.splat(0.0); NR]; MR];
         let whole = k / S::LANES * S::LANES;
+        // One request a step and column, evenly spread: where they are closer than a line they cost next to nothing.
+        let spread = fetch.bytes / (k / S::LANES * NR).max(1);
         for l in (0..whole).step_by(S::LANES) {
             // SAFETY: l + LANES ≤ k, and the caller's promise; a prefetch may go anywhere.
             unsafe {
@@ -306,8 +344,9 @@ impl<W: Stored> Tile<W> {
                     xs[i] = s.load(x.add(i * ldx + l));
                 }
                 for j in 0..NR {
-                    let at = w.add(j * k + l);
-                    s.prefetch(at.wrapping_add(ahead).cast());
+                    let at = w.add(j * ldw + l);
+                    s.prefetch(fetch.from);
+                    fetch.from = fetch.from.wrapping_add(spread);
                     let weights = W::load(s, at);
                     for i in 0..MR {
                         sums[i][j] = s.mul_add(xs[i], weights, sums[i][j]);
@@ -319,7 +358,7 @@ impl<W: Stored> Tile<W> {
             // SAFETY: as above, for the k − whole elements that are left.
             unsafe {
                 for j in 0..NR {
-                    let weights = W::load_part(s, w.add(j * k + whole), k - whole);
+                    let weights = W::load_part(s, w.add(j * ldw + whole), k - whole);
                     for i in 0..MR {
                         let xs = s.load_part(x.add(i * ldx + whole), k - whole);
                         sums[i][j] = s.mul_add(xs, weights, sums[i][j]);

@@ -1,0 +1,27 @@
+//! Scratch that begins at a cache line.
+
+/// Bytes of a cache line, and of the widest vector.
+pub(super) const LINE: usize = 64;
+
+/// `count` numbers from the start of a cache line on, zero at first.
+pub(super) struct Lines<T> {
+    /// A line more than asked for, since the allocator aligns to less.
+    all: Vec<T>,
+    start: usize,
+    count: usize,
+}
+
+impl<T: Copy + Default> Lines<T> {
+    /// Room for `count` numbers; nothing is allocated for none.
+    pub(super) fn new(count: usize) -> Lines<T> {
+        let spare = if count == 0 { 0 } else { LINE / size_of::<T>() };
+        let all = vec![T::default(); count + spare];
+        let start = all.as_ptr().align_offset(LINE).min(spare);
+        Lines { all, start, count }
+    }
+
+    /// The numbers.
+    pub(super) fn slice(&mut self) -> &mut [T] {
+        &mut self.all[self.start..self.start + self.count]
+    }
+}

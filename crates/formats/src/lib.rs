@@ -11,6 +11,7 @@ pub mod pytorch;
 pub mod safetensors;
 pub mod spiece;
 pub mod table;
+pub mod tensorflow;
 mod wire;
 
 pub use self::bytes::TensorBytes;

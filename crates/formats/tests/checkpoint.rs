@@ -80,5 +80,5 @@ fn folders_without_a_model() {
     let error = Checkpoint::open(dir.path()).unwrap_err();
     assert!(matches!(error, Error::NoModel { .. }), "{error}");
     let error = Checkpoint::open(&dir.path().join("gone")).unwrap_err().to_string();
-    assert!(error.contains("no such folder"), "{error}");
+    assert!(error.contains("no such folder, and no TensorFlow"), "{error}");
 }

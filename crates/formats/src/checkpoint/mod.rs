@@ -15,6 +15,7 @@ use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::pytorch::TorchFile;
 use crate::safetensors::SafetensorsFile;
+use crate::tensorflow::{self, MeshCheckpoint};
 
 /// The tensors of a model.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ pub struct Checkpoint {
 enum Source {
     Safetensors(SafetensorsFile),
     Torch(TorchFile),
+    Mesh(MeshCheckpoint),
 }
 
 impl Source {
@@ -49,6 +51,7 @@ impl Source {
         match self {
             Self::Safetensors(f) => f.names().collect(),
             Self::Torch(f) => f.names().collect(),
+            Self::Mesh(f) => f.names().collect(),
         }
     }
 
@@ -56,6 +59,7 @@ impl Source {
         match self {
             Self::Safetensors(f) => f.info(name),
             Self::Torch(f) => f.info(name),
+            Self::Mesh(f) => f.info(name),
         }
     }
 
@@ -63,18 +67,20 @@ impl Source {
         match self {
             Self::Safetensors(f) => f.bytes(name),
             Self::Torch(f) => f.bytes(name),
+            Self::Mesh(f) => f.bytes(name),
         }
     }
 }
 
 impl Checkpoint {
-    /// Opens what `dir` holds: `model.safetensors` or its shards, else `pytorch_model.bin` or its shards. A
-    /// path to a file means that file.
+    /// Opens what `dir` holds: `model.safetensors` or its shards, else `pytorch_model.bin` or its shards, else
+    /// a checkpoint of TensorFlow. A path to a file means that file, and the prefix of a TensorFlow checkpoint
+    /// (`…/model.ckpt-1000000`) that one; its variables get transformers' names and layouts.
     ///
     /// # Errors
     /// [`Error::NoModel`] where there is none of these, and those of the readers.
     pub fn open(dir: &Path) -> Result<Self> {
-        if dir.is_file() {
+        if dir.is_file() && dir.extension().is_none_or(|e| e != "index") {
             return Self::from_sources(dir, vec![Source::open(dir)?]);
         }
         for name in ["model.safetensors", "pytorch_model.bin"] {
@@ -87,10 +93,13 @@ impl Checkpoint {
                 return shards::open(dir, &index);
             }
         }
+        if let Some(prefix) = tensorflow::find(dir)? {
+            return Self::from_sources(&prefix, vec![Source::Mesh(MeshCheckpoint::open(&prefix)?)]);
+        }
         let what = if dir.exists() {
-            "no model here: looked for model.safetensors, pytorch_model.bin and their .index.json"
+            "no model here: looked for model.safetensors, pytorch_model.bin, their .index.json, and *.index"
         } else {
-            "there is no such folder"
+            "there is no such folder, and no TensorFlow checkpoint that begins so"
         };
         Err(Error::NoModel { path: dir.to_owned(), what: what.to_owned() })
     }

@@ -135,10 +135,9 @@ impl Entry {
         *rest = r.0;
 
         let (mut size, mut at) = (u64::from(plain), u64::from(header));
-        // What does not fit 32 bits stands in the extra field 1, in this order.
-        while plain == u32::MAX || packed == u32::MAX || header == u32::MAX {
-            let (Some(id), Some(len)) = (extra.u16(), extra.u16()) else { break };
+        while let (Some(id), Some(len)) = (extra.u16(), extra.u16()) {
             let mut field = Reader(extra.take(len.into())?);
+            // What does not fit 32 bits stands in the extra field 1, in this order.
             if id == 1 {
                 if plain == u32::MAX {
                     size = field.u64()?;
@@ -149,7 +148,6 @@ impl Entry {
                 if header == u32::MAX {
                     at = field.u64()?;
                 }
-                break;
             }
         }
         Some(Self { name, flags, method, size: size.try_into().ok()?, header: at.try_into().ok()? })

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 import transformers
 from safetensors.torch import load_file, save_file
-from transformers import MT5ForConditionalGeneration, T5ForConditionalGeneration
+from transformers import MT5ForConditionalGeneration, T5ForConditionalGeneration, UMT5ForConditionalGeneration
 from transformers.optimization import Adafactor
 
 PAD, EOS = 0, 1
@@ -76,6 +76,16 @@ MODELS = {
             num_layers=3, num_decoder_layers=2, vocab_size=96, feed_forward_proj="relu", tie_word_embeddings=True,
         ),
     ),
+    "umt5": dict(
+        loader=UMT5ForConditionalGeneration,
+        seed=6,
+        pieces=56,
+        config=dict(
+            architectures=["UMT5ForConditionalGeneration"], model_type="umt5", d_model=12, d_kv=8, d_ff=18, num_heads=2,
+            num_layers=2, num_decoder_layers=2, vocab_size=64, feed_forward_proj="gated-gelu",
+            tie_word_embeddings=False,
+        ),
+    ),
 }
 
 
@@ -102,7 +112,7 @@ def random_weights(config, generator):
                 w[f"{p}.{j}.{kind}.k.weight"] = normal(inner, d, std=d**-0.5)
                 w[f"{p}.{j}.{kind}.v.weight"] = normal(inner, d, std=1.5 * d**-0.5)
                 w[f"{p}.{j}.{kind}.o.weight"] = normal(d, inner, std=1.5 * inner**-0.5)
-                if i == 0 and kind == "SelfAttention":
+                if kind == "SelfAttention" and (i == 0 or config["model_type"] == "umt5"):
                     w[f"{p}.{j}.{kind}.relative_attention_bias.weight"] = normal(
                         config["relative_attention_num_buckets"], config["num_heads"], std=1.0
                     )
@@ -283,9 +293,9 @@ def make(name, spec, out):
     check("gradients, f32 against f64", max(relative(grads32[k], grads[k]) for k in grads), 2e-5)
     for side, unreachable in (("encoder", [16]), ("decoder", [])):
         # Bucket 16 of the encoder means "ahead, by 0": no pair of positions has it.
-        g = grads[f"{side}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"]
-        silent = [i for i, row in enumerate(g) if not row.any()]
-        assert silent == unreachable, f"{side} buckets without a gradient: {silent}"
+        for name in (n for n in grads if n.startswith(side) and "relative_attention_bias" in n):
+            silent = [i for i, row in enumerate(grads[name]) if not row.any()]
+            assert silent == unreachable, f"{name}: buckets without a gradient: {silent}"
     norm = math.sqrt(sum(g.square().sum().item() for g in grads.values()))
 
     training = {}

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use serde::Deserialize;
 use t5kit_formats::tensorflow::{MeshCheckpoint, TensorBundle, check, find};
-use t5kit_formats::{Checkpoint, Dtype};
+use t5kit_formats::{Checkpoint, Dtype, T5Config};
 
 #[derive(Deserialize)]
 struct Expected {
@@ -280,4 +280,35 @@ proptest! {
         let _ = check(&table(&[(restarts, 0)]));
         let _ = check(&table(&[(plain_block(&[HEADER, (b"a", &block)]), 0)]));
     }
+}
+
+#[test]
+fn the_configuration_beside_a_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    copy("mt5.ckpt", dir.path());
+    let c = Checkpoint::open(&dir.path().join("mt5.ckpt-1000")).unwrap();
+    let error = T5Config::of(&c, None).unwrap_err().to_string();
+    assert!(error.contains("give --config FILE"), "{error}");
+
+    let gin = "d_model = 6\nd_kv = 4\nd_ff = 10\nnum_heads = 2\nnum_layers = 2\n\
+        DenseReluDense.activation = ['gelu', 'linear']\nSelfAttention.relative_attention_num_buckets = 4\n\
+        Unitransformer.shared_embedding_and_softmax_weights = False\n";
+    fs::write(dir.path().join("operative_config.gin"), gin).unwrap();
+    let from_gin = T5Config::of(&c, None).unwrap();
+    assert_eq!((from_gin.vocab_size, from_gin.d_model, from_gin.num_decoder_layers), (12, 6, 2));
+
+    let keras = r#"{"hidden_size": 6, "attention_head_size": 4, "intermediate_size": 10, "num_attention_heads": 2,
+        "num_hidden_layers": 2, "vocab_size": 12, "hidden_act": ["gelu", "linear"], "hidden_dropout_prob": 0.1,
+        "relative_attention_num_buckets": 4}"#;
+    let other = tempfile::tempdir().unwrap();
+    let given = other.path().join("t5_config.json");
+    fs::write(&given, keras).unwrap();
+    for place in [given.as_path(), other.path()] {
+        assert_eq!(T5Config::of(&c, Some(place)).unwrap(), from_gin);
+    }
+    // Found by its name where it is the only one.
+    fs::rename(&given, dir.path().join("t5_config.json")).unwrap();
+    fs::remove_file(dir.path().join("operative_config.gin")).unwrap();
+    fs::write(dir.path().join("tokenizer_config.json"), "{}").unwrap();
+    assert_eq!(T5Config::of(&c, None).unwrap(), from_gin);
 }

@@ -122,6 +122,17 @@ impl Checkpoint {
         &self.path
     }
 
+    /// The folder its files lie in.
+    pub fn folder(&self) -> &Path {
+        if self.path.is_dir() {
+            return &self.path;
+        }
+        match self.path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        }
+    }
+
     /// The names of the tensors, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)

@@ -4,6 +4,8 @@
 //! in a file is kept and written back. Every value is checked before a size is believed.
 
 mod fields;
+mod find;
+mod gin;
 mod read;
 mod validate;
 mod write;
@@ -145,6 +147,12 @@ impl Default for T5Config {
             other: Map::new(),
         }
     }
+}
+
+/// The model type of a checkpoint whose configuration does not name it. T5 1.1 and mT5 are one network, and
+/// what sets them apart is the vocabulary.
+fn family_of(vocab_size: usize) -> &'static str {
+    if vocab_size >= 200_000 { "mt5" } else { "t5" }
 }
 
 #[cfg(test)]

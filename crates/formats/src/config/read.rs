@@ -136,9 +136,10 @@ fn bert4keras(f: &mut Fields) -> Result<T5Config> {
     for field in ["attention_probs_dropout_prob", "initializer_range"] {
         f.take(field);
     }
+    let vocab_size = f.need_size("vocab_size")?;
     Ok(T5Config {
-        model_type: if gated { "mt5" } else { "t5" }.to_owned(),
-        vocab_size: f.need_size("vocab_size")?,
+        model_type: super::family_of(vocab_size).to_owned(),
+        vocab_size,
         d_model,
         d_kv,
         d_ff: f.need_size("intermediate_size")?,

@@ -1,0 +1,59 @@
+//! Where a checkpoint's configuration is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::T5Config;
+use crate::checkpoint::Checkpoint;
+use crate::error::{Error, Result};
+
+impl T5Config {
+    /// The configuration that belongs to `checkpoint`: the file `given`, else `config.json`,
+    /// `operative_config.gin` or a single `*config.json` in the checkpoint's folder.
+    ///
+    /// # Errors
+    /// [`Error::NoModel`] where there is none, and those of the readers.
+    pub fn of(checkpoint: &Checkpoint, given: Option<&Path>) -> Result<Self> {
+        let path = match given {
+            Some(path) if path.is_dir() => find(path)?,
+            Some(path) => path.to_owned(),
+            None => find(checkpoint.folder())?,
+        };
+        if path.extension().is_none_or(|e| e != "gin") {
+            return Self::read(&path);
+        }
+        let rows = match checkpoint.info("shared.weight")?.1[..] {
+            [rows, _] => rows,
+            ref shape => {
+                let what = format!("{shape:?} is not the shape of an embedding matrix");
+                return Err(Error::tensor(checkpoint.path(), "shared.weight", what));
+            }
+        };
+        Self::read_gin(&path, rows)
+    }
+}
+
+/// The configuration file in a folder.
+fn find(dir: &Path) -> Result<PathBuf> {
+    for name in ["config.json", "operative_config.gin"] {
+        let path = dir.join(name);
+        if path.exists() {
+            return Ok(path);
+        }
+    }
+    let entries = fs::read_dir(dir).map_err(Error::io(dir, "read"))?;
+    let is_config =
+        |p: &PathBuf| p.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.ends_with("config.json"));
+    // transformers' other files end so too.
+    let others = ["generation_config.json", "tokenizer_config.json"];
+    let mut found: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(is_config).collect();
+    found.retain(|p| !others.iter().any(|o| p.ends_with(o)));
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        n => {
+            let what = if n == 0 { "no configuration here" } else { "several configurations here" };
+            let what = format!("{what}; looked for config.json and operative_config.gin; give --config FILE");
+            Err(Error::NoModel { path: dir.to_owned(), what })
+        }
+    }
+}

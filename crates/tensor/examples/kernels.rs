@@ -1,13 +1,18 @@
 //! Times the small-batch products for the shapes of an mT5-small decoder step, one thread, on every instruction
 //! set this machine has (or the one that `T5KIT_ISA` names), after checking each result.
 //!
-//! `cargo run --release -p t5kit-tensor --example kernels [-- stream | cached]`: `stream` (weights come from
-//! memory, as in decoding with one sequence) and `cached` (the same weights again and again); both by default.
+//! `cargo run --release -p t5kit-tensor --example kernels [-- stream | cached | bf16]`: `stream` (weights come from
+//! memory, as in decoding with one sequence), `cached` (the same weights again and again) and `bf16` (the products of
+//! a training step by every bf16 kernel there is, on one thread and two); all by default.
 
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use half::{bf16, f16};
-use t5kit_tensor::kernels::{ISA_VARIABLE, Isa, Rows, available, init, matmul_rows};
+use t5kit_tensor::kernels::{
+    Bf16Kernel, ISA_VARIABLE, Isa, Rows, available, gemm_bf16_with, init, kernels_for, matmul_rows,
+};
+use t5kit_tensor::{MatMut, MatRef};
 
 /// Columns and inner length of the products: q/k/v, output, wi, wo, and the trimmed vocabulary.
 const SHAPES: [(usize, usize, &str); 4] =
@@ -29,6 +34,9 @@ fn main() {
         }
         if modes.is_empty() || modes.iter().any(|mode| mode == "cached") {
             cached(isa);
+        }
+        if modes.is_empty() || modes.iter().any(|mode| mode == "bf16") {
+            training(isa);
         }
     }
 }
@@ -125,4 +133,72 @@ fn cached(isa: Isa) {
             println!();
         }
     }
+}
+
+/// The three products of a linear layer's training, m tokens: y = x·wᵀ, dx = dy·w, dw = dyᵀ·x.
+fn training(isa: Isa) {
+    let m = 3000;
+    for kernel in kernels_for(isa) {
+        // Plain Rust is there to be correct.
+        if kernel == Bf16Kernel::Portable {
+            continue;
+        }
+        for (n, k) in [(384, 512), (2048, 512), (512, 1024)] {
+            let (x, w, dy) = (numbers(m * k), numbers(n * k), numbers(m * n));
+            let (x, w, dy) = (MatRef::new(&x, m, k, k), MatRef::new(&w, n, k, k), MatRef::new(&dy, m, n, n));
+            print!("{:11} m={m} n={n:4} k={k:4} GFLOP/s, 1 thread and 2:", kernel.name());
+            for (what, a, b) in [("forward", x, w.t()), ("dx", dy, w), ("dw", dy.t(), x)] {
+                let mut c = vec![0.0; a.rows * b.cols];
+                let rates = [1, 2]
+                    .map(|threads| 2e-9 * (m * n * k) as f64 / best_split(threads, kernel, &mut c, a, b));
+                for (i, j) in [(0, 0), (a.rows - 1, b.cols - 1)] {
+                    let rounded = |v: f32| f64::from(bf16::from_f32(v).to_f32());
+                    let want: f64 = (0..a.cols).map(|l| rounded(a.at(i, l)) * rounded(b.at(l, j))).sum();
+                    let got = f64::from(c[i * b.cols + j]);
+                    assert!((got - want).abs() < 1e-3, "element ({i}, {j}) is {got}, not {want}");
+                }
+                print!("  {what} {:.0} {:.0}", rates[0], rates[1]);
+            }
+            println!();
+        }
+    }
+}
+
+/// Best time of one product, the longer side of the result split over threads that stay.
+fn best_split(threads: usize, kernel: Bf16Kernel, c: &mut [f32], a: MatRef<'_>, b: MatRef<'_>) -> f64 {
+    const CALLS: usize = 8;
+    let by_rows = a.rows >= b.cols;
+    let each = if by_rows { a.rows } else { b.cols }.div_ceil(threads);
+    let barrier = Barrier::new(threads);
+    let mut rest = Some(MatMut::new(c, a.rows, b.cols, b.cols));
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|thread| {
+                let (from, all) = (thread * each, rest.take().expect("the others' part"));
+                let part = if by_rows {
+                    let (part, others) = all.split_rows(each.min(a.rows - from));
+                    rest = Some(others);
+                    (part, a.rows(from, each.min(a.rows - from)), b)
+                } else {
+                    let (part, others) = all.split_cols(each.min(b.cols - from));
+                    rest = Some(others);
+                    (part, a, b.columns(from, each.min(b.cols - from)))
+                };
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    let (mut c, a, b) = part;
+                    let mut best = f64::INFINITY;
+                    for _ in 0..CALLS {
+                        barrier.wait();
+                        let start = Instant::now();
+                        gemm_bf16_with(kernel, c.reborrow(), a, b, false);
+                        barrier.wait();
+                        best = best.min(start.elapsed().as_secs_f64());
+                    }
+                    best
+                })
+            })
+            .collect();
+        workers.into_iter().map(|w| w.join().expect("a worker")).fold(0.0, f64::max)
+    })
 }

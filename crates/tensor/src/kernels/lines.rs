@@ -20,6 +20,13 @@ impl<T: Copy + Default> Lines<T> {
         Lines { all, start, count }
     }
 
+    /// Makes room for at least `count` numbers; what was there is lost when it has to grow.
+    pub(super) fn reserve(&mut self, count: usize) {
+        if count > self.count {
+            *self = Lines::new(count);
+        }
+    }
+
     /// The numbers.
     pub(super) fn slice(&mut self) -> &mut [T] {
         &mut self.all[self.start..self.start + self.count]

@@ -4,6 +4,7 @@
 //! - `vector`: the small trait the kernels are written in, its portable instance, and the `dispatch!` macro that
 //!   compiles a kernel once per instruction set; `avx2` and `avx512` are the instances by intrinsics.
 //! - `math`: exp and its relatives on vectors; then one file a family of kernels.
+//! - `bf16`: matrix products of any size in bf16, by AMX or AVX-512 BF16 ([`gemm_bf16`]).
 //! - `oracle` (tests only): every kernel as one would write it on paper, f64 inside. `tests` compares every
 //!   variant that the machine has with it.
 //!
@@ -18,6 +19,7 @@ mod attention;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod bf16;
 mod convert;
 mod dropout;
 mod elementwise;
@@ -36,6 +38,7 @@ mod vector;
 pub use activation::{Activation, activate, activate_backward, gated, gated_backward};
 pub use adamw::{AdamW, adamw};
 pub use attention::attend_one;
+pub use bf16::{Bf16Kernel, best_kernel, bf16_gemm_available, gemm_bf16, gemm_bf16_with, kernels_for};
 pub use convert::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
 pub use dropout::{dropout, dropout_add, dropout_in_place};
 pub use elementwise::{add, argmax, axpy, dot, first_non_finite, scale, sum_squares};

@@ -1,6 +1,7 @@
 //! Every kernel on every instruction set this machine has, against the oracle, on awkward sizes.
 
 mod attention;
+mod bf16_products;
 mod norms;
 mod pointwise;
 mod products;

@@ -1,0 +1,299 @@
+//! A block of 32×32 results from two packed strips, three ways: AMX tiles, AVX-512 BF16 dot products, plain Rust.
+
+use super::pack::{Layout, TILE, TILE_DEPTH, TILE_LINES, place};
+
+/// Lines of a strip: two tiles.
+pub(super) const STRIP: usize = 2 * TILE_LINES;
+
+/// A way to multiply packed strips. Values but `Portable` are only obtained from
+/// [`kernels_for`](super::kernels_for), so holding one proves that the processor (and for AMX the operating system)
+/// lets this process use it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Bf16Kernel {
+    /// Plain Rust: correct anywhere, fast nowhere.
+    Portable,
+    /// `vdpbf16ps`: 16 dot products of two at a time, twice the speed of f32.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16(Proof),
+    /// `tdpbf16ps`: 16×16 dot products of 32.
+    #[cfg(target_arch = "x86_64")]
+    Amx(Proof),
+}
+
+/// Cannot be made elsewhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Proof(());
+
+/// Where a block's results go: at most 32×32 of c.
+#[derive(Clone, Copy)]
+pub(super) struct Block {
+    pub(super) c: *mut f32,
+    pub(super) stride: usize,
+    pub(super) rows: usize,
+    pub(super) cols: usize,
+    /// Whether to add to what is there.
+    pub(super) accumulate: bool,
+}
+
+/// Results of a whole block, for blocks at the edge of c.
+#[repr(align(64))]
+struct Whole([f32; STRIP * STRIP]);
+
+impl Bf16Kernel {
+    /// The name, for logs and benchmarks.
+    pub fn name(self) -> &'static str {
+        match self {
+            Bf16Kernel::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Bf16Kernel::Avx512Bf16(_) => "avx512-bf16",
+            #[cfg(target_arch = "x86_64")]
+            Bf16Kernel::Amx(_) => "amx",
+        }
+    }
+
+    /// Readies the thread; the tiles are given back when the result is dropped.
+    pub(super) fn start(self) -> Option<Tiles> {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Bf16Kernel::Amx(_) => Some(Tiles::configure()),
+            _ => None,
+        }
+    }
+
+    /// Multiplies two strips of equal depth into a block. The thread has been readied by [`start`](Self::start).
+    ///
+    /// # Safety
+    /// `block.rows` rows of `block.cols` at `block.c` can be read and written by this thread alone.
+    pub(super) unsafe fn run(self, block: Block, a: &[u16], b: &[u16]) {
+        assert!(a.len() == b.len() && a.len().is_multiple_of(2 * TILE), "two strips of equal depth");
+        // The fast kernels write whole blocks; one that lacks rows or columns goes by way of a copy.
+        let inside = block.rows == STRIP && block.cols == STRIP;
+        let mut whole = Whole([0.0; STRIP * STRIP]);
+        let place = if inside { block } else { Block { c: whole.0.as_mut_ptr(), stride: STRIP, ..block } };
+        if !inside && block.accumulate {
+            for row in 0..block.rows {
+                // SAFETY: the caller's promise; the copy has room for 32 rows of 32.
+                unsafe { block.c.add(row * block.stride).copy_to(place.c.add(row * STRIP), block.cols) };
+            }
+        }
+        match self {
+            // SAFETY: 32 rows of 32 numbers at `place`, whichever it is.
+            Bf16Kernel::Portable => unsafe { portable(place, a, b) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above; the kernel's existence proves the instruction set.
+            Bf16Kernel::Avx512Bf16(_) => unsafe { avx512_bf16(place, a, b) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above, and the tiles are configured.
+            Bf16Kernel::Amx(_) => unsafe { amx(place, a, b) },
+        }
+        if !inside {
+            for row in 0..block.rows {
+                // SAFETY: as for the copy in the other direction.
+                unsafe { block.c.add(row * block.stride).copy_from(place.c.add(row * STRIP), block.cols) };
+            }
+        }
+    }
+}
+
+/// The kernels of this machine, the best last.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn available() -> Vec<Bf16Kernel> {
+    let mut found = vec![Bf16Kernel::Portable];
+    if is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512bw") {
+        found.push(Bf16Kernel::Avx512Bf16(Proof(())));
+        if amx_allowed() {
+            found.push(Bf16Kernel::Amx(Proof(())));
+        }
+    }
+    found
+}
+
+/// Whether the processor has AMX with bf16 and the kernel lets this process use its registers.
+#[cfg(target_arch = "x86_64")]
+fn amx_allowed() -> bool {
+    use std::arch::x86_64::{__cpuid, __cpuid_count};
+    let has_leaf_7 = __cpuid(0).eax >= 7;
+    let edx = if has_leaf_7 { __cpuid_count(7, 0).edx } else { 0 };
+    let (bf16, tile) = (edx >> 22 & 1 == 1, edx >> 24 & 1 == 1);
+    bf16 && tile && tile_data_permitted()
+}
+
+/// Asks Linux for the tile registers, which a process does not get unasked.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn tile_data_permitted() -> bool {
+    const ARCH_REQ_XCOMP_PERM: libc::c_long = 0x1023;
+    const XFEATURE_XTILEDATA: libc::c_long = 18;
+    // SAFETY: a system call that takes two numbers and touches no memory of ours.
+    unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0 }
+}
+
+/// Other systems have their own ways, which could not be tried.
+#[cfg(all(target_arch = "x86_64", not(target_os = "linux")))]
+fn tile_data_permitted() -> bool {
+    false
+}
+
+/// A thread's configured tile registers, released on drop so that context switches need not save them.
+#[must_use]
+pub(super) struct Tiles(());
+
+impl Tiles {
+    /// Eight tiles of 16 rows of 64 bytes. Only called for [`Bf16Kernel::Amx`].
+    #[cfg(target_arch = "x86_64")]
+    fn configure() -> Tiles {
+        /// The 64 bytes that `ldtilecfg` reads: palette, then bytes a row and rows of each tile.
+        #[repr(C, align(64))]
+        struct Config {
+            palette: u8,
+            start_row: u8,
+            reserved: [u8; 14],
+            row_bytes: [u16; 16],
+            rows: [u8; 16],
+        }
+        let mut config =
+            Config { palette: 1, start_row: 0, reserved: [0; 14], row_bytes: [0; 16], rows: [0; 16] };
+        config.row_bytes[..8].fill(64);
+        config.rows[..8].fill(16);
+        // SAFETY: the kernel's existence proves AMX and the permission; the tile registers belong to no one else.
+        unsafe {
+            std::arch::asm!("ldtilecfg [{}]", in(reg) &raw const config, options(nostack, readonly, preserves_flags));
+        }
+        Tiles(())
+    }
+}
+
+impl Drop for Tiles {
+    fn drop(&mut self) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: tiles were configured, so the instruction exists.
+        unsafe {
+            std::arch::asm!("tilerelease", options(nomem, nostack, preserves_flags));
+        }
+    }
+}
+
+/// 2×2 tiles of accumulators over the whole depth.
+///
+/// # Safety
+/// 32 rows of 32 numbers at `c`; tiles configured.
+#[cfg(target_arch = "x86_64")]
+unsafe fn amx(block: Block, a: &[u16], b: &[u16]) {
+    let steps = a.len() / (2 * TILE);
+    // SAFETY: the strips hold `steps` times two tiles of 1024 bytes, and the caller's promise about c.
+    unsafe {
+        let c = block.c;
+        std::arch::asm!(
+            "test {accumulate:e}, {accumulate:e}",
+            "jz 2f",
+            "tileloadd tmm0, [{c} + {stride}]",
+            "tileloadd tmm1, [{c} + {stride} + 64]",
+            "tileloadd tmm2, [{low} + {stride}]",
+            "tileloadd tmm3, [{low} + {stride} + 64]",
+            "jmp 3f",
+            "2:",
+            "tilezero tmm0",
+            "tilezero tmm1",
+            "tilezero tmm2",
+            "tilezero tmm3",
+            "3:",
+            "tileloadd tmm4, [{a} + {line}]",
+            "tileloadd tmm6, [{b} + {line}]",
+            "tileloadd tmm7, [{b} + {line} + 1024]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tileloadd tmm5, [{a} + {line} + 1024]",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "add {a}, 2048",
+            "add {b}, 2048",
+            "dec {steps}",
+            "jnz 3b",
+            "tilestored [{c} + {stride}], tmm0",
+            "tilestored [{c} + {stride} + 64], tmm1",
+            "tilestored [{low} + {stride}], tmm2",
+            "tilestored [{low} + {stride} + 64], tmm3",
+            a = inout(reg) a.as_ptr() => _,
+            b = inout(reg) b.as_ptr() => _,
+            c = in(reg) c,
+            low = in(reg) c.add(TILE_LINES * block.stride),
+            stride = in(reg) block.stride * size_of::<f32>(),
+            line = in(reg) 64usize,
+            steps = inout(reg) steps => _,
+            accumulate = in(reg) u32::from(block.accumulate),
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack),
+        );
+    }
+}
+
+/// Eight rows by 32 columns of accumulators at a time.
+///
+/// # Safety
+/// 32 rows of 32 numbers at `c`.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bf16")]
+unsafe fn avx512_bf16(block: Block, a: &[u16], b: &[u16]) {
+    use std::arch::x86_64::*;
+    const ROWS: usize = 8;
+    for first in (0..STRIP).step_by(ROWS) {
+        let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
+        // SAFETY: the caller's promise about c; a tile of a has 16 lines of 16 pairs, one of b 16 pairs of 16
+        // lines, 4 bytes a pair, so every load lies within its tile.
+        unsafe {
+            if block.accumulate {
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    let c = block.c.add((first + i) * block.stride);
+                    *sums = [_mm512_loadu_ps(c), _mm512_loadu_ps(c.add(16))];
+                }
+            }
+            for (a, b) in a.chunks_exact(2 * TILE).zip(b.chunks_exact(2 * TILE)) {
+                let lines = a.as_ptr().add(first * TILE_DEPTH).cast::<i32>();
+                for pair in 0..TILE_DEPTH / 2 {
+                    let at = b.as_ptr().add(pair * 2 * TILE_LINES);
+                    let left: __m512bh = std::mem::transmute(_mm512_loadu_si512(at.cast()));
+                    let right: __m512bh = std::mem::transmute(_mm512_loadu_si512(at.add(TILE).cast()));
+                    for (i, sums) in sums.iter_mut().enumerate() {
+                        let line = _mm512_set1_epi32(lines.add(i * TILE_DEPTH / 2 + pair).read_unaligned());
+                        let line: __m512bh = std::mem::transmute(line);
+                        sums[0] = _mm512_dpbf16_ps(sums[0], line, left);
+                        sums[1] = _mm512_dpbf16_ps(sums[1], line, right);
+                    }
+                }
+            }
+            for (i, sums) in sums.iter().enumerate() {
+                let c = block.c.add((first + i) * block.stride);
+                _mm512_storeu_ps(c, sums[0]);
+                _mm512_storeu_ps(c.add(16), sums[1]);
+            }
+        }
+    }
+}
+
+/// What the tile instructions do, written out.
+///
+/// # Safety
+/// 32 rows of 32 numbers at `c`.
+unsafe fn portable(block: Block, a: &[u16], b: &[u16]) {
+    let wide = |bits: u16| f32::from_bits(u32::from(bits) << 16);
+    for row in 0..STRIP {
+        let mut sums = [0f32; STRIP];
+        let c = block.c.wrapping_add(row * block.stride).cast::<[f32; STRIP]>();
+        if block.accumulate {
+            // SAFETY: the caller's promise.
+            sums = unsafe { c.read_unaligned() };
+        }
+        for (a, b) in a.chunks_exact(2 * TILE).zip(b.chunks_exact(2 * TILE)) {
+            for d in 0..TILE_DEPTH {
+                let left = wide(a[row / TILE_LINES * TILE + place(Layout::LineFirst, row % TILE_LINES, d)]);
+                for (col, sum) in sums.iter_mut().enumerate() {
+                    let right = b[col / TILE_LINES * TILE + place(Layout::DepthFirst, col % TILE_LINES, d)];
+                    *sum += left * wide(right);
+                }
+            }
+        }
+        // SAFETY: the caller's promise.
+        unsafe { c.write_unaligned(sums) };
+    }
+}

@@ -1,0 +1,204 @@
+//! From f32 matrices to strips of bf16 tiles.
+//!
+//! A **tile** is 16 lines (rows of a or columns of b) by 32 of k, 1 KiB. In [`Layout::LineFirst`] a line's 32
+//! values lie together (a's tiles); in [`Layout::DepthFirst`] the sixteen lines' values of one *pair* of k lie
+//! together, pair after pair (b's tiles, which the instructions want so). A **strip** is 32 lines: for every 32 of
+//! k the tile of the first sixteen, then that of the others. What is missing at the edges is zero.
+//!
+//! Seen as 16×16 words of two values each, the two layouts are transposes of each other, so both are filled from
+//! either direction of the source: sixteen vectors as the source has them, transposed when that is the wrong way.
+
+use super::micro::{Bf16Kernel, STRIP};
+use crate::MatRef;
+use crate::kernels::convert::round_to_bf16;
+
+/// Lines of a tile.
+pub(super) const TILE_LINES: usize = 16;
+/// The k of a tile.
+pub(super) const TILE_DEPTH: usize = 32;
+/// Numbers in a tile.
+pub(super) const TILE: usize = TILE_LINES * TILE_DEPTH;
+
+/// The order of a tile's numbers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// `[line][k]`
+    LineFirst,
+    /// `[pair of k][line][two]`
+    DepthFirst,
+}
+
+/// A piece of an operand: `lines` rows by `depth` of k.
+#[derive(Clone, Copy)]
+pub(super) struct Side<'a> {
+    data: &'a [f32],
+    lines: usize,
+    depth: usize,
+    line_stride: usize,
+    k_stride: usize,
+}
+
+impl<'a> Side<'a> {
+    /// Rows `line0…` and columns `k0…` of `m`.
+    pub(super) fn new(m: MatRef<'a>, line0: usize, lines: usize, k0: usize, depth: usize) -> Side<'a> {
+        let m = m.rows(line0, lines).columns(k0, depth);
+        Side { data: m.data, lines, depth, line_stride: m.row_stride, k_stride: m.col_stride }
+    }
+}
+
+/// Fills `out`, a whole strip, from at most [`STRIP`] lines.
+pub(super) fn pack_strip(kernel: Bf16Kernel, out: &mut [u16], side: Side<'_>, layout: Layout) {
+    assert!(side.lines <= STRIP && out.len() == STRIP * side.depth.next_multiple_of(TILE_DEPTH));
+    // The last element's place; with it every element is inside.
+    let last = (side.lines - 1) * side.line_stride + (side.depth - 1) * side.k_stride;
+    assert!(last < side.data.len(), "an operand's piece lies within it");
+    for (index, tile) in out.chunks_exact_mut(TILE).enumerate() {
+        let (line, k) = (index % 2 * TILE_LINES, index / 2 * TILE_DEPTH);
+        let whole = line + TILE_LINES <= side.lines && k + TILE_DEPTH <= side.depth;
+        let source = side.data.as_ptr().wrapping_add(line * side.line_stride + k * side.k_stride);
+        let _ = (kernel, source);
+        #[cfg(target_arch = "x86_64")]
+        if whole && kernel != Bf16Kernel::Portable {
+            let transpose = match layout {
+                Layout::LineFirst => side.k_stride != 1,
+                Layout::DepthFirst => side.k_stride == 1,
+            };
+            if side.k_stride == 1 {
+                // SAFETY: this kernel's existence proves AVX-512 BF16; the tile lies within the data, as checked.
+                unsafe { fast::tile_along_k(tile, source, side.line_stride, transpose) };
+                continue;
+            }
+            if side.line_stride == 1 {
+                // SAFETY: as above.
+                unsafe { fast::tile_along_lines(tile, source, side.k_stride, transpose) };
+                continue;
+            }
+        }
+        let _ = whole;
+        for l in 0..TILE_LINES {
+            for d in 0..TILE_DEPTH {
+                let inside = line + l < side.lines && k + d < side.depth;
+                let value = if inside {
+                    round_to_bf16(side.data[(line + l) * side.line_stride + (k + d) * side.k_stride])
+                } else {
+                    0
+                };
+                tile[place(layout, l, d)] = value;
+            }
+        }
+    }
+}
+
+/// Where a tile has line `l` at depth `d`.
+pub(super) fn place(layout: Layout, l: usize, d: usize) -> usize {
+    match layout {
+        Layout::LineFirst => l * TILE_DEPTH + d,
+        Layout::DepthFirst => d / 2 * (2 * TILE_LINES) + 2 * l + d % 2,
+    }
+}
+
+/// Whole tiles by AVX-512 BF16.
+#[cfg(target_arch = "x86_64")]
+mod fast {
+    use std::arch::x86_64::*;
+
+    use super::{TILE, TILE_LINES};
+
+    /// A tile whose source is contiguous along k.
+    ///
+    /// # Safety
+    /// 32 numbers can be read at `source` and at each of the fifteen places `stride` further on.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    pub(super) unsafe fn tile_along_k(tile: &mut [u16], source: *const f32, stride: usize, transpose: bool) {
+        let mut words = [_mm512_setzero_si512(); TILE_LINES];
+        for (l, words) in words.iter_mut().enumerate() {
+            // SAFETY: the caller's promise.
+            let (low, high) = unsafe {
+                let line = source.add(l * stride);
+                (_mm512_loadu_ps(line), _mm512_loadu_ps(line.add(16)))
+            };
+            *words = bits(_mm512_cvtne2ps_pbh(high, low));
+        }
+        write(tile, words, transpose);
+    }
+
+    /// A tile whose source is contiguous along the lines.
+    ///
+    /// # Safety
+    /// 16 numbers can be read at `source` and at each of the 31 places `stride` further on.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    pub(super) unsafe fn tile_along_lines(
+        tile: &mut [u16],
+        source: *const f32,
+        stride: usize,
+        transpose: bool,
+    ) {
+        // Value i of the first sixteen, then of the second, alternating.
+        let alternate: [u16; 32] = std::array::from_fn(|i| (i / 2 + i % 2 * 16) as u16);
+        // SAFETY: the array is one vector long.
+        let alternate = unsafe { _mm512_loadu_si512(alternate.as_ptr().cast()) };
+        let mut words = [_mm512_setzero_si512(); TILE_LINES];
+        for (pair, words) in words.iter_mut().enumerate() {
+            // SAFETY: the caller's promise.
+            let (even, odd) = unsafe {
+                let at = source.add(2 * pair * stride);
+                (_mm512_loadu_ps(at), _mm512_loadu_ps(at.add(stride)))
+            };
+            *words = _mm512_permutexvar_epi16(alternate, bits(_mm512_cvtne2ps_pbh(odd, even)));
+        }
+        write(tile, words, transpose);
+    }
+
+    /// The same bits as integers.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    fn bits(v: __m512bh) -> __m512i {
+        // SAFETY: both are 64 bytes without padding or invalid values.
+        unsafe { std::mem::transmute(v) }
+    }
+
+    /// Stores sixteen vectors of sixteen words, transposed or not.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn write(tile: &mut [u16], words: [__m512i; 16], transpose: bool) {
+        assert_eq!(tile.len(), TILE);
+        let words = if transpose { transposed(words) } else { words };
+        for (part, words) in tile.chunks_exact_mut(32).zip(words) {
+            // SAFETY: the part is 64 bytes.
+            unsafe { _mm512_storeu_si512(part.as_mut_ptr().cast(), words) };
+        }
+    }
+
+    /// The transpose of 16×16 words, in four rounds that exchange neighbours at distance 1, 2, 4 and 8.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn transposed(r: [__m512i; 16]) -> [__m512i; 16] {
+        let mut a = r;
+        for i in 0..8 {
+            a[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+            a[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+        }
+        // b[4q + j]: in each 128-bit quarter, column 4·quarter + j of rows 4q…4q + 3.
+        let mut b = a;
+        for q in 0..4 {
+            let i = 4 * q;
+            b[i] = _mm512_unpacklo_epi64(a[i], a[i + 2]);
+            b[i + 1] = _mm512_unpackhi_epi64(a[i], a[i + 2]);
+            b[i + 2] = _mm512_unpacklo_epi64(a[i + 1], a[i + 3]);
+            b[i + 3] = _mm512_unpackhi_epi64(a[i + 1], a[i + 3]);
+        }
+        let mut c = r;
+        for j in 0..4 {
+            // Quarters 0 and 2, then 1 and 3, of the upper and the lower eight rows; then those together.
+            let even_top = _mm512_shuffle_i32x4::<0x88>(b[j], b[4 + j]);
+            let odd_top = _mm512_shuffle_i32x4::<0xdd>(b[j], b[4 + j]);
+            let even_low = _mm512_shuffle_i32x4::<0x88>(b[8 + j], b[12 + j]);
+            let odd_low = _mm512_shuffle_i32x4::<0xdd>(b[8 + j], b[12 + j]);
+            c[j] = _mm512_shuffle_i32x4::<0x88>(even_top, even_low);
+            c[8 + j] = _mm512_shuffle_i32x4::<0xdd>(even_top, even_low);
+            c[4 + j] = _mm512_shuffle_i32x4::<0x88>(odd_top, odd_low);
+            c[12 + j] = _mm512_shuffle_i32x4::<0xdd>(odd_top, odd_low);
+        }
+        c
+    }
+}

@@ -15,6 +15,7 @@ mod metrics;
 mod progress;
 mod score;
 mod tokenize;
+mod trim;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -36,6 +37,8 @@ enum Command {
     Detokenize(detokenize::Args),
     /// Count how often each piece occurs in a corpus
     Count(count::Args),
+    /// Cut the vocabulary of a tokenizer and its model to the pieces worth keeping
+    Trim(trim::Args),
     /// Show what a model is: family, sizes, parameters, memory
     Inspect(inspect::Args),
     /// Train a model on pairs of source and target
@@ -60,6 +63,7 @@ impl Command {
             Command::Tokenize(args) => tokenize::run(args),
             Command::Detokenize(args) => detokenize::run(args),
             Command::Count(args) => count::run(args),
+            Command::Trim(args) => trim::run(args),
             Command::Inspect(args) => inspect::run(args),
             Command::Finetune(args) => finetune::run(args),
             Command::Generate(args) => generate::run(args),

@@ -69,16 +69,19 @@ impl Counts {
                 return Err(counts.bad(None, format!("piece {piece:?} occurs twice")));
             }
         }
-        if let Some(record) = &counts.record {
-            let sum = counts.pieces.iter().try_fold(0u64, |sum, (_, n)| sum.checked_add(*n));
-            if sum != Some(record.total.tokens) {
-                let what = format!(
-                    "its record speaks of {} tokens, but the counts do not add up to that; it was changed \
-                     after it was written",
-                    record.total.tokens
-                );
-                return Err(counts.bad(None, what));
-            }
+        let sum = counts.pieces.iter().try_fold(0u64, |sum, (_, n)| sum.checked_add(*n));
+        let Some(sum) = sum else {
+            return Err(counts.bad(None, "the counts add up to more than 2^64".into()));
+        };
+        if let Some(record) = &counts.record
+            && record.total.tokens != sum
+        {
+            let what = format!(
+                "its record speaks of {} tokens, but the counts add up to {sum}; it was changed after it was \
+                 written",
+                record.total.tokens
+            );
+            return Err(counts.bad(None, what));
         }
         Ok(counts)
     }

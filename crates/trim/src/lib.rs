@@ -1,19 +1,28 @@
 //! Corpus counting, choice of pieces, remapping of tokenizer and weights.
 //!
 //! The way of the data: [`expand`] finds the corpus files, [`count`] counts a tokenizer's pieces in them and
-//! [`Counts`] is the file that keeps the numbers; [`choose`] picks the pieces worth keeping.
+//! [`Counts`] is the file that keeps the numbers; [`trim`] picks the pieces worth keeping with [`choose`], cuts
+//! tokenizer and weights, and reports.
 
 mod choice;
 mod chunk;
 mod count;
 mod counts;
+mod curve;
 mod error;
+mod html;
 mod inputs;
 mod queue;
 mod record;
+mod report;
+mod required;
 mod resume;
 pub mod rows;
+mod sample;
 mod split;
+mod tokenizer_files;
+mod trim;
+mod weights;
 
 pub use choice::{Choice, Kept, Reason, choose, is_indispensable, is_sentinel};
 pub use count::{Counted, Observer, OnError, Options as CountOptions, State, Tally, count};
@@ -21,4 +30,9 @@ pub use counts::Counts;
 pub use error::Error;
 pub use inputs::{Input, expand};
 pub use record::{Corpus, Record, Settings};
+pub use report::{ChoiceRecord, CountsFile, Coverage, File, ModelSizes, Report, Vocabulary};
+pub use required::{Required, SETS};
 pub use resume::Unfinished;
+pub use sample::{BeforeAfter, Example, SampleReport, sample};
+pub use trim::{Chooser, Job, trim};
+pub use weights::{Sizes, cut as cut_weights, measure as measure_weights};

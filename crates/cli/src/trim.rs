@@ -1,0 +1,146 @@
+//! `t5kit trim`: cut the vocabulary of a tokenizer, and of its model, to the pieces worth keeping.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use t5kit_formats::table::{ColumnRef, Columns, TableOptions};
+use t5kit_trim::{Choice, Chooser, Job, Report};
+
+use crate::errors;
+use crate::progress::{Progress, Style, Unit};
+
+/// The flags of `t5kit trim`.
+#[derive(clap::Args)]
+#[command(group = clap::ArgGroup::new("choice").required(true))]
+#[command(after_long_help = "Control, unknown, byte and user-defined pieces and sentinels are always kept.")]
+pub struct Args {
+    /// Tokenizer to cut: a spiece.model, or a directory that holds one
+    #[arg(long, value_name = "FILE|DIR", required_unless_present = "model")]
+    tokenizer: Option<PathBuf>,
+    /// Counts of its pieces, as `t5kit count` writes them, or JSON {piece: count}
+    #[arg(long, value_name = "FILE", required_unless_present = "keep_tokens")]
+    counts: Option<PathBuf>,
+    /// Keep pieces that occur at least N times
+    #[arg(long, value_name = "N", group = "choice")]
+    min_count: Option<u64>,
+    /// Keep the N most frequent pieces, and those that are always kept
+    #[arg(long, value_name = "N", group = "choice")]
+    top: Option<usize>,
+    /// Keep the fewest pieces that make up this share of all tokens, such as 0.9999
+    #[arg(long, value_name = "SHARE", group = "choice")]
+    coverage: Option<f64>,
+    /// Keep the rows listed in a keep_tokens.json
+    #[arg(long, value_name = "FILE", group = "choice")]
+    keep_tokens: Option<PathBuf>,
+    /// Keep these besides: hanzi-common, hanzi-gb2312, punctuation-zh, ascii, or a file with a piece, or
+    /// characters, a line; may be given several times
+    #[arg(long, value_name = "SET|FILE")]
+    require: Vec<String>,
+    /// Model to cut with the tokenizer: a Hugging Face directory
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Held-out text, of which the report says what becomes of it
+    #[arg(long, value_name = "FILE")]
+    sample: Option<PathBuf>,
+    /// Column or key of the held-out text, by name or by number from 1; may be given several times
+    /// [default: "text", else the only one that holds text]
+    #[arg(long, visible_alias = "column", value_name = "NAME|N", requires = "sample")]
+    field: Vec<String>,
+    /// Folder to write
+    #[arg(long, short, value_name = "DIR")]
+    output: PathBuf,
+    /// Replace the folder if it is not empty
+    #[arg(long)]
+    force: bool,
+}
+
+/// Trims, and says on standard error what became of it.
+pub fn run(args: Args) -> Result<()> {
+    let choice = match (args.min_count, args.top, args.coverage, args.keep_tokens) {
+        (Some(n), ..) => Chooser::By(Choice::MinCount(n)),
+        (_, Some(n), ..) => Chooser::By(Choice::Top(n)),
+        (_, _, Some(share), _) if (0.0..=1.0).contains(&share) => Chooser::By(Choice::Coverage(share)),
+        (_, _, Some(share), _) => {
+            return Err(errors::usage(format_args!("--coverage {share}: give a share from 0 to 1")));
+        }
+        (_, _, _, Some(file)) => Chooser::KeepTokens(file),
+        (None, None, None, None) => unreachable!("clap asks for one of them"),
+    };
+    let model = args.model.map(|path| t5kit_model::model_folder(&path)).transpose()?;
+    let tokenizer = args.tokenizer.or_else(|| model.clone()).context("no tokenizer is given")?;
+    let sample = match args.sample {
+        Some(path) => {
+            let mut inputs = t5kit_trim::expand(&[path.to_string_lossy().into_owned()])?;
+            anyhow::ensure!(inputs.len() == 1, "--sample {}: give a single file", path.display());
+            let columns = match &args.field[..] {
+                [] => Columns::Text,
+                list => Columns::These(list.iter().map(|field| ColumnRef::parse(field)).collect()),
+            };
+            Some((inputs.remove(0), columns, TableOptions::default()))
+        }
+        None => None,
+    };
+    let job = Job {
+        tokenizer,
+        counts: args.counts,
+        choice,
+        require: args.require,
+        model,
+        sample,
+        output: args.output,
+        force: args.force,
+    };
+    let progress = job.model.is_some().then(|| Progress::new(None, Style::new("cutting", Unit::Bytes)));
+    let report = t5kit_trim::trim(&job, &|done, total| {
+        if let Some(progress) = &progress {
+            progress.set_length(total);
+            progress.set_position(done);
+        }
+    })?;
+    if let Some(progress) = &progress {
+        progress.finish();
+    }
+    say(&report);
+    eprintln!("{}: written; see trim_report.html", job.output.display());
+    Ok(())
+}
+
+/// The report in a few lines.
+fn say(report: &Report) {
+    let v = &report.vocabulary;
+    eprintln!(
+        "pieces: {} of {} kept ({} indispensable, {} chosen, {} only required), {} rows",
+        v.pieces_after, v.pieces_before, v.indispensable, v.chosen, v.required, v.rows_after
+    );
+    if let Some(coverage) = &report.coverage {
+        eprintln!("coverage: {:.6} of {} counted tokens", coverage.share, coverage.tokens);
+    }
+    for required in report.required.iter().filter(|required| !required.missing.is_empty()) {
+        eprintln!(
+            "{}: {} characters have no piece in this tokenizer and stay bytes or unknown",
+            required.name,
+            required.missing.len()
+        );
+    }
+    if let Some(sizes) = &report.model {
+        eprintln!(
+            "parameters: {} of {}; weights: {:.1} of {:.1} MB",
+            sizes.after.parameters,
+            sizes.before.parameters,
+            sizes.after.bytes as f64 / 1e6,
+            sizes.before.bytes as f64 / 1e6
+        );
+    }
+    if let Some(sample) = &report.sample {
+        eprintln!(
+            "held-out text: {} of {} texts segmented differently, {} tokens where there were {}, {} characters as \
+             bytes where there were {}",
+            sample.texts_changed,
+            sample.texts,
+            sample.tokens.after,
+            sample.tokens.before,
+            sample.byte_characters.after,
+            sample.byte_characters.before
+        );
+    }
+}

@@ -1,0 +1,274 @@
+//! `trim_report.html`: the report for people, one self-contained page.
+
+use std::fmt::Write;
+
+use crate::curve::{share_text, svg, thousands};
+use crate::report::{ModelSizes, Report};
+use crate::sample::{BeforeAfter, SampleReport};
+
+const STYLE: &str = "
+:root { color-scheme: light dark; --text: #1c2430; --soft: #5d6b7c; --line: #d8dee6; --back: #ffffff;
+  --card: #f5f7fa; --accent: #1f6feb; --mark: #d9480f; }
+@media (prefers-color-scheme: dark) { :root { --text: #e4e9f0; --soft: #98a5b5; --line: #2f3a48;
+  --back: #12171e; --card: #1a212b; --accent: #6ea8fe; --mark: #ff9f5a; } }
+body { margin: 0 auto; max-width: 860px; padding: 32px 24px 64px; background: var(--back);
+  color: var(--text); font: 16px/1.55 system-ui, 'Noto Sans CJK SC', 'PingFang SC', sans-serif; }
+h1 { font-size: 28px; margin: 0 0 4px; } h2 { font-size: 19px; margin: 40px 0 10px; }
+p { margin: 6px 0; } .soft { color: var(--soft); font-size: 14px; }
+.cards { display: flex; gap: 14px; flex-wrap: wrap; margin: 24px 0 8px; }
+.card { flex: 1 1 180px; background: var(--card); border-radius: 10px; padding: 14px 18px; }
+.card b { display: block; font-size: 24px; font-weight: 650; } .card span { color: var(--soft); font-size: 14px; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { padding: 6px 10px; border-bottom: 1px solid var(--line); text-align: right; }
+th { color: var(--soft); font-weight: 500; font-size: 14px; } td:first-child, th:first-child { text-align: left; }
+svg { width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 12px; }
+.grid { stroke: var(--line); } .axis { stroke: var(--soft); }
+.curve { fill: none; stroke: var(--accent); stroke-width: 2.5; stroke-linejoin: round; }
+.chosen { stroke: var(--mark); stroke-dasharray: 4 4; } .point { fill: var(--mark); }
+code, .pieces span { font-family: ui-monospace, monospace; font-size: 14px; }
+.pieces span { display: inline-block; background: var(--card); border-radius: 5px; padding: 1px 7px; margin: 2px; }
+pre { background: var(--card); border-radius: 10px; padding: 14px 18px; overflow-x: auto; font-size: 14px; }
+.hash { word-break: break-all; color: var(--soft); font-size: 13px; }
+";
+
+/// The page.
+pub(crate) fn page(report: &Report) -> String {
+    let mut out = String::with_capacity(64 << 10);
+    let v = &report.vocabulary;
+    let _ = writeln!(
+        out,
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
+         content=\"width=device-width, initial-scale=1\">\n<title>Vocabulary trim</title>\n<style>{STYLE}</style>\n\
+         </head>\n<body>\n<h1>Vocabulary trim</h1>\n<p class=\"soft\">{} · {} · {}</p>",
+        escape(&report.tokenizer.file),
+        escape(&report.choice.to_flag()),
+        escape(&report.program)
+    );
+    out.push_str("<div class=\"cards\">\n");
+    card(&mut out, "pieces", v.pieces_before, v.pieces_after);
+    if let Some(ModelSizes { before, after }) = &report.model {
+        card(&mut out, "parameters", before.parameters, after.parameters);
+        card(&mut out, "bytes of weights", before.bytes, after.bytes);
+    }
+    if let Some(coverage) = &report.coverage {
+        let _ = writeln!(
+            out,
+            "<div class=\"card\"><b>{}</b><span>of {} counted tokens covered</span></div>",
+            share_text(coverage.share),
+            thousands(coverage.tokens)
+        );
+    }
+    out.push_str("</div>\n");
+    if let Some(coverage) = &report.coverage {
+        let _ = write!(out, "<h2>Coverage</h2>\n{}", svg(coverage, v));
+    }
+    sizes(&mut out, report);
+    if let Some(sample) = &report.sample {
+        held_out(&mut out, sample);
+    }
+    pieces(&mut out, report);
+    repeat(&mut out, report);
+    out.push_str("</body>\n</html>\n");
+    out
+}
+
+fn card(out: &mut String, what: &str, before: u64, after: u64) {
+    let _ = writeln!(
+        out,
+        "<div class=\"card\"><b>{}</b><span>{what}, of {} ({:.1} %)</span></div>",
+        short(after),
+        short(before),
+        100.0 * after as f64 / before.max(1) as f64
+    );
+}
+
+fn sizes(out: &mut String, report: &Report) {
+    let v = &report.vocabulary;
+    out.push_str("<h2>Sizes</h2>\n<table>\n<tr><th></th><th>before</th><th>after</th><th></th></tr>\n");
+    let mut row = |what: &str, before: u64, after: u64| {
+        let left = 100.0 * after as f64 / before.max(1) as f64;
+        let _ = writeln!(
+            out,
+            "<tr><td>{what}</td><td>{}</td><td>{}</td><td>{left:.1} %</td></tr>",
+            thousands(before),
+            thousands(after)
+        );
+    };
+    row("pieces", v.pieces_before, v.pieces_after);
+    if let Some(before) = v.rows_before {
+        row("rows of the embedding and softmax matrices", before, v.rows_after);
+    }
+    if let Some(ModelSizes { before, after }) = &report.model {
+        row("parameters", before.parameters, after.parameters);
+        row("… of the vocabulary's matrices", before.vocabulary_parameters, after.vocabulary_parameters);
+        let others = |s: &crate::weights::Sizes| s.parameters - s.vocabulary_parameters;
+        row("… of everything else", others(before), others(after));
+        row("weights on disk, and in memory as stored, bytes", before.bytes, after.bytes);
+        row("weights in memory as f32, bytes", 4 * before.parameters, 4 * after.parameters);
+    }
+    row("spiece.model, bytes", v.tokenizer_bytes_before, v.tokenizer_bytes_after);
+    out.push_str("</table>\n");
+    let _ = writeln!(
+        out,
+        "<p class=\"soft\">Of the kept pieces {} are indispensable (control, bytes, sentinels), {} are chosen and \
+         {} are only required.</p>",
+        thousands(v.indispensable),
+        thousands(v.chosen),
+        thousands(v.required)
+    );
+}
+
+fn held_out(out: &mut String, s: &SampleReport) {
+    let percent = |part: u64, all: u64| format!("{:.3} %", 100.0 * part as f64 / all.max(1) as f64);
+    let _ = writeln!(
+        out,
+        "<h2>Held-out text</h2>\n<p>{}: {} texts, {} bytes. {} of the texts are segmented differently, and {} \
+         of the text lies in other pieces than before.</p>",
+        escape(&s.file),
+        thousands(s.texts),
+        thousands(s.text_bytes),
+        percent(s.texts_changed, s.texts),
+        percent(s.piece_bytes_changed, s.piece_bytes)
+    );
+    out.push_str("<table>\n<tr><th></th><th>before</th><th>after</th><th></th></tr>\n");
+    for (what, BeforeAfter { before, after }) in [
+        ("tokens", s.tokens),
+        ("characters written as bytes", s.byte_characters),
+        ("byte tokens", s.byte_tokens),
+        ("unknown tokens", s.unknown_tokens),
+    ] {
+        let change = if before == 0 {
+            String::new()
+        } else {
+            format!("{:+.3} %", 100.0 * (after as f64 - before as f64) / before as f64)
+        };
+        let _ = writeln!(
+            out,
+            "<tr><td>{what}</td><td>{}</td><td>{}</td><td>{change}</td></tr>",
+            thousands(before),
+            thousands(after)
+        );
+    }
+    out.push_str("</table>\n");
+    for example in &s.examples {
+        let _ = writeln!(
+            out,
+            "<p class=\"pieces\">{} <span class=\"soft\">→</span> {}</p>",
+            spans(example.before.iter().map(String::as_str)),
+            spans(example.after.iter().map(String::as_str))
+        );
+    }
+}
+
+fn pieces(out: &mut String, report: &Report) {
+    if let Some(coverage) = &report.coverage
+        && !coverage.most_frequent_dropped.is_empty()
+    {
+        out.push_str("<h2>Most frequent pieces left out</h2>\n<p class=\"pieces\">");
+        for (piece, n) in &coverage.most_frequent_dropped {
+            let _ = write!(out, "<span title=\"{}\">{}</span>", thousands(*n), escape(piece));
+        }
+        out.push_str("</p>\n");
+    }
+    for required in &report.required {
+        let _ = writeln!(
+            out,
+            "<h2>Required: {}</h2>\n<p>{} pieces.{}</p>",
+            escape(&required.name),
+            thousands(required.pieces as u64),
+            if required.missing.is_empty() {
+                String::new()
+            } else {
+                format!(" {} characters have no piece and are written as bytes:", required.missing.len())
+            }
+        );
+        if !required.missing.is_empty() {
+            let some = required.missing.iter().take(200).map(String::as_str);
+            let _ = writeln!(out, "<p class=\"pieces\">{}</p>", spans(some));
+        }
+    }
+}
+
+fn repeat(out: &mut String, report: &Report) {
+    out.push_str("<h2>To repeat it</h2>\n<pre>t5kit trim --tokenizer ");
+    out.push_str(&escape(&report.tokenizer.file));
+    if let Some(counts) = &report.counts {
+        let _ = write!(out, " --counts {}", escape(&counts.file.file));
+    }
+    let _ = write!(out, " {}", escape(&report.choice.to_flag()));
+    for required in &report.required {
+        let _ = write!(out, " --require {}", escape(&required.name));
+    }
+    if report.model.is_some() {
+        out.push_str(" --model MODEL");
+    }
+    if let Some(sample) = &report.sample {
+        let _ = write!(out, " --sample {}", escape(&sample.file));
+    }
+    out.push_str(" --output DIR</pre>\n");
+    let mut hash = |what: &str, name: &str, sha256: &str| {
+        let _ = writeln!(out, "<p class=\"hash\">{what} {}: SHA-256 {}</p>", escape(name), escape(sha256));
+    };
+    hash("tokenizer", &report.tokenizer.file, &report.tokenizer.sha256);
+    if let Some(counts) = &report.counts {
+        hash("counts", &counts.file.file, &counts.file.sha256);
+    }
+    if let crate::report::ChoiceRecord::KeepTokens(list) = &report.choice {
+        hash("rows to keep", &list.file, &list.sha256);
+    }
+    for required in &report.required {
+        if let Some(sha256) = &required.sha256 {
+            hash("required", &required.name, sha256);
+        }
+    }
+    if let Some(record) = report.counts.as_ref().and_then(|counts| counts.record.as_ref()) {
+        let t = &record.total;
+        let _ = writeln!(
+            out,
+            "<p class=\"soft\">Counted: {} lines, {} bytes of text, {} tokens, {} distinct pieces; {} bad rows left \
+             out.</p>",
+            thousands(t.lines),
+            thousands(t.text_bytes),
+            thousands(t.tokens),
+            thousands(record.distinct_pieces as u64),
+            thousands(t.bad_rows)
+        );
+    }
+}
+
+fn spans<'a>(pieces: impl Iterator<Item = &'a str>) -> String {
+    pieces.map(|piece| format!("<span>{}</span>", escape(piece))).collect()
+}
+
+/// 1.23 billion, 45.6 million, 32,596.
+fn short(n: u64) -> String {
+    match n {
+        0..1_000_000 => thousands(n),
+        1_000_000..1_000_000_000 => format!("{:.1} million", n as f64 / 1e6),
+        _ => format!("{:.2} billion", n as f64 / 1e9),
+    }
+}
+
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_cannot_become_markup() {
+        assert_eq!(escape("<b a=\"1\">&中"), "&lt;b a=&quot;1&quot;&gt;&amp;中");
+    }
+}

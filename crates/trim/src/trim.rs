@@ -1,0 +1,248 @@
+//! One trim from start to end: choose, cut tokenizer and weights, report.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use t5kit_formats::config::T5Config;
+use t5kit_formats::output::AtomicDir;
+use t5kit_formats::spiece::SpieceModel;
+use t5kit_formats::table::{Columns, TableOptions};
+use t5kit_tokenizer::Tokenizer;
+
+use crate::choice::{Choice, choose};
+use crate::counts::Counts;
+use crate::inputs::Input;
+use crate::record::{VERSION, program};
+use crate::report::{ChoiceRecord, CountsFile, Coverage, File, ModelSizes, Report, Vocabulary};
+use crate::required::Required;
+use crate::rows::{Layout, keep_tokens_json, read_keep_tokens};
+use crate::sample::{file_name, sample};
+use crate::tokenizer_files::{Renumbering, read_object, tokenizer_config, tokenizer_json};
+use crate::{Error, weights};
+
+/// What to trim, and how.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The tokenizer to cut: a file, or a directory that holds one.
+    pub tokenizer: PathBuf,
+    /// Counts of its pieces, where pieces are chosen by counts; for the report's sake otherwise.
+    pub counts: Option<PathBuf>,
+    /// How to choose.
+    pub choice: Chooser,
+    /// Names of built-in sets, or files of characters and pieces to keep besides.
+    pub require: Vec<String>,
+    /// The Hugging Face directory of the model to cut with the tokenizer.
+    pub model: Option<PathBuf>,
+    /// Held-out text to report on, and how to read it.
+    pub sample: Option<(Input, Columns, TableOptions)>,
+    /// The folder to write.
+    pub output: PathBuf,
+    /// Whether a folder that is not empty may be replaced.
+    pub force: bool,
+}
+
+/// How pieces are chosen: by counts, or by the rows listed in a file.
+#[derive(Debug, Clone)]
+pub enum Chooser {
+    /// By counts ([`Choice::Rows`] too, where the rows are at hand).
+    By(Choice),
+    /// The rows in this file.
+    KeepTokens(PathBuf),
+}
+
+/// Trims as `job` says; `progress` is told the bytes of weights written and to be written.
+///
+/// The folder is written beside its place and appears when it is complete: `spiece.model`,
+/// `keep_tokens.json`, `tokenizer.json` (where the tokenizer has the usual shape), `tokenizer_config.json`,
+/// `special_tokens_map.json`, `trim_report.json`, `trim_report.html`, and with a model `config.json`,
+/// `model.safetensors` and, if the model has one, `generation_config.json`.
+///
+/// # Errors
+/// Whatever is wrong with the inputs or their fit, before anything is written where that can be known.
+pub fn trim(job: &Job, progress: &dyn Fn(u64, u64)) -> Result<Report, Error> {
+    let out = AtomicDir::create(&job.output, job.force)?;
+    let tokenizer = Tokenizer::load(&job.tokenizer)?;
+    let spiece = spiece_file(&tokenizer, &job.tokenizer)?;
+    let spiece_bytes = fs::read(&spiece).map_err(t5kit_formats::Error::io(&spiece, "read"))?;
+    let model = SpieceModel::parse(&spiece_bytes, &spiece)?;
+
+    let config = match &job.model {
+        Some(folder) => Some(T5Config::read(&folder.join("config.json"))?),
+        None => None,
+    };
+    let layout = Layout::new(&model, config.as_ref().map(|config| config.vocab_size))?;
+    let before = match (&job.model, &config) {
+        (Some(folder), Some(config)) => Some(weights::measure(folder, config.vocab_size)?),
+        _ => None,
+    };
+
+    let (counts, counts_file) = match &job.counts {
+        Some(path) => {
+            let read = Counts::read(path)?;
+            let bytes = fs::read(path).map_err(t5kit_formats::Error::io(path, "read"))?;
+            let file = File::of(file_name(path), &bytes);
+            (Some(read.by_id(&tokenizer)?), Some(CountsFile { file, record: read.record }))
+        }
+        None => (None, None),
+    };
+    let (choice, list) = match &job.choice {
+        Chooser::By(choice) => (choice.clone(), None),
+        Chooser::KeepTokens(path) => {
+            let rows = read_keep_tokens(path, &layout)?;
+            let bytes = fs::read(path).map_err(t5kit_formats::Error::io(path, "read"))?;
+            (Choice::Rows(rows), Some(File::of(file_name(path), &bytes)))
+        }
+    };
+    if counts.is_none() && !matches!(choice, Choice::Rows(_)) {
+        return Err(Error::Mismatch(
+            "pieces are to be chosen by their counts, but no counts are given".into(),
+        ));
+    }
+    let required: Vec<Required> =
+        job.require.iter().map(|name| Required::new(&tokenizer, name)).collect::<Result<_, _>>()?;
+    let required_ids: Vec<u32> = required.iter().flat_map(|r| r.ids.iter().copied()).collect();
+    let zeros = vec![0; model.pieces.len()];
+    let kept = choose(&model, counts.as_deref().unwrap_or(&zeros), &choice, &required_ids)?;
+    let rows = layout.kept_rows(&kept.ids);
+    let renumbering = Renumbering::new(&rows);
+
+    let cut = model.with_pieces(&kept.ids.iter().map(|&id| id as usize).collect::<Vec<_>>());
+    let cut_bytes = cut.to_bytes();
+    let cut_spiece = out.path().join("spiece.model");
+    write(&cut_spiece, &cut_bytes)?;
+    let cut_tokenizer = Tokenizer::load(&cut_spiece)?;
+    write(&out.path().join("keep_tokens.json"), keep_tokens_json(&rows).as_bytes())?;
+    write_tokenizer_files(job, out.path(), &cut, &renumbering, layout.sentinels)?;
+
+    let model_sizes = match (&job.model, &config, before) {
+        (Some(folder), Some(config), Some(before)) => {
+            write_config(folder, config, out.path(), &renumbering, rows.len())?;
+            let file = out.path().join("model.safetensors");
+            let after = weights::cut(folder, config.vocab_size, &rows, &file, progress)?;
+            Some(ModelSizes { before, after })
+        }
+        _ => None,
+    };
+    let sample = match &job.sample {
+        Some((input, columns, options)) => {
+            Some(sample(&tokenizer, &cut_tokenizer, &kept.ids, input, columns, options)?)
+        }
+        None => None,
+    };
+    let vocabulary = Vocabulary {
+        rows_before: config.as_ref().map(|config| config.vocab_size as u64),
+        rows_after: rows.len() as u64,
+        tokenizer_bytes_before: spiece_bytes.len() as u64,
+        tokenizer_bytes_after: cut_bytes.len() as u64,
+        ..Vocabulary::new(&kept, model.pieces.len())
+    };
+    let piece = |id: u32| model.pieces[id as usize].text.clone();
+    let report = Report {
+        version: VERSION,
+        program: program(),
+        tokenizer: File::of(file_name(&spiece), &spiece_bytes),
+        counts: counts_file,
+        choice: ChoiceRecord::new(&choice, list),
+        required,
+        vocabulary,
+        coverage: counts.map(|counts| Coverage::new(&counts, &kept.ids, piece)),
+        model: model_sizes,
+        sample,
+    };
+    write_json(
+        &out.path().join("trim_report.json"),
+        &serde_json::to_value(&report).map_err(unserializable)?,
+    )?;
+    write(&out.path().join("trim_report.html"), crate::html::page(&report).as_bytes())?;
+    out.commit()?;
+    Ok(report)
+}
+
+/// The SentencePiece file among a tokenizer's files.
+fn spiece_file(tokenizer: &Tokenizer, path: &Path) -> Result<PathBuf, Error> {
+    let files = tokenizer.source_files();
+    files.iter().find(|file| file.extension().is_some_and(|e| e == "model")).cloned().ok_or_else(|| {
+        Error::Mismatch(format!(
+            "{}: only SentencePiece models can be trimmed; give the spiece.model",
+            path.display()
+        ))
+    })
+}
+
+/// The tokenizer's files for transformers.
+fn write_tokenizer_files(
+    job: &Job,
+    out: &Path,
+    cut: &SpieceModel,
+    renumbering: &Renumbering,
+    sentinels: usize,
+) -> Result<(), Error> {
+    // What the model's own folder, else the tokenizer's, says about the tokenizer.
+    let folders: Vec<&Path> = job.model.as_deref().into_iter().chain([job.tokenizer.as_path()]).collect();
+    let find = |name: &str| -> Result<Option<_>, Error> {
+        for folder in &folders {
+            if let Some(object) = read_object(&folder.join(name))? {
+                return Ok(Some(object));
+            }
+        }
+        Ok(None)
+    };
+    let config = tokenizer_config(find("tokenizer_config.json")?, renumbering, sentinels);
+    let tokens = match find("special_tokens_map.json")? {
+        Some(map) => map,
+        None => ["eos_token", "unk_token", "pad_token"]
+            .iter()
+            .filter_map(|key| Some((key.to_string(), config.get(*key)?.clone())))
+            .collect(),
+    };
+    write_json(&out.join("tokenizer_config.json"), &config.into())?;
+    write_json(&out.join("special_tokens_map.json"), &tokens.into())?;
+    if let Some(json) = tokenizer_json(cut, sentinels) {
+        write(&out.join("tokenizer.json"), json.to_string().as_bytes())?;
+    }
+    Ok(())
+}
+
+/// `config.json` and `generation_config.json` with the new number of rows and the new ids.
+fn write_config(
+    folder: &Path,
+    config: &T5Config,
+    out: &Path,
+    renumbering: &Renumbering,
+    rows: usize,
+) -> Result<(), Error> {
+    let id = |what: &str, old: u32| -> Result<u32, Error> {
+        let new = renumbering.id(u64::from(old)).and_then(|id| u32::try_from(id).ok());
+        new.ok_or_else(|| {
+            Error::Mismatch(format!("config.json: {what} is {old}, a row that would be dropped"))
+        })
+    };
+    let cut = T5Config {
+        vocab_size: rows,
+        pad_token_id: id("pad_token_id", config.pad_token_id)?,
+        eos_token_id: id("eos_token_id", config.eos_token_id)?,
+        decoder_start_token_id: id("decoder_start_token_id", config.decoder_start_token_id)?,
+        other: renumbering.config(&config.other),
+        ..config.clone()
+    };
+    cut.write(&out.join("config.json"), false)?;
+    if let Some(generation) = read_object(&folder.join("generation_config.json"))? {
+        write_json(&out.join("generation_config.json"), &renumbering.config(&generation).into())?;
+    }
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    Ok(fs::write(path, bytes).map_err(t5kit_formats::Error::io(path, "write"))?)
+}
+
+fn write_json(path: &Path, value: &Value) -> Result<(), Error> {
+    let mut text = serde_json::to_string_pretty(value).map_err(unserializable)?;
+    text.push('\n');
+    write(path, text.as_bytes())
+}
+
+fn unserializable(error: serde_json::Error) -> Error {
+    Error::Mismatch(format!("cannot be written as JSON: {error}"))
+}

@@ -1,0 +1,331 @@
+//! Models of the Hugging Face hub, by name: `google/mt5-small`.
+//!
+//! Files are kept where Hugging Face's tools keep theirs and shared with them; what is there already is not
+//! fetched again, and an interrupted download goes on where it stopped. Only what this project reads is
+//! fetched: configuration, tokenizer, and one form of the weights.
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use hf_hub::api::Progress;
+use hf_hub::api::sync::{ApiBuilder, ApiError};
+use hf_hub::{Cache, Repo};
+
+use crate::error::{Error, Result};
+
+/// Where the hub is, and where its files are kept.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HubOptions {
+    /// The hub's address, without a slash at its end.
+    pub endpoint: String,
+    /// The folder with a `models--…` folder for each model.
+    pub cache: PathBuf,
+    /// The user's secret, for models that need one.
+    pub token: Option<String>,
+    /// Whether nothing may be fetched.
+    pub offline: bool,
+}
+
+/// The secret is not shown.
+impl std::fmt::Debug for HubOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.debug_struct("HubOptions")
+            .field("endpoint", &self.endpoint)
+            .field("cache", &self.cache)
+            .field("token", &self.token.as_ref().map(|_| "…"))
+            .field("offline", &self.offline)
+            .finish()
+    }
+}
+
+/// What is told about a download while it goes on.
+pub trait Watch {
+    /// The file `name` of that many bytes is about to be fetched.
+    fn begin(&mut self, name: &str, bytes: u64);
+    /// So many of its bytes are there, those of an earlier attempt included.
+    fn at(&mut self, bytes: u64);
+    /// It is complete.
+    fn end(&mut self);
+}
+
+/// Nobody watches.
+impl Watch for () {
+    fn begin(&mut self, _: &str, _: u64) {}
+    fn at(&mut self, _: u64) {}
+    fn end(&mut self) {}
+}
+
+/// Files that are fetched where a model has them.
+const SMALL: [&str; 10] = [
+    "config.json",
+    "generation_config.json",
+    "spiece.model",
+    "sentencepiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+];
+
+/// Forms of the weights, the first that a model has is fetched: its name, and how the names of its shards
+/// begin and end.
+const WEIGHTS: [(&str, &str, &str); 2] =
+    [("model.safetensors", "model-", ".safetensors"), ("pytorch_model.bin", "pytorch_model-", ".bin")];
+
+impl HubOptions {
+    /// From the environment, as Hugging Face's tools read it: `HF_ENDPOINT`, `HF_HUB_CACHE`, `HF_HOME`,
+    /// `XDG_CACHE_HOME`, `HF_TOKEN` (else the file that `hf auth login` writes), `HF_HUB_OFFLINE`.
+    pub fn from_env() -> Self {
+        Self::from_vars(|name| std::env::var(name).ok())
+    }
+
+    /// The same from any source of variables.
+    pub fn from_vars(var: impl Fn(&str) -> Option<String>) -> Self {
+        let var = |name| var(name).filter(|value| !value.is_empty());
+        let home = match (var("HF_HOME"), var("XDG_CACHE_HOME")) {
+            (Some(home), _) => PathBuf::from(home),
+            (None, Some(cache)) => Path::new(&cache).join("huggingface"),
+            (None, None) => std::env::home_dir().unwrap_or_default().join(".cache/huggingface"),
+        };
+        let token_file = var("HF_TOKEN_PATH").map_or_else(|| home.join("token"), PathBuf::from);
+        let token = var("HF_TOKEN").or_else(|| fs::read_to_string(token_file).ok());
+        let endpoint = var("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());
+        let yes = |value: String| matches!(&*value.to_ascii_lowercase(), "1" | "true" | "yes" | "on");
+        Self {
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            cache: var("HF_HUB_CACHE").map_or_else(|| home.join("hub"), PathBuf::from),
+            token: token.map(|t| t.trim().to_owned()).filter(|t| !t.is_empty()),
+            offline: var("HF_HUB_OFFLINE").is_some_and(yes),
+        }
+    }
+}
+
+/// Whether `name` can be a model of the hub: `organisation/model`, and not something on the disk.
+pub fn is_name(name: &str) -> bool {
+    let part = |p: &str| {
+        let plain = p.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        plain
+            && (1..=96).contains(&p.len())
+            && !p.starts_with(['.', '-'])
+            && !p.ends_with(['.', '-'])
+            && !p.contains("..")
+    };
+    let two = name.split_once('/').is_some_and(|(a, b)| part(a) && part(b));
+    two && !Path::new(name).exists()
+}
+
+/// Fetches the model `name` as far as it is not in the cache and gives the folder that holds it.
+///
+/// Without a connection, or where `offline` is set, what the cache holds is used if it is complete.
+///
+/// # Errors
+/// [`Error::NoModel`] where the hub has no such model, none that is read here, or cannot be reached; or
+/// where it needs a token.
+pub fn fetch(name: &str, options: &HubOptions, watch: &mut dyn Watch) -> Result<PathBuf> {
+    let error = |what: String| Error::NoModel { path: PathBuf::from(name), what };
+    if !is_name(name) {
+        return Err(error("not the name of a model on the hub, such as google/mt5-small".to_owned()));
+    }
+    let cached = Cached { cache: Cache::new(options.cache.clone()), name };
+    if options.offline {
+        let what = format!(
+            "not, or not wholly, in the cache {}, and HF_HUB_OFFLINE is set",
+            options.cache.display()
+        );
+        return cached.complete().ok_or_else(|| error(what));
+    }
+    // A library that is not ours reads what a server of anyone's answers: its panics are errors.
+    let online = catch_unwind(AssertUnwindSafe(|| download(name, options, &cached, watch)));
+    match online {
+        Ok(Ok(folder)) => Ok(folder),
+        Ok(Err(Failure::Offline(what))) => cached.complete().ok_or_else(|| error(what)),
+        Ok(Err(Failure::Other(what))) => Err(error(what)),
+        Err(_) => Err(error(format!("{} gave an answer that is not understood", options.endpoint))),
+    }
+}
+
+/// Why nothing was fetched.
+enum Failure {
+    /// The hub was not reached; the cache may do.
+    Offline(String),
+    Other(String),
+}
+
+fn download(
+    name: &str,
+    options: &HubOptions,
+    cached: &Cached,
+    watch: &mut dyn Watch,
+) -> std::result::Result<PathBuf, Failure> {
+    let failure = |what: &str, e: ApiError| failure(what, e, options);
+    let api = ApiBuilder::from_cache(cached.cache.clone())
+        .with_endpoint(options.endpoint.clone())
+        .with_token(options.token.clone())
+        .with_retries(3)
+        .with_user_agent("t5kit", env!("CARGO_PKG_VERSION"))
+        .build()
+        .map_err(|e| failure("the client", e))?;
+    let repo = api.model(name.to_owned());
+    let info = repo.info().map_err(|e| failure("the list of files", e))?;
+    let names: Vec<&str> = info.siblings.iter().map(|s| &*s.rfilename).collect();
+    let wanted = wanted(&names).ok_or_else(|| {
+        let known = "config.json with model.safetensors or pytorch_model.bin";
+        Failure::Other(format!("it has no weights that are read here ({known})"))
+    })?;
+
+    // Files of an older commit are not mixed with those of the present one.
+    let current = cached.commit().as_deref() == Some(&*info.sha);
+    let mut folder = None;
+    for file in wanted {
+        let path = match current.then(|| cached.file(file)).flatten() {
+            Some(path) => path,
+            None => {
+                let meta = api.metadata(&repo.url(file)).map_err(|e| failure(file, e))?;
+                // The client makes names of these: a mirror must not be able to write elsewhere.
+                if !plain(meta.etag()) || !plain(meta.commit_hash()) {
+                    let what = "the server's answer has no sound ETag and commit";
+                    return Err(Failure::Other(format!("{file}: {what}")));
+                }
+                let watch = Forward { watch, began: false, at: 0 };
+                let path = repo.download_with_progress(file, watch).map_err(|e| failure(file, e))?;
+                check_size(&path, meta.size() as u64).map_err(Failure::Other)?;
+                path
+            }
+        };
+        folder = path.parent().map(Path::to_owned);
+    }
+    folder.ok_or_else(|| Failure::Other("it has no files".to_owned()))
+}
+
+/// The files of a model that are fetched, the weights last, so that a folder with weights has the rest too.
+fn wanted<'a>(names: &[&'a str]) -> Option<Vec<&'a str>> {
+    let mut wanted: Vec<&str> = names.iter().copied().filter(|n| SMALL.contains(n)).collect();
+    wanted.contains(&"config.json").then_some(())?;
+    for (single, begin, end) in WEIGHTS {
+        let index = format!("{single}.index.json");
+        if let Some(name) = names.iter().find(|n| **n == single) {
+            wanted.push(name);
+            return Some(wanted);
+        }
+        if let Some(name) = names.iter().find(|n| **n == index) {
+            let shard = |n: &&&str| n.starts_with(begin) && n.ends_with(end) && !n.contains(['/', '\\']);
+            wanted.extend(names.iter().filter(shard));
+            wanted.push(name);
+            return Some(wanted);
+        }
+    }
+    None
+}
+
+/// Whether this can be a part of a path and nothing else.
+fn plain(s: &str) -> bool {
+    (1..=128).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+/// Removes a file of another size than it should have, so that it is fetched again.
+fn check_size(path: &Path, size: u64) -> std::result::Result<(), String> {
+    let have = fs::metadata(path).map_or(0, |m| m.len());
+    if have == size {
+        return Ok(());
+    }
+    for file in [fs::canonicalize(path).unwrap_or_default(), path.to_owned()] {
+        let _ = fs::remove_file(file);
+    }
+    Err(format!("{}: {have} bytes instead of {size} were fetched; try again", path.display()))
+}
+
+fn failure(what: &str, e: ApiError, options: &HubOptions) -> Failure {
+    let at = &options.endpoint;
+    let request = match &e {
+        ApiError::RequestError(request) => Some(&**request),
+        ApiError::TooManyRetries(inner) => match &**inner {
+            ApiError::RequestError(request) => Some(&**request),
+            _ => None,
+        },
+        _ => None,
+    };
+    match request {
+        Some(ureq::Error::StatusCode(401 | 403)) if options.token.is_none() => {
+            Failure::Other(format!("{at} has no such model, or it needs a token: set HF_TOKEN"))
+        }
+        Some(ureq::Error::StatusCode(401 | 403)) => {
+            Failure::Other(format!("{at} has no such model, or HF_TOKEN does not give access to it"))
+        }
+        Some(ureq::Error::StatusCode(404)) => Failure::Other(format!("{at} does not have it ({what})")),
+        Some(ureq::Error::StatusCode(n)) => {
+            Failure::Offline(format!("{at} answers {n} for {what}; try again later"))
+        }
+        Some(request) => Failure::Offline(format!(
+            "{at} cannot be reached for {what}: {request}; set HF_ENDPOINT to a mirror, or fetch the files by hand"
+        )),
+        None => Failure::Other(format!("{what}: {e}")),
+    }
+}
+
+/// A model in the cache.
+struct Cached<'a> {
+    cache: Cache,
+    name: &'a str,
+}
+
+impl Cached<'_> {
+    fn file(&self, file: &str) -> Option<PathBuf> {
+        self.cache.model(self.name.to_owned()).get(file)
+    }
+
+    /// The commit whose files are there.
+    fn commit(&self) -> Option<String> {
+        let folder = Repo::model(self.name.to_owned()).folder_name();
+        let commit = fs::read_to_string(self.cache.path().join(folder).join("refs/main")).ok()?;
+        Some(commit.trim().to_owned())
+    }
+
+    /// The folder, if it holds a configuration and all of the weights.
+    fn complete(&self) -> Option<PathBuf> {
+        let folder = self.file("config.json")?.parent()?.to_owned();
+        let whole = WEIGHTS.iter().any(|(single, _, _)| {
+            folder.join(single).exists()
+                || shards(&folder.join(format!("{single}.index.json")))
+                    .is_some_and(|s| s.iter().all(|shard| folder.join(shard).exists()))
+        });
+        whole.then_some(folder)
+    }
+}
+
+/// The shards that an index names.
+fn shards(index: &Path) -> Option<Vec<String>> {
+    #[derive(serde::Deserialize)]
+    struct Index {
+        weight_map: std::collections::BTreeMap<String, String>,
+    }
+    let index: Index = crate::json::read(index, "shard index").ok()?;
+    Some(index.weight_map.into_values().collect())
+}
+
+/// Passes the client's reports on; it announces a file twice, and again at every new attempt.
+struct Forward<'a> {
+    watch: &'a mut dyn Watch,
+    began: bool,
+    at: u64,
+}
+
+impl Progress for Forward<'_> {
+    fn init(&mut self, size: usize, filename: &str) {
+        if !std::mem::replace(&mut self.began, true) {
+            self.watch.begin(filename, size as u64);
+        }
+        self.at = 0;
+    }
+
+    fn update(&mut self, size: usize) {
+        self.at += size as u64;
+        self.watch.at(self.at);
+    }
+
+    fn finish(&mut self) {
+        self.watch.end();
+    }
+}

@@ -1,0 +1,339 @@
+//! The hub, spoken by a small server on the loopback.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use t5kit_formats::hub::{HubOptions, Watch, fetch, is_name};
+
+const NAME: &str = "tester/tiny-t5";
+
+/// What the server has and how it behaves.
+#[derive(Clone, Default)]
+struct Site {
+    commit: String,
+    files: BTreeMap<String, Vec<u8>>,
+    /// The token it wants.
+    token: Option<String>,
+    /// Overrides every ETag.
+    etag: Option<String>,
+    /// Ends the connection in the middle of that many answers with more than 100 bytes.
+    drops: usize,
+    /// Says that files are longer than they are.
+    lies: bool,
+    /// Requests so far, with their range.
+    log: Vec<String>,
+}
+
+struct Server {
+    site: Arc<Mutex<Site>>,
+    options: HubOptions,
+    _cache: tempfile::TempDir,
+}
+
+impl Server {
+    fn start(site: Site) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let site = Arc::new(Mutex::new(site));
+        let (shared, base) = (site.clone(), endpoint.clone());
+        // Ends with the test's process.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let _ = answer(stream, &shared, &base);
+            }
+        });
+        let cache = tempfile::tempdir().unwrap();
+        let options = HubOptions { endpoint, cache: cache.path().join("hub"), token: None, offline: false };
+        Self { site, options, _cache: cache }
+    }
+
+    fn fetch(&self) -> Result<std::path::PathBuf, String> {
+        fetch(NAME, &self.options, &mut ()).map_err(|e| e.to_string())
+    }
+
+    fn log(&self) -> Vec<String> {
+        std::mem::take(&mut self.site.lock().unwrap().log)
+    }
+}
+
+/// One request, one answer.
+fn answer(mut stream: TcpStream, site: &Mutex<Site>, base: &str) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    let request = lines.next().unwrap_or(Ok(String::new()))?;
+    let path = request.split(' ').nth(1).unwrap_or("").to_owned();
+    let headers: Vec<String> = lines.map_while(Result::ok).take_while(|l| !l.is_empty()).collect();
+    let header = |name: &str| {
+        headers
+            .iter()
+            .filter_map(|l| l.split_once(": "))
+            .find(|h| h.0.eq_ignore_ascii_case(name))
+            .map(|h| h.1)
+    };
+    let mut site = site.lock().unwrap();
+    let range = header("range").unwrap_or("").to_owned();
+    site.log.push(format!("{path} {range}").trim().to_owned());
+
+    let wanted = site.token.as_ref().map(|t| format!("Bearer {t}"));
+    if wanted.is_some() && header("authorization").map(str::to_owned) != wanted && !path.starts_with("/cdn/")
+    {
+        return write!(stream, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    }
+    if path == format!("/api/models/{NAME}/revision/main") {
+        let siblings: Vec<_> = site.files.keys().map(|f| serde_json::json!({"rfilename": f})).collect();
+        let body = serde_json::json!({"sha": site.commit, "siblings": siblings, "modelId": NAME}).to_string();
+        return write!(
+            stream,
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+    }
+    let name = path.rsplit('/').next().unwrap_or("").to_owned();
+    let Some(data) =
+        site.files.get(&name).cloned().filter(|_| path.starts_with("/tester/") || path.starts_with("/cdn/"))
+    else {
+        return write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    };
+    let etag = site.etag.clone().unwrap_or_else(|| format!("{:08x}{}", crc32c::crc32c(&data), site.commit));
+    // Big files lie elsewhere, as on the hub.
+    if data.len() > 100 && !path.starts_with("/cdn/") {
+        return write!(
+            stream,
+            "HTTP/1.1 302 Found\r\nLocation: {base}/cdn/{name}\r\nX-Repo-Commit: {}\r\nX-Linked-Etag: \"{etag}\"\r\n\
+             Content-Length: 0\r\nConnection: close\r\n\r\n",
+            site.commit
+        );
+    }
+    let (from, to) = range.strip_prefix("bytes=").and_then(|r| r.split_once('-')).unwrap_or(("0", ""));
+    let from: usize = from.parse().unwrap_or(0).min(data.len());
+    let to = to.parse().map_or(data.len(), |n: usize| (n + 1).min(data.len()));
+    let total = data.len() + usize::from(site.lies);
+    write!(
+        stream,
+        "HTTP/1.1 206 Partial Content\r\nETag: \"{etag}\"\r\nX-Repo-Commit: {}\r\nContent-Length: {}\r\n\
+         Content-Range: bytes {from}-{}/{total}\r\nConnection: close\r\n\r\n",
+        site.commit,
+        to - from,
+        to.saturating_sub(1)
+    )?;
+    if to - from > 100 && site.drops > 0 {
+        site.drops -= 1;
+        return stream.write_all(&data[from..from + 70]);
+    }
+    stream.write_all(&data[from..to])
+}
+
+fn site() -> Site {
+    let big: Vec<u8> = (0..5000u32).map(|i| (i * 7) as u8).collect();
+    let files = [
+        ("config.json", b"{}".to_vec()),
+        ("spiece.model", vec![1; 300]),
+        ("pytorch_model.bin", big),
+        ("tf_model.h5", vec![0; 400]),
+        ("README.md", b"x".to_vec()),
+    ];
+    Site {
+        commit: "0123456789abcdef".to_owned(),
+        files: files.into_iter().map(|(n, d)| (n.to_owned(), d)).collect(),
+        ..Site::default()
+    }
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_is_needed_is_fetched_once_and_kept_as_the_tools_keep_it() {
+    let server = Server::start(site());
+    let folder = server.fetch().unwrap();
+    assert_eq!(names(&folder), ["config.json", "pytorch_model.bin", "spiece.model"]);
+    for name in names(&folder) {
+        assert_eq!(fs::read(folder.join(&name)).unwrap(), server.site.lock().unwrap().files[&name]);
+    }
+    let model = server.options.cache.join("models--tester--tiny-t5");
+    assert_eq!(folder, model.join("snapshots/0123456789abcdef"));
+    assert_eq!(fs::read_to_string(model.join("refs/main")).unwrap(), "0123456789abcdef");
+    if cfg!(unix) {
+        assert!(fs::symlink_metadata(folder.join("config.json")).unwrap().is_symlink());
+    }
+
+    server.log();
+    assert_eq!(server.fetch().unwrap(), folder);
+    assert_eq!(server.log(), [format!("/api/models/{NAME}/revision/main")]);
+
+    // A file that is gone is fetched alone.
+    fs::remove_file(folder.join("spiece.model")).unwrap();
+    server.fetch().unwrap();
+    assert!(server.log().iter().all(|l| l.contains("/api/") || l.contains("spiece.model")));
+}
+
+#[test]
+fn another_commit_is_another_folder() {
+    let server = Server::start(site());
+    let old = server.fetch().unwrap();
+    {
+        let mut site = server.site.lock().unwrap();
+        site.commit = "fedcba9876543210".to_owned();
+        site.files.insert("config.json".to_owned(), b"{ }".to_vec());
+    }
+    let new = server.fetch().unwrap();
+    assert_ne!(old, new);
+    assert_eq!(names(&new), names(&old));
+    assert_eq!(fs::read(new.join("config.json")).unwrap(), b"{ }");
+    assert_eq!(fs::read(old.join("config.json")).unwrap(), b"{}");
+}
+
+#[test]
+fn safetensors_first_and_shards_all() {
+    let mut some = site();
+    some.files.insert(
+        "model.safetensors.index.json".to_owned(),
+        br#"{"weight_map":{"a":"model-00001-of-00002.safetensors","b":"model-00002-of-00002.safetensors"}}"#
+            .to_vec(),
+    );
+    for i in 1..=2 {
+        some.files.insert(format!("model-0000{i}-of-00002.safetensors"), vec![i; 10]);
+    }
+    let server = Server::start(some);
+    let folder = server.fetch().unwrap();
+    assert_eq!(
+        names(&folder),
+        [
+            "config.json",
+            "model-00001-of-00002.safetensors",
+            "model-00002-of-00002.safetensors",
+            "model.safetensors.index.json",
+            "spiece.model"
+        ]
+    );
+    let offline = HubOptions { offline: true, ..server.options.clone() };
+    assert_eq!(fetch(NAME, &offline, &mut ()).unwrap(), folder);
+    fs::remove_file(folder.join("model-00002-of-00002.safetensors")).unwrap();
+    assert!(fetch(NAME, &offline, &mut ()).is_err());
+}
+
+#[test]
+fn offline_and_unreachable() {
+    let server = Server::start(site());
+    let offline = HubOptions { offline: true, ..server.options.clone() };
+    let error = fetch(NAME, &offline, &mut ()).unwrap_err().to_string();
+    assert!(error.contains("HF_HUB_OFFLINE is set"), "{error}");
+    assert!(server.log().is_empty());
+    // A port that nobody listens on.
+    let gone = format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let unreachable = HubOptions { endpoint: gone, ..server.options.clone() };
+    let error = fetch(NAME, &unreachable, &mut ()).unwrap_err().to_string();
+    assert!(error.contains("cannot be reached") && error.contains("HF_ENDPOINT"), "{error}");
+
+    let folder = server.fetch().unwrap();
+    server.log();
+    assert_eq!(fetch(NAME, &offline, &mut ()).unwrap(), folder);
+    assert!(server.log().is_empty());
+    assert_eq!(fetch(NAME, &unreachable, &mut ()).unwrap(), folder);
+}
+
+#[test]
+fn tokens() {
+    let server = Server::start(Site { token: Some("secret".to_owned()), ..site() });
+    let error = server.fetch().unwrap_err();
+    assert!(error.contains("set HF_TOKEN"), "{error}");
+    let mut options = HubOptions { token: Some("wrong".to_owned()), ..server.options.clone() };
+    let error = fetch(NAME, &options, &mut ()).unwrap_err().to_string();
+    assert!(error.contains("HF_TOKEN does not give access") && !error.contains("wrong"), "{error}");
+    options.token = Some("secret".to_owned());
+    assert!(!format!("{options:?}").contains("secret"));
+    fetch(NAME, &options, &mut ()).unwrap();
+}
+
+#[test]
+fn a_broken_connection_is_taken_up_again() {
+    #[derive(Default)]
+    struct Seen(Vec<(String, u64)>, u64);
+    impl Watch for Seen {
+        fn begin(&mut self, name: &str, bytes: u64) {
+            self.0.push((name.to_owned(), bytes));
+        }
+        fn at(&mut self, bytes: u64) {
+            self.1 = bytes;
+        }
+        fn end(&mut self) {
+            assert_eq!(self.1, self.0.last().unwrap().1);
+        }
+    }
+    let mut some = site();
+    some.files.remove("spiece.model");
+    let server = Server::start(Site { drops: 2, ..some });
+    let mut seen = Seen::default();
+    let folder = fetch(NAME, &server.options, &mut seen).unwrap();
+    assert_eq!(seen.0, [("config.json".to_owned(), 2), ("pytorch_model.bin".to_owned(), 5000)]);
+    let log = server.log();
+    assert!(log.iter().any(|l| l.ends_with("pytorch_model.bin bytes=70-")), "{log:?}");
+    assert!(log.iter().any(|l| l.ends_with("pytorch_model.bin bytes=140-")), "{log:?}");
+    let want = &server.site.lock().unwrap().files["pytorch_model.bin"];
+    assert_eq!(&fs::read(folder.join("pytorch_model.bin")).unwrap(), want);
+}
+
+#[test]
+fn servers_that_mislead() {
+    // Names of files are made of what the server answers.
+    for etag in ["../../../../evil", "/evil", "a/b", "", ".", "a\\b"] {
+        let server = Server::start(Site { etag: Some(etag.to_owned()), ..site() });
+        let error = server.fetch().unwrap_err();
+        assert!(error.contains("no sound ETag"), "{etag}: {error}");
+        assert!(!server.options.cache.exists());
+    }
+    let server = Server::start(Site { commit: "../../x".to_owned(), ..site() });
+    assert!(server.fetch().unwrap_err().contains("no sound ETag"));
+    let server = Server::start(Site { lies: true, ..site() });
+    let error = server.fetch().unwrap_err();
+    assert!(error.contains("bytes instead of"), "{error}");
+    let folder = server.options.cache.join("models--tester--tiny-t5/snapshots/0123456789abcdef");
+    assert!(names(&folder).is_empty());
+}
+
+#[test]
+fn models_that_are_not_there_or_not_read() {
+    let mut some = site();
+    some.files.remove("pytorch_model.bin");
+    let error = Server::start(some).fetch().unwrap_err();
+    assert!(error.contains("no weights that are read here"), "{error}");
+    let server = Server::start(site());
+    let error = fetch("tester/other", &server.options, &mut ()).unwrap_err().to_string();
+    assert!(error.starts_with("tester/other: ") && error.contains("does not have it"), "{error}");
+    for name in ["", "a", "a/", "/a", "../a", "a/..", "a/b/c", "a b/c", "a/b?", "a/b.", "-a/b", "a/b..c"] {
+        assert!(!is_name(name), "{name}");
+        assert!(fetch(name, &server.options, &mut ()).is_err());
+    }
+    assert!(is_name("google/mt5-small") && is_name("Langboat/mengzi-t5-base") && is_name("a/b_c.d"));
+}
+
+#[test]
+fn the_environment() {
+    let read = |vars: &[(&str, &str)]| {
+        HubOptions::from_vars(|name| vars.iter().find(|v| v.0 == name).map(|v| v.1.to_owned()))
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().to_str().unwrap();
+    let options =
+        read(&[("HF_HOME", home), ("HF_ENDPOINT", "https://hf-mirror.com/"), ("HF_HUB_OFFLINE", "")]);
+    assert_eq!(options.endpoint, "https://hf-mirror.com");
+    assert_eq!(options.cache, dir.path().join("hub"));
+    assert_eq!((options.token, options.offline), (None, false));
+
+    fs::write(dir.path().join("token"), "from-file\n").unwrap();
+    assert_eq!(read(&[("HF_HOME", home)]).token.as_deref(), Some("from-file"));
+    let options =
+        read(&[("HF_HOME", home), ("HF_TOKEN", "given"), ("HF_HUB_CACHE", "/c"), ("HF_HUB_OFFLINE", "1")]);
+    assert_eq!((options.token.as_deref(), options.offline), (Some("given"), true));
+    assert_eq!(options.cache, Path::new("/c"));
+    let options = read(&[("XDG_CACHE_HOME", home)]);
+    assert_eq!(options.cache, dir.path().join("huggingface/hub"));
+    assert_eq!(options.endpoint, "https://huggingface.co");
+}

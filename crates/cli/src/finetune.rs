@@ -238,7 +238,7 @@ impl Observer for Display {
             bytes(plan.memory.total())
         );
         let progress = Progress::new(Some(plan.total_steps), Style::new("training", Unit::Items("steps")));
-        progress.set_position(plan.done_steps);
+        progress.begin_at(plan.done_steps);
         self.steps = plan.done_steps;
         self.progress = Some(progress);
     }

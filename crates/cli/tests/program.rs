@@ -4,8 +4,8 @@ mod common;
 use common::{finish, program, run};
 use std::process::Stdio;
 
-const SUBCOMMANDS: [&str; 7] =
-    ["tokenize", "detokenize", "inspect", "finetune", "generate", "score", "metrics"];
+const SUBCOMMANDS: [&str; 9] =
+    ["tokenize", "detokenize", "count", "trim", "inspect", "finetune", "generate", "score", "metrics"];
 
 #[test]
 fn wrong_usage_is_exit_code_2() {

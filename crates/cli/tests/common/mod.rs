@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // every test file uses its part
 
+pub mod model;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -135,29 +135,43 @@ impl Alphabet {
         for c in first_of_protected {
             pages.set(c, CLOSE);
         }
+        for &c in summary.map_or(&[][..], |s| &s.leading) {
+            // So that the scanner need not step back over spaces.
+            if pages.get(c) == SPACE {
+                pages.set(c, CLOSE);
+            }
+        }
         for &c in summary.map_or(&[][..], |s| &s.later) {
             pages.set(c, LATER);
         }
-        let mut basic = vec![CLOSE; 0x1_0000].into_boxed_slice();
-        for c in (0..0x1_0000).filter_map(char::from_u32) {
-            basic[c as usize] = pages.get(c);
+        let ascii = std::array::from_fn(|c| pages.get(char::from(c as u8)));
+        let mut three_bytes = vec![CLOSE; 0x1_0000].into_boxed_slice();
+        for c in (0x800..0x1_0000).filter_map(char::from_u32) {
+            three_bytes[c as usize] = pages.get(c);
         }
-        Classes { basic: basic.try_into().expect("made with this length"), pages }
+        Classes { ascii, three_bytes: three_bytes.try_into().expect("made with this length"), pages }
     }
 }
 
 /// What each character of a text becomes: a code, or one of [`SPACE`], [`LATER`] and [`CLOSE`].
 pub(crate) struct Classes {
-    /// For the 65,536 characters of the basic plane, surrogates among them.
-    basic: Box<[u16; 0x1_0000]>,
+    ascii: [u16; 128],
+    /// [`CLOSE`] for what three bytes must not stand for: surrogates, and characters that need less.
+    three_bytes: Box<[u16; 0x1_0000]>,
     pages: Pages,
 }
 
 impl Classes {
-    /// The class of a character of the basic plane.
+    /// The class of a character below 128.
     #[inline(always)]
-    pub(crate) fn basic(&self, c: u16) -> u16 {
-        self.basic[usize::from(c)]
+    pub(crate) fn ascii(&self, c: u8) -> u16 {
+        self.ascii[usize::from(c & 0x7f)]
+    }
+
+    /// The class of a character that was written with three bytes.
+    #[inline(always)]
+    pub(crate) fn three_bytes(&self, c: u16) -> u16 {
+        self.three_bytes[usize::from(c)]
     }
 
     /// The class of any character.

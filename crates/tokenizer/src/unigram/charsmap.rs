@@ -120,7 +120,7 @@ impl CharsMap {
     /// When the trie is cyclic or a key is no UTF-8: no character map that a program wrote is.
     pub(crate) fn summary(&self) -> Result<Summary<'_>, &'static str> {
         let children = Children::new(&self.units);
-        let mut summary = Summary { single: Vec::new(), later: Vec::new() };
+        let mut summary = Summary { single: Vec::new(), leading: Vec::new(), later: Vec::new() };
         // Branches of the trie meet again (it is an automaton): each state is looked at once.
         let mut seen = vec![false; self.units.len()];
         let mut states = Vec::new();
@@ -128,7 +128,10 @@ impl CharsMap {
             if let Some(value) = value {
                 summary.single.push((c, self.string(value)));
             }
-            states.push(at);
+            if !children.of(at).is_empty() {
+                summary.leading.push(c);
+                states.push(at);
+            }
         })?;
         while let Some(at) = states.pop() {
             if !std::mem::replace(&mut seen[at], true) {
@@ -184,6 +187,8 @@ impl CharsMap {
 pub(crate) struct Summary<'a> {
     /// The rules whose key is one character.
     pub(crate) single: Vec<(char, &'a str)>,
+    /// The characters that longer keys begin with.
+    pub(crate) leading: Vec<char>,
     /// All characters that stand second or later in a key: only before them can a longer key match.
     pub(crate) later: Vec<char>,
 }

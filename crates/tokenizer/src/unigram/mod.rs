@@ -20,7 +20,7 @@ pub(crate) use decode::{decode_bytes, decode_text};
 use normalize::Normalizer;
 use oracle::Oracle;
 use scan::Codes;
-use search::Memory;
+use search::{MAX_PIECE_CHARS, Memory, Step};
 use std::cell::RefCell;
 use std::path::Path;
 use t5kit_formats::spiece::{NormalizerSpec, SpieceModel};
@@ -53,6 +53,16 @@ struct Fast {
     alphabet: Alphabet,
     classes: Classes,
     trie: Trie,
+    /// The number of characters of each piece that a text can be cut into.
+    lengths: Vec<u16>,
+}
+
+impl Fast {
+    /// The length in characters of a step's piece.
+    #[inline(always)]
+    fn length(&self, step: Step) -> usize {
+        if step.lane == 0 { usize::from(self.lengths[step.id as usize]) } else { step.lane as usize }
+    }
 }
 
 /// What one thread needs while it encodes.
@@ -84,9 +94,13 @@ impl Unigram {
             Some(spec) if !spec.precompiled_charsmap.is_empty() => Some(read(spec, "denormalizer_spec")?),
             _ => None,
         };
-        let sensible = |score: f32| score.abs() <= MAX_SCORE;
-        let alphabet = if sensible(vocab.unknown_score) && vocab.usable().all(|(_, _, score)| sensible(score))
-        {
+        let sensible = |text: &str, score: f32| {
+            score.abs() <= MAX_SCORE
+                && (text.len() <= MAX_PIECE_CHARS || text.chars().count() <= MAX_PIECE_CHARS)
+        };
+        let all_sensible =
+            sensible("", vocab.unknown_score) && vocab.usable().all(|(_, text, score)| sensible(text, score));
+        let alphabet = if all_sensible {
             Alphabet::new(vocab.usable().map(|(_, text, score)| (text, score)))
         } else {
             None
@@ -102,7 +116,12 @@ impl Unigram {
                 let space = normalizer.space().chars().next().expect("one character");
                 let protected = vocab.user_defined().filter_map(|piece| piece.chars().next());
                 let classes = alphabet.classes(summary.as_ref(), space, protected);
-                Searcher::Fast(Box::new(Fast { alphabet, classes, trie }))
+                let mut lengths = vec![0; vocab.len()];
+                for (id, text, _) in vocab.usable() {
+                    // Below MAX_PIECE_CHARS, as seen above.
+                    lengths[id as usize] = text.chars().count() as u16;
+                }
+                Searcher::Fast(Box::new(Fast { alphabet, classes, trie, lengths }))
             }
             None => Searcher::Oracle(Oracle::new(&vocab).map_err(duplicate)?),
         };
@@ -190,7 +209,7 @@ impl Unigram {
                 ids.extend(self.vocab.unknown);
             }
             before_unknown = step.id == Trie::UNKNOWN;
-            place -= step.length as usize;
+            place -= fast.length(step);
         }
         ids[start..].reverse();
     }
@@ -201,7 +220,7 @@ impl Unigram {
         let mut place = scratch.codes.length;
         while place > 0 {
             let step = scratch.memory.steps[place];
-            let start = place - step.length as usize;
+            let start = place - fast.length(step);
             let text = (start..place).map(|i| scratch.codes.char(&fast.alphabet, i)).collect();
             tokens.push((text, (step.id != Trie::UNKNOWN).then_some(step.id)));
             place = start;

@@ -4,8 +4,8 @@
 //! piece or a replacement by several characters may concern, and those that no piece contains – go through
 //! the normaliser's own step, [`Normalizer::prefix`], so that there is one definition of what is right.
 
-use super::alphabet::{Alphabet, Classes, FIRST_SPECIAL, LATER, NO_CODE, SPACE};
-use super::normalize::Normalizer;
+use super::alphabet::{Alphabet, CLOSE, Classes, FIRST_SPECIAL, LATER, NO_CODE, SPACE};
+use super::normalize::{Normalizer, first_char};
 
 /// Codes of [`NO_CODE`] that follow every text, so that the search may look ahead.
 pub(crate) const PADDING: usize = 8;
@@ -151,73 +151,88 @@ fn scan_body(scan: &mut Scan, classes: &Classes, space_code: u16, text: &[u8]) {
         if scan.codes.len() < needed {
             scan.codes.resize(needed, NO_CODE);
         }
-        let codes = scan.codes.as_mut_slice();
-        let (mut length, mut after_space) = (scan.length, scan.after_space);
-        // Where the character before this one began, and what was known there: a rule may need both.
-        let mut before = (at, length, after_space);
+        let run = at;
+        let mut codes = scan.codes[scan.length..].iter_mut();
+        let mut after_space = scan.after_space;
         let class = loop {
-            let Some(&lead) = text.get(at) else { break None };
-            let (class, bytes) = if lead < 0x80 {
-                (classes.basic(u16::from(lead)), 1)
-            } else if lead & 0xf0 == 0xe0 && at + 2 < text.len() {
-                let (second, third) = (text[at + 1], text[at + 2]);
-                let c = u32::from(lead & 15) << 12 | u32::from(second & 63) << 6 | u32::from(third & 63);
-                // Longer than need be, or no continuation bytes; surrogates have no code anyway.
-                if c < 0x800 || (second ^ 0x80) | (third ^ 0x80) >= 0x40 {
-                    break Some(0);
-                }
-                (classes.basic(c as u16), 3)
-            } else {
-                match decode_other(&text[at..]) {
-                    Some(c) => (classes.any(c), c.len_utf8()),
-                    None => break Some(0),
-                }
-            };
+            let Some((class, bytes)) = classify(classes, text, at) else { break None };
             if class >= FIRST_SPECIAL {
                 if class != SPACE {
                     break Some(class);
                 }
-                before = (at, length, after_space);
-                codes[length] = space_code;
-                length += usize::from(!after_space);
+                if !after_space {
+                    *codes.next().expect("one for each byte") = space_code;
+                }
                 after_space = remove_extra;
             } else {
-                before = (at, length, after_space);
-                codes[length] = class;
-                length += 1;
+                *codes.next().expect("one for each byte") = class;
                 after_space = false;
             }
             at += bytes;
         };
+        let left = codes.len();
+        let length = scan.codes.len() - left;
+        let before_run = std::mem::replace(&mut scan.after_space, after_space);
         scan.length = length;
-        scan.after_space = after_space;
-        match class {
-            None => {}
-            Some(LATER) if before.0 != at => {
-                let here = at;
-                at = before.0;
-                scan.back_to(before.1);
-                scan.after_space = before.2;
-                at += scan.step(&text[at..]);
-                if at == here {
-                    at += scan.step(&text[at..]);
+        let Some(class) = class else { return };
+        if class == LATER && at > run {
+            // A rule may match the character before and this one.
+            let before = char_before(text, at);
+            // None that begins with a space does: see `Alphabet::classes`.
+            if classify(classes, text, before).is_some_and(|(class, _)| class != SPACE) {
+                scan.length -= 1;
+                scan.after_space = if before == run {
+                    before_run
+                } else {
+                    let class = classify(classes, text, char_before(text, before));
+                    remove_extra && class.is_some_and(|(class, _)| class == SPACE)
+                };
+                let next = before + scan.step(&text[before..]);
+                if next > at {
+                    at = next;
+                    continue;
                 }
             }
-            Some(_) => at += scan.step(&text[at..]),
         }
+        at += scan.step(&text[at..]);
     }
 }
 
-/// The first character of `text`, if it is one of two or four bytes.
-fn decode_other(text: &[u8]) -> Option<char> {
-    let continuation = |i: usize| text.get(i).filter(|b| *b & 0xc0 == 0x80).map(|b| u32::from(b & 63));
-    let lead = u32::from(text[0]);
-    match lead {
-        0xc2..=0xdf => char::from_u32((lead & 31) << 6 | continuation(1)?),
-        0xf0..=0xf4 => {
-            let c = (lead & 7) << 18 | continuation(1)? << 12 | continuation(2)? << 6 | continuation(3)?;
-            char::from_u32(c).filter(|c| *c >= '\u{10000}')
+/// The class of the character at `at` and its length in bytes; bytes that are no character are to be looked
+/// at closely. `None` at the end.
+#[inline(always)]
+fn classify(classes: &Classes, text: &[u8], at: usize) -> Option<(u16, usize)> {
+    let rest = &text[at..];
+    if let Some(head) = rest.first_chunk::<4>() {
+        let head = u32::from_le_bytes(*head);
+        // A character of three bytes: 1110xxxx 10xxxxxx 10xxxxxx, the first byte lowest.
+        if head & 0x00c0_c0f0 == 0x0080_80e0 {
+            let c = (head & 0x0f) << 12 | (head >> 8 & 0x3f) << 6 | head >> 16 & 0x3f;
+            return Some((classes.three_bytes(c as u16), 3));
         }
-        _ => None,
+        if head & 0x80 == 0 {
+            return Some((classes.ascii((head & 0x7f) as u8), 1));
+        }
     }
+    classify_other(classes, rest)
+}
+
+/// [`classify`] for characters of two or four bytes, and near the end of the text.
+fn classify_other(classes: &Classes, rest: &[u8]) -> Option<(u16, usize)> {
+    if rest.is_empty() {
+        return None;
+    }
+    Some(match first_char(rest) {
+        Some(text) => {
+            let c = text.chars().next().expect("one character");
+            (classes.any(c), text.len())
+        }
+        None => (CLOSE, 1),
+    })
+}
+
+/// Where the character before `at` begins, which is a valid one.
+fn char_before(text: &[u8], at: usize) -> usize {
+    let length = text[..at].iter().rev().position(|byte| byte & 0xc0 != 0x80);
+    at - 1 - length.expect("a valid character ends here")
 }

@@ -18,79 +18,64 @@
 
 use super::oracle::SCORE_RESET;
 use super::scan::PADDING;
-use super::trie::{Cell, LEAF, NONE, Trie};
+use super::trie::{LEAF, NONE, Scored, Trie};
 
-/// Characters per block: the block's arrays (44 bytes a character) stay in the first cache.
+/// Characters per block: the block's arrays stay in the first cache.
 const BLOCK: usize = 512;
 /// Pieces of up to so many characters are found by the passes.
 const LANES: usize = 4;
-/// Room in a lane: pieces end up to `LANES` places behind the block.
-const ROW: usize = BLOCK + LANES;
+/// Longer pieces are not searched for here.
+pub(crate) const MAX_PIECE_CHARS: usize = 256;
+/// Room for the ends of all pieces that begin in a block.
+const ROWS: usize = BLOCK + MAX_PIECE_CHARS + 1;
 
 /// The last piece of the best path to a place.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Step {
     /// The piece's id, or [`Trie::UNKNOWN`].
     pub(crate) id: u32,
-    /// Its length in characters.
-    pub(crate) length: u32,
+    /// Its length in characters if that is at most [`LANES`], else 0.
+    pub(crate) lane: u32,
 }
+
+/// What ends at a place. `[n]` is the piece of `n` characters; `[0]` is the best *path* that ends with a piece
+/// of more than [`LANES`] characters.
+type Row = [Scored; LANES + 1];
+
+const EMPTY: Row = [Scored::NONE; LANES + 1];
 
 /// Memory of the search, used again for every text. Places are counted from the beginning of the block.
 pub(crate) struct Memory {
-    /// `scores[n - 1][place]`: the score of the piece of `n` characters that ends there, or [`NONE`].
-    scores: Box<[[f32; ROW]; LANES]>,
-    /// `ids[n][place]`: its id; `ids[0]` belongs to `far`.
-    ids: Box<[[u32; ROW]; LANES + 1]>,
+    rows: Box<[Row; ROWS]>,
     /// Characters from which the trie leads on, and the base of the node reached.
     active: Box<[(u32, u32); BLOCK]>,
-    /// By place: the base of the node of the four characters that begin there, or [`LEAF`].
+    /// By place: the base of the node of the [`LANES`] characters that begin there, or [`LEAF`].
     beyond: Box<[u32; BLOCK]>,
-    /// The best path to each place over a piece of more than `LANES` characters; as long as the longest
-    /// piece reaches behind the block.
-    far: Vec<Far>,
     /// The best path's last piece, by place in the text.
     pub(crate) steps: Vec<Step>,
-}
-
-#[derive(Clone, Copy)]
-struct Far {
-    score: f32,
-    length: u32,
-    id: u32,
-}
-
-impl Far {
-    const NONE: Self = Self { score: NONE, length: 0, id: 0 };
 }
 
 impl Default for Memory {
     fn default() -> Self {
         Self {
-            scores: Box::new([[NONE; ROW]; LANES]),
-            ids: Box::new([[0; ROW]; LANES + 1]),
+            rows: Box::new([EMPTY; ROWS]),
             active: Box::new([(0, 0); BLOCK]),
             beyond: Box::new([LEAF; BLOCK]),
-            far: Vec::new(),
             steps: Vec::new(),
         }
     }
 }
 
-/// The scores of the best paths to the last four places: `[0]` to the current one.
+/// The scores of the best paths to the last places; `[0]` belongs to the current one.
 type Recent = [f32; LANES];
 
 /// Finds the best path over the first `length` of `codes` (which go on for [`PADDING`] more); afterwards
 /// `memory.steps[place]` is the last piece of the best path to `place`, for 1 to `length`.
 pub(crate) fn search(trie: &Trie, codes: &[u16], length: usize, memory: &mut Memory) {
     let codes = &codes[..length + PADDING];
-    memory.steps.clear();
-    memory.steps.resize(length + 1, Step::default());
-    memory.far.clear();
-    memory.far.resize(BLOCK.min(length) + trie.longest.max(LANES) + 1, Far::NONE);
-    for lane in memory.scores.iter_mut() {
-        lane[..LANES].fill(NONE);
-    }
+    memory.steps.resize(memory.steps.len().max(length + 1), Step::default());
+    let reach = trie.longest.max(LANES) + 1;
+    memory.rows[..BLOCK.min(length) + reach].fill(EMPTY);
     let mut recent: Recent = [0.0, NONE, NONE, NONE];
     let mut start = 0;
     while start < length {
@@ -101,65 +86,54 @@ pub(crate) fn search(trie: &Trie, codes: &[u16], length: usize, memory: &mut Mem
         recent = paths(trie, codes, start, count, recent, memory);
         start += count;
         if start < length {
-            memory.carry_over();
+            // What has been found behind a whole block becomes the beginning of the next.
+            memory.rows.copy_within(BLOCK..BLOCK + reach, 0);
+            memory.rows[reach..BLOCK + reach].fill(EMPTY);
         }
     }
 }
 
-impl Memory {
-    /// What has been found behind a whole block becomes the beginning of the next.
-    fn carry_over(&mut self) {
-        for lane in self.scores.iter_mut() {
-            lane.copy_within(BLOCK.., 0);
-        }
-        for lane in self.ids.iter_mut() {
-            lane.copy_within(BLOCK.., 0);
-        }
-        let reach = self.far.len() - BLOCK;
-        self.far.copy_within(BLOCK.., 0);
-        self.far[reach..].fill(Far::NONE);
-    }
+/// The score of a cell's piece, if the cell is the right one. Whether two characters go together is as good as
+/// random, so there must be no branch: the score of a wrong cell is sunk by adding negative infinity.
+#[inline(always)]
+fn sunk(score: f32, found: bool) -> f32 {
+    score + f32::from_bits(u32::from(found).wrapping_sub(1) & NONE.to_bits())
 }
 
 /// Pieces of one and two characters that begin in the block, whose codes and one more are `codes`. Returns
 /// how many of `memory.active` go on.
+#[inline(never)]
 fn pairs(trie: &Trie, codes: &[u16], memory: &mut Memory) -> usize {
     let count = codes.len() - 1;
     assert!(count <= BLOCK);
-    let [score_1, score_2, score_3, score_4] = &mut *memory.scores;
-    let [_, id_1, id_2, ..] = &mut *memory.ids;
+    memory.beyond[..count].fill(LEAF);
+    let (rows, list) = (&mut memory.rows, &mut memory.active);
     let mut active = 0;
-    for i in 0..count {
-        let first = trie.first(codes[i]);
-        score_1[i + 1] = first.score;
-        id_1[i + 1] = first.id;
-        let cell = trie.cell(first.base, codes[i + 1]);
+    let mut code = codes[0];
+    for (i, &next) in codes[1..].iter().enumerate() {
+        let first = trie.first(code);
+        code = next;
+        rows[i + 1][1] = first.piece;
+        let cell = trie.cell(first.base, next);
         let found = cell.parent == first.base;
-        score_2[i + 2] = if found { cell.score } else { NONE };
-        id_2[i + 2] = cell.id;
-        memory.active[active] = (i as u32, cell.base);
+        rows[i + 2][2] = Scored { score: sunk(cell.piece.score, found), id: cell.piece.id };
+        list[active] = (i as u32, cell.base);
         active += usize::from(found & (cell.base != LEAF));
     }
-    // Places that the passes to come may not write; those before belong to the block before.
-    score_3[3..count + 3].fill(NONE);
-    score_4[4..count + 4].fill(NONE);
-    memory.beyond[..count].fill(LEAF);
     active
 }
 
 /// Pieces of three and four characters, from the first `active` of `memory.active`.
+#[inline(never)]
 fn longer(trie: &Trie, codes: &[u16], mut active: usize, memory: &mut Memory) {
     for length in 3..=LANES {
-        let scores = &mut memory.scores[length - 1];
-        let ids = &mut memory.ids[length];
         let mut still = 0;
         for n in 0..active {
             let (start, base) = memory.active[n];
             let end = start as usize + length;
             let cell = trie.cell(base, codes[end - 1]);
             let found = cell.parent == base;
-            scores[end] = if found { cell.score } else { NONE };
-            ids[end] = cell.id;
+            memory.rows[end][length] = Scored { score: sunk(cell.piece.score, found), id: cell.piece.id };
             memory.active[still] = (start, cell.base);
             still += usize::from(found & (cell.base != LEAF));
         }
@@ -170,80 +144,101 @@ fn longer(trie: &Trie, codes: &[u16], mut active: usize, memory: &mut Memory) {
     }
 }
 
+/// The best path to the place of `row`, given those to the places before it: its score and last piece.
+#[inline(always)]
+fn best_of(row: &Row, recent: Recent) -> (f32, Step) {
+    let (mut best, mut lane) = (row[0].score, 0);
+    // From the path that begins first to the one that begins last: of equal ones the first stays.
+    for length in (1..=LANES).rev() {
+        let score = row[length].score + recent[length - 1];
+        let better = score > best;
+        best = if better { score } else { best };
+        lane = if better { length } else { lane };
+    }
+    (best, Step { id: row[lane].id, lane: lane as u32 })
+}
+
 /// The best paths to the `count` places behind those of the block that begins at `block` in the text.
+#[inline(never)]
 fn paths(
     trie: &Trie,
     codes: &[u16],
     block: usize,
     count: usize,
-    mut recent: Recent,
+    recent: Recent,
     memory: &mut Memory,
 ) -> Recent {
-    for i in 0..count {
-        if recent[0].abs() > SCORE_RESET {
-            reset(i, &mut recent, memory);
+    assert!(count <= BLOCK);
+    // As numbers of their own, not as an array, they stay in registers.
+    let [mut a, mut b, mut c, mut d] = recent;
+    // Within a block scores change by so much at most: far from the limit there is no need to look for it.
+    let calm = a.abs() + trie.largest * BLOCK as f32 <= SCORE_RESET;
+    let mut i = 0;
+    while i < count {
+        // Four places at a time, so that the scores need not be moved from one name to the next.
+        if calm && i + 4 <= count && memory.beyond[i..i + 4] == [LEAF; 4] {
+            let steps: &mut [Step; 4] =
+                (&mut memory.steps[block + i + 1..block + i + 5]).try_into().expect("of this length");
+            let rows: &[Row; 4] = memory.rows[i + 1..i + 5].try_into().expect("of this length");
+            let (e, f, g, h);
+            (e, steps[0]) = best_of(&rows[0], [a, b, c, d]);
+            (f, steps[1]) = best_of(&rows[1], [e, a, b, c]);
+            (g, steps[2]) = best_of(&rows[2], [f, e, a, b]);
+            (h, steps[3]) = best_of(&rows[3], [g, f, e, a]);
+            (a, b, c, d) = (h, g, f, e);
+            i += 4;
+            continue;
         }
-        if memory.beyond[i] != LEAF {
-            walk_on(trie, codes, i, memory.beyond[i], recent[0], &mut memory.far);
+        if a.abs() > SCORE_RESET {
+            [a, b, c, d] = reset(i, [a, b, c, d], &mut memory.rows);
         }
-        let end = i + 1;
-        let [score_1, score_2, score_3, score_4] = &*memory.scores;
-        let far = &memory.far[end];
-        let (mut best, mut lane) = (far.score, 0);
-        // From the path that begins first to the one that begins last: of equal ones the first stays.
-        let mut offer = |score: f32, length: usize| {
-            let better = score > best;
-            best = if better { score } else { best };
-            lane = if better { length } else { lane };
-        };
-        offer(score_4[end] + recent[3], 4);
-        offer(score_3[end] + recent[2], 3);
-        offer(score_2[end] + recent[1], 2);
-        offer(score_1[end] + recent[0], 1);
-        let id = if lane == 0 { far.id } else { memory.ids[lane][end] };
-        let length = if lane == 0 { far.length } else { lane as u32 };
-        memory.steps[block + end] = Step { id, length };
-        recent = [best, recent[0], recent[1], recent[2]];
+        let beyond = memory.beyond[i];
+        if beyond != LEAF {
+            walk_on(trie, &codes[i + LANES..], beyond, a, &mut memory.rows[i + LANES + 1..]);
+        }
+        i += 1;
+        let best;
+        (best, memory.steps[block + i]) = best_of(&memory.rows[i], [a, b, c, d]);
+        (a, b, c, d) = (best, a, b, c);
     }
-    recent
+    [a, b, c, d]
 }
 
-/// Follows the trie from the node at `base`, which the characters from `start` to `start + LANES` lead to.
-fn walk_on(trie: &Trie, codes: &[u16], start: usize, mut base: u32, score: f32, far: &mut [Far]) {
-    let mut end = start + LANES;
-    loop {
-        let &Cell { parent, base: next, score: piece, id } = trie.cell(base, codes[end]);
-        if parent != base {
+/// Follows the trie from the node at `base`, to which a path with this score and [`LANES`] characters lead, along
+/// `codes`; `rows` are those of the places behind them.
+#[inline(never)]
+fn walk_on(trie: &Trie, codes: &[u16], mut base: u32, score: f32, rows: &mut [Row]) {
+    for (&code, row) in codes.iter().zip(rows) {
+        let cell = trie.cell(base, code);
+        if cell.parent != base {
             return;
         }
-        end += 1;
         // A node without a piece scores NONE, which is better than nothing.
-        if piece + score > far[end].score {
-            far[end] = Far { score: piece + score, length: (end - start) as u32, id };
+        let score = cell.piece.score + score;
+        if score > row[0].score {
+            row[0] = Scored { score, id: cell.piece.id };
         }
-        if next == LEAF {
+        if cell.base == LEAF {
             return;
         }
-        base = next;
+        base = cell.base;
     }
 }
 
 /// Moves all scores so that the one of the place `at` becomes 0, as the library does when they grow large:
 /// the sums of paths that already lead beyond `at` have been rounded before they are moved.
 #[cold]
-fn reset(at: usize, recent: &mut Recent, memory: &mut Memory) {
+fn reset(at: usize, recent: Recent, rows: &mut [Row; ROWS]) -> Recent {
     // Paths of the lanes that begin before `at` and end behind it, the earliest beginning first.
     for end in at + 1..at + LANES {
         for length in (end - at + 1..=LANES).rev() {
-            let score = memory.scores[length - 1][end] + recent[length - (end - at)];
-            if score > memory.far[end].score {
-                memory.far[end] = Far { score, length: length as u32, id: memory.ids[length][end] };
+            let score = rows[end][length].score + recent[length - (end - at)];
+            if score > rows[end][0].score {
+                rows[end][0] = Scored { score, id: rows[end][length].id };
             }
         }
     }
     let offset = recent[0];
-    for far in &mut memory.far[at + 1..] {
-        far.score -= offset;
-    }
-    *recent = [recent[0] - offset, NONE, NONE, NONE];
+    rows[at + 1..].iter_mut().for_each(|row| row[0].score -= offset);
+    [recent[0] - offset, NONE, NONE, NONE]
 }

@@ -13,32 +13,43 @@ pub(crate) const NONE: f32 = f32::NEG_INFINITY;
 /// The `base` of a node without children: no cell answers to it.
 pub(crate) const LEAF: u32 = 0;
 
+/// A piece, or a path that ends with it.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+pub(crate) struct Scored {
+    /// [`NONE`] where there is none.
+    pub(crate) score: f32,
+    pub(crate) id: u32,
+}
+
+impl Scored {
+    pub(crate) const NONE: Self = Self { score: NONE, id: u32::MAX };
+}
+
 /// A node below the first level.
 #[derive(Clone, Copy)]
+#[repr(C, align(16))]
 pub(crate) struct Cell {
     /// The parent's `base`, which no other parent has.
     pub(crate) parent: u32,
     /// Where this node's children are, or [`LEAF`].
     pub(crate) base: u32,
-    /// The score of the piece that ends here, or [`NONE`].
-    pub(crate) score: f32,
-    /// That piece's id.
-    pub(crate) id: u32,
+    /// The piece that ends here, if any.
+    pub(crate) piece: Scored,
 }
 
 impl Cell {
-    const EMPTY: Self = Self { parent: u32::MAX, base: LEAF, score: NONE, id: u32::MAX };
+    const EMPTY: Self = Self { parent: u32::MAX, base: LEAF, piece: Scored::NONE };
 }
 
 /// A node of the first level.
 #[derive(Clone, Copy)]
+#[repr(C, align(16))]
 pub(crate) struct First {
     /// Where this node's children are, or [`LEAF`].
     pub(crate) base: u32,
-    /// The score of the one-character piece, or of the unknown piece where there is none.
-    pub(crate) score: f32,
-    /// That piece's id, or [`Trie::UNKNOWN`].
-    pub(crate) id: u32,
+    /// The one-character piece; where there is none, the unknown piece with [`Trie::UNKNOWN`] for its id.
+    pub(crate) piece: Scored,
 }
 
 /// A piece to be put into the trie.
@@ -56,6 +67,8 @@ pub(crate) struct Trie {
     cells: Vec<Cell>,
     /// The most codes a piece has.
     pub(crate) longest: usize,
+    /// The largest score, or the smallest if that is farther from 0.
+    pub(crate) largest: f32,
 }
 
 impl Trie {
@@ -76,7 +89,7 @@ impl Trie {
                 return Err((a.id.min(b.id), a.id.max(b.id)));
             }
         }
-        let unknown = First { base: LEAF, score: unknown_score, id: Self::UNKNOWN };
+        let unknown = First { base: LEAF, piece: Scored { score: unknown_score, id: Self::UNKNOWN } };
         let mut first = vec![unknown; 0x1_0000].into_boxed_slice();
         let mut cells = Cells::new(codes);
 
@@ -115,15 +128,16 @@ impl Trie {
                 if ends_here {
                     range.start += 1;
                 }
+                let piece = Scored { score: entry.score, id: entry.id };
                 let home = if matches!(home, Home::Root) {
                     if ends_here {
-                        first[usize::from(code)] = First { base: LEAF, score: entry.score, id: entry.id };
+                        first[usize::from(code)] = First { base: LEAF, piece };
                     }
                     Home::First(code)
                 } else {
                     let cell = base + u32::from(code);
-                    let (score, id) = if ends_here { (entry.score, entry.id) } else { (NONE, u32::MAX) };
-                    cells.cells[cell as usize] = Cell { parent: base, base: LEAF, score, id };
+                    let piece = if ends_here { piece } else { Scored::NONE };
+                    cells.cells[cell as usize] = Cell { parent: base, base: LEAF, piece };
                     Home::Cell(cell)
                 };
                 if !range.is_empty() {
@@ -135,6 +149,7 @@ impl Trie {
             first: first.try_into().ok().expect("made with this length"),
             cells: cells.cells,
             longest: entries.iter().map(|entry| entry.codes.len()).max().unwrap_or(0),
+            largest: entries.iter().fold(unknown_score.abs(), |max, entry| max.max(entry.score.abs())),
         })
     }
 
@@ -155,13 +170,13 @@ impl Trie {
     pub(crate) fn id_of(&self, codes: impl IntoIterator<Item = u16>) -> Option<u32> {
         let mut codes = codes.into_iter();
         let first = self.first(codes.next()?);
-        let (mut base, mut id) = (first.base, first.id);
+        let (mut base, mut id) = (first.base, first.piece.id);
         for code in codes {
             let cell = self.cell(base, code);
             if cell.parent != base {
                 return None;
             }
-            (base, id) = (cell.base, cell.id);
+            (base, id) = (cell.base, cell.piece.id);
         }
         (id != u32::MAX).then_some(id)
     }

@@ -1,17 +1,16 @@
 //! Times the small-batch products for the shapes of an mT5-small decoder step, one thread, on every instruction
 //! set this machine has (or the one that `T5KIT_ISA` names), after checking each result.
 //!
-//! `cargo run --release -p t5kit-tensor --example kernels [-- stream | cached | bf16]`: `stream` (weights come from
-//! memory, as in decoding with one sequence), `cached` (the same weights again and again) and `bf16` (the products of
-//! a training step by every bf16 kernel there is, on one thread and two); all by default.
+//! `cargo run --release -p t5kit-tensor --example kernels [-- stream | cached | rest | bf16]`: `stream` (weights come
+//! from memory, as in decoding with one sequence), `cached` (the same weights again and again), `rest` (everything
+//! that is not a product) and `bf16` (the products of a training step by every bf16 kernel there is, on one thread
+//! and two); all by default.
 
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use half::{bf16, f16};
-use t5kit_tensor::kernels::{
-    Bf16Kernel, ISA_VARIABLE, Isa, Rows, available, gemm_bf16_with, init, kernels_for, matmul_rows,
-};
+use t5kit_tensor::kernels::*;
 use t5kit_tensor::{MatMut, MatRef};
 
 /// Columns and inner length of the products: q/k/v, output, wi, wo, and the trimmed vocabulary.
@@ -34,6 +33,9 @@ fn main() {
         }
         if modes.is_empty() || modes.iter().any(|mode| mode == "cached") {
             cached(isa);
+        }
+        if modes.is_empty() || modes.iter().any(|mode| mode == "rest") {
+            rest(isa);
         }
         if modes.is_empty() || modes.iter().any(|mode| mode == "bf16") {
             training(isa);
@@ -133,6 +135,72 @@ fn cached(isa: Isa) {
             println!();
         }
     }
+}
+
+/// Nanoseconds an element of everything else, on rows that fit the first-level cache (AdamW: the last-level one).
+fn rest(isa: Isa) {
+    const N: usize = 2048;
+    let (x, w) = (numbers(N), numbers(N));
+    let (x, w, mut y) = (&x[..N], &w[..N], numbers(N)[..N].to_vec());
+    let mut dw = vec![0.0; N];
+    let mut report = |what: &str, count: usize, run: &mut dyn FnMut(&mut [f32])| {
+        let seconds = best_of(|_| (0..50).for_each(|_| run(&mut y))) / 50.0;
+        print!("  {what} {:.3}", seconds * 1e9 / count as f64);
+    };
+    print!("{:8} ns an element:", isa.name());
+    for act in [Activation::GeluTanh, Activation::GeluErf, Activation::Silu] {
+        report(&format!("{act:?}"), N, &mut |y| activate(isa, act, y, x));
+        report("backward", N, &mut |y| activate_backward(isa, act, y, w, x));
+    }
+    report("gated", N / 2, &mut |y| gated(isa, Activation::GeluTanh, &mut y[..N / 2], x, N / 2));
+    report("backward", N / 2, &mut |y| gated_backward(isa, Activation::GeluTanh, y, &w[..N / 2], x, N / 2));
+    report("rms_norm", N, &mut |y| rms_norm(isa, y, x, &w[..512], 1e-6, None));
+    report("backward", N, &mut |y| {
+        rms_norm_backward(isa, y, false, &mut dw[..512], w, x, &w[..512], &[1.0; 4])
+    });
+    for row in [64, 256, N] {
+        report(&format!("softmax({row})"), row, &mut |y| {
+            y[..row].copy_from_slice(&x[..row]);
+            softmax(isa, &mut y[..row], Some(&w[..row]));
+        });
+    }
+    report("logsumexp", N, &mut |_| assert!(logsumexp(isa, x).is_finite()));
+    report("argmax", N, &mut |_| assert!(argmax(isa, x).0 < N));
+    report("dropout", N, &mut |y| dropout(isa, y, x, 1, 2, 0.1));
+    report("add", N, &mut |y| add(isa, y, x));
+    report("sum_squares", N, &mut |_| assert!(sum_squares(isa, x) > 0.0));
+
+    let mut halves = vec![0; N];
+    report("f32_to_bf16", N, &mut |_| f32_to_bf16(isa, &mut halves, x));
+    report("bf16_to_f32", N, &mut |y| bf16_to_f32(isa, y, &halves));
+    report("f32_to_f16", N, &mut |_| f32_to_f16(isa, &mut halves, x));
+    report("f16_to_f32", N, &mut |y| f16_to_f32(isa, y, &halves));
+
+    let count = 1 << 22;
+    let step = AdamW {
+        lr: 1e-3,
+        beta1: 0.9,
+        beta2: 0.999,
+        eps: 1e-8,
+        weight_decay: 0.0,
+        bias1: 0.1,
+        bias2: 1e-3,
+        grad_scale: 1.0,
+    };
+    let (g, mut weights, mut m, mut v) =
+        (numbers(count), numbers(count)[..count].to_vec(), vec![0.0; count], vec![0.0; count]);
+    let seconds = best_of(|_| adamw(isa, &step, &mut weights, &g[..count], &mut m, &mut v));
+    print!("  adamw {:.3}", seconds * 1e9 / count as f64);
+
+    // One decoder position over 256 keys of 6 heads of 64.
+    let (heads, d_kv, keys) = (6, 64, 256);
+    let width = heads * d_kv;
+    let (k, v, mut out) = (numbers(keys * width), numbers(keys * width), vec![0.0; width]);
+    let mut scratch = vec![0.0; heads * keys];
+    let seconds = best_of(|_| {
+        attend_one(isa, &mut out, x, &k, width, &v, width, keys, 0..heads, d_kv, None, &mut scratch);
+    });
+    println!("\n{:8} attend_one, 256 keys, 6×64: {:.1} µs", isa.name(), seconds * 1e6);
 }
 
 /// The three products of a linear layer's training, m tokens: y = x·wᵀ, dx = dy·w, dw = dyᵀ·x.

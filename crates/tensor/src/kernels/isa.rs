@@ -1,6 +1,7 @@
 //! Which instruction set the kernels use: found out once, at run time, and a user can force it.
 //!
-//! The environment variable `T5KIT_ISA` takes `portable`, `avx2` or `avx512`. A choice the processor
+//! The environment variable `T5KIT_ISA` takes `portable`, `avx2` or `avx512` (and `T5KIT_BF16` chooses among the
+//! bf16 products). A choice the processor
 //! cannot run is an error, reported by [`init`] when the program starts.
 
 use std::sync::OnceLock;
@@ -26,14 +27,16 @@ pub(super) enum Kind {
     Avx512,
 }
 
-/// `T5KIT_ISA` asks for what this processor does not have or for something unknown.
+/// `T5KIT_ISA` or `T5KIT_BF16` asks for what this machine does not have or for something unknown.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "{ISA_VARIABLE}={wanted}: not an instruction set this machine can use; it has {}; unset the variable for the best",
+    "{variable}={wanted}: this machine has no such instructions; it has {}; unset the variable for the best",
     .available.join(", ")
 )]
 pub struct IsaError {
-    /// The variable's value.
+    /// The variable's name.
+    pub variable: &'static str,
+    /// Its value.
     pub wanted: String,
     /// The names that would be accepted here.
     pub available: Vec<&'static str>,
@@ -80,31 +83,39 @@ pub fn available() -> Vec<Isa> {
     found
 }
 
+/// A variable's value without blanks around it; nothing where it is unset or empty.
+pub(super) fn environment(variable: &str) -> Option<String> {
+    let value = std::env::var_os(variable)?.to_string_lossy().trim().to_owned();
+    (!value.is_empty()).then_some(value)
+}
+
 /// The best variant, or the one `wanted` names.
 fn choose(wanted: Option<&str>) -> Result<Isa, IsaError> {
     let found = available();
-    match wanted.map(str::trim) {
-        None | Some("") => Ok(*found.last().expect("the portable variant is always there")),
+    match wanted {
+        None => Ok(*found.last().expect("the portable variant is always there")),
         Some(name) => found.iter().copied().find(|isa| isa.name() == name).ok_or_else(|| IsaError {
+            variable: ISA_VARIABLE,
             wanted: name.escape_debug().to_string(),
             available: found.iter().map(|isa| isa.name()).collect(),
         }),
     }
 }
 
-/// Reads `T5KIT_ISA` and settles the choice; a program calls it once, when it starts.
+/// The choice that `T5KIT_ISA` makes, read once.
+fn chosen() -> Result<Isa, IsaError> {
+    static CHOICE: OnceLock<Result<Isa, IsaError>> = OnceLock::new();
+    CHOICE.get_or_init(|| choose(environment(ISA_VARIABLE).as_deref())).clone()
+}
+
+/// Reads `T5KIT_ISA` and `T5KIT_BF16` and settles the choices; a program calls it once, when it starts.
 ///
 /// # Errors
-/// When the variable names an unknown instruction set or one that this processor lacks.
+/// When a variable names unknown instructions or some that this machine lacks.
 pub fn init() -> Result<Isa, IsaError> {
-    static CHOICE: OnceLock<Result<Isa, IsaError>> = OnceLock::new();
-    CHOICE
-        .get_or_init(|| {
-            choose(
-                std::env::var_os(ISA_VARIABLE).map(|value| value.to_string_lossy().into_owned()).as_deref(),
-            )
-        })
-        .clone()
+    let isa = chosen()?;
+    super::bf16::from_environment(isa)?;
+    Ok(isa)
 }
 
 /// The instruction set to use, chosen once.
@@ -112,7 +123,7 @@ pub fn init() -> Result<Isa, IsaError> {
 /// # Panics
 /// When `T5KIT_ISA` is impossible and the program did not ask [`init`] first.
 pub fn isa() -> Isa {
-    init().unwrap_or_else(|error| panic!("{error}"))
+    chosen().unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[cfg(test)]
@@ -123,7 +134,6 @@ mod tests {
     fn the_best_is_the_default_and_every_available_name_is_accepted() {
         let found = available();
         assert_eq!(choose(None).unwrap(), *found.last().unwrap());
-        assert_eq!(choose(Some("")).unwrap(), *found.last().unwrap());
         for isa in found {
             assert_eq!(choose(Some(isa.name())).unwrap(), isa);
         }

@@ -38,7 +38,9 @@ mod vector;
 pub use activation::{Activation, activate, activate_backward, gated, gated_backward};
 pub use adamw::{AdamW, adamw};
 pub use attention::attend_one;
-pub use bf16::{Bf16Kernel, best_kernel, bf16_gemm_available, gemm_bf16, gemm_bf16_with, kernels_for};
+pub use bf16::{
+    BF16_VARIABLE, Bf16Kernel, best_kernel, bf16_gemm_available, gemm_bf16, gemm_bf16_with, kernels_for,
+};
 pub use convert::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
 pub use dropout::{dropout, dropout_add, dropout_in_place};
 pub use elementwise::{add, argmax, axpy, dot, first_non_finite, scale, sum_squares};

@@ -15,18 +15,18 @@ use std::sync::OnceLock;
 
 pub use micro::Bf16Kernel;
 
-use super::isa::{Isa, Kind, isa};
+use super::isa::{Isa, IsaError, Kind, environment, isa};
 use super::lines::Lines;
 use crate::{MatMut, MatRef};
 use micro::{Block, STRIP};
 use pack::{Layout, Side, pack_strip};
 
 /// The k of a block, in elements; a multiple of the tiles' depth.
-const DEPTH: usize = 512;
+const DEPTH: usize = 256;
 /// Columns of a block, a multiple of the strips' width.
 const WIDTH: usize = 1024;
 
-/// Packed operands, kept by each thread: a megabyte a call would be a page fault every four kilobytes.
+/// Packed operands, kept by each thread: fresh memory for every call would be a page fault every 4 KiB.
 struct Scratch {
     a: Lines<u16>,
     b: Lines<u16>,
@@ -36,16 +36,39 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch { a: Lines::new(0), b: Lines::new(0) });
 }
 
-/// Whether this machine multiplies bf16 faster than f32, by AMX or AVX-512 BF16, and `T5KIT_ISA` does not forbid
-/// it (a choice below `avx512` does).
+/// The environment variable that forces a bf16 kernel: `portable`, `avx512-bf16` or `amx`.
+pub const BF16_VARIABLE: &str = "T5KIT_BF16";
+
+/// Whether [`gemm_bf16`] is fast here: by AMX, or because `T5KIT_BF16` asks for another fast kernel. A `T5KIT_ISA`
+/// below `avx512` forbids it.
 pub fn bf16_gemm_available() -> bool {
     best_kernel() != Bf16Kernel::Portable
 }
 
 /// The kernel that [`gemm_bf16`] uses, chosen once.
+///
+/// # Panics
+/// When `T5KIT_BF16` is impossible and the program did not ask [`init`](super::init) first.
 pub fn best_kernel() -> Bf16Kernel {
     static BEST: OnceLock<Bf16Kernel> = OnceLock::new();
-    *BEST.get_or_init(|| kernels_for(isa()).pop().expect("the portable kernel is always there"))
+    *BEST.get_or_init(|| from_environment(isa()).unwrap_or_else(|error| panic!("{error}")))
+}
+
+/// The kernel that `T5KIT_BF16` names, else the best that has proved faster than f32.
+pub(super) fn from_environment(isa: Isa) -> Result<Bf16Kernel, IsaError> {
+    choose(isa, environment(BF16_VARIABLE).as_deref())
+}
+
+fn choose(isa: Isa, wanted: Option<&str>) -> Result<Bf16Kernel, IsaError> {
+    let found = kernels_for(isa);
+    match wanted {
+        None => Ok(found.into_iter().rev().find(|kernel| kernel.proven()).unwrap_or(Bf16Kernel::Portable)),
+        Some(name) => found.iter().copied().find(|kernel| kernel.name() == name).ok_or_else(|| IsaError {
+            variable: BF16_VARIABLE,
+            wanted: name.escape_debug().to_string(),
+            available: found.iter().map(|kernel| kernel.name()).collect(),
+        }),
+    }
 }
 
 /// The kernels that may run when `isa` is the instruction set, the best last.
@@ -62,7 +85,7 @@ pub fn kernels_for(isa: Isa) -> Vec<Bf16Kernel> {
 ///
 /// The inputs are rounded to bf16, products and sums are not. Subnormal inputs count as zero with AMX and AVX-512
 /// BF16. An element's value depends on its row of a, its column of b and k alone, not on m, n or how the work is
-/// split. A thread keeps about a megabyte of scratch. Both operands are packed by every call: split the longer
+/// split. A thread keeps half a megabyte of scratch. Both operands are packed by every call: split the longer
 /// side of c over threads.
 pub fn gemm_bf16(c: MatMut<'_>, a: MatRef<'_>, b: MatRef<'_>, accumulate: bool) {
     gemm_bf16_with(best_kernel(), c, a, b, accumulate);
@@ -141,6 +164,24 @@ fn multiply_part(
             };
             // SAFETY: the block's rows and columns lie within `c`, which is borrowed exclusively.
             unsafe { kernel.run(block, packed_a, packed_b) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_chooses_among_what_there_is() {
+        for isa in crate::kernels::available() {
+            for kernel in kernels_for(isa) {
+                assert_eq!(choose(isa, Some(kernel.name())), Ok(kernel));
+            }
+            let error = choose(isa, Some("mmx")).unwrap_err().to_string();
+            assert!(error.starts_with("T5KIT_BF16=mmx: ") && error.contains("portable"), "{error}");
+            let default = choose(isa, None).unwrap();
+            assert!(default == Bf16Kernel::Portable || default.proven());
         }
     }
 }

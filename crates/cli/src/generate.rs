@@ -33,7 +33,7 @@ pub struct Args {
     /// Tokens generated at most, </s> included
     #[arg(long, value_name = "N", default_value = "64")]
     max_new_tokens: NonZeroUsize,
-    /// No </s> before this many tokens, itself included
+    /// No </s> before this many tokens
     #[arg(long, value_name = "N", default_value = "0")]
     min_new_tokens: usize,
     /// Sources worked on together, at most

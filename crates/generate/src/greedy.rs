@@ -13,7 +13,7 @@ use crate::batches::{BatchLimits, group, pack};
 pub struct GenerateOptions {
     /// Tokens a target may have, `</s>` included.
     pub max_new_tokens: usize,
-    /// `</s>` is not produced before this many tokens (itself included), as in transformers.
+    /// `</s>` is not produced before this many other tokens, as in transformers.
     pub min_new_tokens: usize,
     /// Ids never produced: sentinels, for example. Rows from `pieces` on are never produced either.
     pub suppress: Vec<u32>,
@@ -93,7 +93,7 @@ fn run_batch(
         let hidden = model.step(&mut steps, &last, &slots, &mut cache);
         let mut logits = ops::logits(&steps, &hidden, model.softmax());
         let denominators = options.scores.then(|| ops::log_sum_exp(&steps, &logits));
-        let early = (length < options.min_new_tokens).then_some(config.eos_token_id);
+        let early = (length <= options.min_new_tokens).then_some(config.eos_token_id);
         ops::suppress(&mut logits, options.suppress.iter().copied().chain(padding.clone()).chain(early));
         last = ops::argmax(&steps, &logits);
         for (row, (&slot, &id)) in slots.iter().zip(&last).enumerate() {

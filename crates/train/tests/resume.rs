@@ -1,0 +1,173 @@
+//! A stopped and resumed run ends with the bytes of one that was never stopped.
+
+use std::path::Path;
+
+use t5kit_model::{T5, T5Config, load};
+use t5kit_tensor::{Pool, Rng};
+use t5kit_train::{BEST, EvalRecord, Examples, LAST, Observer, StepRecord, Summary, TrainOptions, train};
+
+fn config() -> T5Config {
+    T5Config {
+        vocab_size: 60,
+        d_model: 24,
+        d_kv: 6,
+        d_ff: 40,
+        num_layers: 2,
+        num_decoder_layers: 2,
+        num_heads: 3,
+        ..T5Config::default()
+    }
+}
+
+/// Random ids; the target is the source's beginning, which can be learned.
+fn examples(count: usize, stream: u64) -> Examples {
+    let mut rng = Rng::new(1, stream);
+    let mut examples = Examples::default();
+    for _ in 0..count {
+        let mut ids: Vec<u32> = (0..3 + rng.below(9)).map(|_| 2 + rng.below(58) as u32).collect();
+        ids.push(1);
+        let target = [&ids[..2], &[1]].concat();
+        examples.push_ids(&ids, &target);
+    }
+    examples
+}
+
+fn options() -> TrainOptions {
+    TrainOptions { epochs: 3, batch_size: 4, learning_rate: 5e-3, seed: 5, ..TrainOptions::default() }
+}
+
+/// Stops after a number of steps; counts what it saw.
+#[derive(Default)]
+struct Watch {
+    stop_after: Option<u64>,
+    stop_while_validating: bool,
+    seen: u64,
+    evaluations: Vec<EvalRecord>,
+    validating: bool,
+}
+
+impl Observer for Watch {
+    fn step(&mut self, record: &StepRecord) {
+        self.seen = record.step;
+        assert!(record.loss.is_finite() && record.real_tokens > 0 && record.grad_norm > 0.0);
+    }
+    fn evaluating(&mut self, _: usize, _: usize) {
+        self.validating = true;
+    }
+    fn evaluated(&mut self, record: &EvalRecord) {
+        self.evaluations.push(record.clone());
+    }
+    fn stop(&mut self) -> bool {
+        self.stop_after.is_some_and(|n| self.seen >= n) || (self.stop_while_validating && self.validating)
+    }
+}
+
+fn run(folder: &Path, options: &TrainOptions, resume: bool, watch: &mut Watch) -> Result<Summary, t5kit_train::Error> {
+    let model = if resume { load(&folder.join(LAST)).unwrap() } else { T5::random(config(), 3).unwrap() };
+    let (training, valid) = (examples(21, 0), examples(7, 1));
+    train(model, &Pool::new(2), &training, Some(&valid), options, folder, &[], resume, watch)
+}
+
+/// The log without what a clock or the system decides.
+fn log(folder: &Path) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(folder.join("train_log.jsonl")).unwrap();
+    text.lines()
+        .map(|line| {
+            let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
+            let object = value.as_object_mut().unwrap();
+            object.remove("seconds");
+            object.remove("rss_bytes");
+            value
+        })
+        .collect()
+}
+
+fn assert_same(a: &Path, b: &Path) {
+    for name in [LAST, BEST] {
+        for file in ["model.safetensors", "config.json", "training_state.safetensors", "training_state.json"] {
+            let (a, b) = (a.join(name).join(file), b.join(name).join(file));
+            assert_eq!(a.exists(), b.exists(), "{}", a.display());
+            if a.exists() {
+                assert!(std::fs::read(&a).unwrap() == std::fs::read(&b).unwrap(), "{name}/{file} differs");
+            }
+        }
+    }
+    assert_eq!(log(a), log(b));
+}
+
+#[test]
+fn a_resumed_run_is_the_run() {
+    let whole = tempfile::tempdir().unwrap();
+    let mut watch = Watch::default();
+    let summary = run(whole.path(), &options(), false, &mut watch).unwrap();
+    assert_eq!((summary.steps, summary.stopped), (18, false));
+    assert_eq!(watch.evaluations.len(), 3);
+    assert!(watch.evaluations[2].valid_loss < watch.evaluations[0].valid_loss, "it learns");
+    assert_eq!(summary.best_loss, watch.evaluations.iter().map(|e| e.valid_loss).reduce(f64::min));
+
+    // Stopped within an epoch, at an epoch's end, and while validating.
+    for stop_after in [1, 6, 8, 17] {
+        for stop_while_validating in [false, true] {
+            let parts = tempfile::tempdir().unwrap();
+            let stop_after = (!stop_while_validating).then_some(stop_after);
+            let mut watch = Watch { stop_after, stop_while_validating, ..Watch::default() };
+            let summary = run(parts.path(), &options(), false, &mut watch).unwrap();
+            assert!(summary.stopped && summary.steps < 18);
+            let summary = run(parts.path(), &options(), true, &mut Watch::default()).unwrap();
+            assert_eq!((summary.steps, summary.stopped), (18, false));
+            assert_same(whole.path(), parts.path());
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_another_does_not() {
+    let (a, b, c) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let short = TrainOptions { max_steps: Some(3), ..options() };
+    for (folder, seed) in [(&a, 5), (&b, 5), (&c, 6)] {
+        run(folder.path(), &TrainOptions { seed, ..short.clone() }, false, &mut Watch::default()).unwrap();
+    }
+    assert_same(a.path(), b.path());
+    let weights = |folder: &tempfile::TempDir| std::fs::read(folder.path().join("last/model.safetensors")).unwrap();
+    assert!(weights(&a) != weights(&c));
+}
+
+#[test]
+fn resuming_another_run_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), &TrainOptions { max_steps: Some(2), ..options() }, false, &mut Watch::default()).unwrap();
+    for (changed, message) in [
+        (TrainOptions { batch_size: 5, ..options() }, "--batch-size 4, not 5"),
+        (TrainOptions { learning_rate: 1.0, ..options() }, "--learning-rate 0.005, not 1"),
+        (TrainOptions { seed: 1, ..options() }, "--seed 5, not 1"),
+    ] {
+        let error = run(folder.path(), &changed, true, &mut Watch::default()).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+    // Longer is the same run.
+    let summary = run(folder.path(), &options(), true, &mut Watch::default()).unwrap();
+    assert_eq!(summary.steps, 18);
+}
+
+#[test]
+fn a_damaged_state_is_an_error_that_names_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), &TrainOptions { max_steps: Some(2), ..options() }, false, &mut Watch::default()).unwrap();
+    let last = folder.path().join(LAST);
+    for (file, keep) in [("training_state.safetensors", 100), ("training_state.json", 10)] {
+        let path = last.join(file);
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..keep]).unwrap();
+        let error = run(folder.path(), &options(), true, &mut Watch::default()).unwrap_err().to_string();
+        assert!(error.contains(file) && error.lines().count() == 1, "{error}");
+        std::fs::write(&path, bytes).unwrap();
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_ends_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let mad = TrainOptions { learning_rate: 1e30, epochs: 9, ..options() };
+    let error = run(folder.path(), &mad, false, &mut Watch::default()).unwrap_err().to_string();
+    assert!(error.contains("not finite") && error.contains("--learning-rate"), "{error}");
+}

@@ -117,6 +117,24 @@ pub fn is_name(name: &str) -> bool {
     two && !Path::new(name).exists()
 }
 
+/// What `--model` means: a folder, a file or the prefix of a TensorFlow checkpoint on the disk, else a model of
+/// the hub, which is fetched.
+///
+/// # Errors
+/// [`Error::NoModel`] where it is neither, and those of [`fetch`].
+pub fn locate(model: &str, options: &HubOptions, watch: &mut dyn Watch) -> Result<PathBuf> {
+    let path = Path::new(model);
+    if path.exists() || crate::tensorflow::find(path)?.is_some() {
+        return Ok(path.to_owned());
+    }
+    if is_name(model) {
+        return fetch(model, options, watch);
+    }
+    let what =
+        "no such file or folder, and not the name of a model on the hub, such as google/mt5-small".to_owned();
+    Err(Error::NoModel { path: path.to_owned(), what })
+}
+
 /// Fetches the model `name` as far as it is not in the cache and gives the folder that holds it.
 ///
 /// Without a connection, or where `offline` is set, what the cache holds is used if it is complete.

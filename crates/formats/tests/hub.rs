@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use t5kit_formats::hub::{HubOptions, Watch, fetch, is_name};
+use t5kit_formats::hub::{HubOptions, Watch, fetch, is_name, locate};
 
 const NAME: &str = "tester/tiny-t5";
 
@@ -312,6 +312,22 @@ fn models_that_are_not_there_or_not_read() {
         assert!(fetch(name, &server.options, &mut ()).is_err());
     }
     assert!(is_name("google/mt5-small") && is_name("Langboat/mengzi-t5-base") && is_name("a/b_c.d"));
+}
+
+#[test]
+fn the_disk_comes_before_the_hub() {
+    let server = Server::start(site());
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("model.ckpt-7.index"), "").unwrap();
+    for place in [dir.path().to_owned(), dir.path().join("model.ckpt-7")] {
+        assert_eq!(locate(place.to_str().unwrap(), &server.options, &mut ()).unwrap(), place);
+    }
+    assert!(server.log().is_empty());
+    assert!(locate(NAME, &server.options, &mut ()).unwrap().join("config.json").exists());
+    for gone in ["gone", "./gone/model", "/gone", "a/b/c"] {
+        let error = locate(gone, &server.options, &mut ()).unwrap_err().to_string();
+        assert!(error.contains("no such file or folder, and not the name"), "{gone}: {error}");
+    }
 }
 
 #[test]

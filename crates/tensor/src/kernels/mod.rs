@@ -46,5 +46,5 @@ pub use dropout::{dropout, dropout_add, dropout_in_place};
 pub use elementwise::{add, argmax, axpy, dot, first_non_finite, scale, sum_squares};
 pub use isa::{ISA_VARIABLE, Isa, IsaError, available, init, isa};
 pub use norm::{layer_norm, layer_norm_backward, rms_norm, rms_norm_backward};
-pub use rows::{Rows, matmul_rows};
+pub use rows::{Rows, matmul_rows, matmul_rows_into};
 pub use softmax::{exp_sub_scale, logsumexp, softmax, softmax_again, softmax_backward};

@@ -13,6 +13,7 @@ use std::ops::Range;
 use super::Isa;
 use super::lines::{LINE, Lines};
 use super::vector::{Simd, dispatch};
+use crate::MatMut;
 
 /// Weight rows `[n, k]`, contiguous, in storage precision (bf16 and f16 as raw bits).
 #[derive(Clone, Copy, Debug)]
@@ -64,35 +65,41 @@ pub fn matmul_rows(
     n: usize,
     k: usize,
 ) {
+    matmul_rows_into(isa, MatMut::new(y, m, n, ldy), x, ldx, w, k);
+}
+
+/// The same into a view, which may be some columns of a larger matrix: `y` is [m, n].
+pub fn matmul_rows_into(isa: Isa, mut y: MatMut<'_>, x: &[f32], ldx: usize, w: Rows, k: usize) {
+    let (m, n, ldy) = (y.rows, y.cols, y.stride());
     assert_eq!(Some(w.len()), n.checked_mul(k), "weights of a product with {n} columns over {k}");
     if m == 0 || n == 0 {
         return;
     }
-    let last = |ld: usize, width: usize| (m - 1).checked_mul(ld).and_then(|start| start.checked_add(width));
-    assert!(last(ldx, k).is_some_and(|end| end <= x.len()), "x of {m} rows of {k}, {ldx} apart");
-    assert!(last(ldy, n).is_some_and(|end| end <= y.len()), "y of {m} rows of {n}, {ldy} apart");
-    assert!(m == 1 || ldy >= n, "rows of y must not overlap");
+    let end = (m - 1).checked_mul(ldx).and_then(|start| start.checked_add(k));
+    assert!(end.is_some_and(|end| end <= x.len()), "x of {m} rows of {k}, {ldx} apart");
     if k == 0 {
-        for i in 0..m {
-            y[i * ldy..][..n].fill(0.0);
-        }
-        return;
+        return (0..m).for_each(|i| y.row_mut(i).fill(0.0));
     }
     let shape = Shape { ldy, ldx, m, n, k };
+    let y = Out(y.as_mut_ptr());
     match w {
-        Rows::F32(w) => dispatch!(isa, product(y: &mut [f32], x: &[f32], w: &[f32], shape: Shape)),
+        Rows::F32(w) => dispatch!(isa, product(y: Out, x: &[f32], w: &[f32], shape: Shape)),
         Rows::Bf16(w) => {
             // SAFETY: `Bf16` is a transparent u16.
             let w = unsafe { std::slice::from_raw_parts(w.as_ptr().cast::<Bf16>(), w.len()) };
-            dispatch!(isa, product(y: &mut [f32], x: &[f32], w: &[Bf16], shape: Shape))
+            dispatch!(isa, product(y: Out, x: &[f32], w: &[Bf16], shape: Shape))
         }
         Rows::F16(w) => {
             // SAFETY: `F16` is a transparent u16.
             let w = unsafe { std::slice::from_raw_parts(w.as_ptr().cast::<F16>(), w.len()) };
-            dispatch!(isa, product(y: &mut [f32], x: &[f32], w: &[F16], shape: Shape))
+            dispatch!(isa, product(y: Out, x: &[f32], w: &[F16], shape: Shape))
         }
     }
 }
+
+/// The first element of the output, exclusively borrowed by [`matmul_rows_into`] for as long as the product runs.
+#[derive(Clone, Copy)]
+struct Out(*mut f32);
 
 /// The sizes of a product, already checked against its slices.
 #[derive(Clone, Copy)]
@@ -185,7 +192,7 @@ const BLOCK: usize = 8;
 const COPIED_BLOCK: usize = 4;
 
 #[inline(always)]
-fn product<S: Simd, W: Stored>(s: S, y: &mut [f32], x: &[f32], w: &[W], shape: Shape) {
+fn product<S: Simd, W: Stored>(s: S, y: Out, x: &[f32], w: &[W], shape: Shape) {
     let Shape { m, n, k, ldx, .. } = shape;
     // With several tiles everything is read several times. Then it pays to widen 16-bit weights once, and to copy
     // what does not begin at a cache line: a vector across two lines takes two loads.
@@ -246,7 +253,7 @@ struct Fetch {
 #[allow(clippy::too_many_arguments)]
 fn pass<S: Simd, W: Stored>(
     s: S,
-    y: &mut [f32],
+    y: Out,
     x: &[f32],
     block: &[W],
     ldw: usize,
@@ -271,7 +278,7 @@ fn pass<S: Simd, W: Stored>(
             // Tiles of nearly equal height: 4 + 3 rather than 6 + 1.
             let rows = (m - i).div_ceil((m - i).div_ceil(S::TILE_ROWS));
             let tile = Tile {
-                y: y[i * ldy + j..].as_mut_ptr(),
+                y: y.0.wrapping_add(i * ldy + j),
                 ldy,
                 x: x[i * ldx..].as_ptr(),
                 ldx,

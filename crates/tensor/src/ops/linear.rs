@@ -1,6 +1,6 @@
 //! Linear layers without bias: `y = x·Wᵀ`, several weights side by side in one go.
 
-use crate::kernels::{self, Isa, Rows};
+use crate::kernels::{self, Rows};
 use crate::ops::matmul::matmul;
 use crate::weight::widen;
 use crate::{Backward, Gradients, Graph, MatMut, MatRef, ParamId, Regime, Run, Tensor, Var, Weight};
@@ -91,23 +91,10 @@ fn few_rows(run: Run<'_>, y: &mut Tensor, x: &Tensor, weights: &[&Weight]) {
                 let (here, right) = part.split_cols(to - from);
                 part = right;
                 let rows = weight.as_rows().slice(from * k..to * k);
-                rows_into(run.isa, here, x, rows);
+                kernels::matmul_rows_into(run.isa, here, x.data(), k, rows, k);
             }
         }
     });
-}
-
-/// `y = x·wᵀ` into columns of a larger matrix.
-fn rows_into(isa: Isa, mut y: MatMut<'_>, x: &Tensor, w: Rows<'_>) {
-    let (m, n, k) = (x.rows(), y.cols, x.cols());
-    if m == 1 {
-        return kernels::matmul_rows(isa, y.row_mut(0), n, x.data(), k, 1, w, n, k);
-    }
-    let mut part = Tensor::unspecified(m, n);
-    kernels::matmul_rows(isa, part.data_mut(), n, x.data(), k, m, w, n, k);
-    for row in 0..m {
-        y.row_mut(row).copy_from_slice(part.row(row));
-    }
 }
 
 struct LinearBackward {

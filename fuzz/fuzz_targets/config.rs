@@ -1,0 +1,18 @@
+//! Any text as a configuration, in JSON and in gin; what is accepted is written and read again.
+#![no_main]
+
+use std::path::Path;
+
+use libfuzzer_sys::fuzz_target;
+use t5kit_formats::T5Config;
+
+fuzz_target!(|text: &str| {
+    let path = Path::new("(memory)");
+    let _ = T5Config::from_gin(path, text, 1000);
+    let Ok(map) = serde_json::from_str(text) else { return };
+    if let Ok(config) = T5Config::from_json(path, map) {
+        config.validate().expect("what is read is valid");
+        let again = T5Config::from_json(path, config.to_json()).expect("what is written is read");
+        assert_eq!(again.feed_forward(), config.feed_forward());
+    }
+});

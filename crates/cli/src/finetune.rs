@@ -7,7 +7,7 @@ use t5kit_formats::table::ColumnRef;
 use t5kit_model::{T5, T5Config};
 use t5kit_tokenizer::Tokenizer;
 use t5kit_train::{
-    Columns, EvalRecord, Examples, LAST, Lengths, Observer, Plan, StepRecord, TrainOptions, train,
+    Columns, EvalRecord, Examples, Job, LAST, Lengths, Observer, Plan, StepRecord, TrainOptions, train,
 };
 
 use crate::errors::{Interrupted, usage};
@@ -100,17 +100,16 @@ pub fn run(args: Args) -> Result<()> {
     let examples = read(&args.train)?;
     let valid = args.valid.as_deref().map(read).transpose()?;
     let mut display = Display::default();
-    let summary = train(
-        model,
-        &pool(args.threads),
-        &examples,
-        valid.as_ref(),
-        &options,
-        &args.output,
-        tokenizer.source_files(),
+    let job = Job {
+        pool: &pool(args.threads),
+        examples: &examples,
+        valid: valid.as_ref(),
+        options: &options,
+        folder: &args.output,
+        tokenizer_files: tokenizer.source_files(),
         resume,
-        &mut display,
-    )?;
+    };
+    let summary = train(model, job, &mut display)?;
     display.finish();
     let folder = args.output.display();
     if summary.stopped {

@@ -9,7 +9,7 @@ mod greedy;
 mod score;
 
 pub use batches::BatchLimits;
-pub use greedy::{Generated, GenerateOptions, generate};
+pub use greedy::{GenerateOptions, Generated, generate};
 pub use score::{Score, score};
 
 use t5kit_tensor::PackedError;

@@ -93,7 +93,11 @@ fn log_probabilities_are_those_of_the_reference() {
             let scores = score(&model, &Pool::new(2), &sources, &targets, limits, |_| {}).unwrap();
             for ((score, want), target) in scores.iter().zip(&want).zip(&targets) {
                 assert_eq!(score.tokens.len(), target.len());
-                assert!((score.log_prob() - want).abs() < 1e-5 * want.abs(), "{name}: {} {want}", score.log_prob());
+                assert!(
+                    (score.log_prob() - want).abs() < 1e-5 * want.abs(),
+                    "{name}: {} {want}",
+                    score.log_prob()
+                );
             }
         }
     }

@@ -15,7 +15,9 @@ pub enum Error {
         path: PathBuf,
     },
     /// A `feed_forward_proj` that is not known.
-    #[error("config.json: feed_forward_proj names the activation {name:?}; known are gelu, gelu_new, relu and silu, plain or gated-")]
+    #[error(
+        "config.json: feed_forward_proj names the activation {name:?}; known are gelu, gelu_new, relu and silu, plain or gated-"
+    )]
     Activation {
         /// The name.
         name: String,

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 
-use t5kit_formats::Error;
 use t5kit_formats::Dtype;
+use t5kit_formats::Error;
 use t5kit_formats::safetensors::{SafetensorsWriter, TensorSpec};
 use t5kit_tensor::DType;
 use t5kit_tensor::kernels::Rows;

@@ -54,7 +54,10 @@ fn encoder_states_and_logits_are_those_of_the_reference() {
         let (sources, targets) = (sequences(&golden["sources"]), sequences(&golden["targets"]));
         for threads in [1, 2] {
             let (encoded, logits) = forward(&model, &Pool::new(threads), &sources, &targets);
-            let (e, l) = (difference(&encoded, &tensor(name, "encoder")), difference(&logits, &tensor(name, "logits")));
+            let (e, l) = (
+                difference(&encoded, &tensor(name, "encoder")),
+                difference(&logits, &tensor(name, "logits")),
+            );
             println!("{name}, {threads} threads: encoder {e:.1e}, logits {l:.1e}");
             assert!(e < 1e-5 && l < 1e-5, "{name}: encoder {e:e}, logits {l:e}");
         }

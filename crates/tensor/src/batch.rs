@@ -18,7 +18,9 @@ pub enum PackedError {
     #[error("sequence {0} of the batch is empty")]
     Empty(usize),
     /// An id that the model has no row for.
-    #[error("id {id} in sequence {sequence} of the batch, but the model has {rows} rows; is this the model's tokenizer?")]
+    #[error(
+        "id {id} in sequence {sequence} of the batch, but the model has {rows} rows; is this the model's tokenizer?"
+    )]
     Id {
         /// Index of the sequence.
         sequence: usize,

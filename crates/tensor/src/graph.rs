@@ -179,7 +179,8 @@ impl Gradients {
         grow(&mut self.written, id.0, || false);
         let add = std::mem::replace(&mut self.written[id.0], true);
         let weight = run.params.get(id);
-        let tensor = self.params[id.0].get_or_insert_with(|| Tensor::unspecified(weight.rows(), weight.cols()));
+        let tensor =
+            self.params[id.0].get_or_insert_with(|| Tensor::unspecified(weight.rows(), weight.cols()));
         (tensor, add)
     }
 

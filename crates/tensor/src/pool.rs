@@ -130,7 +130,8 @@ impl Pool {
         }
         let parts: Vec<Mutex<Option<P>>> = parts.into_iter().map(|p| Mutex::new(Some(p))).collect();
         self.run(&|i| {
-            if let Some(part) = parts.get(i).and_then(|p| p.lock().unwrap_or_else(|e| e.into_inner()).take()) {
+            if let Some(part) = parts.get(i).and_then(|p| p.lock().unwrap_or_else(|e| e.into_inner()).take())
+            {
                 f(part);
             }
         });

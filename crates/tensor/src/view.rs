@@ -107,8 +107,7 @@ impl<'a> MatMut<'a> {
     /// Rows before `at`, and the others.
     pub fn split_rows(self, at: usize) -> (Self, Self) {
         assert!(at <= self.rows);
-        let below =
-            MatMut { ptr: self.ptr.wrapping_add(at * self.stride), rows: self.rows - at, ..self };
+        let below = MatMut { ptr: self.ptr.wrapping_add(at * self.stride), rows: self.rows - at, ..self };
         (MatMut { rows: at, ..self }, below)
     }
 

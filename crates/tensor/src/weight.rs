@@ -105,7 +105,7 @@ impl Weight {
         if shape.len() > 2 || elements.and_then(|n| n.checked_mul(dtype.size())) != Some(slice.len()) {
             return Err(WeightError::Size { bytes: slice.len(), dtype: dtype.name(), shape: shape.to_vec() });
         }
-        let aligned = slice.as_ptr() as usize % dtype.size() == 0 && cfg!(target_endian = "little");
+        let aligned = slice.as_ptr().addr().is_multiple_of(dtype.size()) && cfg!(target_endian = "little");
         let storage = match dtype {
             _ if aligned => Storage::Mapped(dtype, bytes),
             DType::F32 => {

@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use t5kit_formats::output::AtomicDir;
 use t5kit_formats::Dtype;
+use t5kit_formats::output::AtomicDir;
 use t5kit_formats::safetensors::SafetensorsFile;
 use t5kit_model::{T5, save, write_tensors};
 use t5kit_tensor::Tensor;

@@ -37,7 +37,12 @@ pub struct Examples {
 
 impl Examples {
     /// Reads a file of pairs (TSV, CSV, JSON lines, Parquet, packed or not).
-    pub fn read(path: &Path, columns: &Columns, tokenizer: &Tokenizer, lengths: Lengths) -> Result<Self, Error> {
+    pub fn read(
+        path: &Path,
+        columns: &Columns,
+        tokenizer: &Tokenizer,
+        lengths: Lengths,
+    ) -> Result<Self, Error> {
         let wanted: Vec<ColumnRef> = match (&columns.source, &columns.target) {
             (None, None) => Vec::new(),
             (source, target) => vec![
@@ -133,7 +138,8 @@ impl Examples {
     /// Tokens of the `batch_size` longest sources and, separately, targets: what the largest batch may hold.
     pub fn largest_batch(&self, batch_size: usize) -> (usize, usize) {
         let longest = |first: usize| {
-            let mut lengths: Vec<usize> = (first..self.ends.len()).step_by(2).map(|i| self.text(i).len()).collect();
+            let mut lengths: Vec<usize> =
+                (first..self.ends.len()).step_by(2).map(|i| self.text(i).len()).collect();
             lengths.sort_unstable_by(|a, b| b.cmp(a));
             lengths.iter().take(batch_size).sum()
         };

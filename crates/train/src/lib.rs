@@ -14,7 +14,7 @@ mod order;
 mod pass;
 mod trainer;
 
-pub use checkpoint::{LAST, BEST, TrainingState};
+pub use checkpoint::{BEST, LAST, TrainingState};
 pub use examples::{Columns, Examples, Lengths};
 pub use log::{EvalRecord, StepRecord, TrainLog};
 pub use memory::{Memory, available_bytes, predict, resident_bytes};
@@ -22,7 +22,7 @@ pub use optimizer::Optimizer;
 pub use options::TrainOptions;
 pub use order::epoch_order;
 pub use pass::{evaluate, gradients};
-pub use trainer::{Observer, Plan, Summary, train};
+pub use trainer::{Job, Observer, Plan, Summary, train};
 
 use std::path::PathBuf;
 
@@ -81,7 +81,9 @@ pub enum Error {
         times: u32,
     },
     /// A run that would not fit into memory.
-    #[error("training needs about {needed} of memory, {available} are free: lower --batch-size or --max-source-length")]
+    #[error(
+        "training needs about {needed} of memory, {available} are free: lower --batch-size or --max-source-length"
+    )]
     Memory {
         /// Predicted, readable.
         needed: String,

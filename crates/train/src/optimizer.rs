@@ -66,7 +66,8 @@ impl Optimizer {
         };
         for (&id, (m, v)) in ids.iter().zip(&mut self.moments) {
             if let Some(gradient) = gradients.param(id) {
-                let weight = params.get_mut(id).as_mut().expect("a trained model's weights are f32 of their own");
+                let weight =
+                    params.get_mut(id).as_mut().expect("a trained model's weights are f32 of their own");
                 ops::adamw(pool, &step, weight, gradient, m, v);
             }
         }

@@ -64,11 +64,26 @@ pub struct Summary {
     pub best_loss: Option<f64>,
 }
 
+/// What to train on, how, and where to put it.
+pub struct Job<'a> {
+    /// The threads.
+    pub pool: &'a Pool,
+    /// Training examples.
+    pub examples: &'a Examples,
+    /// Validation examples: with them there is a `best/`.
+    pub valid: Option<&'a Examples>,
+    /// The settings.
+    pub options: &'a TrainOptions,
+    /// The run's folder, which exists: `last/`, `best/` and `train_log.jsonl` are written there.
+    pub folder: &'a Path,
+    /// Files to copy beside each checkpoint.
+    pub tokenizer_files: &'a [PathBuf],
+    /// Whether to go on from `last/`, whose model is then the one given.
+    pub resume: bool,
+}
+
 struct Run<'a> {
-    pool: &'a Pool,
-    folder: &'a Path,
-    tokenizer_files: &'a [PathBuf],
-    valid: Option<&'a Examples>,
+    job: Job<'a>,
     model: T5,
     optimizer: Optimizer,
     state: TrainingState,
@@ -76,20 +91,9 @@ struct Run<'a> {
     steps_per_epoch: u64,
 }
 
-/// Trains a model on examples into `folder` (which exists): `last/`, with validation examples also `best/`, and
-/// `train_log.jsonl`. With `resume`, `model` is that of `folder/last` and the run goes on from there.
-#[allow(clippy::too_many_arguments)]
-pub fn train(
-    mut model: T5,
-    pool: &Pool,
-    examples: &Examples,
-    valid: Option<&Examples>,
-    options: &TrainOptions,
-    folder: &Path,
-    tokenizer_files: &[PathBuf],
-    resume: bool,
-    observer: &mut dyn Observer,
-) -> Result<Summary, Error> {
+/// Trains a model. A resumed run ends with the bytes of one that was never stopped.
+pub fn train(mut model: T5, job: Job<'_>, observer: &mut dyn Observer) -> Result<Summary, Error> {
+    let Job { examples, options, .. } = job;
     let (source, target) = examples.largest_batch(options.batch_size);
     let memory = predict(&model, source, target);
     if let Some(available) = available_bytes()
@@ -106,10 +110,10 @@ pub fn train(
         best_loss: None,
         options: options.clone(),
         examples: format!("{:016x}", examples.fingerprint()),
-        threads: pool.threads(),
+        threads: job.pool.threads(),
     };
-    let (optimizer, state) = match resume {
-        true => checkpoint::read(folder, &model, &fresh)?,
+    let (optimizer, state) = match job.resume {
+        true => checkpoint::read(job.folder, &model, &fresh)?,
         false => (Optimizer::new(&model.params), fresh),
     };
     let total = options.total_steps(examples.len());
@@ -121,35 +125,40 @@ pub fn train(
         total_steps: total,
         done_steps: state.step,
     });
-    let log = TrainLog::open(folder, state.step)?;
+    let log = TrainLog::open(job.folder, state.step)?;
     let state = TrainingState { options: options.clone(), ..state };
     let steps_per_epoch = options.steps_per_epoch(examples.len());
-    Run { pool, folder, tokenizer_files, valid, model, optimizer, state, log, steps_per_epoch }
-        .run(examples, total, observer)
+    Run { job, model, optimizer, state, log, steps_per_epoch }.run(total, observer)
 }
 
 impl Run<'_> {
-    fn run(mut self, examples: &Examples, total: u64, observer: &mut dyn Observer) -> Result<Summary, Error> {
+    fn run(mut self, total: u64, observer: &mut dyn Observer) -> Result<Summary, Error> {
         if self.ends_epoch(total) && self.state.evaluated != self.state.step {
             // The run was stopped between the epoch's last step and the end of its validation.
             let stopped = self.evaluate(observer)?;
             self.save()?;
             if stopped {
-                return Ok(Summary { steps: self.state.step, stopped, loss: None, best_loss: self.state.best_loss });
+                return Ok(Summary {
+                    steps: self.state.step,
+                    stopped,
+                    loss: None,
+                    best_loss: self.state.best_loss,
+                });
             }
         }
         let mut gradients = Gradients::new();
         let mut order = (u64::MAX, Vec::new());
         let (mut loss, mut skipped, mut stopped) = (None, 0, false);
         while self.state.step < total && !stopped {
-            let (epoch, at) = (self.state.step / self.steps_per_epoch, self.state.step % self.steps_per_epoch);
+            let (epoch, at) =
+                (self.state.step / self.steps_per_epoch, self.state.step % self.steps_per_epoch);
             if order.0 != epoch {
-                order = (epoch, epoch_order(examples.len(), self.state.options.seed, epoch));
+                order = (epoch, epoch_order(self.job.examples.len(), self.state.options.seed, epoch));
             }
             let size = self.state.options.batch_size;
             let first = at as usize * size;
             let batch = &order.1[first..order.1.len().min(first + size)];
-            let record = self.step(examples, batch, &mut gradients)?;
+            let record = self.step(batch, &mut gradients)?;
             match record {
                 Ok(record) => {
                     skipped = 0;
@@ -185,20 +194,19 @@ impl Run<'_> {
     /// One step; `Err(what)` when it was skipped because `what` is not finite.
     fn step(
         &mut self,
-        examples: &Examples,
         batch: &[u32],
         gradients: &mut Gradients,
     ) -> Result<Result<StepRecord, String>, Error> {
         let start = Instant::now();
         let options = &self.state.options;
-        let (sources, targets) = pass::pack(examples, batch.iter().map(|&i| i as usize));
+        let (sources, targets) = pass::pack(self.job.examples, batch.iter().map(|&i| i as usize));
         let dropout = Dropout { rate: options.dropout, key: mix(options.seed, self.state.step) };
-        let loss = pass::gradients(&self.model, self.pool, &sources, &targets, Some(dropout), gradients);
+        let loss = pass::gradients(&self.model, self.job.pool, &sources, &targets, Some(dropout), gradients);
         self.state.step += 1;
         if !loss.is_finite() {
             return Ok(Err("the loss".into()));
         }
-        let stepped = self.optimizer.step(&mut self.model.params, gradients, self.pool, options);
+        let stepped = self.optimizer.step(&mut self.model.params, gradients, self.job.pool, options);
         if let Some(what) = stepped.non_finite {
             return Ok(Err(what));
         }
@@ -217,12 +225,12 @@ impl Run<'_> {
 
     /// Validates and keeps the model if it is the best; returns whether the observer stopped it.
     fn evaluate(&mut self, observer: &mut dyn Observer) -> Result<bool, Error> {
-        let Some(valid) = self.valid else {
+        let Some(valid) = self.job.valid else {
             self.state.evaluated = self.state.step;
             return Ok(false);
         };
         let size = self.state.options.batch_size;
-        let loss = pass::evaluate(&self.model, self.pool, valid, size, |done| {
+        let loss = pass::evaluate(&self.model, self.job.pool, valid, size, |done| {
             observer.evaluating(done, valid.len());
             observer.stop()
         })?;
@@ -239,13 +247,13 @@ impl Run<'_> {
         observer.evaluated(&record);
         if best {
             self.state.best_loss = Some(loss);
-            checkpoint::write(self.folder, BEST, &self.model, self.tokenizer_files, None)?;
+            checkpoint::write(self.job.folder, BEST, &self.model, self.job.tokenizer_files, None)?;
         }
         Ok(false)
     }
 
     fn save(&self) -> Result<(), Error> {
         let training = Some((&self.optimizer, &self.state));
-        checkpoint::write(self.folder, LAST, &self.model, self.tokenizer_files, training)
+        checkpoint::write(self.job.folder, LAST, &self.model, self.job.tokenizer_files, training)
     }
 }

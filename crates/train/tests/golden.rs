@@ -41,14 +41,16 @@ fn the_loss_and_every_gradient_are_those_of_the_reference() {
             let pool = Pool::new(threads);
             // Twice into the same memory: the second must not see the first.
             for _ in 0..2 {
-                let loss = gradients(&model, &pool, &pack(&sources, &all), &pack(&targets, &all), None, &mut found);
+                let loss =
+                    gradients(&model, &pool, &pack(&sources, &all), &pack(&targets, &all), None, &mut found);
                 let want = golden["loss"].as_f64().unwrap();
                 assert!((loss - want).abs() < 1e-5 * want, "{name}: loss {loss}, {want}");
             }
             let mut worst = (0.0, String::new());
             for (id, parameter, _) in model.params.iter() {
                 let bytes = file.bytes(parameter).unwrap();
-                let want: Vec<f32> = bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+                let want: Vec<f32> =
+                    bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
                 let got = found.param(id).unwrap().data();
                 assert_eq!(got.len(), want.len());
                 let largest = want.iter().fold(0f32, |m, w| m.max(w.abs()));
@@ -57,7 +59,10 @@ fn the_loss_and_every_gradient_are_those_of_the_reference() {
                     worst = (d, parameter.to_string());
                 }
             }
-            println!("{name}, {threads} threads: largest relative difference of a gradient {:.1e} ({})", worst.0, worst.1);
+            println!(
+                "{name}, {threads} threads: largest relative difference of a gradient {:.1e} ({})",
+                worst.0, worst.1
+            );
             assert!(worst.0 < 1e-4, "{name}: {worst:?}");
         }
     }
@@ -79,7 +84,8 @@ fn a_batch_gives_the_loss_and_gradients_of_its_examples_one_by_one() {
             // An example's mean counts by its share of the tokens.
             let share = targets[i].len() as f64 / tokens as f64;
             let mut one = Gradients::new();
-            sum += share * gradients(&model, &pool, &pack(&sources, &[i]), &pack(&targets, &[i]), None, &mut one);
+            sum += share
+                * gradients(&model, &pool, &pack(&sources, &[i]), &pack(&targets, &[i]), None, &mut one);
             for ((id, _, _), sums) in model.params.iter().zip(&mut sums) {
                 if let Some(gradient) = one.param(id) {
                     sums.iter_mut().zip(gradient.data()).for_each(|(s, g)| *s += share * f64::from(*g));
@@ -99,20 +105,34 @@ fn a_batch_gives_the_loss_and_gradients_of_its_examples_one_by_one() {
 #[test]
 fn twenty_adamw_losses_are_those_of_the_reference() {
     for name in MODELS {
-        for (case, weight_decay, max_grad_norm) in [("adamw", 0.01, 0.0), ("adamw_clipped", 0.01, 0.5), ("adam", 0.0, 0.0)] {
+        for (case, weight_decay, max_grad_norm) in
+            [("adamw", 0.01, 0.0), ("adamw_clipped", 0.01, 0.5), ("adam", 0.0, 0.0)]
+        {
             let (mut model, golden) = open(name);
             let (sources, targets) = (sequences(&golden["sources"]), sequences(&golden["targets"]));
             let batches: Vec<Vec<usize>> = serde_json::from_value(golden["train_batches"].clone()).unwrap();
             let want: Vec<f64> = serde_json::from_value(golden["train_losses"][case].clone()).unwrap();
             assert_eq!(want.len(), 20);
-            let options =
-                TrainOptions { learning_rate: 1e-3, weight_decay, max_grad_norm, dropout: 0.0, ..TrainOptions::default() };
+            let options = TrainOptions {
+                learning_rate: 1e-3,
+                weight_decay,
+                max_grad_norm,
+                dropout: 0.0,
+                ..TrainOptions::default()
+            };
             let pool = Pool::new(2);
             let mut optimizer = Optimizer::new(&model.params);
             let mut found = Gradients::new();
             for (step, want) in want.iter().enumerate() {
                 let batch = &batches[step % batches.len()];
-                let loss = gradients(&model, &pool, &pack(&sources, batch), &pack(&targets, batch), None, &mut found);
+                let loss = gradients(
+                    &model,
+                    &pool,
+                    &pack(&sources, batch),
+                    &pack(&targets, batch),
+                    None,
+                    &mut found,
+                );
                 assert!((loss - want).abs() < 1e-4 * want, "{name}, {case}, step {step}: {loss} {want}");
                 let stepped = optimizer.step(&mut model.params, &found, &pool, &options);
                 assert!(stepped.non_finite.is_none());

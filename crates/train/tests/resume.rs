@@ -4,7 +4,9 @@ use std::path::Path;
 
 use t5kit_model::{T5, T5Config, load};
 use t5kit_tensor::{Pool, Rng};
-use t5kit_train::{BEST, EvalRecord, Examples, LAST, Observer, StepRecord, Summary, TrainOptions, train};
+use t5kit_train::{
+    BEST, EvalRecord, Examples, Job, LAST, Observer, StepRecord, Summary, TrainOptions, train,
+};
 
 fn config() -> T5Config {
     T5Config {
@@ -62,10 +64,17 @@ impl Observer for Watch {
     }
 }
 
-fn run(folder: &Path, options: &TrainOptions, resume: bool, watch: &mut Watch) -> Result<Summary, t5kit_train::Error> {
+fn run(
+    folder: &Path,
+    options: &TrainOptions,
+    resume: bool,
+    watch: &mut Watch,
+) -> Result<Summary, t5kit_train::Error> {
     let model = if resume { load(&folder.join(LAST)).unwrap() } else { T5::random(config(), 3).unwrap() };
     let (training, valid) = (examples(21, 0), examples(7, 1));
-    train(model, &Pool::new(2), &training, Some(&valid), options, folder, &[], resume, watch)
+    let pool = Pool::new(2);
+    let (examples, valid) = (&training, Some(&valid));
+    train(model, Job { pool: &pool, examples, valid, options, folder, tokenizer_files: &[], resume }, watch)
 }
 
 /// The log without what a clock or the system decides.
@@ -84,7 +93,8 @@ fn log(folder: &Path) -> Vec<serde_json::Value> {
 
 fn assert_same(a: &Path, b: &Path) {
     for name in [LAST, BEST] {
-        for file in ["model.safetensors", "config.json", "training_state.safetensors", "training_state.json"] {
+        for file in ["model.safetensors", "config.json", "training_state.safetensors", "training_state.json"]
+        {
             let (a, b) = (a.join(name).join(file), b.join(name).join(file));
             assert_eq!(a.exists(), b.exists(), "{}", a.display());
             if a.exists() {
@@ -122,20 +132,23 @@ fn a_resumed_run_is_the_run() {
 
 #[test]
 fn the_same_seed_gives_the_same_bytes_and_another_does_not() {
-    let (a, b, c) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (a, b, c) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let short = TrainOptions { max_steps: Some(3), ..options() };
     for (folder, seed) in [(&a, 5), (&b, 5), (&c, 6)] {
         run(folder.path(), &TrainOptions { seed, ..short.clone() }, false, &mut Watch::default()).unwrap();
     }
     assert_same(a.path(), b.path());
-    let weights = |folder: &tempfile::TempDir| std::fs::read(folder.path().join("last/model.safetensors")).unwrap();
+    let weights =
+        |folder: &tempfile::TempDir| std::fs::read(folder.path().join("last/model.safetensors")).unwrap();
     assert!(weights(&a) != weights(&c));
 }
 
 #[test]
 fn resuming_another_run_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    run(folder.path(), &TrainOptions { max_steps: Some(2), ..options() }, false, &mut Watch::default()).unwrap();
+    run(folder.path(), &TrainOptions { max_steps: Some(2), ..options() }, false, &mut Watch::default())
+        .unwrap();
     for (changed, message) in [
         (TrainOptions { batch_size: 5, ..options() }, "--batch-size 4, not 5"),
         (TrainOptions { learning_rate: 1.0, ..options() }, "--learning-rate 0.005, not 1"),
@@ -152,7 +165,8 @@ fn resuming_another_run_is_refused() {
 #[test]
 fn a_damaged_state_is_an_error_that_names_the_file() {
     let folder = tempfile::tempdir().unwrap();
-    run(folder.path(), &TrainOptions { max_steps: Some(2), ..options() }, false, &mut Watch::default()).unwrap();
+    run(folder.path(), &TrainOptions { max_steps: Some(2), ..options() }, false, &mut Watch::default())
+        .unwrap();
     let last = folder.path().join(LAST);
     for (file, keep) in [("training_state.safetensors", 100), ("training_state.json", 10)] {
         let path = last.join(file);

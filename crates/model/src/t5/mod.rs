@@ -63,8 +63,9 @@ impl T5 {
     /// Puts a model together from parameters under Hugging Face's names, which must be complete and of the shapes
     /// that the configuration says (see [`layout`]; loading checks and reports both).
     pub fn new(config: T5Config, params: Params) -> Result<Self, Error> {
-        let feed_forward =
-            config.feed_forward().ok_or_else(|| Error::Activation { name: config.feed_forward_proj.clone() })?;
+        let feed_forward = config
+            .feed_forward()
+            .ok_or_else(|| Error::Activation { name: config.feed_forward_proj.clone() })?;
         let activation = match feed_forward.activation {
             config::Activation::Relu => Activation::Relu,
             config::Activation::Gelu => Activation::GeluErf,
@@ -113,8 +114,13 @@ impl T5 {
         };
         let shared = id("shared.weight".into())?;
         let softmax = if config.tie_word_embeddings { shared } else { id("lm_head.weight".into())? };
-        let network =
-            Network { shared, softmax, encoder: stack(Side::Encoder)?, decoder: stack(Side::Decoder)?, activation };
+        let network = Network {
+            shared,
+            softmax,
+            encoder: stack(Side::Encoder)?,
+            decoder: stack(Side::Decoder)?,
+            activation,
+        };
         Ok(T5 { config, params, network })
     }
 

@@ -47,7 +47,13 @@ impl T5 {
     }
 
     /// One decoding step: feeds `ids[i]` to slot `slots[i]`; hidden states ready for the softmax: [slots, d_model].
-    pub fn step(&self, graph: &mut Graph<'_>, ids: &[u32], slots: &[usize], cache: &mut DecoderCache) -> Tensor {
+    pub fn step(
+        &self,
+        graph: &mut Graph<'_>,
+        ids: &[u32],
+        slots: &[usize],
+        cache: &mut DecoderCache,
+    ) -> Tensor {
         assert_eq!(ids.len(), slots.len());
         let positions = cache.advance(slots);
         let memory = Memory::Cached { cache, slots, positions: &positions };
@@ -78,7 +84,14 @@ impl T5 {
         ops::dropout(graph, x)
     }
 
-    fn block(&self, graph: &mut Graph<'_>, block: &Block, layer: usize, x: Var, memory: &mut Memory<'_>) -> Var {
+    fn block(
+        &self,
+        graph: &mut Graph<'_>,
+        block: &Block,
+        layer: usize,
+        x: Var,
+        memory: &mut Memory<'_>,
+    ) -> Var {
         let a = &block.attention;
         let normed = self.norm(graph, &x, a.norm);
         let attended = self.attend_own(graph, a, layer, &normed, memory);

@@ -38,9 +38,7 @@ fn apply(graph: &mut Graph<'_>, form: Form, activation: Activation, x: &Var) -> 
             Form::Gated => kernels::gated(run.isa, activation, y, x, cols),
         }
     });
-    graph.record(y, || {
-        Box::new(ActivationBackward { x: x.value.clone(), node: x.node(), form, activation })
-    })
+    graph.record(y, || Box::new(ActivationBackward { x: x.value.clone(), node: x.node(), form, activation }))
 }
 
 struct ActivationBackward {
@@ -96,14 +94,22 @@ mod tests {
         for activation in [Activation::GeluTanh, Activation::GeluErf, Activation::Relu, Activation::Silu] {
             for rows in sizes() {
                 let case = Case::new(&[(rows, 5)]);
-                check(&case, |g, v, _| activate(g, activation, &v[0]), |x| {
-                    x[0].iter().map(|&x| oracle(activation, x)).collect()
-                });
+                check(
+                    &case,
+                    |g, v, _| activate(g, activation, &v[0]),
+                    |x| x[0].iter().map(|&x| oracle(activation, x)).collect(),
+                );
                 let case = Case::new(&[(rows, 10)]);
-                check(&case, |g, v, _| gated(g, activation, &v[0]), |x| {
-                    let gate = |r: &[f64]| (0..5).map(|i| oracle(activation, r[i]) * r[5 + i]).collect::<Vec<_>>();
-                    x[0].chunks(10).flat_map(gate).collect()
-                });
+                check(
+                    &case,
+                    |g, v, _| gated(g, activation, &v[0]),
+                    |x| {
+                        let gate = |r: &[f64]| {
+                            (0..5).map(|i| oracle(activation, r[i]) * r[5 + i]).collect::<Vec<_>>()
+                        };
+                        x[0].chunks(10).flat_map(gate).collect()
+                    },
+                );
             }
         }
     }

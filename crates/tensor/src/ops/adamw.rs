@@ -5,7 +5,14 @@ use crate::ops::cut;
 use crate::{Pool, Tensor};
 
 /// Updates a weight and its moments in place, split over the threads. All tensors have the weight's shape.
-pub fn adamw(pool: &Pool, step: &AdamW, weight: &mut [f32], gradient: &Tensor, m: &mut Tensor, v: &mut Tensor) {
+pub fn adamw(
+    pool: &Pool,
+    step: &AdamW,
+    weight: &mut [f32],
+    gradient: &Tensor,
+    m: &mut Tensor,
+    v: &mut Tensor,
+) {
     let isa = kernels::isa();
     let ranges = pool.ranges(weight.len(), 4096);
     let moments = cut(m.data_mut(), &ranges, 1).into_iter().zip(cut(v.data_mut(), &ranges, 1));

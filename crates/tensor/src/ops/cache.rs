@@ -14,7 +14,11 @@ pub struct KeyValues {
 impl KeyValues {
     /// Room for `slots` sequences of `capacity` positions, `cols` wide.
     pub fn new(slots: usize, capacity: usize, cols: usize) -> Self {
-        KeyValues { k: Tensor::zeros(slots * capacity, cols), v: Tensor::zeros(slots * capacity, cols), capacity }
+        KeyValues {
+            k: Tensor::zeros(slots * capacity, cols),
+            v: Tensor::zeros(slots * capacity, cols),
+            capacity,
+        }
     }
 
     /// All rows at once, from keys and values side by side: `kv` is [tokens, 2 · cols].

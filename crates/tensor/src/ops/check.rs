@@ -74,7 +74,8 @@ pub(crate) fn check(
         let mut gradients = Gradients::new();
         gradients.put(y.node().expect("on the tape"), tensor(y.value.rows(), y.value.cols(), &dy));
         graph.backward(&mut gradients);
-        let weighted = |inputs: &[Vec<f64>]| -> f64 { oracle(inputs).iter().zip(&dy).map(|(y, d)| y * d).sum() };
+        let weighted =
+            |inputs: &[Vec<f64>]| -> f64 { oracle(inputs).iter().zip(&dy).map(|(y, d)| y * d).sum() };
         for which in 0..inputs.len() {
             let got: Option<&Tensor> = match vars.get(which) {
                 Some(var) => gradients.of(var),

@@ -62,9 +62,8 @@ pub fn cross_entropy(
         part.data_mut().copy_from_slice(&x.value.data()[start * features..end * features]);
         let mut logits = project(run, graph.regime, &part, &[weight]);
         let ranges = row_ranges(run.pool, end - start, rows);
-        let parts = cut(logits.data_mut(), &ranges, rows)
-            .into_iter()
-            .zip(cut(&mut losses[start..end], &ranges, 1));
+        let parts =
+            cut(logits.data_mut(), &ranges, rows).into_iter().zip(cut(&mut losses[start..end], &ranges, 1));
         let backward = gradients.is_some();
         run.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, (logits, losses))| {
             let targets = &targets[start + range.start..];
@@ -112,7 +111,9 @@ mod tests {
                     (0..features).map(|i| x[t * features + i] * w[r * features + i]).sum()
                 };
                 (0..tokens)
-                    .map(|t| (0..rows).map(|r| dot(t, r).exp()).sum::<f64>().ln() - dot(t, targets[t] as usize))
+                    .map(|t| {
+                        (0..rows).map(|r| dot(t, r).exp()).sum::<f64>().ln() - dot(t, targets[t] as usize)
+                    })
                     .collect()
             };
             let wide = |v: &[f32]| -> Vec<f64> { v.iter().map(|&v| f64::from(v)).collect() };
@@ -135,16 +136,31 @@ mod tests {
                     assert!((f64::from(got) - want).abs() < 1e-4, "{got} {want}");
                 };
                 for i in 0..x.len() {
-                    let nudged = |h: f64| x.iter().enumerate().map(|(j, v)| v + if i == j { h } else { 0.0 }).collect::<Vec<_>>();
-                    close(gradients.of(&var).unwrap().data()[i], total(&nudged(1e-5), &w), total(&nudged(-1e-5), &w));
+                    let nudged = |h: f64| {
+                        x.iter()
+                            .enumerate()
+                            .map(|(j, v)| v + if i == j { h } else { 0.0 })
+                            .collect::<Vec<_>>()
+                    };
+                    close(
+                        gradients.of(&var).unwrap().data()[i],
+                        total(&nudged(1e-5), &w),
+                        total(&nudged(-1e-5), &w),
+                    );
                 }
                 for i in 0..w.len() {
-                    let nudged = |h: f64| w.iter().enumerate().map(|(j, v)| v + if i == j { h } else { 0.0 }).collect::<Vec<_>>();
+                    let nudged = |h: f64| {
+                        w.iter()
+                            .enumerate()
+                            .map(|(j, v)| v + if i == j { h } else { 0.0 })
+                            .collect::<Vec<_>>()
+                    };
                     let got = gradients.param(id).map_or(0.0, |g| g.data()[i]);
                     close(got, total(&x, &nudged(1e-5)), total(&x, &nudged(-1e-5)));
                 }
                 let plain = Graph::inference(&params, &pool, Regime::Bulk);
-                let again = cross_entropy(&plain, &Var::constant(var.value.clone()), id, &targets, options, None);
+                let again =
+                    cross_entropy(&plain, &Var::constant(var.value.clone()), id, &targets, options, None);
                 assert_eq!(again.tokens, losses.tokens);
             }
         }

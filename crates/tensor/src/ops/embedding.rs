@@ -61,9 +61,11 @@ mod tests {
     fn gathers_rows_and_adds_gradients_of_repeated_ids() {
         for ids in [vec![], vec![4], vec![0, 3, 3, 1, 3, 0, 2]] {
             let case = Case::new(&[]).param(&[5, 6]);
-            check(&case, |g, _, p| embedding(g, p[0], &ids), |x| {
-                ids.iter().flat_map(|&id| x[0][id as usize * 6..][..6].to_vec()).collect()
-            });
+            check(
+                &case,
+                |g, _, p| embedding(g, p[0], &ids),
+                |x| ids.iter().flat_map(|&id| x[0][id as usize * 6..][..6].to_vec()).collect(),
+            );
         }
     }
 }

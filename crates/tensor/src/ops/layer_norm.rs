@@ -65,16 +65,20 @@ mod tests {
         for rows in sizes() {
             let cols = 19;
             let case = Case::new(&[(rows, cols)]).param(&[cols]).param(&[cols]);
-            check(&case, |g, v, p| layer_norm(g, &v[0], p[0], p[1], 1e-6), |x| {
-                let mut y = Vec::new();
-                for row in x[0].chunks(cols) {
-                    let mean = row.iter().sum::<f64>() / cols as f64;
-                    let var = row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / cols as f64;
-                    let norm = row.iter().map(|v| (v - mean) / (var + 1e-6).sqrt());
-                    y.extend(norm.zip(x[1].iter().zip(&x[2])).map(|(v, (w, b))| v * w + b));
-                }
-                y
-            });
+            check(
+                &case,
+                |g, v, p| layer_norm(g, &v[0], p[0], p[1], 1e-6),
+                |x| {
+                    let mut y = Vec::new();
+                    for row in x[0].chunks(cols) {
+                        let mean = row.iter().sum::<f64>() / cols as f64;
+                        let var = row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / cols as f64;
+                        let norm = row.iter().map(|v| (v - mean) / (var + 1e-6).sqrt());
+                        y.extend(norm.zip(x[1].iter().zip(&x[2])).map(|(v, (w, b))| v * w + b));
+                    }
+                    y
+                },
+            );
         }
     }
 }

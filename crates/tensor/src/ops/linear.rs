@@ -70,11 +70,8 @@ pub(crate) fn with_f32<R>(weight: &Weight, f: impl FnOnce(MatRef<'_>) -> R) -> R
 /// Every thread takes a share of the outputs, whichever weights they belong to, and streams its weights once.
 fn few_rows(run: Run<'_>, y: &mut Tensor, x: &Tensor, weights: &[&Weight]) {
     let (k, out) = (x.cols(), y.cols());
-    let ranges = if out * k < 32 << 10 {
-        std::iter::once(0..out).collect()
-    } else {
-        run.pool.ranges(out, 16)
-    };
+    let ranges =
+        if out * k < 32 << 10 { std::iter::once(0..out).collect() } else { run.pool.ranges(out, 16) };
     let mut rest = Some(y.view_mut());
     let parts = ranges.into_iter().map(|range| {
         let (part, right) = rest.take().expect("one remainder a range").split_cols(range.len());
@@ -144,18 +141,22 @@ mod tests {
     fn agrees_with_the_sum_and_its_derivatives() {
         for tokens in sizes() {
             let case = Case::new(&[(tokens, 5)]).param(&[3, 5]).param(&[7, 5]);
-            check(&case, |g, v, p| linear(g, &v[0], p), |x| {
-                let (input, w) = (&x[0], [&x[1], &x[2]]);
-                let mut y = Vec::new();
-                for t in 0..tokens {
-                    for w in w {
-                        for row in w.chunks(5) {
-                            y.push(row.iter().zip(&input[t * 5..]).map(|(a, b)| a * b).sum());
+            check(
+                &case,
+                |g, v, p| linear(g, &v[0], p),
+                |x| {
+                    let (input, w) = (&x[0], [&x[1], &x[2]]);
+                    let mut y = Vec::new();
+                    for t in 0..tokens {
+                        for w in w {
+                            for row in w.chunks(5) {
+                                y.push(row.iter().zip(&input[t * 5..]).map(|(a, b)| a * b).sum());
+                            }
                         }
                     }
-                }
-                y
-            });
+                    y
+                },
+            );
         }
     }
 

@@ -52,7 +52,9 @@ mod tests {
     fn products_of_awkward_sizes() {
         for threads in [1, 2, 3] {
             let pool = Pool::new(threads);
-            for (m, n, k) in [(0, 3, 4), (3, 0, 4), (2, 3, 0), (1, 1, 1), (7, 65, 63), (130, 49, 33), (97, 200, 64)] {
+            for (m, n, k) in
+                [(0, 3, 4), (3, 0, 4), (2, 3, 0), (1, 1, 1), (7, 65, 63), (130, 49, 33), (97, 200, 64)]
+            {
                 let (a, b) = (random(m * k, 1), random(k * n, 2));
                 for transposed in [false, true] {
                     let view = |data: &'static [f32], r: usize, c: usize| {

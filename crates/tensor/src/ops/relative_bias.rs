@@ -94,16 +94,20 @@ mod tests {
     #[test]
     fn buckets_are_those_of_the_reference() {
         let both = bias(true);
-        let seen: Vec<usize> =
-            [0, -1, -7, -8, -11, -12, -15, -16, -22, -23, -31, -32, -45, -46, -63, -64, -90, -91, -127, -128, -500]
-                .iter()
-                .map(|&r| both.bucket(r))
-                .collect();
+        let seen: Vec<usize> = [
+            0, -1, -7, -8, -11, -12, -15, -16, -22, -23, -31, -32, -45, -46, -63, -64, -90, -91, -127, -128,
+            -500,
+        ]
+        .iter()
+        .map(|&r| both.bucket(r))
+        .collect();
         assert_eq!(seen, [0, 1, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13, 14, 14, 15, 15, 15, 15]);
         assert_eq!([1, 8, 200].map(|r| both.bucket(r)), [17, 24, 31]);
         let past = bias(false);
-        let seen: Vec<usize> =
-            [5, 0, -1, -15, -16, -18, -19, -20, -21, -23, -24, -112, -113, -128, -1000].iter().map(|&r| past.bucket(r)).collect();
+        let seen: Vec<usize> = [5, 0, -1, -15, -16, -18, -19, -20, -21, -23, -24, -112, -113, -128, -1000]
+            .iter()
+            .map(|&r| past.bucket(r))
+            .collect();
         assert_eq!(seen, [0, 0, 1, 15, 16, 16, 17, 17, 18, 18, 19, 30, 31, 31, 31]);
     }
 }

@@ -55,9 +55,11 @@ mod tests {
     fn adds() {
         for rows in sizes() {
             let case = Case::new(&[(rows, 9), (rows, 9)]);
-            check(&case, |g, v, _| residual(g, &v[0], v[1].clone()), |x| {
-                x[0].iter().zip(&x[1]).map(|(a, b)| a + b).collect()
-            });
+            check(
+                &case,
+                |g, v, _| residual(g, &v[0], v[1].clone()),
+                |x| x[0].iter().zip(&x[1]).map(|(a, b)| a + b).collect(),
+            );
         }
     }
 

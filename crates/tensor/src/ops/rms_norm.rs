@@ -63,14 +63,18 @@ mod tests {
         for rows in sizes() {
             let cols = 21;
             let case = Case::new(&[(rows, cols)]).param(&[cols]);
-            check(&case, |g, v, p| rms_norm(g, &v[0], p[0], 1e-6), |x| {
-                let mut y = Vec::new();
-                for row in x[0].chunks(cols) {
-                    let mean = row.iter().map(|v| v * v).sum::<f64>() / cols as f64;
-                    y.extend(row.iter().zip(&x[1]).map(|(v, w)| v * w / (mean + 1e-6).sqrt()));
-                }
-                y
-            });
+            check(
+                &case,
+                |g, v, p| rms_norm(g, &v[0], p[0], 1e-6),
+                |x| {
+                    let mut y = Vec::new();
+                    for row in x[0].chunks(cols) {
+                        let mean = row.iter().map(|v| v * v).sum::<f64>() / cols as f64;
+                        y.extend(row.iter().zip(&x[1]).map(|(v, w)| v * w / (mean + 1e-6).sqrt()));
+                    }
+                    y
+                },
+            );
         }
     }
 }

@@ -40,9 +40,11 @@ mod tests {
     fn multiplies() {
         for rows in sizes() {
             let case = Case::new(&[(rows, 7)]);
-            check(&case, |g, v, _| scale(g, v[0].clone(), -0.25), |x| {
-                x[0].iter().map(|v| -0.25 * v).collect()
-            });
+            check(
+                &case,
+                |g, v, _| scale(g, v[0].clone(), -0.25),
+                |x| x[0].iter().map(|v| -0.25 * v).collect(),
+            );
         }
     }
 }

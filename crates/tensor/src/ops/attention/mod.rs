@@ -10,7 +10,7 @@ mod tests;
 
 use std::ops::Range;
 
-use piece::{Piece, with_scratch};
+use piece::{Derivatives, Kept, Piece, with_scratch};
 
 use crate::graph::Dropout;
 use crate::kernels;
@@ -55,7 +55,13 @@ pub struct Source<'v> {
 }
 
 /// `softmax(q·kᵀ + bias)·v` for every span and head: [query tokens, num_heads · d_kv].
-pub fn attention(graph: &mut Graph<'_>, q: Source<'_>, k: Source<'_>, v: Source<'_>, what: &Attention) -> Var {
+pub fn attention(
+    graph: &mut Graph<'_>,
+    q: Source<'_>,
+    k: Source<'_>,
+    v: Source<'_>,
+    what: &Attention,
+) -> Var {
     let run = graph.run;
     let inner = what.num_heads * what.d_kv;
     let dropout = graph.next_dropout();
@@ -65,16 +71,15 @@ pub fn attention(graph: &mut Graph<'_>, q: Source<'_>, k: Source<'_>, v: Source<
     let [qv, kv, vv] = [q, k, v].map(|s| s.var.value.view().columns(s.column, inner));
     let outs = what.pieces(out.view_mut(), 0, |s| s.queries.clone(), what.d_kv);
     let lses: Vec<Option<MatMut<'_>>> = match lse.as_mut() {
-        Some(lse) => {
-            what.pieces(lse.view_mut(), 0, |s| s.queries.clone(), 1).into_iter().map(Some).collect()
-        }
+        Some(lse) => what.pieces(lse.view_mut(), 0, |s| s.queries.clone(), 1).into_iter().map(Some).collect(),
         None => outs.iter().map(|_| None).collect(),
     };
     each(run, outs.into_iter().zip(lses).collect(), |index, (out, lse)| {
         let piece = what.piece(index, qv, kv, vv, table.as_ref(), dropout);
         piece.forward(run, out, lse);
     });
-    let sources = [q, k, v].map(|s| Saved { tensor: s.var.value.clone(), node: s.var.node(), column: s.column });
+    let sources =
+        [q, k, v].map(|s| Saved { tensor: s.var.value.clone(), node: s.var.node(), column: s.column });
     let saved = out.clone();
     graph.record(out, || {
         let lse = lse.expect("kept when the tape records");
@@ -83,16 +88,22 @@ pub fn attention(graph: &mut Graph<'_>, q: Source<'_>, k: Source<'_>, v: Source<
 }
 
 /// The same for one query a span (a decoding step) against cached keys and values; nothing is recorded.
-pub fn attend_cached(graph: &Graph<'_>, q: &Tensor, column: usize, cache: &KeyValues, what: &Attention) -> Tensor {
+pub fn attend_cached(
+    graph: &Graph<'_>,
+    q: &Tensor,
+    column: usize,
+    cache: &KeyValues,
+    what: &Attention,
+) -> Tensor {
     let run = graph.run;
     let inner = what.num_heads * what.d_kv;
     let table = what.table(run);
     let mut out = Tensor::unspecified(what.spans.len(), inner);
     // With fewer sequences than threads, a sequence's heads are shared out too.
-    let shares = if what.spans.len() >= run.pool.threads() { 1 } else { run.pool.threads().min(what.num_heads) };
-    let heads: Vec<Range<usize>> = (0..shares)
-        .map(|i| what.num_heads * i / shares..what.num_heads * (i + 1) / shares)
-        .collect();
+    let shares =
+        if what.spans.len() >= run.pool.threads() { 1 } else { run.pool.threads().min(what.num_heads) };
+    let heads: Vec<Range<usize>> =
+        (0..shares).map(|i| what.num_heads * i / shares..what.num_heads * (i + 1) / shares).collect();
     let lengths: Vec<usize> = heads.iter().map(|h| h.len() * what.d_kv).collect();
     let mut work = Vec::with_capacity(what.spans.len() * shares);
     for (span, mut row) in what.spans.iter().zip(out.data_mut().chunks_exact_mut(inner)) {
@@ -116,7 +127,20 @@ pub fn attend_cached(graph: &Graph<'_>, q: &Tensor, column: usize, cache: &KeyVa
         with_scratch(|scratch| {
             let scores = scratch.first(heads.len() * keys);
             let (heads, d_kv) = (0..heads.len(), what.d_kv);
-            kernels::attend_one(run.isa, part, q, k, cache.cols(), v, cache.cols(), keys, heads, d_kv, bias, scores);
+            kernels::attend_one(
+                run.isa,
+                part,
+                q,
+                k,
+                cache.cols(),
+                v,
+                cache.cols(),
+                keys,
+                heads,
+                d_kv,
+                bias,
+                scores,
+            );
         });
     };
     if small {
@@ -257,10 +281,11 @@ impl Backward for AttentionBackward {
         each(run, work, |index, (((dq, dk), dv), dbias)| {
             let piece = what.piece(index, q, k, v, table.as_ref(), self.dropout);
             let (span, head) = (&what.spans[index / heads], index % heads);
-            let [out, dout, lse] = [(&self.out, what.d_kv), (&dy, what.d_kv), (&self.lse, 1)].map(|(t, width)| {
-                t.view().columns(head * width, width).rows(span.queries.start, span.queries.len())
-            });
-            piece.backward(run, out, dout, lse, dq, dk, dv, dbias);
+            let [out, dout, lse] =
+                [(&self.out, what.d_kv), (&dy, what.d_kv), (&self.lse, 1)].map(|(t, width)| {
+                    t.view().columns(head * width, width).rows(span.queries.start, span.queries.len())
+                });
+            piece.backward(run, Kept { out, dout, lse }, Derivatives { dq, dk, dv, dbias });
         });
         if let Some(bias) = &what.bias
             && gradients.wants(bias.weight)

@@ -22,6 +22,23 @@ pub(super) struct Piece<'a> {
     pub(super) dropout: Option<Dropout>,
 }
 
+/// What the way back of a piece reads beside its inputs.
+pub(super) struct Kept<'a> {
+    /// The output, [queries, d_kv], and its derivative.
+    pub(super) out: MatRef<'a>,
+    pub(super) dout: MatRef<'a>,
+    /// Logarithms of the softmax's denominators: [queries, 1].
+    pub(super) lse: MatRef<'a>,
+}
+
+/// Where the derivatives of a piece go.
+pub(super) struct Derivatives<'a> {
+    pub(super) dq: MatMut<'a>,
+    pub(super) dk: MatMut<'a>,
+    pub(super) dv: MatMut<'a>,
+    pub(super) dbias: &'a mut [f32],
+}
+
 impl Piece<'_> {
     /// Keys that the query `row` sees.
     fn seen(&self, row: usize) -> usize {
@@ -76,18 +93,9 @@ impl Piece<'_> {
 
     /// Overwrites `dq`, `dk`, `dv`; adds the bias's derivatives by relative position to `dbias`, whose entry
     /// `position + queries − 1` is the distance 0.
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn backward(
-        &self,
-        run: Run<'_>,
-        out: MatRef<'_>,
-        dout: MatRef<'_>,
-        lse: MatRef<'_>,
-        mut dq: MatMut<'_>,
-        mut dk: MatMut<'_>,
-        mut dv: MatMut<'_>,
-        dbias: &mut [f32],
-    ) {
+    pub(super) fn backward(&self, run: Run<'_>, kept: Kept<'_>, to: Derivatives<'_>) {
+        let Kept { out, dout, lse } = kept;
+        let Derivatives { mut dq, mut dk, mut dv, dbias } = to;
         // With causal masks a block may see fewer keys than there are: begin with zeros and add.
         for row in 0..self.k.rows {
             dk.row_mut(row).fill(0.0);

@@ -40,7 +40,8 @@ fn oracle(
                 let mut weights = Vec::new();
                 for j in 0..seen {
                     let key = span.keys.start + j;
-                    let mut score: f64 = (0..D_KV).map(|c| q(i, head * D_KV + c) * k(key, head * D_KV + c)).sum();
+                    let mut score: f64 =
+                        (0..D_KV).map(|c| q(i, head * D_KV + c) * k(key, head * D_KV + c)).sum();
                     if let Some((table, bias)) = &table {
                         score += table[bias.bucket(j as isize - position as isize) * HEADS + head];
                     }
@@ -85,7 +86,8 @@ fn cross_attention_and_its_derivatives() {
     let spans = spans(&[(2, 5), (4, 1), (1, 6)]);
     let case = Case::new(&[(7, INNER), (12, 2 * INNER)]);
     let op = |g: &mut Graph<'_>, vars: &[Var], _: &[ParamId]| {
-        let what = Attention { num_heads: HEADS, d_kv: D_KV, bias: None, causal: false, spans: spans.clone() };
+        let what =
+            Attention { num_heads: HEADS, d_kv: D_KV, bias: None, causal: false, spans: spans.clone() };
         let at = |column| Source { var: &vars[1], column };
         attention(g, Source { var: &vars[0], column: 0 }, at(0), at(INNER), &what)
     };

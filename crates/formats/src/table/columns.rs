@@ -112,10 +112,11 @@ pub(super) fn resolve_cells(
         Columns::Text => cells.contains(&"text"),
         _ => columns.names_any(),
     });
-    if !header && let Columns::These(list) = columns {
-        if let Some(name) = list.iter().find(|c| matches!(c, ColumnRef::Name(_))) {
-            return Err(Error::NoHeader { path: path.to_path_buf(), wanted: name.to_string() });
-        }
+    if !header
+        && let Columns::These(list) = columns
+        && let Some(name) = list.iter().find(|c| matches!(c, ColumnRef::Name(_)))
+    {
+        return Err(Error::NoHeader { path: path.to_path_buf(), wanted: name.to_string() });
     }
     let found: Vec<Found> = cells
         .iter()

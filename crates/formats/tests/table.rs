@@ -194,7 +194,8 @@ fn json_lines() {
 #[test]
 fn the_text_column() {
     let folder = TempDir::new().unwrap();
-    let cases: [(&str, &str, Result<&[&str], &str>); 8] = [
+    type Case = (&'static str, &'static str, Result<&'static [&'static str], &'static str>);
+    let cases: [Case; 8] = [
         ("a.txt", "甲\n\n乙\r\n", Ok(&["甲", "", "乙"])),
         ("named.jsonl", "{\"title\": \"t\", \"text\": \"x\"}", Ok(&["x"])),
         ("only.jsonl", "\n{\"id\": 1, \"content\": \"x\"}\n", Ok(&["x"])),

@@ -88,6 +88,15 @@ impl Simd for Avx512 {
         unsafe { _mm512_div_ps(a, b) }
     }
     #[inline(always)]
+    fn reciprocal(self, a: __m512) -> __m512 {
+        // 14 bits and a Newton step: a third of the time of the division.
+        unsafe {
+            let guess = _mm512_rcp14_ps(a);
+            let error = _mm512_fnmadd_ps(a, guess, _mm512_set1_ps(1.0));
+            _mm512_fmadd_ps(guess, error, guess)
+        }
+    }
+    #[inline(always)]
     fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
         unsafe { _mm512_fmadd_ps(a, b, c) }
     }
@@ -151,8 +160,11 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     fn largest(self, v: __m512) -> f32 {
-        let mut lanes = [0.0f32; 16];
-        unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), v) };
-        lanes.iter().fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a })
+        unsafe {
+            let eight = _mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v));
+            let four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+            let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
+        }
     }
 }

@@ -25,12 +25,12 @@ pub(super) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
     s.select_less(highest, x, s.splat(f32::INFINITY), value)
 }
 
-/// e^−|z|-free form of 1 / (1 + e^−z), and e^−z itself, which the derivative needs: σ' = e^−z · σ².
+/// The logistic function 1 / (1 + e^−z), and e^−z itself, which the derivative needs: σ' = e^−z · σ².
 /// z is held above −80 so that e^−z stays finite.
 #[inline(always)]
 pub(super) fn sigmoid<S: Simd>(s: S, z: S::F) -> (S::F, S::F) {
     let e = exp(s, s.sub(s.splat(0.0), s.max(s.splat(-80.0), z)));
-    (s.div(s.splat(1.0), s.add(s.splat(1.0), e)), e)
+    (s.reciprocal(s.add(s.splat(1.0), e)), e)
 }
 
 /// The normal distribution function Φ(x) (within 10⁻⁷) and its density.
@@ -41,7 +41,8 @@ pub(super) fn sigmoid<S: Simd>(s: S, z: S::F) -> (S::F, S::F) {
 pub(super) fn normal<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
     let one = s.splat(1.0);
     let e = exp(s, s.mul(s.mul(x, s.splat(-0.5)), x));
-    let t = s.div(one, s.mul_add(s.abs(x), s.splat(0.3), one));
+    // Held below 10³⁰ for the reciprocal; e has long vanished there. The clamp lets NaN through.
+    let t = s.reciprocal(s.mul_add(s.min(s.splat(1e30), s.abs(x)), s.splat(0.3), one));
     let mut p = s.splat(0.030_795_379);
     for coefficient in
         [-0.133_015_47, 0.156_592_3, 0.001_060_383_9, 0.094_098_25, 0.112_140_25, 0.118_555_15, 0.119_773_77]

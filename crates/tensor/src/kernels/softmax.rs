@@ -70,12 +70,10 @@ const MAX_LANES: usize = 16;
 
 #[inline(always)]
 pub(super) fn softmax_any<S: Simd>(s: S, row: &mut [f32], bias: Option<&[f32]>) -> f32 {
-    if let Some(bias) = bias {
-        for (score, bias) in row.iter_mut().zip(bias) {
-            *score += bias;
-        }
-    }
-    let shift = shift_for(largest(s, row));
+    let shift = shift_for(match bias {
+        Some(bias) => add_and_find_largest(s, row, bias),
+        None => largest(s, row),
+    });
     let shifts = s.splat(shift);
     let mut sums = s.splat(0.0);
     map_vectors!(s, S::LANES, row, x, f32::NEG_INFINITY => {
@@ -89,6 +87,24 @@ pub(super) fn softmax_any<S: Simd>(s: S, row: &mut [f32], bias: Option<&[f32]>) 
         *p *= scale;
     }
     shift + sum.ln()
+}
+
+/// `row += bias`, and the largest of the sums, NaN ignored.
+#[inline(always)]
+fn add_and_find_largest<S: Simd>(s: S, row: &mut [f32], bias: &[f32]) -> f32 {
+    let mut best = s.splat(f32::NEG_INFINITY);
+    let (mut rows, mut biases) = (row.chunks_exact_mut(S::LANES), bias.chunks_exact(S::LANES));
+    for (row, bias) in (&mut rows).zip(&mut biases) {
+        let sum = s.add(s.get(row), s.get(bias));
+        s.put(row, sum);
+        best = s.max(sum, best);
+    }
+    let mut best = s.largest(best);
+    for (row, bias) in rows.into_remainder().iter_mut().zip(biases.remainder()) {
+        *row += bias;
+        best = if *row > best { *row } else { best };
+    }
+    best
 }
 
 #[inline(always)]

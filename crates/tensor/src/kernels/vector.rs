@@ -60,6 +60,8 @@ pub(super) trait Simd: Copy {
     fn mul(self, a: Self::F, b: Self::F) -> Self::F;
     /// a / b
     fn div(self, a: Self::F, b: Self::F) -> Self::F;
+    /// 1 / a within a unit in the last place or two, for |a| in 2⁻¹²⁶…2¹²⁶; NaN for NaN.
+    fn reciprocal(self, a: Self::F) -> Self::F;
     /// a · b + c, with one rounding where the instruction set has it
     fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// The larger; `b` where either is NaN.
@@ -82,7 +84,7 @@ pub(super) trait Simd: Copy {
     fn sum(self, v: Self::F) -> f32;
     /// The four sums at once, each bit for bit what [`sum`](Simd::sum) gives.
     fn sum4(self, v: [Self::F; 4]) -> [f32; 4];
-    /// The largest lane, NaN ignored unless there is nothing else.
+    /// The largest lane; no lane may be NaN.
     fn largest(self, v: Self::F) -> f32;
 
     /// The vector at the start of `x`.
@@ -221,6 +223,10 @@ impl Simd for Portable {
     #[inline(always)]
     fn div(self, a: Self::F, b: Self::F) -> Self::F {
         lanes!(a, b => a / b)
+    }
+    #[inline(always)]
+    fn reciprocal(self, a: Self::F) -> Self::F {
+        a.map(|a| 1.0 / a)
     }
     #[inline(always)]
     fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {

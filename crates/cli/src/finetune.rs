@@ -86,7 +86,7 @@ pub struct Args {
 /// Trains, saves, and says where.
 pub fn run(args: Args) -> Result<()> {
     let options = args.options()?;
-    let resume = args.prepare_output()?;
+    let resume = args.check_output()?;
     let (model, tokenizer) = args.open_model(resume)?;
     let lengths = Lengths { source: args.max_source_length.get(), target: args.max_target_length.get() };
     let column = |name: &Option<String>| name.as_deref().map(ColumnRef::parse);
@@ -99,6 +99,9 @@ pub fn run(args: Args) -> Result<()> {
     };
     let examples = read(&args.train)?;
     let valid = args.valid.as_deref().map(read).transpose()?;
+    if !resume {
+        args.make_output()?;
+    }
     let mut display = Display::default();
     let job = Job {
         pool: &pool(args.threads),
@@ -149,8 +152,8 @@ impl Args {
         })
     }
 
-    /// Makes the output folder, or refuses one that holds something; returns whether to resume.
-    fn prepare_output(&self) -> Result<bool> {
+    /// Refuses an output folder that holds something; returns whether to resume.
+    fn check_output(&self) -> Result<bool> {
         let output = &self.output;
         let last = output.join(LAST).join("config.json").is_file();
         if self.resume && last {
@@ -158,11 +161,7 @@ impl Args {
         }
         let empty = match std::fs::read_dir(output) {
             Ok(mut entries) => entries.next().is_none(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                std::fs::create_dir_all(output)
-                    .with_context(|| format!("{}: cannot be made", output.display()))?;
-                true
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
             Err(error) => return Err(error).with_context(|| format!("{}: cannot be read", output.display())),
         };
         // A run that was killed before its first checkpoint leaves its log and nothing else.
@@ -173,6 +172,13 @@ impl Args {
                 output.display()
             );
         }
+        Ok(false)
+    }
+
+    /// Makes the output folder, without the run that --force replaces.
+    fn make_output(&self) -> Result<()> {
+        let output = &self.output;
+        std::fs::create_dir_all(output).with_context(|| format!("{}: cannot be made", output.display()))?;
         if self.force {
             for name in [LAST, t5kit_train::BEST] {
                 let folder = output.join(name);
@@ -182,7 +188,7 @@ impl Args {
                 }
             }
         }
-        Ok(false)
+        Ok(())
     }
 
     fn open_model(&self, resume: bool) -> Result<(T5, Tokenizer)> {

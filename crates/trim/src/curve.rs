@@ -9,9 +9,9 @@ use crate::report::{Coverage, Vocabulary};
 
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 380.0;
-const LEFT: f64 = 78.0;
+const LEFT: f64 = 92.0;
 const RIGHT: f64 = 24.0;
-const TOP: f64 = 22.0;
+const TOP: f64 = 30.0;
 const BOTTOM: f64 = 52.0;
 
 /// Where pieces and coverage are in the drawing.
@@ -57,7 +57,7 @@ pub(crate) fn svg(coverage: &Coverage, vocabulary: &Vocabulary) -> String {
     line(&mut out, "axis", [LEFT, bottom, right, bottom]);
     line(&mut out, "axis", [LEFT, TOP, LEFT, bottom]);
     text(&mut out, (LEFT + right) / 2.0, HEIGHT - 10.0, "middle", "most frequent pieces");
-    text(&mut out, LEFT - 8.0, TOP - 8.0, "end", "tokens covered");
+    text(&mut out, 4.0, TOP - 14.0, "start", "tokens covered");
     let points: Vec<String> = coverage
         .curve
         .iter()

@@ -102,7 +102,7 @@ fn legacy(state: &[u8], keys: &[u8], rest: &[u8]) -> Vec<u8> {
 
 /// A pickle of one tensor `a`: `sizes` and `strides` as opcodes of a tuple, a float storage of `numel`.
 fn one(numel: i32, offset: i32, sizes: &str, strides: &str) -> Vec<u8> {
-    let mut p = b"\x80\x02}X\x01\0\0\0actorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\00X\x03\0\0\0cpuJ".to_vec();
+    let mut p = b"\x80\x02}X\x01\0\0\0actorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuJ".to_vec();
     p.extend(numel.to_le_bytes());
     p.extend(b"tQJ");
     p.extend(offset.to_le_bytes());
@@ -121,7 +121,7 @@ fn one(numel: i32, offset: i32, sizes: &str, strides: &str) -> Vec<u8> {
 fn tensors_that_reach_too_far() {
     let try_one = |numel: i32, offset: i32, sizes: &str, strides: &str| {
         let storage = [&4u64.to_le_bytes()[..], &[0; 16]].concat();
-        let file = legacy(&one(numel, offset, sizes, strides), b"\x80\x02]X\x01\0\0\00a.", &storage);
+        let file = legacy(&one(numel, offset, sizes, strides), b"\x80\x02]X\x01\0\0\x000a.", &storage);
         check(&file).map_err(|e| e.to_string())
     };
     assert_eq!(try_one(4, 0, "2 2", "2 1"), Ok(16));
@@ -205,9 +205,9 @@ fn pickles_that_mislead() {
 #[test]
 fn storages_that_mislead() {
     let state = one(4, 0, "4", "1");
-    let keys = b"\x80\x02]X\x01\0\0\00a.".to_vec();
-    let twice = b"\x80\x02](X\x01\0\0\00X\x01\0\0\00e.".to_vec();
-    let other = b"\x80\x02]X\x01\0\0\01a.".to_vec();
+    let keys = b"\x80\x02]X\x01\0\0\x000a.".to_vec();
+    let twice = b"\x80\x02](X\x01\0\0\x000X\x01\0\0\x000e.".to_vec();
+    let other = b"\x80\x02]X\x01\0\0\x001a.".to_vec();
     for (what, keys, rest, expected) in [
         ("no keys", b"}.".to_vec(), vec![], "list of storages is missing"),
         ("another key", other, vec![0; 24], "belongs to no tensor"),

@@ -88,6 +88,7 @@ def best_ctranslate2(space, batch, beams):
         grid = [(1, 1, n), (1, 1, 1)] if n > 1 else [(1, 1, 1)]
     else:
         grid = [(b, inter, intra) for b in (batch, 2 * batch, 4 * batch) for inter, intra in {(1, n), (n, 1)}]
+    space.say(f"CTranslate2's best of {len(grid)} configurations")
     speeds = {c: ctranslate2(space, beams, c)["samples"] for c in sorted(grid)}
     best = max(speeds, key=speeds.get)
     swept = ", ".join(f"batch {b} {i}×{t}: {s:.1f}" for (b, i, t), s in speeds.items())

@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 import statistics
+import sys
 
 import process
 
@@ -25,6 +26,10 @@ class Workspace:
         self.t5kit = t5kit
         os.makedirs(self.work, exist_ok=True)
 
+    def say(self, what):
+        """Where the run stands, on standard error."""
+        print(f"bench: {what}", file=sys.stderr, flush=True)
+
     def peer(self, script, *arguments):
         """The command line of a peer's script."""
         return [self.python, os.path.join(self.peers, script), *map(str, arguments)]
@@ -33,6 +38,7 @@ class Workspace:
         """JSON written by reference.py under the peers' interpreter; made once, kept in the work folder."""
         path = os.path.join(self.work, f"{name}.json")
         if not os.path.exists(path):
+            self.say(f"reference results: {name}")
             script = os.path.join(HARNESS, "reference.py")
             process.run([self.python, script, arguments[0], path + ".part", *map(str, arguments[1:])])
             os.rename(path + ".part", path)
@@ -43,6 +49,7 @@ class Workspace:
         """`command(path)` writes the folder called `name`; it appears under its name only when it is complete."""
         path = os.path.join(self.work, name)
         if not os.path.exists(path):
+            self.say(f"making {name}")
             part = path + ".part"
             shutil.rmtree(part, ignore_errors=True)
             process.run(command(part))
@@ -94,8 +101,9 @@ class Workspace:
         """Run each contestant (name → function returning a dict of figures) `rounds` times, in turn.
         Returns name → figure → median; a contestant's other figures keep those of its last run."""
         runs = {name: [] for name in contestants}
-        for _ in range(self.rounds):
+        for number in range(1, self.rounds + 1):
             for name, contestant in contestants.items():
+                self.say(f"round {number} of {self.rounds}: {name}")
                 runs[name].append(contestant())
         return {
             name: {key: statistics.median(r[key] for r in found) if isinstance(found[-1][key], (int, float))

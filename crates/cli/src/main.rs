@@ -4,6 +4,7 @@
 //! 130 ended by Ctrl-C. A reader of standard output that goes away ends the program quietly.
 
 mod count;
+mod demo;
 mod detokenize;
 mod errors;
 mod finetune;
@@ -49,13 +50,15 @@ enum Command {
     Score(score::Args),
     /// Compare generated text with references: ROUGE, BLEU
     Metrics(metrics::Args),
+    /// The whole story in about a minute, offline: count, trim, fine-tune, generate, compare
+    Demo(demo::Args),
 }
 
 impl Command {
     /// Whether the subcommand asks [`interrupt::requested`] as it goes, to save its work or to say where it
     /// stopped. The others end at the first Ctrl-C.
     fn ends_in_order(&self) -> bool {
-        matches!(self, Command::Count(_) | Command::Finetune(_))
+        matches!(self, Command::Count(_) | Command::Finetune(_) | Command::Demo(_))
     }
 
     fn run(self) -> anyhow::Result<()> {
@@ -69,6 +72,7 @@ impl Command {
             Command::Generate(args) => generate::run(args),
             Command::Score(args) => score::run(args),
             Command::Metrics(args) => metrics::run(args),
+            Command::Demo(args) => demo::run(args),
         }
     }
 }

@@ -4,8 +4,18 @@ mod common;
 use common::{finish, program, run};
 use std::process::Stdio;
 
-const SUBCOMMANDS: [&str; 9] =
-    ["tokenize", "detokenize", "count", "trim", "inspect", "finetune", "generate", "score", "metrics"];
+const SUBCOMMANDS: [&str; 10] = [
+    "tokenize",
+    "detokenize",
+    "count",
+    "trim",
+    "inspect",
+    "finetune",
+    "generate",
+    "score",
+    "metrics",
+    "demo",
+];
 
 #[test]
 fn wrong_usage_is_exit_code_2() {

@@ -1,0 +1,325 @@
+//! `t5kit demo`: the whole story in about a minute, offline: count, trim, fine-tune, generate, compare.
+//!
+//! The data are news sentences and headlines from a grammar, the model starts from random weights. Each
+//! step that writes files is the subcommand itself, run in this process and printed as one would type it.
+
+mod data;
+mod grammar;
+mod vocabulary;
+
+use crate::errors::Interrupted;
+use crate::interrupt;
+use crate::loaded::{Loaded, pool};
+use crate::progress::{Progress, Style, Unit};
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use data::Data;
+use grammar::Pair;
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use t5kit_eval::{Accumulator, Scores};
+use t5kit_formats::output::AtomicDir;
+use t5kit_generate::generate;
+use t5kit_model::{T5, T5Config};
+
+/// Tokens that the longest headlines stay under, `</s>` included.
+const MAX_NEW_TOKENS: usize = 32;
+/// Rows of the embedding are a multiple of this; those beyond the pieces are padding, as in mT5.
+const ROW_MULTIPLE: usize = 64;
+/// Pairs that are generated for.
+const TEST_PAIRS: usize = 200;
+/// Pairs whose loss is watched while training.
+const VALID_PAIRS: usize = 100;
+/// Test pairs that are shown.
+const SHOWN: usize = 5;
+
+/// The flags of `t5kit demo`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Keep all files in this folder, new or empty [default: a temporary folder, removed at the end]
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Pairs to learn from
+    #[arg(long, value_name = "N", default_value = "8000")]
+    pairs: NonZeroUsize,
+    /// Times through the pairs; more make better headlines
+    #[arg(long, value_name = "N", default_value = "5")]
+    epochs: NonZeroUsize,
+    /// Decides data, weights and order
+    #[arg(long, value_name = "N", default_value = "1")]
+    seed: u64,
+    /// Threads to work on [default: all cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+}
+
+/// Tells the story on standard error, prints the table and the samples on standard output.
+pub fn run(args: Args) -> Result<()> {
+    let start = Instant::now();
+    let folder = Folder::open(args.output.as_deref())?;
+    // The commands are shown, and run, as one would type them in the folder.
+    let home = std::env::current_dir().context("the working directory is gone")?;
+    std::env::set_current_dir(folder.path())
+        .with_context(|| format!("cannot enter {}", folder.path().display()))?;
+    let told = tell(&args);
+    std::env::set_current_dir(home).context("the working directory is gone")?;
+    told?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "\nThis took {:.0} s.", start.elapsed().as_secs_f64())?;
+    if let Folder::Kept(folder) = folder {
+        writeln!(out, "Everything is in {}; try it with a sentence of your own:\n", folder.display())?;
+        writeln!(
+            out,
+            "  t5kit generate --model {} 昨日，武汉地铁8号线正式开通，全长39公里。",
+            folder.join("run").display()
+        )?;
+    }
+    write!(out, "{}", NEXT)?;
+    Ok(())
+}
+
+const NEXT: &str = "
+With real weights, the folder of google/mt5-small from Hugging Face, and pairs of your own (source, tab, target):
+
+  t5kit count    --tokenizer mt5-small --output counts.tsv corpus.txt
+  t5kit trim     --tokenizer mt5-small --counts counts.tsv --min-count 1000 --model mt5-small --output mt5-zh
+  t5kit finetune --model mt5-zh --train train.tsv --valid valid.tsv --output run
+  t5kit generate --model run < sources.txt > predictions.txt
+  t5kit metrics  --predictions predictions.txt --references references.txt --preset csl
+";
+
+fn tell(args: &Args) -> Result<()> {
+    let seed = args.seed.to_string();
+    let threads = args.threads.map(|n| n.to_string());
+    let threads = threads.as_deref().map_or(Vec::new(), |n| vec!["--threads", n]);
+
+    heading(1, "data: news sentences and their headlines, made by a grammar")?;
+    let grammar = data::grammar()?;
+    let data = Data::draw(&grammar, args.seed, args.pairs.get(), VALID_PAIRS, TEST_PAIRS)?;
+    write_data(&data)?;
+    say(format!(
+        "{} pairs to learn from, {} to watch, {} to test; one of them:",
+        args.pairs, VALID_PAIRS, TEST_PAIRS
+    ));
+    say(format!("  {}\n  → {}", data.train[0].sentence, data.train[0].headline));
+
+    heading(2, "vocabulary: a model for many languages, cut to the pieces that the data uses")?;
+    let (pieces, parameters) = make_full_model(&grammar, &data, args.seed)?;
+    command(
+        &[&["count", "--tokenizer", "full", "--output", "counts.tsv", "corpus.txt"], &threads[..]].concat(),
+    )?;
+    command(&[
+        "trim",
+        "--tokenizer",
+        "full",
+        "--counts",
+        "counts.tsv",
+        "--min-count",
+        "1",
+        "--model",
+        "full",
+        "--output",
+        "small",
+    ])?;
+    let small = Loaded::open(Path::new("small"), None)?;
+    say(format!(
+        "{pieces} pieces became {}, {parameters} parameters became {}",
+        small.tokenizer.vocab_size(),
+        small.model.params.elements()
+    ));
+
+    heading(3, "before training: random weights")?;
+    let before = evaluate("small", &data.test, args.threads)?;
+    say(format!("  {}\n  → {}", data.test[0].sentence, shorten(&before.texts[0])));
+
+    heading(4, "fine-tuning")?;
+    let epochs = args.epochs.to_string();
+    let finetune = [
+        "finetune",
+        "--model",
+        "small",
+        "--train",
+        "train.tsv",
+        "--valid",
+        "valid.tsv",
+        "--output",
+        "run",
+        "--epochs",
+        &epochs,
+        "--batch-size",
+        "16",
+        "--learning-rate",
+        "1e-3",
+        "--dropout",
+        "0",
+        "--seed",
+        &seed,
+    ];
+    command(&[&finetune, &threads[..]].concat())?;
+
+    heading(5, "generating headlines for sentences that were not learnt")?;
+    let after = evaluate("run", &data.test, args.threads)?;
+    report(&data.test, &before, &after)
+}
+
+/// The corpus, the three parts, and the test part as `t5kit generate` and `t5kit metrics` read it.
+fn write_data(data: &Data) -> Result<()> {
+    let lines = |texts: Vec<&str>| texts.into_iter().flat_map(|text| [text, "\n"]).collect::<String>();
+    let corpus =
+        data.train.iter().flat_map(|pair| [pair.sentence.as_str(), pair.headline.as_str()]).collect();
+    for (name, content) in [
+        ("corpus.txt", lines(corpus)),
+        ("train.tsv", data::tsv(&data.train)),
+        ("valid.tsv", data::tsv(&data.valid)),
+        ("test.tsv", data::tsv(&data.test)),
+        ("sources.txt", lines(data.test.iter().map(|pair| pair.sentence.as_str()).collect())),
+        ("references.txt", lines(data.test.iter().map(|pair| pair.headline.as_str()).collect())),
+    ] {
+        std::fs::write(name, content).with_context(|| format!("cannot write {name}"))?;
+    }
+    Ok(())
+}
+
+/// A small model of mT5's shape with random weights and its tokenizer, in `full`; pieces and parameters.
+fn make_full_model(grammar: &grammar::Grammar, data: &Data, seed: u64) -> Result<(usize, usize)> {
+    let folder = Path::new("full");
+    std::fs::create_dir(folder).context("cannot make the folder full")?;
+    let spiece = folder.join("spiece.model");
+    let pieces = vocabulary::build(grammar, &data.train, &spiece)?.vocab_size();
+    let config = serde_json::json!({
+        "architectures": ["MT5ForConditionalGeneration"],
+        "model_type": "mt5",
+        "vocab_size": pieces.next_multiple_of(ROW_MULTIPLE),
+        "d_model": 128, "d_kv": 16, "num_heads": 8, "d_ff": 256, "num_layers": 2, "num_decoder_layers": 2,
+        "feed_forward_proj": "gated-gelu",
+        "tie_word_embeddings": false,
+        "tokenizer_class": "T5Tokenizer",
+    });
+    let path = folder.join("config.json");
+    std::fs::write(&path, config.to_string()).context("cannot write full/config.json")?;
+    let model = T5::random(T5Config::read(&path)?, seed)?;
+    t5kit_model::save(&model, &[], folder)?;
+    Ok((pieces, model.params.elements()))
+}
+
+/// Runs a subcommand in this process, after printing it as one would type it.
+fn command(args: &[&str]) -> Result<()> {
+    say(format!("\n$ t5kit {}", args.join(" ")));
+    let cli = crate::Cli::try_parse_from(["t5kit"].iter().chain(args))?;
+    cli.command.run()?;
+    if interrupt::requested() { Err(Interrupted.into()) } else { Ok(()) }
+}
+
+/// What a model makes of the test part.
+struct Evaluation {
+    texts: Vec<String>,
+    scores: Scores,
+    per_second: f64,
+}
+
+fn evaluate(model: &str, test: &[Pair], threads: Option<NonZeroUsize>) -> Result<Evaluation> {
+    let loaded = Loaded::open(Path::new(model), None)?;
+    let pool = pool(threads);
+    let mut options = loaded.generate_options();
+    options.max_new_tokens = MAX_NEW_TOKENS;
+    let progress = Progress::new(Some(test.len() as u64), Style::new("generating", Unit::Items("headlines")));
+    let start = Instant::now();
+    let most = NonZeroUsize::MAX;
+    let sources = loaded.encode_all("sentence", test.iter().map(|pair| pair.sentence.as_str()), most);
+    let mut texts = vec![String::new(); test.len()];
+    generate(&loaded.model, &pool, &sources, &options, |i, generated| {
+        texts[i] = loaded.tokenizer.decode(&generated.ids);
+        progress.inc(1);
+        if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    let per_second = test.len() as f64 / start.elapsed().as_secs_f64();
+    progress.clear();
+    if interrupt::requested() {
+        return Err(Interrupted.into());
+    }
+    let mut scores = Accumulator::default();
+    for (text, pair) in texts.iter().zip(test) {
+        scores.add(text, &pair.headline);
+    }
+    Ok(Evaluation { texts, scores: scores.mean(), per_second })
+}
+
+/// The table and the samples.
+fn report(test: &[Pair], before: &Evaluation, after: &Evaluation) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    write!(out, "\n{:<18}", "")?;
+    for (name, _) in before.scores.entries() {
+        write!(out, "{:>9}", name.to_uppercase())?;
+    }
+    writeln!(out, "{:>12}", "samples/s")?;
+    for (name, evaluation) in [("before training", before), ("after training", after)] {
+        write!(out, "{name:<18}")?;
+        for (_, score) in evaluation.scores.entries() {
+            write!(out, "{:>9.1}", 100.0 * score)?;
+        }
+        writeln!(out, "{:>12.0}", evaluation.per_second)?;
+    }
+    for (i, pair) in test.iter().enumerate().take(SHOWN) {
+        writeln!(out, "\nsentence   {}", pair.sentence)?;
+        writeln!(out, "headline   {}", pair.headline)?;
+        writeln!(out, "before     {}", shorten(&before.texts[i]))?;
+        writeln!(out, "after      {}", after.texts[i])?;
+    }
+    Ok(())
+}
+
+/// The beginning of what random weights produce, on one line.
+fn shorten(text: &str) -> String {
+    let mut shown: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(30).collect();
+    if text.chars().nth(30).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// Where the demo works.
+enum Folder {
+    Kept(PathBuf),
+    /// Never committed, so removed when dropped and after Ctrl-C.
+    Temporary(AtomicDir),
+}
+
+impl Folder {
+    fn open(output: Option<&Path>) -> Result<Folder> {
+        let Some(output) = output else {
+            let name = format!("t5kit-demo-{}", std::process::id());
+            return Ok(Folder::Temporary(AtomicDir::create(&std::env::temp_dir().join(name), false)?));
+        };
+        std::fs::create_dir_all(output).with_context(|| format!("cannot make {}", output.display()))?;
+        let path = output.canonicalize().with_context(|| format!("cannot read {}", output.display()))?;
+        let mut entries = path.read_dir().with_context(|| format!("cannot read {}", path.display()))?;
+        if entries.next().is_some() {
+            bail!("{} is not empty; name a new folder", output.display());
+        }
+        Ok(Folder::Kept(path))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Folder::Kept(path) => path,
+            Folder::Temporary(folder) => folder.path(),
+        }
+    }
+}
+
+/// Announces a step, or ends where the user has asked for it.
+fn heading(number: u32, text: &str) -> Result<()> {
+    if interrupt::requested() {
+        return Err(Interrupted.into());
+    }
+    say(format!("\n{number}. {text}"));
+    Ok(())
+}
+
+fn say(line: impl AsRef<str>) {
+    // Nothing can be done where standard error is closed.
+    let _ = writeln!(std::io::stderr(), "{}", line.as_ref());
+}

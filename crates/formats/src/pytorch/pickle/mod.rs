@@ -4,7 +4,9 @@
 //! costs stack. What an opcode copies is counted against the pickle's length, so that memory is in proportion
 //! to it. Opcodes: Python's `Lib/pickletools.py`, protocols 0 to 5.
 
-use std::collections::HashMap;
+mod machine;
+
+use self::machine::Machine;
 
 /// The longest pickle that is run, in bytes. A state dictionary's takes about 150 bytes a tensor.
 const MAX: usize = 8 << 20;
@@ -78,15 +80,7 @@ const CALLABLE: [&str; 5] = [
 /// # Errors
 /// One line that says what is wrong and at which byte.
 pub(super) fn run(bytes: &[u8]) -> Result<Pickled, String> {
-    let mut machine = Machine {
-        bytes,
-        at: 0,
-        objects: Vec::new(),
-        stack: Vec::new(),
-        marks: Vec::new(),
-        memo: HashMap::new(),
-        copied: 0,
-    };
+    let mut machine = Machine::new(bytes);
     loop {
         let at = machine.at;
         if at > MAX {
@@ -94,27 +88,15 @@ pub(super) fn run(bytes: &[u8]) -> Result<Pickled, String> {
         }
         match machine.step() {
             Ok(None) => {}
-            Ok(Some(root)) => return Ok(Pickled { objects: machine.objects, root, len: machine.at }),
+            Ok(Some(root)) => return Ok(machine.finish(root)),
             Err(what) => return Err(format!("{what} (byte {at} of the pickle)")),
         }
     }
 }
 
-struct Machine<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    objects: Vec<Object>,
-    stack: Vec<Id>,
-    /// Heights of the stack.
-    marks: Vec<usize>,
-    memo: HashMap<u32, Id>,
-    /// Items that calls have copied.
-    copied: usize,
-}
-
 type Step<T> = Result<T, String>;
 
-impl<'a> Machine<'a> {
+impl Machine<'_> {
     /// One opcode; the result where it is the last.
     fn step(&mut self) -> Step<Option<Id>> {
         let op = self.byte()?;
@@ -370,131 +352,6 @@ impl<'a> Machine<'a> {
             Some(Object::Dict(_)) => Ok(()),
             _ => Err("attributes for something that is not a dictionary are refused".into()),
         }
-    }
-
-    fn get(&self, id: Id) -> &Object {
-        &self.objects[id as usize]
-    }
-
-    fn push(&mut self, object: Object) {
-        // `MAX` bytes make far fewer objects than there are numbers.
-        self.stack.push(self.objects.len() as Id);
-        self.objects.push(object);
-    }
-
-    fn pop(&mut self) -> Step<Id> {
-        // What lies below a mark is not to be had before the mark is gone.
-        if self.marks.last() == Some(&self.stack.len()) {
-            return Err("a mark where a value is needed".into());
-        }
-        self.stack.pop().ok_or_else(|| "the stack is empty".into())
-    }
-
-    fn pop_mark(&mut self) -> Step<Vec<Id>> {
-        let mark = self.marks.pop().ok_or("a mark is missing")?;
-        Ok(self.stack.split_off(mark))
-    }
-
-    /// The stack from `from` on, taken off it.
-    fn split(&mut self, from: usize) -> Step<Vec<Id>> {
-        if self.marks.last().is_some_and(|&mark| mark > from) {
-            return Err("a mark where a value is needed".into());
-        }
-        Ok(self.stack.split_off(from))
-    }
-
-    fn extend_list(&mut self, items: Vec<Id>) -> Step<()> {
-        let id = *self.stack.last().ok_or("the stack is empty")?;
-        match &mut self.objects[id as usize] {
-            Object::List(list) => list.extend(items),
-            _ => return Err("items for something that is not a list".into()),
-        }
-        Ok(())
-    }
-
-    fn extend_dict(&mut self, items: Vec<(Id, Id)>) -> Step<()> {
-        let id = *self.stack.last().ok_or("the stack is empty")?;
-        match &mut self.objects[id as usize] {
-            Object::Dict(dict) => dict.extend(items),
-            _ => return Err("entries for something that is not a dictionary".into()),
-        }
-        Ok(())
-    }
-
-    fn memorise(&mut self, n: u32) -> Step<()> {
-        let id = *self.stack.last().ok_or("the stack is empty")?;
-        self.memo.insert(n, id);
-        Ok(())
-    }
-
-    fn recall(&mut self, n: u32) -> Step<()> {
-        let id = *self.memo.get(&n).ok_or("a value is recalled that was not memorised")?;
-        self.stack.push(id);
-        Ok(())
-    }
-
-    fn byte(&mut self) -> Step<u8> {
-        Ok(self.take(1)?[0])
-    }
-
-    fn take(&mut self, n: usize) -> Step<&'a [u8]> {
-        let rest = &self.bytes[self.at..];
-        let taken = rest.get(..n).ok_or("the pickle is cut off")?;
-        self.at += n;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Step<[u8; N]> {
-        let bytes = self.take(N)?;
-        bytes.try_into().map_err(|_| "the pickle is cut off".to_owned())
-    }
-
-    fn length4(&mut self) -> Step<usize> {
-        Ok(u32::from_le_bytes(self.array()?) as usize)
-    }
-
-    fn length8(&mut self) -> Step<usize> {
-        usize::try_from(u64::from_le_bytes(self.array()?)).map_err(|_| "the pickle is cut off".into())
-    }
-
-    /// The text up to the end of the line.
-    fn line(&mut self) -> Step<&'a str> {
-        let rest = &self.bytes[self.at..];
-        let end = memchr::memchr(b'\n', rest).ok_or("the pickle is cut off")?;
-        self.at += end + 1;
-        std::str::from_utf8(&rest[..end]).map_err(|_| "text that is not UTF-8".into())
-    }
-
-    fn number_line(&mut self) -> Step<u32> {
-        let line = self.line()?;
-        line.parse().map_err(|_| format!("{line:?} is not a number"))
-    }
-
-    fn text(&mut self, n: usize) -> Step<()> {
-        let text = std::str::from_utf8(self.take(n)?).map_err(|_| "text that is not UTF-8")?;
-        self.push(Object::Text(text.to_owned()));
-        Ok(())
-    }
-
-    fn raw(&mut self, n: usize) -> Step<()> {
-        let bytes = self.take(n)?.to_vec();
-        self.push(Object::Bytes(bytes));
-        Ok(())
-    }
-
-    /// A whole number of `n` bytes in two's complement.
-    fn long(&mut self, n: usize) -> Step<()> {
-        let bytes = self.take(n)?;
-        let number = if n <= 8 {
-            let fill = if bytes.last().is_some_and(|b| b & 0x80 != 0) { 0xff } else { 0 };
-            let mut wide = [fill; 8];
-            wide[..n].copy_from_slice(bytes);
-            Object::Int(i64::from_le_bytes(wide))
-        } else {
-            Object::Number(bytes.to_vec())
-        };
-        self.push(number);
-        Ok(())
     }
 }
 

@@ -45,12 +45,13 @@ fn decode(model: &Unigram, ids: &[u32], mut flush: impl FnMut(&[u8], &mut Vec<u8
             }
             _ => {
                 let mut piece = piece;
-                if at_start && strips {
-                    if let Some(rest) = piece.strip_prefix(SPACE_SYMBOL) {
-                        piece = rest;
-                        // Where extra spaces are removed, all of them go, otherwise only the one prefix.
-                        at_start &= normalizer.remove_extra_whitespaces;
-                    }
+                if at_start
+                    && strips
+                    && let Some(rest) = piece.strip_prefix(SPACE_SYMBOL)
+                {
+                    piece = rest;
+                    // Where extra spaces are removed, all of them go, otherwise only the one prefix.
+                    at_start &= normalizer.remove_extra_whitespaces;
                 }
                 let mut parts = piece.split(SPACE_SYMBOL);
                 out.extend_from_slice(parts.next().unwrap_or_default().as_bytes());

@@ -43,5 +43,6 @@ def table(space):
             ("peers", versions(space.python)), ("threads", space.threads), ("rounds", space.rounds)]
     if space.t5kit:
         version = process.run([space.t5kit, "--version"]).stdout.strip()
-        rows.insert(4, ("t5kit", f"{version}, commit {commit(space.root)}"))
+        # Of a binary that was given nobody knows which commit it is.
+        rows.insert(4, ("t5kit", f"{version}, commit {commit(space.root)}" if space.built else version))
     return "| what | value |\n|---|---|\n" + "\n".join(f"| {k} | {v} |" for k, v in rows)

@@ -23,7 +23,7 @@ class Workspace:
         self.python, self.threads, self.rounds, self.lock = args.python, args.threads, args.rounds, args.lock
         self.peers, self.data = os.path.abspath(args.peers), os.path.abspath(args.data)
         self.cells = args.cells.split(",") if args.cells else None
-        self.t5kit = t5kit
+        self.t5kit, self.built = t5kit, args.t5kit is None
         os.makedirs(self.work, exist_ok=True)
 
     def say(self, what):

@@ -2,20 +2,18 @@
 
 use anyhow::{Result, bail};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use t5kit_generate::GenerateOptions;
 use t5kit_model::T5;
 use t5kit_tensor::Pool;
 use t5kit_tokenizer::Tokenizer;
 
-/// A model, its tokenizer, and the folder they came from.
+/// A model and its tokenizer.
 pub struct Loaded {
     /// The model.
     pub model: T5,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
-    /// The Hugging Face directory itself (`best/` of a training run, for example).
-    pub folder: PathBuf,
 }
 
 impl Loaded {
@@ -25,7 +23,7 @@ impl Loaded {
         let model = t5kit_model::load(&folder)?;
         let tokenizer = Tokenizer::load(tokenizer.unwrap_or(&folder))?;
         check_vocabulary(&model, &tokenizer)?;
-        Ok(Loaded { model, tokenizer, folder })
+        Ok(Loaded { model, tokenizer })
     }
 
     /// How to generate with this tokenizer: never a sentinel, never a padding row.

@@ -188,7 +188,7 @@ impl Run<'_> {
 
     fn ends_epoch(&self, total: u64) -> bool {
         let step = self.state.step;
-        step > 0 && (step == total || step % self.steps_per_epoch == 0)
+        step > 0 && (step == total || step.is_multiple_of(self.steps_per_epoch))
     }
 
     /// One step; `Err(what)` when it was skipped because `what` is not finite.

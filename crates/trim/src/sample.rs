@@ -86,7 +86,8 @@ pub fn sample(
     let (mut before, mut after) = (Vec::new(), Vec::new());
     for row in table::open_columns(&input.path, columns, options)? {
         for text in row?.values {
-            (before.clear(), after.clear());
+            before.clear();
+            after.clear();
             old.encode_into(text.as_bytes(), &mut before);
             new.encode_into(text.as_bytes(), &mut after);
             // In the old numbers from here on.

@@ -180,13 +180,6 @@ impl Trie {
         }
         (id != u32::MAX).then_some(id)
     }
-
-    /// The size of the array in bytes and the share of it that is in use, for reports.
-    #[cfg(test)]
-    pub(crate) fn fill(&self) -> (usize, f64) {
-        let used = self.cells.iter().filter(|cell| cell.parent != u32::MAX).count();
-        (self.cells.len() * size_of::<Cell>(), used as f64 / self.cells.len() as f64)
-    }
 }
 
 /// The places of the entries in ascending order of their codes.

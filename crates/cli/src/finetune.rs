@@ -165,8 +165,9 @@ impl Args {
             Err(error) => return Err(error).with_context(|| format!("{}: cannot be read", output.display())),
         };
         // A run that was killed before its first checkpoint leaves its log and nothing else.
-        let ours = ["train_log.jsonl", LAST, t5kit_train::BEST].iter().any(|name| output.join(name).exists());
-        if !empty && !self.force && !(self.resume && ours) {
+        let ours = self.resume
+            && ["train_log.jsonl", LAST, t5kit_train::BEST].iter().any(|name| output.join(name).exists());
+        if !(empty || self.force || ours) {
             bail!(
                 "{}: is not empty; go on with --resume, replace the run with --force, or choose another folder",
                 output.display()

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 here = os.path.dirname(os.path.abspath(__file__))
-out = sys.argv[1] if len(sys.argv) > 1 else os.path.join(here, "../crates/formats/tests/data/library.safetensors")
+out = sys.argv[1] if len(sys.argv) > 1 else os.path.join(here, "../crates/formats/tests/data/safetensors/library.safetensors")
 halves = torch.tensor([1.0, -2.0, 0.5])
 tensors = {
     "f32": torch.arange(6, dtype=torch.float32).reshape(2, 3) / 2,

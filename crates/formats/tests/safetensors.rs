@@ -33,7 +33,7 @@ fn write(tensors: &[(TensorSpec, Vec<u8>)], chunk: usize) -> Vec<u8> {
 
 #[test]
 fn reads_what_the_library_wrote() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/library.safetensors");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/safetensors/library.safetensors");
     let file = SafetensorsFile::open(&path).unwrap();
     let names: Vec<_> = file.names().collect();
     assert_eq!(names, ["bf16", "bool", "empty", "f16", "f32", "f64", "i64", "scalar", "u8", "层"]);

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use common::{WORDS, shared, small_model};
 use serde_json::{Value, json};
-use t5kit_formats::checkpoint::Checkpoint;
 use t5kit_formats::Dtype;
+use t5kit_formats::checkpoint::Checkpoint;
 use t5kit_formats::safetensors::{SafetensorsWriter, TensorSpec};
 use t5kit_formats::spiece::SpieceModel;
 use t5kit_formats::table::{Columns, TableOptions};

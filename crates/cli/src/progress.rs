@@ -135,9 +135,7 @@ impl Progress {
             Out::Bar(bar) => bar.abandon(),
             Out::Lines(lines) => {
                 let lines = lines.lock().unwrap_or_else(|e| e.into_inner());
-                let took = Took(lines.start.elapsed());
-                let amount = Amount(lines.position.saturating_sub(lines.from), self.style.unit);
-                say(&format!("{}: done, {amount} in {took}{}", self.style.label, after(&lines.message)));
+                say(&lines.summary(&self.style, lines.start.elapsed()));
             }
         }
     }
@@ -176,6 +174,18 @@ fn say(line: &str) {
 }
 
 impl Lines {
+    /// The last line: what was done, and in what time.
+    fn summary(&self, style: &Style, elapsed: Duration) -> String {
+        let done = self.position.saturating_sub(self.from);
+        let done = match self.length {
+            Some(length) if self.position < length => {
+                format!("{} of {}", number(done, style.unit), Amount(length, style.unit))
+            }
+            _ => Amount(done, style.unit).to_string(),
+        };
+        format!("{}: {done} in {}{}", style.label, Took(elapsed), after(&self.message))
+    }
+
     fn text(&self, style: &Style, elapsed: Duration) -> String {
         let unit = style.unit;
         let mut text = format!("{}: ", style.label);
@@ -293,6 +303,14 @@ mod tests {
         assert_eq!(
             resumed.text(&training, Duration::from_secs(60)),
             "training: 90 of 120 steps (75 %), 0.50/s, 1:00 min left"
+        );
+        assert_eq!(
+            lines(30, Some(120), "loss 2.5").summary(&training, Duration::from_secs(7)),
+            "training: 30 of 120 steps in 7 s, loss 2.5"
+        );
+        assert_eq!(
+            lines(120, Some(120), "").summary(&training, Duration::from_secs(70)),
+            "training: 120 steps in 1:10 min"
         );
         let counting = Style::new("counting", Unit::Bytes);
         assert_eq!(

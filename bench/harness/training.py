@@ -24,7 +24,7 @@ TOLERANCE = 1e-4
 CELLS = {
     "file order": ("small", "file order", 6),
     "bucketed": ("small", "bucketed", 6),
-    "250,112 rows": ("small_full", "file order", 3),
+    "full vocabulary": ("small_full", "file order", 3),
 }
 DEFAULT_CELLS = list(CELLS)
 

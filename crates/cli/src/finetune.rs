@@ -272,6 +272,7 @@ impl Observer for Display {
                 "step {}, epoch {:.2}: validation loss {:.4}{best}",
                 record.step, record.epoch, record.valid_loss
             ));
+            progress.set_message(format!("validation loss {:.4}", record.valid_loss));
         }
     }
 

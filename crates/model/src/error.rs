@@ -23,7 +23,9 @@ pub enum Error {
         name: String,
     },
     /// bert4keras's cross-attention with a relative bias.
-    #[error("config.json: cross_attention_relative_bias: checkpoints with a bias in cross-attention cannot be run yet")]
+    #[error(
+        "config.json: cross_attention_relative_bias: checkpoints with a bias in cross-attention cannot be run yet"
+    )]
     CrossAttentionBias,
     /// A parameter is not there.
     #[error("there is no parameter {name}")]

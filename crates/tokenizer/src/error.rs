@@ -19,7 +19,7 @@ pub enum Error {
     Spiece(#[from] SpieceError),
     /// A directory without any tokenizer file.
     #[error(
-        "{}: no tokenizer here: looked for spiece.model, sentencepiece.model, *.model, tokenizer.json and vocab.txt",
+        "{}: no tokenizer here: looked for spiece.model, sentencepiece.model, *.model and vocab.txt",
         path.display()
     )]
     NotFound {

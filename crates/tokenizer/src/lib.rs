@@ -13,6 +13,7 @@ mod printer;
 mod punctuation;
 pub mod stream;
 mod unigram;
+mod wordpiece;
 
 pub use error::Error;
 pub use printer::IdPrinter;
@@ -22,32 +23,73 @@ use std::path::{Path, PathBuf};
 pub use t5kit_formats::spiece::PieceKind;
 use t5kit_formats::spiece::SpieceModel;
 use unigram::Unigram;
+use wordpiece::WordPiece;
 
 /// Turns text into ids and ids into text; shared freely between threads.
 pub struct Tokenizer {
-    model: Unigram,
+    model: Model,
     source_files: Vec<PathBuf>,
     sha256: String,
 }
 
+enum Model {
+    Unigram(Box<Unigram>),
+    WordPiece(WordPiece),
+}
+
+/// Choices for `vocab.txt` that override those of `tokenizer_config.json`; other files need none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Make words lower-case.
+    pub lower_case: Option<bool>,
+    /// Remove accents; by default when words are made lower-case.
+    pub strip_accents: Option<bool>,
+}
+
 impl Tokenizer {
-    /// Loads a tokenizer from its file, or from a directory that holds `spiece.model`,
-    /// `sentencepiece.model` or a single other `*.model` (looked for in this order).
+    /// Loads a tokenizer from its file, or from a directory that holds `spiece.model`, `sentencepiece.model`, a
+    /// single other `*.model`, or `vocab.txt` (looked for in this order). A file that ends in `.txt` is a
+    /// WordPiece vocabulary, any other a SentencePiece model.
     ///
     /// # Errors
     /// When nothing is found, the file cannot be read, is damaged, or is of a kind that is not supported;
     /// the message names the file and the field.
     pub fn load(path: &Path) -> Result<Self, Error> {
+        Self::load_with(path, Options::default())
+    }
+
+    /// [`Tokenizer::load`] with choices of one's own.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::load`].
+    pub fn load_with(path: &Path, options: Options) -> Result<Self, Error> {
         let file = find(path)?;
-        let bytes = std::fs::read(&file).map_err(|source| Error::Io { path: file.clone(), source })?;
-        let model = SpieceModel::parse(&bytes, &file)?;
+        let bytes = read(&file)?;
         let sha256 = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
-        Ok(Self { model: Unigram::new(&model, &file)?, source_files: vec![file], sha256 })
+        if file.extension().is_none_or(|extension| extension != "txt") {
+            let model = SpieceModel::parse(&bytes, &file)?;
+            let model = Model::Unigram(Box::new(Unigram::new(&model, &file)?));
+            return Ok(Self { model, source_files: vec![file], sha256 });
+        }
+        let mut settings = wordpiece::Settings::default();
+        let mut source_files = vec![file.clone()];
+        let config = file.with_file_name("tokenizer_config.json");
+        if config.is_file() {
+            settings = wordpiece::Settings::parse(&read(&config)?, &config)?;
+            source_files.push(config);
+        }
+        settings.do_lower_case = options.lower_case.unwrap_or(settings.do_lower_case);
+        settings.strip_accents = options.strip_accents.or(settings.strip_accents);
+        let model = Model::WordPiece(WordPiece::new(&bytes, settings, &file)?);
+        Ok(Self { model, source_files, sha256 })
     }
 
     /// The number of pieces; ids are below it.
     pub fn vocab_size(&self) -> usize {
-        self.model.vocab.len()
+        match &self.model {
+            Model::Unigram(model) => model.vocab.len(),
+            Model::WordPiece(model) => model.len(),
+        }
     }
 
     /// The ids of a text, without `</s>`.
@@ -60,70 +102,110 @@ impl Tokenizer {
     /// Appends the ids of a text, without `</s>`. A byte that begins no valid UTF-8 sequence counts as
     /// U+FFFD, as in the sentencepiece library.
     pub fn encode_into(&self, text: &[u8], ids: &mut Vec<u32>) {
-        self.model.encode_into(text, ids);
+        match &self.model {
+            Model::Unigram(model) => model.encode_into(text, ids),
+            Model::WordPiece(model) => model.encode_into(text, ids),
+        }
     }
 
     /// Appends the ids of a text as [`Tokenizer::encode_into`] does and returns the piece of each of them. The
-    /// unknown piece is shown as the (normalised) text that it stands for, as in the sentencepiece library.
+    /// unknown piece of a SentencePiece model is shown as the (normalised) text that it stands for, as in the
+    /// sentencepiece library.
     pub fn encode_pieces(&self, text: &[u8], ids: &mut Vec<u32>) -> Vec<String> {
-        self.model.encode_pieces(text, ids)
+        match &self.model {
+            Model::Unigram(model) => model.encode_pieces(text, ids),
+            Model::WordPiece(model) => {
+                let before = ids.len();
+                model.encode_into(text, ids);
+                ids[before..].iter().map(|&id| model.piece(id).unwrap_or_default().to_owned()).collect()
+            }
+        }
     }
 
     /// The text of ids: control pieces and ids outside of the vocabulary vanish, byte pieces are joined,
     /// and bytes that are no UTF-8 become U+FFFD.
     pub fn decode(&self, ids: &[u32]) -> String {
-        unigram::decode_text(&self.model, ids)
+        match &self.model {
+            Model::Unigram(model) => unigram::decode_text(model, ids),
+            Model::WordPiece(model) => model.decode(ids),
+        }
     }
 
     /// As [`Tokenizer::decode`], but bytes that are no UTF-8 stay as they are, and a model's denormaliser
     /// (hardly any has one) is not applied.
     pub fn decode_bytes(&self, ids: &[u32]) -> Vec<u8> {
-        unigram::decode_bytes(&self.model, ids)
+        match &self.model {
+            Model::Unigram(model) => unigram::decode_bytes(model, ids),
+            Model::WordPiece(model) => model.decode(ids).into_bytes(),
+        }
     }
 
-    /// The piece with an id, with `▁` for a space.
+    /// The piece with an id: with `▁` for a space in SentencePiece, with `##` inside words in WordPiece.
     pub fn piece(&self, id: u32) -> Option<&str> {
-        self.model.vocab.piece(id)
+        match &self.model {
+            Model::Unigram(model) => model.vocab.piece(id),
+            Model::WordPiece(model) => model.piece(id),
+        }
     }
 
     /// What the piece with an id is for.
     pub fn piece_kind(&self, id: u32) -> Option<PieceKind> {
-        self.model.vocab.kind(id)
+        match &self.model {
+            Model::Unigram(model) => model.vocab.kind(id),
+            Model::WordPiece(model) => model.kind(id),
+        }
     }
 
-    /// The id of a piece, given with `▁` for a space.
+    /// The id of a piece, written as [`Tokenizer::piece`] gives it.
     pub fn id_of(&self, piece: &str) -> Option<u32> {
-        self.model.id_of(piece)
+        match &self.model {
+            Model::Unigram(model) => model.id_of(piece),
+            Model::WordPiece(model) => model.id_of(piece),
+        }
     }
 
-    /// The id that pads batches and begins decoding: 0 where the model names none, as in T5.
+    /// The id that pads batches and begins decoding (`<pad>`, `[PAD]`): 0 where the model names none, as in T5.
     pub fn pad_id(&self) -> u32 {
-        self.model.vocab.pad.unwrap_or(0)
+        match &self.model {
+            Model::Unigram(model) => model.vocab.pad,
+            Model::WordPiece(model) => model.id_of("[PAD]"),
+        }
+        .unwrap_or(0)
     }
 
-    /// The id of `</s>`: 1 where the model names none, as in T5.
+    /// The id that ends a text: 1 where the model names none, as in T5.
     pub fn eos_id(&self) -> u32 {
-        self.model.vocab.eos.unwrap_or(1)
+        self.eos().unwrap_or(1)
     }
 
-    /// The id of `</s>`, where the model has one.
+    /// The id that ends a text (`</s>`, `[SEP]`), where the model has one.
     pub fn eos(&self) -> Option<u32> {
-        self.model.vocab.eos
+        match &self.model {
+            Model::Unigram(model) => model.vocab.eos,
+            Model::WordPiece(model) => model.id_of("[SEP]"),
+        }
     }
 
     /// The id for unknown text: 2 where the model names none, as in T5.
     pub fn unk_id(&self) -> u32 {
-        self.model.vocab.unk.unwrap_or(2)
+        match &self.model {
+            Model::Unigram(model) => model.vocab.unk,
+            Model::WordPiece(model) => model.id_of("[UNK]"),
+        }
+        .unwrap_or(2)
     }
 
-    /// The id of `<s>`, where the model has one (T5 and mT5 do not).
+    /// The id that begins a text (`<s>`, `[CLS]`), where the model has one (T5 and mT5 do not).
     pub fn bos_id(&self) -> Option<u32> {
-        self.model.vocab.bos
+        match &self.model {
+            Model::Unigram(model) => model.vocab.bos,
+            Model::WordPiece(model) => model.id_of("[CLS]"),
+        }
     }
 
     /// Whether an id is a sentinel, `<extra_id_N>` with or without a leading `▁`.
     pub fn is_sentinel(&self, id: u32) -> bool {
-        self.model.vocab.is_sentinel(id)
+        self.piece(id).is_some_and(unigram::is_sentinel)
     }
 
     /// Prints ids of this tokenizer; costs some milliseconds to make.
@@ -136,10 +218,14 @@ impl Tokenizer {
         &self.source_files
     }
 
-    /// The SHA-256 of the model file, in hexadecimal: what token counts are recorded with.
+    /// The SHA-256 of the vocabulary's file, in hexadecimal: what token counts are recorded with.
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Error> {
+    std::fs::read(file).map_err(|source| Error::Io { path: file.into(), source })
 }
 
 /// The model file at `path`, or in the directory there.
@@ -162,7 +248,9 @@ fn find(path: &Path) -> Result<PathBuf, Error> {
         }
     }
     models.sort();
+    let vocab = path.join("vocab.txt");
     match models.len() {
+        0 if vocab.is_file() => Ok(vocab),
         0 => Err(Error::NotFound { path: path.into() }),
         1 => Ok(models.remove(0)),
         _ => {

@@ -19,13 +19,14 @@ use alphabet::{Alphabet, Classes};
 pub(crate) use decode::{decode_bytes, decode_text};
 use normalize::Normalizer;
 use oracle::Oracle;
+pub(crate) use protected::Protected;
 use scan::Codes;
 use search::{MAX_PIECE_CHARS, Memory, Step};
 use std::cell::RefCell;
 use std::path::Path;
 use t5kit_formats::spiece::{NormalizerSpec, SpieceModel};
 use trie::{Entry, Trie};
-pub(crate) use vocab::Vocab;
+pub(crate) use vocab::{Vocab, is_sentinel};
 
 /// Scores beyond this are left to the oracle: sums of them are no longer finite.
 const MAX_SCORE: f32 = 1e30;
@@ -282,4 +283,111 @@ fn build_trie(vocab: &Vocab, alphabet: &Alphabet) -> Result<Trie, (u32, u32)> {
         .map(|((id, _, score), (start, &end))| Entry { codes: &codes[start..end], score, id })
         .collect();
     Trie::new(&entries, alphabet.len(), vocab.unknown_score)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use t5kit_formats::spiece::{Piece, PieceKind, TrainerSpec};
+
+    fn model(pieces: &[(&str, f32, PieceKind)]) -> SpieceModel {
+        let piece = |&(text, score, kind): &(&str, f32, PieceKind)| Piece {
+            text: text.to_owned(),
+            score,
+            kind,
+            unknown_fields: vec![],
+        };
+        let pieces = pieces.iter().map(piece).collect();
+        SpieceModel::new(pieces, TrainerSpec::default(), NormalizerSpec::default())
+    }
+
+    /// Ids and pieces of the fast search; checked against the oracle's.
+    fn checked(unigram: &Unigram, oracle: &Oracle, text: &[u8]) -> Vec<u32> {
+        assert!(matches!(unigram.searcher, Searcher::Fast(_)));
+        let (mut fast, mut again, mut slow) = (vec![], vec![], vec![]);
+        unigram.encode_into(text, &mut fast);
+        let pieces = unigram.encode_pieces(text, &mut again);
+        let expected =
+            unigram.append_tokens(&oracle.segment(&unigram.vocab, &unigram.normalizer, text), &mut slow);
+        assert_eq!(fast, slow, "{:?}", String::from_utf8_lossy(text));
+        assert_eq!((again, pieces), (slow, expected));
+        fast
+    }
+
+    proptest! {
+        /// Random vocabularies of pieces up to ten characters, with scores that often tie and scores that are
+        /// so large that they have to be moved back, over texts longer than a block.
+        #[test]
+        fn the_fast_search_is_the_obvious_one(
+            words in proptest::collection::btree_set("[ab今▁]{1,10}", 1..40),
+            scores in proptest::collection::vec(prop_oneof![
+                (-6i8..0).prop_map(f32::from),
+                -20f32..0.0,
+                (-9i8..9).prop_map(|s| f32::from(s) * 30_011.3),
+            ], 40),
+            kinds in proptest::collection::vec(prop_oneof![
+                8 => Just(PieceKind::Normal), 1 => Just(PieceKind::Unused), 1 => Just(PieceKind::UserDefined),
+            ], 40),
+            texts in proptest::collection::vec(prop_oneof!["[ab今▁ ]{0,80}", "[ab今c🙂 ]{500,1600}"], 3),
+        ) {
+            // Without a normal piece the score of unknown characters is beyond the fast search's limit.
+            let mut pieces = vec![("<unk>", 0.0, PieceKind::Unknown), ("z", -7.5, PieceKind::Normal)];
+            for (i, word) in words.iter().enumerate() {
+                pieces.push((word, scores[i], kinds[i]));
+            }
+            let unigram = Unigram::new(&model(&pieces), Path::new("x")).unwrap();
+            let oracle = Oracle::new(&unigram.vocab).unwrap();
+            for text in &texts {
+                checked(&unigram, &oracle, text.as_bytes());
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_encoded(text in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let unigram = Unigram::new(&model(&[("<unk>", 0.0, PieceKind::Unknown), ("a", -1.0, PieceKind::Normal)]), Path::new("x")).unwrap();
+            let oracle = Oracle::new(&unigram.vocab).unwrap();
+            checked(&unigram, &oracle, &text);
+        }
+    }
+
+    #[test]
+    fn awkward_lengths() {
+        let pieces = ["a", "ab", "abab", "ababa", "bbbbbbbbbbbb", "▁"];
+        let mut all = vec![("<unk>", 0.0, PieceKind::Unknown)];
+        all.extend(pieces.iter().map(|&text| (text, -1.5 * text.len() as f32, PieceKind::Normal)));
+        let unigram = Unigram::new(&model(&all), Path::new("x")).unwrap();
+        let oracle = Oracle::new(&unigram.vocab).unwrap();
+        for length in (0..20).chain(500..530).chain(1010..1040).chain([5000]) {
+            checked(&unigram, &oracle, "ab".repeat(length).as_bytes());
+            checked(&unigram, &oracle, "b".repeat(length).as_bytes());
+            checked(&unigram, &oracle, "今".repeat(length).as_bytes());
+        }
+    }
+
+    /// Models that the compact tables cannot hold work all the same.
+    #[test]
+    fn odd_models_go_to_the_oracle() {
+        let long = "a".repeat(MAX_PIECE_CHARS + 1);
+        for odd in [("b", 1e35, PieceKind::Normal), (long.as_str(), -1.0, PieceKind::Normal)] {
+            let unigram = Unigram::new(
+                &model(&[("<unk>", 0.0, PieceKind::Unknown), ("a", -9.0, PieceKind::Normal), odd]),
+                Path::new("x"),
+            )
+            .unwrap();
+            assert!(matches!(unigram.searcher, Searcher::Oracle(_)));
+            let mut ids = vec![];
+            unigram.encode_into(odd.0.as_bytes(), &mut ids);
+            assert_eq!(ids, [0, 2]);
+        }
+        let all: Vec<String> = (0x4e00..0x4e00 + alphabet::MAX_CODES as u32 + 3000)
+            .filter_map(char::from_u32)
+            .map(String::from)
+            .collect();
+        let mut pieces = vec![("<unk>", 0.0, PieceKind::Unknown)];
+        pieces.extend(all.iter().map(|text| (text.as_str(), -1.0, PieceKind::Normal)));
+        let unigram = Unigram::new(&model(&pieces), Path::new("x")).unwrap();
+        assert!(matches!(unigram.searcher, Searcher::Oracle(_)));
+        assert_eq!(unigram.id_of("一"), Some(1));
+    }
 }

@@ -203,11 +203,6 @@ impl Vocab {
     pub(crate) fn byte(&self, id: u32) -> Option<u8> {
         byte_of(self.piece(id)?)
     }
-
-    /// Whether a piece is `<extra_id_N>`, with or without a leading space symbol.
-    pub(crate) fn is_sentinel(&self, id: u32) -> bool {
-        self.piece(id).is_some_and(is_sentinel)
-    }
 }
 
 fn duplicate(piece: &str, first: u32) -> String {

@@ -170,8 +170,8 @@ fn count(
     };
     let started = Instant::now();
     let counted = t5kit_trim::count(tokenizer, inputs, options, &unfinished.state, &observer);
+    let counted = counted.inspect_err(|_| observer.progress.clear())?;
     observer.progress.finish();
-    let counted = counted?;
     if !counted.complete {
         let where_kept = if regular { "go on with --resume" } else { "standard input cannot be resumed" };
         eprintln!("stopped after {} lines; {where_kept}", counted.tally.lines);

@@ -53,6 +53,7 @@ pub(crate) struct First {
 }
 
 /// A piece to be put into the trie.
+#[derive(Clone, Copy)]
 pub(crate) struct Entry<'a> {
     /// Its characters' codes; not empty.
     pub(crate) codes: &'a [u16],
@@ -81,17 +82,12 @@ impl Trie {
     /// # Errors
     /// The ids of two entries that are equal.
     pub(crate) fn new(entries: &[Entry], codes: usize, unknown_score: f32) -> Result<Self, (u32, u32)> {
-        let order = sorted(entries);
-        let codes_of = |place: u32| entries[order[place as usize] as usize].codes;
-        for pair in order.windows(2) {
-            let (a, b) = (&entries[pair[0] as usize], &entries[pair[1] as usize]);
-            if a.codes == b.codes {
-                return Err((a.id.min(b.id), a.id.max(b.id)));
-            }
-        }
+        let sorted = Sorted::new(entries)?;
         let unknown = First { base: LEAF, piece: Scored { score: unknown_score, id: Self::UNKNOWN } };
         let mut first = vec![unknown; 0x1_0000].into_boxed_slice();
-        let mut cells = Cells::new(codes);
+        // A node for every code that an entry does not share with the one before.
+        let nodes = sorted.codes.len() - sorted.shared.iter().map(|&n| usize::from(n)).sum::<usize>();
+        let mut cells = Cells::new(codes, nodes);
 
         /// Where a node's `base` is to be written.
         enum Home {
@@ -102,14 +98,14 @@ impl Trie {
         // Nodes whose children are still to be placed: their entries (a range of the sorted order, all
         // longer than `depth`) and their depth. Level by level, so that the levels near the root, which are
         // visited most, lie together.
-        let mut waiting = VecDeque::from([(Home::Root, 0..order.len() as u32, 0)]);
+        let mut waiting = VecDeque::from([(Home::Root, 0..entries.len() as u32, 0)]);
         let mut children: Vec<(u16, std::ops::Range<u32>)> = Vec::new();
         while let Some((home, range, depth)) = waiting.pop_front() {
             children.clear();
             let mut start = range.start;
             while start < range.end {
-                let code = codes_of(start)[depth];
-                let end = (start + 1..range.end).find(|&i| codes_of(i)[depth] != code).unwrap_or(range.end);
+                let code = sorted.codes(start)[depth];
+                let end = (start + 1..range.end).find(|&i| sorted.shared(i) <= depth).unwrap_or(range.end);
                 children.push((code, start..end));
                 start = end;
             }
@@ -123,12 +119,9 @@ impl Trie {
                 Home::Cell(cell) => cells.cells[cell as usize].base = base,
             }
             for (code, mut range) in children.drain(..) {
-                let entry = &entries[order[range.start as usize] as usize];
-                let ends_here = entry.codes.len() == depth + 1;
-                if ends_here {
-                    range.start += 1;
-                }
-                let piece = Scored { score: entry.score, id: entry.id };
+                let ends_here = sorted.codes(range.start).len() == depth + 1;
+                let piece = if ends_here { sorted.pieces[range.start as usize] } else { Scored::NONE };
+                range.start += u32::from(ends_here);
                 let home = if matches!(home, Home::Root) {
                     if ends_here {
                         first[usize::from(code)] = First { base: LEAF, piece };
@@ -136,7 +129,6 @@ impl Trie {
                     Home::First(code)
                 } else {
                     let cell = base + u32::from(code);
-                    let piece = if ends_here { piece } else { Scored::NONE };
                     cells.cells[cell as usize] = Cell { parent: base, base: LEAF, piece };
                     Home::Cell(cell)
                 };
@@ -182,16 +174,63 @@ impl Trie {
     }
 }
 
-/// The places of the entries in ascending order of their codes.
-fn sorted(entries: &[Entry]) -> Vec<u32> {
-    // Four codes in one number decide nearly always.
-    let key = |codes: &[u16]| (0..4).fold(0u64, |key, i| key << 16 | u64::from(*codes.get(i).unwrap_or(&0)));
-    let mut order: Vec<(u64, u32)> =
-        entries.iter().enumerate().map(|(i, entry)| (key(entry.codes), i as u32)).collect();
-    order.sort_unstable_by(|(key_a, a), (key_b, b)| {
-        key_a.cmp(key_b).then_with(|| entries[*a as usize].codes.cmp(entries[*b as usize].codes))
-    });
-    order.into_iter().map(|(_, i)| i).collect()
+/// The entries in ascending order of their codes, laid end to end: the trie is built level by level, and each level
+/// runs through all of them once more.
+struct Sorted {
+    /// All codes.
+    codes: Vec<u16>,
+    /// Where each entry's codes begin, and where the last one's end.
+    starts: Vec<u32>,
+    /// How many codes each entry shares with the one before it.
+    shared: Vec<u16>,
+    pieces: Vec<Scored>,
+}
+
+impl Sorted {
+    /// # Errors
+    /// The ids of two entries that are equal.
+    fn new(entries: &[Entry]) -> Result<Self, (u32, u32)> {
+        // Four codes in one number decide nearly always.
+        let key =
+            |codes: &[u16]| (0..4).fold(0u64, |key, i| key << 16 | u64::from(*codes.get(i).unwrap_or(&0)));
+        let mut order: Vec<(u64, u32)> =
+            entries.iter().enumerate().map(|(i, entry)| (key(entry.codes), i as u32)).collect();
+        order.sort_unstable_by(|(key_a, a), (key_b, b)| {
+            key_a.cmp(key_b).then_with(|| entries[*a as usize].codes.cmp(entries[*b as usize].codes))
+        });
+        let mut sorted = Self {
+            codes: Vec::with_capacity(entries.iter().map(|entry| entry.codes.len()).sum()),
+            starts: Vec::with_capacity(entries.len() + 1),
+            shared: Vec::with_capacity(entries.len()),
+            pieces: Vec::with_capacity(entries.len()),
+        };
+        let mut before: &[u16] = &[];
+        for (_, i) in order {
+            let Entry { codes, score, id } = entries[i as usize];
+            if codes == before {
+                let first = sorted.pieces.last().expect("no entry is empty").id;
+                return Err((first.min(id), first.max(id)));
+            }
+            let shared = codes.iter().zip(before).take_while(|(a, b)| a == b).count();
+            // Pieces of more codes than that are not looked for: see `search::MAX_PIECE_CHARS`.
+            sorted.shared.push(shared.min(usize::from(u16::MAX)) as u16);
+            sorted.starts.push(sorted.codes.len() as u32);
+            sorted.codes.extend_from_slice(codes);
+            sorted.pieces.push(Scored { score, id });
+            before = codes;
+        }
+        sorted.starts.push(sorted.codes.len() as u32);
+        Ok(sorted)
+    }
+
+    fn codes(&self, place: u32) -> &[u16] {
+        let place = place as usize;
+        &self.codes[self.starts[place] as usize..self.starts[place + 1] as usize]
+    }
+
+    fn shared(&self, place: u32) -> usize {
+        usize::from(self.shared[place as usize])
+    }
 }
 
 /// The double array while it is being filled.
@@ -208,9 +247,11 @@ struct Cells {
 }
 
 impl Cells {
-    fn new(codes: usize) -> Self {
+    /// For so many nodes: room for an eighth more is made at once, and nearly always suffices.
+    fn new(codes: usize, nodes: usize) -> Self {
+        let room = Vec::with_capacity(nodes + nodes / 8 + codes);
         // Base 0 is LEAF.
-        let mut cells = Self { cells: Vec::new(), codes, used: vec![], bases: vec![], cursors: [0; 17] };
+        let mut cells = Self { cells: room, codes, used: vec![], bases: vec![], cursors: [0; 17] };
         cells.grow(0);
         cells.bases[0] |= 1;
         cells

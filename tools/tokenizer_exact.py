@@ -2,13 +2,14 @@
 
 usage: tokenizer_exact.py T5KIT [--data ../shared/data] [--goldens crates/tokenizer/tests/goldens]
 
-T5KIT is the program (target/release/t5kit). Needs the `sentencepiece` package. Checks, for both models in
+T5KIT is the program (target/release/t5kit). Needs the packages `sentencepiece` and `transformers` (4.57). Checks, for both models in
 DATA/tokenizer and for small models that it trains with other settings:
 - ids and pieces of every line and field of every file in DATA,
 - ids of adversarial lines: every Unicode scalar value alone and between Chinese characters, combining sequences,
   half- and full-width forms, emoji with joiners, control characters, runs of spaces, U+2581, sentinels, rare
   hanzi, invalid UTF-8, empty lines, one line of 10 MB,
-- text decoded from all of these ids and from random ids.
+- text decoded from all of these ids and from random ids,
+- the same once more through `tokenizer.json`, for the models that transformers' converter can express.
 Ends with exit code 1 if anything differs. With --goldens it also writes the small models, and a sample of lines
 with their ids and decoded text, for the tests that run without Python.
 """
@@ -19,6 +20,7 @@ import io
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,6 +28,7 @@ import unicodedata
 
 import sentencepiece as spm
 from sentencepiece import sentencepiece_model_pb2
+from transformers.convert_slow_tokenizer import SpmConverter
 
 # Small vocabularies, trained on the sentences below: name -> settings of the trainer.
 TRAINED = {
@@ -37,7 +40,9 @@ TRAINED = {
     "raw": dict(
         normalization_rule_name="identity", vocab_size=400, add_dummy_prefix=False, remove_extra_whitespaces=False
     ),
-    "suffix": dict(normalization_rule_name="nmt_nfkc", vocab_size=400, treat_whitespace_as_suffix=True),
+    "suffix": dict(
+        normalization_rule_name="nmt_nfkc", vocab_size=400, treat_whitespace_as_suffix=True, unk_surface="[?]"
+    ),
     "noescape": dict(normalization_rule_name="nfkc_cf", vocab_size=400),  # changed after training, see below
     "denormal": dict(normalization_rule_name="nmt_nfkc", vocab_size=400, denormalization_rule_tsv=""),
     "spaces": dict(
@@ -51,10 +56,12 @@ TRAINED = {
         vocab_size=400,
         user_defined_symbols=["<mask>", "<m", " ", "天气", "▁<extra_id_0>", "Ａ", "e\u0301"],
         control_symbols=["<ctl>", "天"],
-        unk_surface="[?]",
         pad_id=3,
     ),
 }
+
+# Of these, those whose settings `tokenizer.json` can say.
+AS_JSON = ["bytes", "unk", "casefold", "noprefix", "symbols"]
 
 SENTENCES = """今天天气很好，我们一起去公园散步吧！
 天气预报说明天会下雨，请记得带伞。
@@ -121,18 +128,37 @@ def train(directory, small):
             **settings,
         )
         path = os.path.join(directory, f"{name}{'-small' if small else ''}.model")
-        model = data.getvalue()
+        proto = sentencepiece_model_pb2.ModelProto.FromString(data.getvalue())
+        for spec in (proto.normalizer_spec, proto.denormalizer_spec):
+            # The path of a temporary file: same settings, same bytes.
+            spec.ClearField("normalization_rule_tsv")
+        if not proto.denormalizer_spec.precompiled_charsmap:
+            proto.ClearField("denormalizer_spec")
         if name == "noescape":
             # The library reads such models but does not train them.
-            proto = sentencepiece_model_pb2.ModelProto.FromString(model)
             proto.normalizer_spec.escape_whitespaces = False
             for piece in proto.pieces:
                 piece.piece = piece.piece.replace("▁", " ")
-            model = proto.SerializeToString()
+        model = proto.SerializeToString(deterministic=True)
         with open(path, "wb") as f:
             f.write(model)
         models[name] = path
     return models
+
+
+def to_json(path, directory):
+    """The model as transformers' converter writes it: a folder with nothing but `tokenizer.json`."""
+
+    class Slow:
+        vocab_file = path
+
+    with open(path, "rb") as f:
+        spec = sentencepiece_model_pb2.ModelProto.FromString(f.read()).normalizer_spec
+    Slow.add_prefix_space = spec.add_dummy_prefix
+    folder = os.path.join(directory, os.path.basename(path) + ".json")
+    os.makedirs(folder)
+    SpmConverter(Slow).converted().save(os.path.join(folder, "tokenizer.json"))
+    return folder
 
 
 def strings(value):
@@ -239,8 +265,9 @@ class Comparison:
         for example in bad[:3]:
             print("   ", *map(repr, example), sep="\n      ")
 
-    def model(self, name, path, lines):
-        sp = spm.SentencePieceProcessor(model_file=path)
+    def model(self, name, path, lines, library_path=None):
+        """What t5kit makes of `path` beside what the library makes of it, or of `library_path`."""
+        sp = spm.SentencePieceProcessor(model_file=library_path or path)
         stdin = b"\n".join(lines) + b"\n"
         ours = run(self.program, ["tokenize", "--tokenizer", path], stdin)
         expected = [sp.encode(line) for line in lines]
@@ -315,11 +342,18 @@ def main():
     compare = Comparison(args.program)
     with tempfile.TemporaryDirectory() as directory:
         if args.goldens:
-            write_goldens(args.goldens, train(directory, small=True))
+            small = train(directory, small=True)
+            write_goldens(args.goldens, small)
+            os.makedirs(os.path.join(args.goldens, "json"), exist_ok=True)
+            for name in ("bytes", "symbols"):
+                file = os.path.join(to_json(small[name], directory), "tokenizer.json")
+                shutil.copy(file, os.path.join(args.goldens, "json", f"{name}.json"))
         trained = train(directory, small=False)
         adversarial = adversarial_lines()
         for name, path in trained.items():
             compare.model(name, path, adversarial)
+        for name in AS_JSON:
+            compare.model(f"{name}, tokenizer.json", to_json(trained[name], directory), adversarial, trained[name])
         corpus = corpus_lines(args.data)
         long = [("今天天气很好，the weather is nice. " * 250_000).encode()[: 10 << 20], b"\xe4" * (10 << 20), b"a" * (10 << 20)]
         for path in sorted(glob.glob(os.path.join(args.data, "tokenizer", "*.model"))):
@@ -327,6 +361,7 @@ def main():
             compare.model(f"{name}, corpus", path, corpus)
             compare.model(f"{name}, adversarial", path, adversarial)
             compare.model(f"{name}, lines of 10 MB", path, long)
+            compare.model(f"{name}, corpus, tokenizer.json", to_json(path, directory), corpus, path)
     print(f"{compare.differences} differences")
     sys.exit(1 if compare.differences else 0)
 

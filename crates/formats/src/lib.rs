@@ -13,6 +13,7 @@ pub mod safetensors;
 pub mod spiece;
 pub mod table;
 pub mod tensorflow;
+pub mod tokenizer_json;
 mod wire;
 
 pub use self::bytes::TensorBytes;

@@ -339,6 +339,13 @@ impl SpieceModel {
     }
 }
 
+/// Whether a piece is a sentinel of span corruption: `<extra_id_N>`, with or without a leading `▁`.
+pub fn is_sentinel(piece: &str) -> bool {
+    let name = piece.strip_prefix('\u{2581}').unwrap_or(piece);
+    let digits = name.strip_prefix("<extra_id_").and_then(|rest| rest.strip_suffix('>'));
+    digits.is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()))
+}
+
 /// Reads a model file whole, refusing absurd sizes before anything is allocated.
 fn read_bytes(path: &Path) -> Result<Vec<u8>, SpieceError> {
     use std::io::Read;

@@ -8,20 +8,24 @@
 //! # Ok(()) }
 //! ```
 
+mod bytes;
 mod error;
+mod files;
 mod printer;
 mod punctuation;
 pub mod stream;
 mod unigram;
 mod wordpiece;
 
+use bytes::ByT5;
 pub use error::Error;
+use files::Found;
 pub use printer::IdPrinter;
 pub use punctuation::restore_punctuation;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 pub use t5kit_formats::spiece::PieceKind;
-use t5kit_formats::spiece::SpieceModel;
+use t5kit_formats::spiece::is_sentinel;
 use unigram::Unigram;
 use wordpiece::WordPiece;
 
@@ -35,6 +39,7 @@ pub struct Tokenizer {
 enum Model {
     Unigram(Box<Unigram>),
     WordPiece(WordPiece),
+    Bytes(ByT5),
 }
 
 /// Choices for `vocab.txt` that override those of `tokenizer_config.json`; other files need none.
@@ -47,9 +52,10 @@ pub struct Options {
 }
 
 impl Tokenizer {
-    /// Loads a tokenizer from its file, or from a directory that holds `spiece.model`, `sentencepiece.model`, a
-    /// single other `*.model`, or `vocab.txt` (looked for in this order). A file that ends in `.txt` is a
-    /// WordPiece vocabulary, any other a SentencePiece model.
+    /// Loads a tokenizer from its file, or from a directory that holds one. In a directory the first of these counts:
+    /// `spiece.model`, `sentencepiece.model`, a single other `*.model`, `vocab.txt`, `tokenizer.json`, and a
+    /// `tokenizer_config.json` that says that there is nothing to read (ByT5). A file that ends in `.txt` is a
+    /// WordPiece vocabulary, one that ends in `.json` a Unigram `tokenizer.json`, any other a SentencePiece model.
     ///
     /// # Errors
     /// When nothing is found, the file cannot be read, is damaged, or is of a kind that is not supported;
@@ -63,25 +69,53 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::load`].
     pub fn load_with(path: &Path, options: Options) -> Result<Self, Error> {
-        let file = find(path)?;
-        let bytes = read(&file)?;
-        let sha256 = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
-        if file.extension().is_none_or(|extension| extension != "txt") {
-            let model = SpieceModel::parse(&bytes, &file)?;
-            let model = Model::Unigram(Box::new(Unigram::new(&model, &file)?));
-            return Ok(Self { model, source_files: vec![file], sha256 });
-        }
-        let mut settings = wordpiece::Settings::default();
+        let Found { file, config } = files::find(path)?;
+        let bytes = files::read(&file)?;
+        let sha256 = sha256(&bytes);
         let mut source_files = vec![file.clone()];
-        let config = file.with_file_name("tokenizer_config.json");
-        if config.is_file() {
-            settings = wordpiece::Settings::parse(&read(&config)?, &config)?;
-            source_files.push(config);
-        }
-        settings.do_lower_case = options.lower_case.unwrap_or(settings.do_lower_case);
-        settings.strip_accents = options.strip_accents.or(settings.strip_accents);
-        let model = Model::WordPiece(WordPiece::new(&bytes, settings, &file)?);
+        let model = match files::extension(&file) {
+            "txt" => {
+                let mut settings = wordpiece::Settings::default();
+                if let Some((config_file, config)) = &config {
+                    settings = wordpiece::Settings::parse(config_file, config)?;
+                    source_files.push(config_file.clone());
+                }
+                settings.do_lower_case = options.lower_case.unwrap_or(settings.do_lower_case);
+                settings.strip_accents = options.strip_accents.or(settings.strip_accents);
+                Model::WordPiece(WordPiece::new(&bytes, settings, &file)?)
+            }
+            _ if files::is_config(&file) => Model::Bytes(ByT5),
+            _ => {
+                let mut model = files::unigram(&bytes, &file)?;
+                if let Some((_, config)) = &config {
+                    files::add_sentinels(&mut model, config);
+                }
+                Model::Unigram(Box::new(Unigram::new(&model, &file)?))
+            }
+        };
         Ok(Self { model, source_files, sha256 })
+    }
+
+    /// A tokenizer from the bytes of a SentencePiece model, or of a Unigram `tokenizer.json` where `path` ends in
+    /// `.json`; the path is otherwise for messages only.
+    ///
+    /// # Errors
+    /// When the bytes are damaged, or of a kind that is not supported.
+    pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, Error> {
+        let model = files::unigram(bytes, path)?;
+        let model = Model::Unigram(Box::new(Unigram::new(&model, path)?));
+        Ok(Self { model, source_files: Vec::new(), sha256: sha256(bytes) })
+    }
+
+    /// What [`Tokenizer::encode_into`] has to give, by the obvious search: for fuzzing.
+    #[cfg(fuzzing)]
+    pub fn encode_obviously(&self, text: &[u8]) -> Vec<u32> {
+        let mut ids = Vec::new();
+        match &self.model {
+            Model::Unigram(model) => model.encode_obviously(text, &mut ids),
+            _ => self.encode_into(text, &mut ids),
+        }
+        ids
     }
 
     /// The number of pieces; ids are below it.
@@ -89,6 +123,7 @@ impl Tokenizer {
         match &self.model {
             Model::Unigram(model) => model.vocab.len(),
             Model::WordPiece(model) => model.len(),
+            Model::Bytes(model) => model.len(),
         }
     }
 
@@ -105,6 +140,7 @@ impl Tokenizer {
         match &self.model {
             Model::Unigram(model) => model.encode_into(text, ids),
             Model::WordPiece(model) => model.encode_into(text, ids),
+            Model::Bytes(model) => model.encode_into(text, ids),
         }
     }
 
@@ -114,10 +150,10 @@ impl Tokenizer {
     pub fn encode_pieces(&self, text: &[u8], ids: &mut Vec<u32>) -> Vec<String> {
         match &self.model {
             Model::Unigram(model) => model.encode_pieces(text, ids),
-            Model::WordPiece(model) => {
+            Model::WordPiece(_) | Model::Bytes(_) => {
                 let before = ids.len();
-                model.encode_into(text, ids);
-                ids[before..].iter().map(|&id| model.piece(id).unwrap_or_default().to_owned()).collect()
+                self.encode_into(text, ids);
+                ids[before..].iter().map(|&id| self.piece(id).unwrap_or_default().to_owned()).collect()
             }
         }
     }
@@ -128,6 +164,7 @@ impl Tokenizer {
         match &self.model {
             Model::Unigram(model) => unigram::decode_text(model, ids),
             Model::WordPiece(model) => model.decode(ids),
+            Model::Bytes(model) => String::from_utf8_lossy(&model.decode(ids)).into_owned(),
         }
     }
 
@@ -137,6 +174,7 @@ impl Tokenizer {
         match &self.model {
             Model::Unigram(model) => unigram::decode_bytes(model, ids),
             Model::WordPiece(model) => model.decode(ids).into_bytes(),
+            Model::Bytes(model) => model.decode(ids),
         }
     }
 
@@ -145,6 +183,7 @@ impl Tokenizer {
         match &self.model {
             Model::Unigram(model) => model.vocab.piece(id),
             Model::WordPiece(model) => model.piece(id),
+            Model::Bytes(model) => model.piece(id),
         }
     }
 
@@ -153,6 +192,7 @@ impl Tokenizer {
         match &self.model {
             Model::Unigram(model) => model.vocab.kind(id),
             Model::WordPiece(model) => model.kind(id),
+            Model::Bytes(model) => model.kind(id),
         }
     }
 
@@ -161,6 +201,7 @@ impl Tokenizer {
         match &self.model {
             Model::Unigram(model) => model.id_of(piece),
             Model::WordPiece(model) => model.id_of(piece),
+            Model::Bytes(model) => model.id_of(piece),
         }
     }
 
@@ -169,6 +210,7 @@ impl Tokenizer {
         match &self.model {
             Model::Unigram(model) => model.vocab.pad,
             Model::WordPiece(model) => model.id_of("[PAD]"),
+            Model::Bytes(_) => Some(bytes::PAD),
         }
         .unwrap_or(0)
     }
@@ -183,6 +225,7 @@ impl Tokenizer {
         match &self.model {
             Model::Unigram(model) => model.vocab.eos,
             Model::WordPiece(model) => model.id_of("[SEP]"),
+            Model::Bytes(_) => Some(bytes::EOS),
         }
     }
 
@@ -191,6 +234,7 @@ impl Tokenizer {
         match &self.model {
             Model::Unigram(model) => model.vocab.unk,
             Model::WordPiece(model) => model.id_of("[UNK]"),
+            Model::Bytes(_) => Some(bytes::UNK),
         }
         .unwrap_or(2)
     }
@@ -200,12 +244,13 @@ impl Tokenizer {
         match &self.model {
             Model::Unigram(model) => model.vocab.bos,
             Model::WordPiece(model) => model.id_of("[CLS]"),
+            Model::Bytes(_) => None,
         }
     }
 
     /// Whether an id is a sentinel, `<extra_id_N>` with or without a leading `▁`.
     pub fn is_sentinel(&self, id: u32) -> bool {
-        self.piece(id).is_some_and(unigram::is_sentinel)
+        self.piece(id).is_some_and(is_sentinel)
     }
 
     /// Prints ids of this tokenizer; costs some milliseconds to make.
@@ -224,38 +269,6 @@ impl Tokenizer {
     }
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, Error> {
-    std::fs::read(file).map_err(|source| Error::Io { path: file.into(), source })
-}
-
-/// The model file at `path`, or in the directory there.
-fn find(path: &Path) -> Result<PathBuf, Error> {
-    let io = |source| Error::Io { path: path.into(), source };
-    if !std::fs::metadata(path).map_err(io)?.is_dir() {
-        return Ok(path.into());
-    }
-    for name in ["spiece.model", "sentencepiece.model"] {
-        let file = path.join(name);
-        if file.is_file() {
-            return Ok(file);
-        }
-    }
-    let mut models = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(io)? {
-        let file = entry.map_err(io)?.path();
-        if file.extension().is_some_and(|e| e == "model") && file.is_file() {
-            models.push(file);
-        }
-    }
-    models.sort();
-    let vocab = path.join("vocab.txt");
-    match models.len() {
-        0 if vocab.is_file() => Ok(vocab),
-        0 => Err(Error::NotFound { path: path.into() }),
-        1 => Ok(models.remove(0)),
-        _ => {
-            let names: Vec<_> = models.iter().filter_map(|m| m.file_name()?.to_str()).collect();
-            Err(Error::Ambiguous { path: path.into(), names: names.join(", ") })
-        }
-    }
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -146,3 +146,80 @@ fn missing_files_and_directories() {
     std::fs::write(folder.path().join("spiece.model"), &model).unwrap();
     assert_eq!(Tokenizer::load(folder.path()).unwrap().source_files(), [folder.path().join("spiece.model")]);
 }
+
+/// A file of the goldens.
+fn golden(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(name)
+}
+
+#[test]
+fn what_counts_in_a_directory() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    let loaded = || Tokenizer::load(folder.path());
+    put("tokenizer_config.json", b"{}");
+    assert!(loaded().err().unwrap().to_string().contains("no tokenizer here"));
+    put("tokenizer_config.json", b"{\"tokenizer_class\": \"ByT5Tokenizer\"}");
+    let bytes = loaded().unwrap();
+    assert_eq!((bytes.encode("a"), bytes.vocab_size(), bytes.eos_id()), (vec![100], 384, 1));
+    std::fs::copy(golden("json/bytes.json"), folder.path().join("tokenizer.json")).unwrap();
+    let json = loaded().unwrap();
+    assert_eq!(json.source_files(), [folder.path().join("tokenizer.json")]);
+    put("vocab.txt", b"[UNK]\na\n");
+    assert_eq!(loaded().unwrap().vocab_size(), 2);
+    std::fs::copy(golden("bytes.model"), folder.path().join("spiece.model")).unwrap();
+    let model = loaded().unwrap();
+    assert_eq!(model.vocab_size(), json.vocab_size());
+    put("tokenizer_config.json", b"{");
+    assert!(loaded().err().unwrap().to_string().contains("tokenizer_config.json: JSON: not readable"));
+}
+
+/// T5's spiece.model lacks the sentinels that its tokenizer has.
+#[test]
+fn sentinels_are_added_where_the_configuration_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(golden("bytes.model"), folder.path().join("spiece.model")).unwrap();
+    let pieces = Tokenizer::load(folder.path()).unwrap().vocab_size() as u32;
+    for (config, count) in [
+        ("{\"tokenizer_class\": \"T5Tokenizer\"}", 100),
+        ("{\"tokenizer_class\": \"T5TokenizerFast\", \"extra_ids\": 7}", 7),
+        ("{\"tokenizer_class\": \"T5Tokenizer\", \"extra_ids\": 0}", 0),
+        ("{\"tokenizer_class\": \"XLMRobertaTokenizer\"}", 0),
+    ] {
+        std::fs::write(folder.path().join("tokenizer_config.json"), config).unwrap();
+        let tokenizer = Tokenizer::load(folder.path()).unwrap();
+        assert_eq!(tokenizer.vocab_size() as u32, pieces + count, "{config}");
+        if count > 0 {
+            let ids = tokenizer.encode("今天<extra_id_0>天");
+            assert!(ids.contains(&(pieces + count - 1)), "{ids:?}");
+            assert!(tokenizer.is_sentinel(pieces) && !tokenizer.is_sentinel(pieces - 1));
+            assert_eq!(tokenizer.decode(&ids), "今天<extra_id_0>天");
+        }
+        // The file named itself is what the library makes of it.
+        let alone = Tokenizer::load(&folder.path().join("spiece.model")).unwrap();
+        assert_eq!(alone.vocab_size() as u32, pieces);
+    }
+}
+
+#[test]
+fn a_tokenizer_json_of_another_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tokenizer.json");
+    for (text, expected) in [
+        (
+            "{\"model\": {\"type\": \"BPE\", \"vocab\": {}, \"merges\": []}}",
+            "model.type: this is a BPE model",
+        ),
+        ("{\"model\": {\"type\": \"WordPiece\", \"vocab\": {}}}", "give its vocab.txt"),
+        (
+            "{\"model\": {\"type\": \"Unigram\", \"unk_id\": null, \"vocab\": [[\"a\", -1.0]]}}",
+            "no unknown piece",
+        ),
+        ("{\"model\": {\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": []}}", "outside of the vocabulary"),
+        ("[]", "not a sound tokenizer.json"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let message = Tokenizer::load(folder.path()).err().unwrap().to_string();
+        assert!(message.contains("tokenizer.json: ") && message.contains(expected), "{message}");
+    }
+}

@@ -26,7 +26,7 @@ use std::cell::RefCell;
 use std::path::Path;
 use t5kit_formats::spiece::{NormalizerSpec, SpieceModel};
 use trie::{Entry, Trie};
-pub(crate) use vocab::{Vocab, is_sentinel};
+pub(crate) use vocab::Vocab;
 
 /// Scores beyond this are left to the oracle: sums of them are no longer finite.
 const MAX_SCORE: f32 = 1e30;
@@ -167,6 +167,13 @@ impl Unigram {
                 self.append_tokens(&oracle.segment(&self.vocab, &self.normalizer, text), ids);
             }
         }
+    }
+
+    /// Appends the ids of a text by the obvious search.
+    #[cfg(fuzzing)]
+    pub(crate) fn encode_obviously(&self, text: &[u8], ids: &mut Vec<u32>) {
+        let oracle = Oracle::new(&self.vocab).expect("pieces that differ, as seen before");
+        self.append_tokens(&oracle.segment(&self.vocab, &self.normalizer, text), ids);
     }
 
     /// Appends the ids of a text and returns the piece of each of them; an unknown piece is the text that it

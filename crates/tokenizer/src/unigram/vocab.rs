@@ -1,6 +1,5 @@
 //! The pieces of a SentencePiece Unigram model, checked.
 
-use super::normalize::SPACE_SYMBOL;
 use crate::error::Error;
 use std::collections::HashMap;
 use std::path::Path;
@@ -207,13 +206,6 @@ impl Vocab {
 
 fn duplicate(piece: &str, first: u32) -> String {
     format!("{piece:?} is piece {first} already; a piece may be there only once")
-}
-
-/// Whether the piece is `<extra_id_N>`, with or without a leading space symbol.
-pub(crate) fn is_sentinel(piece: &str) -> bool {
-    let name = piece.strip_prefix(SPACE_SYMBOL).unwrap_or(piece);
-    let digits = name.strip_prefix("<extra_id_").and_then(|rest| rest.strip_suffix('>'));
-    digits.is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// The byte named by `<0x00>` … `<0xFF>` (upper case, as the library writes them).

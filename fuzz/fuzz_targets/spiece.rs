@@ -11,9 +11,11 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(model) = SpieceModel::parse(bytes, path) else { return };
     let again = SpieceModel::parse(&model.to_bytes(), path).expect("what is written is read");
     assert_eq!(again.pieces.len(), model.pieces.len());
-    let odd: Vec<u32> = (0..model.pieces.len() as u32).filter(|id| id % 2 == 1).collect();
+    let odd: Vec<usize> = (1..model.pieces.len()).step_by(2).collect();
     if !odd.is_empty() {
         let cut = model.with_pieces(&odd);
-        assert_eq!(SpieceModel::parse(&cut.to_bytes(), path).expect("a cut model is read").pieces, cut.pieces);
+        let again = SpieceModel::parse(&cut.to_bytes(), path).expect("a cut model is read");
+        // As bytes: a score may be NaN.
+        assert_eq!(again.to_bytes(), cut.to_bytes());
     }
 });

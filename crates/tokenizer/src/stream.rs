@@ -13,8 +13,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 /// small enough to stay in the second cache.
 const BLOCK_BYTES: usize = 256 << 10;
 
-/// A line is held in memory whole; a longer one is an error rather than an exhausted machine.
-const MAX_LINE_BYTES: usize = 1 << 30;
+/// A line is held in memory whole, and encoding takes ten bytes for each of its characters: a longer one is an error
+/// rather than an exhausted machine.
+const MAX_LINE_BYTES: usize = 256 << 20;
 
 /// Some whole lines of the input.
 pub struct Block {
@@ -80,7 +81,7 @@ impl<R: Read> Blocks<R> {
             }
             filled += read;
             if filled > MAX_LINE_BYTES {
-                let message = format!("line {} is longer than 1 GiB", self.next_line + 1);
+                let message = format!("line {} is longer than 256 MiB; break it", self.next_line);
                 return Err(io::Error::other(message));
             }
             if filled + BLOCK_BYTES > bytes.len() {

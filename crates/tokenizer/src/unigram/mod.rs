@@ -41,6 +41,8 @@ pub(crate) struct Unigram {
     denormalizer: Option<Normalizer>,
     unk_surface: String,
     searcher: Searcher,
+    #[cfg(fuzzing)]
+    oracle: Oracle,
 }
 
 /// How the best pieces are found.
@@ -127,7 +129,17 @@ impl Unigram {
             None => Searcher::Oracle(Oracle::new(&vocab).map_err(duplicate)?),
         };
         let unk_surface = model.trainer_spec.unk_surface.clone();
-        let unigram = Self { vocab, normalizer, denormalizer, unk_surface, searcher };
+        #[cfg(fuzzing)]
+        let oracle = Oracle::new(&vocab).map_err(duplicate)?;
+        let unigram = Self {
+            vocab,
+            normalizer,
+            denormalizer,
+            unk_surface,
+            searcher,
+            #[cfg(fuzzing)]
+            oracle,
+        };
         // An unused piece may not repeat another one either.
         let unused = (0..unigram.vocab.len() as u32).filter_map(|id| {
             let text = unigram.vocab.piece(id)?;
@@ -172,8 +184,7 @@ impl Unigram {
     /// Appends the ids of a text by the obvious search.
     #[cfg(fuzzing)]
     pub(crate) fn encode_obviously(&self, text: &[u8], ids: &mut Vec<u32>) {
-        let oracle = Oracle::new(&self.vocab).expect("pieces that differ, as seen before");
-        self.append_tokens(&oracle.segment(&self.vocab, &self.normalizer, text), ids);
+        self.append_tokens(&self.oracle.segment(&self.vocab, &self.normalizer, text), ids);
     }
 
     /// Appends the ids of a text and returns the piece of each of them; an unknown piece is the text that it

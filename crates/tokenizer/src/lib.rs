@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 pub use t5kit_formats::spiece::PieceKind;
 use t5kit_formats::spiece::SpieceModel;
 use unigram::Unigram;
+pub use wordpiece::PreTokenize;
 use wordpiece::WordPiece;
 
 /// Turns text into ids and ids into text; shared freely between threads.
@@ -37,13 +38,16 @@ enum Model {
     WordPiece(WordPiece),
 }
 
-/// Choices for `vocab.txt` that override those of `tokenizer_config.json`; other files need none.
+/// Choices for `vocab.txt` that override those of `tokenizer_config.json`. Other tokenizers follow their own file: to
+/// choose anything for them is an error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Options {
     /// Make words lower-case.
     pub lower_case: Option<bool>,
     /// Remove accents; by default when words are made lower-case.
     pub strip_accents: Option<bool>,
+    /// What cuts a text into words first: jieba for WoBERT and T5-PEGASUS.
+    pub pre_tokenize: Option<PreTokenize>,
 }
 
 impl Tokenizer {
@@ -64,9 +68,21 @@ impl Tokenizer {
     /// As [`Tokenizer::load`].
     pub fn load_with(path: &Path, options: Options) -> Result<Self, Error> {
         let file = find(path)?;
+        let words = file.extension().is_some_and(|extension| extension == "txt");
+        if words {
+            let size =
+                std::fs::metadata(&file).map_err(|source| Error::Io { path: file.clone(), source })?.len();
+            if size > wordpiece::MAX_BYTES {
+                return Err(wordpiece::too_large(&file, size));
+            }
+        } else if options != Options::default() {
+            let what =
+                "lower_case, strip_accents and pre_tokenize are for a vocab.txt; this tokenizer says itself";
+            return Err(Error::Invalid { path: file, field: "options".into(), what: what.into() });
+        }
         let bytes = read(&file)?;
         let sha256 = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
-        if file.extension().is_none_or(|extension| extension != "txt") {
+        if !words {
             let model = SpieceModel::parse(&bytes, &file)?;
             let model = Model::Unigram(Box::new(Unigram::new(&model, &file)?));
             return Ok(Self { model, source_files: vec![file], sha256 });
@@ -80,6 +96,7 @@ impl Tokenizer {
         }
         settings.do_lower_case = options.lower_case.unwrap_or(settings.do_lower_case);
         settings.strip_accents = options.strip_accents.or(settings.strip_accents);
+        settings.pre_tokenize = options.pre_tokenize.unwrap_or(settings.pre_tokenize);
         let model = Model::WordPiece(WordPiece::new(&bytes, settings, &file)?);
         Ok(Self { model, source_files, sha256 })
     }
@@ -168,7 +185,7 @@ impl Tokenizer {
     pub fn pad_id(&self) -> u32 {
         match &self.model {
             Model::Unigram(model) => model.vocab.pad,
-            Model::WordPiece(model) => model.id_of("[PAD]"),
+            Model::WordPiece(model) => model.pad,
         }
         .unwrap_or(0)
     }
@@ -182,7 +199,7 @@ impl Tokenizer {
     pub fn eos(&self) -> Option<u32> {
         match &self.model {
             Model::Unigram(model) => model.vocab.eos,
-            Model::WordPiece(model) => model.id_of("[SEP]"),
+            Model::WordPiece(model) => model.sep,
         }
     }
 
@@ -190,7 +207,7 @@ impl Tokenizer {
     pub fn unk_id(&self) -> u32 {
         match &self.model {
             Model::Unigram(model) => model.vocab.unk,
-            Model::WordPiece(model) => model.id_of("[UNK]"),
+            Model::WordPiece(model) => Some(model.unk),
         }
         .unwrap_or(2)
     }
@@ -199,7 +216,7 @@ impl Tokenizer {
     pub fn bos_id(&self) -> Option<u32> {
         match &self.model {
             Model::Unigram(model) => model.vocab.bos,
-            Model::WordPiece(model) => model.id_of("[CLS]"),
+            Model::WordPiece(model) => model.cls,
         }
     }
 

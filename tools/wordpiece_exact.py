@@ -1,6 +1,6 @@
 """Compares t5kit's WordPiece and WoBERT words with transformers and bert4keras, token by token.
 
-usage: wordpiece_exact.py T5KIT [--data ../shared/data] [--bert4keras SDIST] [--goldens DIR] [--share N]
+usage: wordpiece_exact.py T5KIT [--data ../shared/data] [--bert4keras SDIST] [--goldens DIR] [--only NAMES] [--share N]
 
 T5KIT is the program (target/release/t5kit). Needs Python 3.11 (its Unicode is the reference), `transformers` 4.57 and
 `jieba` 0.42.1; bert4keras 0.11.5 as an installed package or as SDIST, its .tar.gz (keras is not needed). No vocabulary
@@ -10,8 +10,8 @@ of a real model is used: one is made of the data's characters and words, the sam
   vocabulary, so that every difference in cutting shows,
 - text of bert4keras' Tokenizer.decode for these ids and for random ones,
 on every line and field of DATA, on the lines of tokenizer_exact.py and some of its own, and for odd vocab.txt files.
-Ends with exit code 1 if anything differs. --share N takes one line in N (default 1) of those made of single scalar
-values, in all but the first setting of each kind. --goldens (crates/tokenizer/tests/goldens/wordpiece) writes small
+Ends with exit code 1 if anything differs. The references are slow: --only takes some parts (uncased,cased,words,odd; see
+BERT and WORDS below), --share N one line in N (default 1) in all but the first setting of each kind. --goldens (crates/tokenizer/tests/goldens/wordpiece) writes small
 samples for the tests that run without Python.
 """
 
@@ -71,13 +71,16 @@ def bert4keras_tokenizers(sdist):
     return importlib.import_module("bert4keras.tokenizers")
 
 
-def vocabulary(lines, pieces=30000, words=20000):
-    """Special pieces, every character alone and inside a word, frequent parts of Latin words, words of jieba's."""
+def vocabulary(lines, pieces=30000, words=20000, every=1):
+    """Special pieces, every character alone and inside a word, frequent parts of Latin words, words of jieba's (from one
+    line in `every`)."""
     chars, latin, cut = collections.Counter(), collections.Counter(), collections.Counter()
-    for line in lines:
+    for i, line in enumerate(lines):
         text = line.decode()
         for form in (text, text.lower(), unicodedata.normalize("NFD", text)):
             chars.update(form)
+        if i % every:
+            continue
         for form in (text, text.lower()):
             for word in re.findall(r"[A-Za-z0-9]+", form):
                 latin.update(word[:n] for n in range(2, min(len(word), 12) + 1))
@@ -123,12 +126,6 @@ def more_lines(seed=5):
     for _ in range(60000):
         lines.append("".join(rng.choices(common, k=rng.randrange(2, 30))))
     return [line.replace("\n", "\u2029").encode() for line in lines]
-
-
-def scalar_line(line):
-    """Whether a line is a scalar value alone or between two Chinese characters."""
-    text = line.decode(errors="replace")
-    return len(text) == 1 or (len(text) == 3 and text[0] == "中" and text[2] == "文")
 
 
 def bert_tokenizer(path, settings):
@@ -206,15 +203,17 @@ def sample(rows, random_rows):
     return [row for row in rows[:: max(1, len(rows) // 60000)]] + random_rows
 
 
-def compare_all(compare, tokenizers, corpus, lines, share):
-    pieces = vocabulary(corpus)
+def compare_all(compare, tokenizers, corpus, lines, share, only):
+    pieces = vocabulary(corpus, every=20)
     print(f"vocabulary: {len(pieces)} pieces; {len(corpus)} lines of data, {len(lines)} others", flush=True)
-    fewer = [line for i, line in enumerate(lines) if i % share == 0 or not scalar_line(line)]
-    decode = None
+    every = corpus + lines
+    fewer = every[::share]
     for name, settings in BERT.items():
+        if name not in only:
+            continue
         folder, vocab = compare.folder(name, pieces, settings)
         reference = bert_tokenizer(vocab, settings)
-        chosen = corpus + (lines if name == "uncased" else fewer)
+        chosen = every if name == "uncased" else fewer
         rows = compare.ids(f"BertTokenizer, {name}: ids", folder, chosen, reference)
         if name == "uncased":
             decode, _ = words_tokenizer(tokenizers, vocab, {})
@@ -223,14 +222,20 @@ def compare_all(compare, tokenizers, corpus, lines, share):
     chars = sorted({c for line in corpus for c in line.decode() if not c.isspace()})
     everything = list(dict.fromkeys(SPECIALS + chars + jieba_words))
     for name, settings in WORDS.items():
+        if name not in only:
+            continue
         for kind, some in (("", pieces), (", jieba's dictionary", everything)):
             folder, vocab = compare.folder(name + kind, some, settings | {"pre_tokenize": "jieba"})
             tokenizer, reference = words_tokenizer(tokenizers, vocab, settings)
-            chosen = corpus + (lines if (name, kind) == ("words", "") else fewer)
+            chosen = every if name == "words" else fewer
             rows = compare.ids(f"bert4keras, {name}{kind}: ids", folder, chosen, reference)
             compare.text(f"bert4keras, {name}{kind}: text", folder, sample(rows, random_ids(len(some), 20000)), tokenizer)
+    if "odd" in only:
+        compare_odd(compare, tokenizers, pieces, fewer[::29])
+
+
+def compare_odd(compare, tokenizers, pieces, some):
     # Flags say the same as tokenizer_config.json, and against it.
-    some = fewer[::29] + corpus[::29]
     for name in ("cased", "accents", "cased-bare"):
         folder, vocab = compare.folder("flags", pieces, dict(do_lower_case=True, pre_tokenize="jieba"))
         flags = flags_of(BERT[name]) + ["--pre-tokenize", "none"]
@@ -293,6 +298,7 @@ def main():
     parser.add_argument("--data", default=os.path.join(os.path.dirname(__file__), "..", "..", "shared", "data"))
     parser.add_argument("--bert4keras")
     parser.add_argument("--goldens")
+    parser.add_argument("--only", default=",".join([*BERT, *WORDS, "odd"]))
     parser.add_argument("--share", type=int, default=1)
     args = parser.parse_args()
     assert unicodedata.unidata_version == "14.0.0", "run this with Python 3.11: its Unicode is the reference"
@@ -304,7 +310,10 @@ def main():
         write_goldens(args.goldens, tokenizers)
     with tempfile.TemporaryDirectory() as directory:
         compare = Comparison(args.program, directory)
-        compare_all(compare, tokenizers, corpus_lines(args.data), adversarial_lines() + more_lines(), args.share)
+        # A text that comes twice is compared once.
+        corpus = list(dict.fromkeys(corpus_lines(args.data)))
+        lines = list(dict.fromkeys(adversarial_lines() + more_lines()))
+        compare_all(compare, tokenizers, corpus, lines, args.share, args.only.split(","))
     print(f"{compare.differences} differences")
     sys.exit(1 if compare.differences else 0)
 

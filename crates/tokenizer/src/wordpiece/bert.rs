@@ -8,10 +8,11 @@
 use super::basic;
 use super::pieces::Pieces;
 use super::settings::Settings;
-use super::unicode::{is_chinese, is_punctuation, is_python_space, is_space, lower, nfc, without_accents};
+use super::unicode::{category, is_chinese, is_punctuation, is_python_space, is_space, lower};
 use std::borrow::Cow;
+use unicode_general_category::GeneralCategory::NonspacingMark;
 use unicode_normalization::char::canonical_combining_class;
-use unicode_normalization::{IsNormalized, is_nfc_quick};
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// Longer words are unknown.
 const MAX_WORD: usize = 100;
@@ -188,48 +189,46 @@ impl Bert {
 
     fn classify_plain(&self, c: char, pieces: &Pieces) -> Action {
         let other = Action::new(Action::OTHER, 0);
-        let id = |c: char| pieces.id_of(c.encode_utf8(&mut [0; 4])).unwrap_or(self.unknown);
+        let id = |c: char| pieces.id_of_char(c).unwrap_or(self.unknown);
         let settings = &self.settings;
-        if matches!(c, '\u{4e00}'..='\u{9fff}' | '\u{3400}'..='\u{4dbf}')
-            && settings.tokenize_chinese_chars
-            && settings.never_split.is_empty()
-            && !basic::is_removed(c)
-        {
-            return Action::new(Action::CHINESE, id(c));
-        }
-        if is_space(c) || is_python_space(c) && !basic::is_removed(c) {
+        let removed = basic::is_removed(c);
+        if !removed && (is_space(c) || is_python_space(c)) {
             return Action::new(Action::SPACE, 0);
         }
-        if basic::is_removed(c) || !settings.never_split.is_empty() {
+        if removed || !settings.never_split.is_empty() {
             return other;
         }
-        let as_text = |c: char| c.encode_utf8(&mut [0; 4]).to_owned();
-        let low = if settings.do_lower_case { one(&lower(&as_text(c))) } else { Some(c) };
-        let Some(low) = low else { return other };
         let chinese = settings.tokenize_chinese_chars && is_chinese(c);
-        let composed = if chinese { one(&nfc(&as_text(low))) } else { Some(low) };
+        let low = if settings.do_lower_case { one(c.to_lowercase()) } else { Some(c) };
+        // Spaces around a Chinese character keep marks away from it.
+        let composed = low.and_then(|low| if chinese { one(std::iter::once(low).nfc()) } else { Some(low) });
         let Some(composed) = composed else { return other };
         let stable = is_nfc_quick(std::iter::once(composed)) == IsNormalized::Yes;
         if canonical_combining_class(composed) != 0 || !stable {
             return other;
         }
-        let bare = if settings.strips() { without_accents(&as_text(composed)) } else { as_text(composed) };
-        if bare != as_text(composed) && (self.lower_specials || !settings.do_lower_case) {
-            // Without its accents a word may be a special piece.
-            return other;
+        let mut bare = Some(composed);
+        if settings.strips() {
+            let parts = || std::iter::once(composed).nfd().filter(|c| category(*c) != NonspacingMark);
+            bare = one(parts());
+            if bare != Some(composed) && (self.lower_specials || !settings.do_lower_case) {
+                // Without its accents a word may be a special piece.
+                return other;
+            }
+            if parts().next().is_none() {
+                return Action::new(Action::NOTHING, 0);
+            }
         }
-        match one(&bare) {
+        match bare {
             Some(bare) if chinese => Action::new(Action::CHINESE, id(bare)),
             Some(bare) if is_punctuation(bare) => Action::new(Action::MARK, id(bare)),
             Some(bare) => Action::new(Action::LETTER, bare.into()),
-            None if bare.is_empty() => Action::new(Action::NOTHING, 0),
             None => other,
         }
     }
 }
 
-/// The character of a text that has a single one.
-fn one(text: &str) -> Option<char> {
-    let mut chars = text.chars();
-    chars.next().filter(|_| chars.as_str().is_empty())
+/// The only character, where there is one and no more.
+fn one(mut chars: impl Iterator<Item = char>) -> Option<char> {
+    chars.next().filter(|_| chars.next().is_none())
 }

@@ -105,6 +105,13 @@ impl Pieces {
         (id != NONE).then_some(id)
     }
 
+    /// The piece that is one character.
+    pub(super) fn id_of_char(&self, c: char) -> Option<u32> {
+        let node = self.step(ROOT, c);
+        let id = if node == NONE { NONE } else { self.ends[node as usize] };
+        (id != NONE).then_some(id)
+    }
+
     /// Takes a word apart, the longest piece first; appends nothing and says false where a rest is left.
     pub(super) fn split(&self, word: &[char], ids: &mut Vec<u32>) -> bool {
         let before = ids.len();

@@ -84,7 +84,7 @@ impl Words {
 
     /// A character that jieba leaves alone.
     fn encode_char(&self, c: char, pieces: &Pieces, ids: &mut Vec<u32>) {
-        let id = pieces.id_of(c.encode_utf8(&mut [0; 4]));
+        let id = pieces.id_of_char(c);
         if id.is_some() || !is_dropped(c) {
             ids.push(id.unwrap_or(self.unknown));
         }
@@ -95,7 +95,7 @@ impl Words {
         for c in text.chars() {
             if is_chinese(c) || is_punctuation(c) {
                 self.end_word(word, pieces, ids);
-                ids.push(pieces.id_of(c.encode_utf8(&mut [0; 4])).unwrap_or(self.unknown));
+                ids.push(pieces.id_of_char(c).unwrap_or(self.unknown));
             } else {
                 word.push(c);
             }

@@ -1,5 +1,6 @@
 //! `t5kit detokenize`: lines of ids to lines of text.
 
+use crate::vocab_flags::VocabFlags;
 use anyhow::{Context, Result, anyhow};
 use std::borrow::Cow;
 use std::io::Write;
@@ -13,6 +14,8 @@ pub struct Args {
     /// Tokenizer file, or a directory that holds one
     #[arg(long, value_name = "FILE|DIR")]
     tokenizer: PathBuf,
+    #[command(flatten)]
+    vocab: VocabFlags,
     /// What to print for each line
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -34,7 +37,7 @@ enum Output {
 
 /// Turns lines of ids, or of `tokenize --output json`, on standard input into text on standard output.
 pub fn run(args: Args) -> Result<()> {
-    let tokenizer = Tokenizer::load(&args.tokenizer)?;
+    let tokenizer = Tokenizer::load_with(&args.tokenizer, args.vocab.options())?;
     let threads = args.threads.map_or_else(std::thread::available_parallelism, Ok)?;
     let work = |block: &stream::Block, out: &mut Vec<u8>| -> Result<()> {
         let mut ids = Vec::new();

@@ -17,6 +17,7 @@ mod progress;
 mod score;
 mod tokenize;
 mod trim;
+mod vocab_flags;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;

@@ -1,5 +1,6 @@
 //! `t5kit tokenize`: lines of text to lines of ids.
 
+use crate::vocab_flags::VocabFlags;
 use anyhow::{Context, Result, bail};
 use std::io::Write;
 use std::num::NonZeroUsize;
@@ -12,6 +13,8 @@ pub struct Args {
     /// Tokenizer file, or a directory that holds one
     #[arg(long, value_name = "FILE|DIR")]
     tokenizer: PathBuf,
+    #[command(flatten)]
+    vocab: VocabFlags,
     /// What to print for each line
     #[arg(long, value_enum, default_value_t = Output::Ids)]
     output: Output,
@@ -35,7 +38,7 @@ enum Output {
 
 /// Tokenizes standard input line by line onto standard output.
 pub fn run(args: Args) -> Result<()> {
-    let tokenizer = Tokenizer::load(&args.tokenizer)?;
+    let tokenizer = Tokenizer::load_with(&args.tokenizer, args.vocab.options())?;
     let eos = match (args.eos, tokenizer.eos()) {
         (true, None) => bail!("{}: --eos: this tokenizer has no end-of-text token", args.tokenizer.display()),
         (true, eos) => eos,

@@ -7,7 +7,7 @@ use t5kit_formats::spiece::{Piece, PieceKind, SpieceModel, is_sentinel};
 use t5kit_formats::tokenizer_json;
 
 /// The longest file that is read: far above any real tokenizer, far below what would exhaust memory.
-const MAX_FILE_BYTES: u64 = 1 << 30;
+pub(crate) const MAX_BYTES: u64 = 1 << 30;
 /// What `T5Tokenizer` adds where nothing is said.
 const EXTRA_IDS: u64 = 100;
 /// More sentinels than this are no sentinels.
@@ -15,11 +15,14 @@ const MAX_EXTRA_IDS: u64 = 10_000;
 
 const CONFIG: &str = "tokenizer_config.json";
 
+/// The fields of a `tokenizer_config.json`.
+pub(crate) type Config = serde_json::Map<String, serde_json::Value>;
+
 /// A tokenizer's file and, if there is one, the configuration beside it.
 pub(crate) struct Found {
     pub(crate) file: PathBuf,
     /// Only where it may change what ids are: see [`find`].
-    pub(crate) config: Option<(PathBuf, serde_json::Value)>,
+    pub(crate) config: Option<(PathBuf, Config)>,
 }
 
 /// The tokenizer's file at `path`, or in the directory there.
@@ -31,7 +34,7 @@ pub(crate) fn find(path: &Path) -> Result<Found, Error> {
     let file = if is_dir { find_in(path)? } else { path.into() };
     let config_file = file.with_file_name(CONFIG);
     let config = if (is_dir || extension(&file) == "txt") && config_file.is_file() {
-        let config = parse(&read(&config_file)?, &config_file)?;
+        let config = parse(&read(&config_file, MAX_BYTES)?, &config_file)?;
         Some((config_file, config))
     } else {
         None
@@ -78,25 +81,26 @@ pub(crate) fn is_config(file: &Path) -> bool {
     file.file_name().is_some_and(|name| name == CONFIG)
 }
 
-/// The whole file, refusing absurd sizes.
-pub(crate) fn read(file: &Path) -> Result<Vec<u8>, Error> {
+/// The whole file, if it has no more than `most` bytes.
+pub(crate) fn read(file: &Path, most: u64) -> Result<Vec<u8>, Error> {
     let io = |source| Error::Io { path: file.into(), source };
     let input = std::fs::File::open(file).map_err(io)?;
     // Devices and pipes have no length: the reader is limited as well.
     let length = input.metadata().map_err(io)?.len();
-    let mut bytes = Vec::with_capacity(usize::try_from(length.min(MAX_FILE_BYTES)).unwrap_or(0));
-    input.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(io(std::io::Error::other("over 1 GiB: this is no tokenizer")));
+    let mut bytes = Vec::with_capacity(usize::try_from(length.min(most)).unwrap_or(0));
+    input.take(most + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > most {
+        let what = format!("over {} MiB; is this a tokenizer?", most >> 20);
+        return Err(Error::Invalid { path: file.into(), field: "size".into(), what });
     }
     Ok(bytes)
 }
 
-fn parse(bytes: &[u8], path: &Path) -> Result<serde_json::Value, Error> {
+fn parse(bytes: &[u8], path: &Path) -> Result<Config, Error> {
     serde_json::from_slice(bytes).map_err(|e| Error::Invalid {
         path: path.into(),
         field: "JSON".into(),
-        what: format!("not readable: {e}"),
+        what: format!("not readable as an object: {e}"),
     })
 }
 
@@ -109,17 +113,17 @@ pub(crate) fn unigram(bytes: &[u8], file: &Path) -> Result<SpieceModel, Error> {
     }
 }
 
-fn class(config: &serde_json::Value) -> &str {
+fn class(config: &Config) -> &str {
     config.get("tokenizer_class").and_then(|class| class.as_str()).unwrap_or_default()
 }
 
-fn is_byt5(config: &serde_json::Value) -> bool {
+fn is_byt5(config: &Config) -> bool {
     class(config) == "ByT5Tokenizer"
 }
 
 /// Appends T5's sentinels, `<extra_id_99>` … `<extra_id_0>`, which its `spiece.model` does not hold: as many as
 /// `extra_ids` of `tokenizer_config.json` says, 100 where a `T5Tokenizer` says nothing.
-pub(crate) fn add_sentinels(model: &mut SpieceModel, config: &serde_json::Value) {
+pub(crate) fn add_sentinels(model: &mut SpieceModel, config: &Config) {
     let count = match config.get("extra_ids").and_then(|n| n.as_u64()) {
         Some(count) => count.min(MAX_EXTRA_IDS),
         None if matches!(class(config), "T5Tokenizer" | "T5TokenizerFast") => EXTRA_IDS,

@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 pub use t5kit_formats::spiece::PieceKind;
 use t5kit_formats::spiece::is_sentinel;
 use unigram::Unigram;
+pub use wordpiece::PreTokenize;
 use wordpiece::WordPiece;
 
 /// Turns text into ids and ids into text; shared freely between threads.
@@ -42,13 +43,16 @@ enum Model {
     Bytes(ByT5),
 }
 
-/// Choices for `vocab.txt` that override those of `tokenizer_config.json`; other files need none.
+/// Choices for `vocab.txt` that override those of `tokenizer_config.json`. Other tokenizers follow their own file: to
+/// choose anything for them is an error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Options {
     /// Make words lower-case.
     pub lower_case: Option<bool>,
     /// Remove accents; by default when words are made lower-case.
     pub strip_accents: Option<bool>,
+    /// What cuts a text into words first: jieba for WoBERT and T5-PEGASUS.
+    pub pre_tokenize: Option<PreTokenize>,
 }
 
 impl Tokenizer {
@@ -70,22 +74,29 @@ impl Tokenizer {
     /// As [`Tokenizer::load`].
     pub fn load_with(path: &Path, options: Options) -> Result<Self, Error> {
         let Found { file, config } = files::find(path)?;
-        let bytes = files::read(&file)?;
+        let words = files::extension(&file) == "txt";
+        if !words && options != Options::default() {
+            let what =
+                "lower_case, strip_accents and pre_tokenize are for a vocab.txt; this tokenizer says itself";
+            return Err(Error::Invalid { path: file, field: "options".into(), what: what.into() });
+        }
+        let bytes = files::read(&file, if words { wordpiece::MAX_BYTES } else { files::MAX_BYTES })?;
         let sha256 = sha256(&bytes);
         let mut source_files = vec![file.clone()];
-        let model = match files::extension(&file) {
-            "txt" => {
+        let model = match () {
+            () if words => {
                 let mut settings = wordpiece::Settings::default();
                 if let Some((config_file, config)) = &config {
-                    settings = wordpiece::Settings::parse(config_file, config)?;
+                    settings = wordpiece::Settings::read(config, config_file)?;
                     source_files.push(config_file.clone());
                 }
                 settings.do_lower_case = options.lower_case.unwrap_or(settings.do_lower_case);
                 settings.strip_accents = options.strip_accents.or(settings.strip_accents);
+                settings.pre_tokenize = options.pre_tokenize.unwrap_or(settings.pre_tokenize);
                 Model::WordPiece(WordPiece::new(&bytes, settings, &file)?)
             }
-            _ if files::is_config(&file) => Model::Bytes(ByT5),
-            _ => {
+            () if files::is_config(&file) => Model::Bytes(ByT5),
+            () => {
                 let mut model = files::unigram(&bytes, &file)?;
                 if let Some((_, config)) = &config {
                     files::add_sentinels(&mut model, config);
@@ -209,7 +220,7 @@ impl Tokenizer {
     pub fn pad_id(&self) -> u32 {
         match &self.model {
             Model::Unigram(model) => model.vocab.pad,
-            Model::WordPiece(model) => model.id_of("[PAD]"),
+            Model::WordPiece(model) => model.pad,
             Model::Bytes(_) => Some(bytes::PAD),
         }
         .unwrap_or(0)
@@ -224,7 +235,7 @@ impl Tokenizer {
     pub fn eos(&self) -> Option<u32> {
         match &self.model {
             Model::Unigram(model) => model.vocab.eos,
-            Model::WordPiece(model) => model.id_of("[SEP]"),
+            Model::WordPiece(model) => model.sep,
             Model::Bytes(_) => Some(bytes::EOS),
         }
     }
@@ -233,7 +244,7 @@ impl Tokenizer {
     pub fn unk_id(&self) -> u32 {
         match &self.model {
             Model::Unigram(model) => model.vocab.unk,
-            Model::WordPiece(model) => model.id_of("[UNK]"),
+            Model::WordPiece(model) => Some(model.unk),
             Model::Bytes(_) => Some(bytes::UNK),
         }
         .unwrap_or(2)
@@ -243,7 +254,7 @@ impl Tokenizer {
     pub fn bos_id(&self) -> Option<u32> {
         match &self.model {
             Model::Unigram(model) => model.vocab.bos,
-            Model::WordPiece(model) => model.id_of("[CLS]"),
+            Model::WordPiece(model) => model.cls,
             Model::Bytes(_) => None,
         }
     }

@@ -19,7 +19,6 @@ use alphabet::{Alphabet, Classes};
 pub(crate) use decode::{decode_bytes, decode_text};
 use normalize::Normalizer;
 use oracle::Oracle;
-pub(crate) use protected::Protected;
 use scan::Codes;
 use search::{MAX_PIECE_CHARS, Memory, Step};
 use std::cell::RefCell;

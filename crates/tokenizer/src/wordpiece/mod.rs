@@ -1,0 +1,165 @@
+//! WordPiece, the tokenizer of BERT, and WoBERT's words on top of it: `vocab.txt` to ids and back.
+//!
+//! `pieces` reads the file and finds the longest piece; `bert` and `words` are the two ways of cutting a text, with
+//! `basic` as the first one's obvious version; `decode` makes text again; `unicode` sees characters as Python does.
+
+mod basic;
+mod bert;
+mod decode;
+#[cfg(test)]
+mod oracle;
+mod pieces;
+mod settings;
+mod unicode;
+mod words;
+
+use crate::error::Error;
+use pieces::Pieces;
+pub(crate) use pieces::MAX_BYTES;
+pub use settings::PreTokenize;
+pub(crate) use settings::Settings;
+use std::path::Path;
+use t5kit_formats::spiece::PieceKind;
+
+/// A WordPiece vocabulary, ready to encode and decode.
+pub(crate) struct WordPiece {
+    pieces: Pieces,
+    cut: Cut,
+    pub(crate) unk: u32,
+    pub(crate) pad: Option<u32>,
+    pub(crate) cls: Option<u32>,
+    pub(crate) sep: Option<u32>,
+    mask: Option<u32>,
+}
+
+/// How a text is cut into words.
+enum Cut {
+    Bert(Box<bert::Bert>),
+    Words(words::Words),
+}
+
+impl WordPiece {
+    /// Reads `vocab.txt`: one piece a line.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it is too large, not UTF-8, or lacks a special piece that the settings name. Of the
+    /// usual five only `[UNK]` has to be there; the others are then no special pieces.
+    pub(crate) fn new(vocab: &[u8], mut settings: Settings, path: &Path) -> Result<Self, Error> {
+        let pieces = Pieces::read(vocab, settings.pre_tokenize, path)?;
+        let missing = |name: &str, what: &str| Error::Invalid {
+            path: path.into(),
+            field: name.into(),
+            what: format!("missing; {what}"),
+        };
+        let unk = pieces
+            .id_of(&settings.unk_token)
+            .ok_or_else(|| missing(&settings.unk_token, "is this the vocabulary of a BERT model?"))?;
+        for name in settings.additional_special_tokens.iter().filter(|name| !name.is_empty()) {
+            let what = "tokenizer_config.json names it in additional_special_tokens: add it as a last line";
+            pieces.id_of(name).ok_or_else(|| missing(name, what))?;
+        }
+        let role = |name: &mut Option<String>| {
+            let id = name.as_deref().and_then(|name| pieces.id_of(name));
+            *name = name.take().filter(|_| id.is_some());
+            id
+        };
+        let (pad, cls) = (role(&mut settings.pad_token), role(&mut settings.cls_token));
+        let (sep, mask) = (role(&mut settings.sep_token), role(&mut settings.mask_token));
+        let cut = match settings.pre_tokenize {
+            PreTokenize::None => Cut::Bert(Box::new(bert::Bert::new(settings, &pieces, unk))),
+            PreTokenize::Jieba => Cut::Words(words::Words::new(&settings, unk)),
+        };
+        Ok(Self { pieces, cut, unk, pad, cls, sep, mask })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.pieces.len()
+    }
+
+    pub(crate) fn piece(&self, id: u32) -> Option<&str> {
+        self.pieces.piece(id)
+    }
+
+    pub(crate) fn id_of(&self, piece: &str) -> Option<u32> {
+        self.pieces.id_of(piece)
+    }
+
+    pub(crate) fn kind(&self, id: u32) -> Option<PieceKind> {
+        self.piece(id)?;
+        let control = [self.pad, self.cls, self.sep, self.mask].contains(&Some(id));
+        Some(match () {
+            () if id == self.unk => PieceKind::Unknown,
+            () if control => PieceKind::Control,
+            () => PieceKind::Normal,
+        })
+    }
+
+    /// Appends the ids of a text; bytes that are no UTF-8 count as U+FFFD.
+    pub(crate) fn encode_into(&self, text: &[u8], ids: &mut Vec<u32>) {
+        let text = String::from_utf8_lossy(text);
+        match &self.cut {
+            Cut::Bert(bert) => bert.encode(&text, &self.pieces, ids),
+            Cut::Words(words) => words.encode(&text, &self.pieces, ids),
+        }
+    }
+
+    /// The text of ids as bert4keras gives it: unknown, special and all other pieces in brackets vanish.
+    pub(crate) fn decode(&self, ids: &[u32]) -> String {
+        let normal = ids.iter().filter(|&&id| self.kind(id) == Some(PieceKind::Normal));
+        decode::decode(normal.filter_map(|&id| self.piece(id)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(settings: Settings, text: &str) -> String {
+        let vocab = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n今\n天\n##天\nun\n##aff\n##able\nThe\nthe\ne\n.\n##é\n今天\nmask\n";
+        let model = WordPiece::new(vocab.as_bytes(), settings, Path::new("vocab.txt")).unwrap();
+        let mut ids = Vec::new();
+        model.encode_into(text.as_bytes(), &mut ids);
+        ids.iter().map(|id| model.piece(*id).unwrap()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn as_bert_does() {
+        let cased = Settings { do_lower_case: false, ..Default::default() };
+        for (settings, text, expected) in [
+            (Settings::default(), "今天 Unaffable.THE", "今 天 un ##aff ##able . the"),
+            (Settings::default(), "unaffablex é", "[UNK] e"),
+            (Settings::default(), "a[MASK]今[mask]", "[UNK] [MASK] 今 [UNK] mask [UNK]"),
+            (Settings::default(), "\u{200b}th\u{0}e\u{a0}the\u{fffd}\u{2028}the", "the the the"),
+            (Settings::default(), "", ""),
+            (cased.clone(), "The the É", "The the [UNK]"),
+            (cased.clone(), "[MA\u{200b}SK]", "[MASK]"),
+            (Settings { tokenize_chinese_chars: false, ..cased }, "今天天", "今天 ##天"),
+            (Settings { strip_accents: Some(false), ..Default::default() }, "e\u{301} eé", "[UNK] e ##é"),
+        ] {
+            assert_eq!(tokens(settings.clone(), text), expected, "{text:?} {settings:?}");
+        }
+        assert_eq!(tokens(Settings::default(), &"e".repeat(101)), "[UNK]");
+    }
+
+    #[test]
+    fn as_wobert_does() {
+        let words = Settings { pre_tokenize: PreTokenize::Jieba, ..Default::default() };
+        assert_eq!(tokens(words.clone(), "今天天 Unaffable"), "今天 天 un ##aff ##able");
+        assert_eq!(tokens(words.clone(), "[MASK]\u{200b}\r\n今天天气"), "[UNK] mask [UNK] 今 天 天 [UNK]");
+        assert_eq!(tokens(words, &"e".repeat(201)), "[UNK]");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let error = |vocab: &[u8], settings: Settings| {
+            WordPiece::new(vocab, settings, Path::new("vocab.txt")).err().unwrap().to_string()
+        };
+        assert!(error(b"a\nb\n", Settings::default()).contains("vocab.txt: [UNK]: missing"));
+        assert!(error(b"", Settings::default()).contains("[UNK]: missing"));
+        assert!(error(b"[UNK]\na\xff\n", Settings::default()).contains("vocab.txt: line 2: not UTF-8"));
+        assert!(error(b"\xff", Settings::default()).contains("line 1: not UTF-8"));
+        let more = Settings { additional_special_tokens: vec!["<x>".into()], ..Default::default() };
+        assert!(error(b"[UNK]\n", more).contains("<x>: missing"));
+        assert!(error(&vec![b'\n'; 33 << 20], Settings::default()).contains("size: 34603008 bytes"));
+    }
+}

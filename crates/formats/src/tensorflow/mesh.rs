@@ -161,9 +161,9 @@ mod tests {
                     (0..rows).flat_map(|i| (0..columns).flat_map(move |j| element(i, j))).collect();
                 assert_eq!(transpose(&from, [rows, columns], 0..rows, size), want, "{rows} {columns} {size}");
                 for band in [1, 32, 40] {
-                    let bands = (0..rows).step_by(band).flat_map(|r| {
-                        transpose(&from, [rows, columns], r..rows.min(r + band), size)
-                    });
+                    let bands = (0..rows)
+                        .step_by(band)
+                        .flat_map(|r| transpose(&from, [rows, columns], r..rows.min(r + band), size));
                     assert_eq!(bands.collect::<Vec<_>>(), want, "{rows} {columns} {size}, by {band}");
                 }
             }

@@ -20,7 +20,6 @@ use crate::required::Required;
 use crate::rows::{Layout, keep_tokens_json, read_keep_tokens};
 use crate::sample::{file_name, sample};
 use crate::tokenizer_files::{Renumbering, read_object, tokenizer_config, tokenizer_json};
-use crate::weights::Sizes;
 use crate::{Error, weights};
 
 /// What to trim, and how.
@@ -71,6 +70,10 @@ pub fn trim(job: &Job, progress: &dyn Fn(u64, u64)) -> Result<Report, Error> {
 
     let uncut = job.model.as_deref().map(Uncut::open).transpose()?;
     let layout = Layout::new(&model, uncut.as_ref().map(|uncut| uncut.config.vocab_size))?;
+    let before = match &uncut {
+        Some(uncut) => Some(weights::measure(&uncut.path, uncut.config.vocab_size)?),
+        None => None,
+    };
 
     let (counts, counts_file) = match &job.counts {
         Some(path) => {
@@ -112,14 +115,14 @@ pub fn trim(job: &Job, progress: &dyn Fn(u64, u64)) -> Result<Report, Error> {
         uncut.iter().map(|uncut| &*uncut.folder).chain([job.tokenizer.as_path()]).collect();
     write_tokenizer_files(&folders, out.path(), &cut, &renumbering, layout.sentinels)?;
 
-    let model_sizes = match &uncut {
-        Some(uncut) => {
+    let model_sizes = match (&uncut, before) {
+        (Some(uncut), Some(before)) => {
             write_config(uncut, out.path(), &renumbering, rows.len())?;
             let file = out.path().join("model.safetensors");
             let after = weights::cut(&uncut.path, uncut.config.vocab_size, &rows, &file, progress)?;
-            Some(ModelSizes { before: uncut.sizes, after })
+            Some(ModelSizes { before, after })
         }
-        None => None,
+        _ => None,
     };
     let sample = match &job.sample {
         Some((input, columns, options)) => {
@@ -163,7 +166,6 @@ struct Uncut {
     /// The folder of its files.
     folder: PathBuf,
     config: T5Config,
-    sizes: Sizes,
 }
 
 impl Uncut {
@@ -171,9 +173,7 @@ impl Uncut {
         let checkpoint = Checkpoint::open(path)?;
         let config = T5Config::of(&checkpoint, None)?;
         let folder = checkpoint.folder().to_path_buf();
-        drop(checkpoint);
-        let sizes = weights::measure(path, config.vocab_size)?;
-        Ok(Self { path: path.to_path_buf(), folder, config, sizes })
+        Ok(Self { path: path.to_path_buf(), folder, config })
     }
 }
 

@@ -33,7 +33,8 @@ svg { width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 12px
   font: 14px/1.5 ui-monospace, monospace; white-space: pre; }
 .pieces .other { box-shadow: inset 0 -2px var(--mark); } .pieces small { color: var(--soft); padding-left: 6px; }
 .changes td { text-align: left; vertical-align: top; width: 50%; } .changes th { text-align: left; }
-.list td { text-align: left; } .list td:nth-child(2) { text-align: right; }
+.list td, .list th { text-align: left; white-space: nowrap; } .list td:last-child { white-space: normal; width: 100%; }
+.list td:nth-child(2) { text-align: right; }
 pre { background: var(--card); border-radius: 10px; padding: 14px 18px; white-space: pre-wrap; font-size: 14px; }
 .hash { word-break: break-all; color: var(--soft); font-size: 13px; }
 ";
@@ -62,7 +63,7 @@ pub(crate) fn page(report: &Report) -> String {
             out,
             "<div class=\"card\"><b>{}</b><span>of the tokens covered</span><span>of {} counted</span></div>",
             share_text(coverage.share),
-            thousands(coverage.tokens)
+            short(coverage.tokens)
         );
     }
     out.push_str("</div>\n");
@@ -160,18 +161,21 @@ fn held_out(out: &mut String, s: &SampleReport) {
     examples(out, &s.examples);
 }
 
-/// The first changed place of some texts, before and after; what is not on the other side is marked.
+/// The first changed place of some texts, before and after; pieces that the other side does not have there are marked.
 fn examples(out: &mut String, examples: &[Example]) {
     if examples.is_empty() {
         return;
     }
     out.push_str("<table class=\"changes\">\n<tr><th>segmented before as</th><th>and after as</th></tr>\n");
     let marked = |pieces: &[String], others: &[String]| -> String {
-        let span = |piece: &String| {
-            let class = if others.contains(piece) { "" } else { " class=\"other\"" };
-            format!("<span{class}>{}</span>", escape(piece))
+        let others = places(others);
+        let shown = others.last().map_or(0, |other| other.end);
+        let span = |place: &Place| {
+            let other = place.start < shown && !others.contains(place);
+            let class = if other { " class=\"other\"" } else { "" };
+            format!("<span{class}>{}</span>", escape(place.piece))
         };
-        pieces.iter().map(span).collect()
+        places(pieces).iter().map(span).collect()
     };
     for Example { before, after } in examples {
         let _ = writeln!(
@@ -182,6 +186,29 @@ fn examples(out: &mut String, examples: &[Example]) {
         );
     }
     out.push_str("</table>\n");
+}
+
+/// A piece and where it is in the text.
+#[derive(PartialEq, Eq)]
+struct Place<'a> {
+    start: usize,
+    end: usize,
+    piece: &'a str,
+}
+
+fn places(pieces: &[String]) -> Vec<Place<'_>> {
+    let mut start = 0;
+    let place = |piece| {
+        let bytes = if is_byte(piece) { 1 } else { piece.len() };
+        let place = Place { start, end: start + bytes, piece };
+        start = place.end;
+        place
+    };
+    pieces.iter().map(String::as_str).map(place).collect()
+}
+
+fn is_byte(piece: &str) -> bool {
+    piece.len() == 6 && piece.starts_with("<0x") && piece.ends_with('>')
 }
 
 fn pieces(out: &mut String, report: &Report) {
@@ -311,6 +338,19 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_other_side_has_elsewhere_is_marked() {
+        let pieces = |list: &[&str]| list.iter().map(|p| p.to_string()).collect::<Vec<_>>();
+        let mut out = String::new();
+        let before = pieces(&["电网", "<0xE9>", "模型", "一", "一", "末"]);
+        let after = pieces(&["电", "网", "<0xE9>", "模型", "一一"]);
+        examples(&mut out, &[Example { before, after }]);
+        let marked: Vec<&str> =
+            out.split("class=\"other\">").skip(1).map(|s| s.split('<').next().unwrap()).collect();
+        // What is behind the other side's last piece is not known to differ.
+        assert_eq!(marked, ["电网", "一", "一", "电", "网", "一一"]);
+    }
 
     #[test]
     fn text_cannot_become_markup() {

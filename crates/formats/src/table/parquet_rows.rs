@@ -79,6 +79,7 @@ impl ParquetRows {
                 let codec = group.column(place).compression();
                 if matches!(codec, Codec::BROTLI(_) | Codec::LZO) {
                     let name = &found[place].name;
+                    let codec = if codec == Codec::LZO { "LZO" } else { "brotli" };
                     return Err(bad(format!(
                         "column {name:?} is packed by {codec}, which is not read; write it with snappy, gzip, zstd or lz4"
                     )));

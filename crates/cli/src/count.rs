@@ -80,6 +80,8 @@ pub fn run(args: Args) -> Result<()> {
             "an interrupted count is kept in {kept}: go on with --resume, or begin anew with --force"
         )));
     }
+    // Before hours of counting it is found out whether the output can be written.
+    drop(t5kit_formats::output::AtomicFile::create(&args.output, args.force)?);
     let tokenizer = Tokenizer::load(&args.tokenizer)?;
     let mut counts = vec![0; tokenizer.vocab_size()];
     let mut corpora = Vec::new();
@@ -200,6 +202,10 @@ struct Observer<'a> {
 }
 
 impl t5kit_trim::Observer for Observer<'_> {
+    fn begin(&self, bytes: u64) {
+        self.progress.begin_at(bytes);
+    }
+
     fn progress(&self, bytes: u64) {
         self.progress.set_position(bytes);
     }

@@ -3,7 +3,7 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::fmt::{self, Write as _};
 use std::io::{IsTerminal, Write as _};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Between two plain lines.
@@ -43,9 +43,13 @@ pub struct Progress {
 }
 
 enum Out {
-    Bar(ProgressBar),
+    Bar(ProgressBar, Begin),
     Lines(Mutex<Lines>),
 }
+
+/// Where this run began, and when: what was done before says nothing about its rate. The bar's own estimate does not
+/// know that.
+type Begin = Arc<Mutex<(u64, Instant)>>;
 
 struct Lines {
     start: Instant,
@@ -62,9 +66,10 @@ impl Progress {
     pub fn new(length: Option<u64>, style: Style) -> Self {
         let out = if std::io::stderr().is_terminal() {
             let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr_with_hz(10));
-            bar.set_style(bar_style(&style, length.is_some()));
+            let begin = Arc::new(Mutex::new((0, Instant::now())));
+            bar.set_style(bar_style(&style, length.is_some(), &begin));
             bar.enable_steady_tick(Duration::from_millis(250));
-            Out::Bar(bar)
+            Out::Bar(bar, begin)
         } else {
             let now = Instant::now();
             let message = String::new();
@@ -76,9 +81,9 @@ impl Progress {
     /// Begins at `position`, which an earlier run has reached.
     pub fn begin_at(&self, position: u64) {
         match &self.out {
-            Out::Bar(bar) => {
+            Out::Bar(bar, begin) => {
+                *begin.lock().unwrap_or_else(|e| e.into_inner()) = (position, Instant::now());
                 bar.set_position(position);
-                bar.reset_eta();
             }
             Out::Lines(lines) => self.update(lines, |l| (l.from, l.position) = (position, position)),
         }
@@ -87,7 +92,7 @@ impl Progress {
     /// Moves to `position` units from the start.
     pub fn set_position(&self, position: u64) {
         match &self.out {
-            Out::Bar(bar) => bar.set_position(position),
+            Out::Bar(bar, _) => bar.set_position(position),
             Out::Lines(lines) => self.update(lines, |l| l.position = position),
         }
     }
@@ -95,7 +100,7 @@ impl Progress {
     /// Moves on by `units`.
     pub fn inc(&self, units: u64) {
         match &self.out {
-            Out::Bar(bar) => bar.inc(units),
+            Out::Bar(bar, _) => bar.inc(units),
             Out::Lines(lines) => self.update(lines, |l| l.position += units),
         }
     }
@@ -103,9 +108,9 @@ impl Progress {
     /// Corrects the length.
     pub fn set_length(&self, length: u64) {
         match &self.out {
-            Out::Bar(bar) => {
+            Out::Bar(bar, begin) => {
                 bar.set_length(length);
-                bar.set_style(bar_style(&self.style, true));
+                bar.set_style(bar_style(&self.style, true, begin));
             }
             Out::Lines(lines) => self.update(lines, |l| l.length = Some(length)),
         }
@@ -115,7 +120,7 @@ impl Progress {
     pub fn set_message(&self, message: impl Into<String>) {
         let message = message.into();
         match &self.out {
-            Out::Bar(bar) => bar.set_message(message),
+            Out::Bar(bar, _) => bar.set_message(message),
             Out::Lines(lines) => self.update(lines, |l| l.message = message),
         }
     }
@@ -123,7 +128,7 @@ impl Progress {
     /// Prints a line on standard error, above the bar if there is one.
     pub fn println(&self, line: impl AsRef<str>) {
         match &self.out {
-            Out::Bar(bar) => bar.println(line),
+            Out::Bar(bar, _) => bar.println(line),
             Out::Lines(_) => say(line.as_ref()),
         }
     }
@@ -131,8 +136,8 @@ impl Progress {
     /// Ends the job: the bar is left as it stands, and a last plain line says how long it took.
     pub fn finish(&self) {
         match &self.out {
-            Out::Bar(bar) if bar.is_finished() => {}
-            Out::Bar(bar) => bar.abandon(),
+            Out::Bar(bar, _) if bar.is_finished() => {}
+            Out::Bar(bar, _) => bar.abandon(),
             Out::Lines(lines) => {
                 let lines = lines.lock().unwrap_or_else(|e| e.into_inner());
                 say(&lines.summary(&self.style, lines.start.elapsed()));
@@ -142,7 +147,7 @@ impl Progress {
 
     /// Removes the bar; on no terminal, says nothing more.
     pub fn clear(&self) {
-        if let Out::Bar(bar) = &self.out {
+        if let Out::Bar(bar, _) = &self.out {
             bar.finish_and_clear();
         }
     }
@@ -160,7 +165,7 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Out::Bar(bar) = &self.out
+        if let Out::Bar(bar, _) = &self.out
             && !bar.is_finished()
         {
             bar.abandon(); // what was reached stays readable above an error message
@@ -199,13 +204,10 @@ impl Lines {
                 let _ = write!(text, "{}", Amount(self.position, unit));
             }
         }
-        let rate = self.position.saturating_sub(self.from) as f64 / elapsed.as_secs_f64().max(1e-9);
+        let rate = rate(self.position, self.from, elapsed);
         let _ = write!(text, ", {}", Rate(rate, unit));
-        if let Some(length) = self.length
-            && rate > 0.0
-        {
-            let left = length.saturating_sub(self.position) as f64 / rate;
-            let _ = write!(text, ", {} left", Took(Duration::from_secs_f64(left.min(1e9))));
+        if let Some(left) = self.length.and_then(|length| left(length, self.position, rate)) {
+            let _ = write!(text, ", {left} left");
         }
         text.push_str(&after(&self.message));
         text
@@ -216,8 +218,25 @@ fn after(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(", {message}") }
 }
 
-fn bar_style(style: &Style, known: bool) -> ProgressStyle {
+/// Units in a second of a run that began at `from`.
+fn rate(position: u64, from: u64, elapsed: Duration) -> f64 {
+    position.saturating_sub(from) as f64 / elapsed.as_secs_f64().max(1e-9)
+}
+
+/// The time left at this rate; none where nothing was done yet.
+fn left(length: u64, position: u64, rate: f64) -> Option<Took> {
+    let left = length.saturating_sub(position) as f64 / rate;
+    (rate > 0.0).then(|| Took(Duration::from_secs_f64(left.min(1e9))))
+}
+
+fn bar_style(style: &Style, known: bool, begin: &Begin) -> ProgressStyle {
     let unit = style.unit;
+    let begin = begin.clone();
+    let now = move |s: &ProgressState| {
+        let (from, start) = *begin.lock().unwrap_or_else(|e| e.into_inner());
+        rate(s.pos(), from, start.elapsed())
+    };
+    let rate_now = now.clone();
     let label = style.label.clone();
     ProgressStyle::with_template(if known { KNOWN } else { UNKNOWN })
         .unwrap_or_else(|_| ProgressStyle::default_bar())
@@ -227,8 +246,13 @@ fn bar_style(style: &Style, known: bool) -> ProgressStyle {
         .with_key("length", move |s: &ProgressState, w: &mut dyn fmt::Write| {
             put(w, Amount(s.len().unwrap_or(s.pos()), unit));
         })
-        .with_key("rate", move |s: &ProgressState, w: &mut dyn fmt::Write| put(w, Rate(s.per_sec(), unit)))
-        .with_key("left", |s: &ProgressState, w: &mut dyn fmt::Write| put(w, Took(s.eta())))
+        .with_key("rate", move |s: &ProgressState, w: &mut dyn fmt::Write| put(w, Rate(rate_now(s), unit)))
+        .with_key("left", move |s: &ProgressState, w: &mut dyn fmt::Write| {
+            match left(s.len().unwrap_or(0), s.pos(), now(s)) {
+                Some(left) => put(w, left),
+                None => put(w, "?"),
+            }
+        })
         .with_key("took", |s: &ProgressState, w: &mut dyn fmt::Write| put(w, Took(s.elapsed())))
 }
 

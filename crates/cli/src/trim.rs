@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use t5kit_formats::checkpoint::Checkpoint;
 use t5kit_formats::table::{ColumnRef, Columns, TableOptions};
 use t5kit_trim::{Choice, Chooser, Job, Report};
 
@@ -36,8 +37,9 @@ pub struct Args {
     /// characters, a line; may be given several times
     #[arg(long, value_name = "SET|FILE")]
     require: Vec<String>,
-    /// Model to cut with the tokenizer: a Hugging Face directory
-    #[arg(long, value_name = "DIR")]
+    /// Model to cut with the tokenizer: a Hugging Face directory, the folder of a training run, a file of weights, or
+    /// a TensorFlow checkpoint by its folder or prefix (`…/model.ckpt-1000000`)
+    #[arg(long, value_name = "PATH")]
     model: Option<PathBuf>,
     /// Held-out text, of which the report says what becomes of it
     #[arg(long, value_name = "FILE")]
@@ -66,8 +68,12 @@ pub fn run(args: Args) -> Result<()> {
         (_, _, _, Some(file)) => Chooser::KeepTokens(file),
         (None, None, None, None) => unreachable!("clap asks for one of them"),
     };
-    let model = args.model.map(|path| t5kit_model::model_folder(&path)).transpose()?;
-    let tokenizer = args.tokenizer.or_else(|| model.clone()).context("no tokenizer is given")?;
+    let model = args.model.map(|path| t5kit_model::model_folder(&path).unwrap_or(path));
+    let tokenizer = match (args.tokenizer, &model) {
+        (Some(tokenizer), _) => tokenizer,
+        (None, Some(model)) => Checkpoint::open(model)?.folder().to_path_buf(),
+        (None, None) => unreachable!("clap asks for one of them"),
+    };
     let sample = match args.sample {
         Some(path) => {
             let mut inputs = t5kit_trim::expand(&[path.to_string_lossy().into_owned()])?;

@@ -86,11 +86,13 @@ fn bad_input_is_one_line_and_leaves_nothing() {
     let before = names(lab.0.path());
     lab.count("c.tsv", &[arg(&none)]).fails(&["none.txt: no such file or folder"]);
     lab.count("c.tsv", &[arg(&bad)]).fails(&["bad.jsonl, line 2: field \"text\" is not a string"]);
-    lab.count("c.tsv", &[arg(&two)]).fails(&["two.jsonl: which column holds the text?", "x, y"]);
+    lab.count("c.tsv", &[arg(&two)])
+        .fails(&["two.jsonl: which column holds the text?", "--field with one of x, y"]);
     lab.count("c.tsv", &["--field", "text", arg(&b)]).fails(&["no field \"text\"; the fields are id, body"]);
     lab.count("c.tsv", &["--merge", arg(&none)]).fails(&["none.txt: cannot be opened"]);
     lab.count("c.tsv", &["--merge", arg(&a)]).fails(&["a.txt, line 1: not a piece, a tab and its count"]);
     lab.count("a.txt", &[arg(&b)]).fails(&["a.txt: already exists"]);
+    lab.count("none/c.tsv", &[arg(&a)]).fails(&["none: cannot write c.tsv there"]);
     lab.trim("cut", &["--counts", arg(&none), "--top", "3"]).fails(&["none.txt: cannot be opened"]);
     lab.trim("cut", &["--counts", arg(&a), "--top", "3"]).fails(&["a.txt, line 1"]);
     lab.trim("cut", &["--keep-tokens", arg(&a)]).fails(&["a.txt: not a JSON list of row numbers"]);
@@ -99,6 +101,48 @@ fn bad_input_is_one_line_and_leaves_nothing() {
     assert!(skipped.stderr.contains("left out: 1 bad rows"), "{skipped:#?}");
     skipped.ok();
     assert_eq!(lab.counts("c.tsv"), "▁\t1\n甲\t1\n");
+}
+
+#[test]
+fn counts_of_another_tokenizer_are_refused() {
+    let lab = Lab::new();
+    let a = lab.at("a.txt");
+    lab.count("a.tsv", &[arg(&a)]).ok();
+    let text = std::fs::read_to_string(lab.at("a.tsv")).unwrap();
+    let at = text.find("tokenizer_sha256").unwrap() + 19;
+    let other = file(lab.0.path(), "other.tsv", format!("{}0000{}", &text[..at], &text[at + 4..]));
+    let message = ["other.tsv: counts of another tokenizer: of one with 27 pieces and SHA-256 0000"];
+    lab.count("sum.tsv", &["--merge", arg(&lab.at("a.tsv")), arg(&other)]).fails(&message);
+    lab.trim("cut", &["--counts", arg(&other), "--top", "3"]).fails(&message);
+    let foreign = file(lab.0.path(), "foreign.json", r#"{"▁": 3, "foreign": 1}"#);
+    let message = ["foreign.json: 1 of its 2 pieces are not in the tokenizer (\"foreign\")"];
+    lab.count("sum.tsv", &["--merge", arg(&foreign)]).fails(&message);
+    assert!(!lab.at("sum.tsv").exists() && !lab.at("cut").exists());
+}
+
+/// A limit on the size of files fails in the middle of writing as a full disk does.
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_written_to_its_end_is_not_there() {
+    let lab = Lab::new();
+    let a = lab.at("a.txt");
+    lab.count("a.tsv", &[arg(&a)]).ok();
+    let before = names(lab.0.path());
+    let (tokenizer, counts) = (lab.at("spiece.model"), lab.at("a.tsv"));
+    let limited = |arguments: &[&str]| {
+        let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"";
+        let program = env!("CARGO_BIN_EXE_t5kit");
+        let run =
+            common::finish(std::process::Command::new("bash").args(["-c", script, program]).args(arguments));
+        assert_eq!(run.code, 1, "{run:#?}");
+        let last = run.stderr.lines().last().unwrap_or_default();
+        assert!(last.starts_with("t5kit: error: ") && last.contains("cannot write"), "{run:#?}");
+        assert_eq!(names(lab.0.path()), before);
+    };
+    let (c, cut) = (lab.at("c.tsv"), lab.at("cut"));
+    limited(&["count", "--tokenizer", arg(&tokenizer), "--output", arg(&c), arg(&a)]);
+    let trim = ["trim", "--tokenizer", arg(&tokenizer), "--counts", arg(&counts), "--top", "3"];
+    limited(&[&trim[..], &["--output", arg(&cut)]].concat());
 }
 
 #[test]

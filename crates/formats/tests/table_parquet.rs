@@ -137,6 +137,33 @@ fn text_column_and_refused_columns() {
 }
 
 #[test]
+fn files_packed_as_a_whole() {
+    let folder = TempDir::new().unwrap();
+    let path = file(&folder, Compression::SNAPPY);
+    let plain = fs::read(&path).unwrap();
+    let read = |path: &Path| -> Result<Vec<Row>, Error> {
+        open(path, &these(&["title", "id"]), &TableOptions::default())?.collect()
+    };
+    let expected = read(&path).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gzip, &plain).unwrap();
+    let gzip = gzip.finish().unwrap();
+    for (name, bytes) in
+        [("a.parquet.gz", &gzip), ("a.parquet.zst", &zstd::encode_all(&plain[..], 1).unwrap())]
+    {
+        let packed = folder.path().join(name);
+        fs::write(&packed, bytes).unwrap();
+        assert_eq!(read(&packed).unwrap(), expected, "{name}");
+    }
+    let cut = folder.path().join("cut.parquet.gz");
+    fs::write(&cut, &gzip[..gzip.len() / 2]).unwrap();
+    let error = read(&cut).unwrap_err().to_string();
+    assert!(error.contains("cut.parquet.gz: Parquet: cannot be unpacked into "), "{error}");
+    fs::write(&cut, b"\x1f\x8bno parquet at all").unwrap();
+    assert!(read(&cut).unwrap_err().to_string().contains("cannot be opened"));
+}
+
+#[test]
 fn skipping_lands_on_the_same_row() {
     let folder = TempDir::new().unwrap();
     let path = file(&folder, Compression::SNAPPY);
@@ -182,7 +209,7 @@ fn damaged_files_are_errors() {
     write(&whole, 2, 40, Compression::SNAPPY);
     let whole = fs::read(whole).unwrap();
     assert_eq!(read(&whole).unwrap(), 80);
-    for bytes in [&b""[..], b"PAR1", b"PAR1PAR1", b"\x1f\x8bno parquet at all", &whole[..whole.len() - 9]] {
+    for bytes in [&b""[..], b"PAR1", b"PAR1PAR1", &whole[..whole.len() - 9]] {
         let error = read(bytes).unwrap_err().to_string();
         assert!(error.contains("a.parquet: Parquet: "), "{error}");
     }

@@ -36,6 +36,15 @@ fn the_families_checkpoints_in_transformers_names_and_layouts() {
             let (dtype, shape) = c.info(weight).unwrap();
             assert_eq!((dtype.name(), &shape), (&*want.dtype, &want.shape), "{name} {weight}");
             assert_eq!(hex(&c.bytes(weight).unwrap()), want.bytes, "{name} {weight}");
+            for band in [1, 5, 100] {
+                let mut bytes = Vec::new();
+                let take = &mut |part: &[u8]| {
+                    bytes.extend_from_slice(part);
+                    Ok::<(), t5kit_formats::Error>(())
+                };
+                c.bands(weight, band, take).unwrap();
+                assert_eq!(hex(&bytes), want.bytes, "{name} {weight} by {band} rows");
+            }
         }
     }
 }

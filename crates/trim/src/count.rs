@@ -114,6 +114,8 @@ impl State {
 
 /// Is told about a count as it goes. All methods may be called from several threads.
 pub trait Observer: Sync {
+    /// The count goes on from where so many bytes on disk were read by an earlier run.
+    fn begin(&self, _bytes: u64) {}
     /// So many bytes on disk are read, of all files together.
     fn progress(&self, _bytes: u64) {}
     /// A bad row or file was left out.
@@ -223,18 +225,21 @@ impl Job<'_> {
         let mut saved = Instant::now();
         for (at, input) in inputs.iter().enumerate().skip(state.files) {
             match self.read_file(input, at, position, disk_bytes, &mut saved, state) {
-                Ok(true) => {}
-                Ok(false) => return Ok(false),
-                Err(Error::Table(error)) => self.bad_file(at, error)?,
+                Ok(Some(read)) => disk_bytes += if input.is_regular() { input.bytes } else { read },
+                Ok(None) => return Ok(false),
+                Err(Error::Table(error)) => {
+                    self.bad_file(at, error)?;
+                    disk_bytes += input.bytes;
+                }
                 Err(error) => return Err(error),
             }
             position = Position::default();
-            disk_bytes += input.bytes;
             self.observer.progress(disk_bytes);
         }
         Ok(true)
     }
 
+    /// Reads the input `at` and hands its chunks out; the bytes on disk that were read, or `None` when interrupted.
     fn read_file(
         &self,
         input: &Input,
@@ -243,30 +248,33 @@ impl Job<'_> {
         disk_bytes: u64,
         saved: &mut Instant,
         start: &State,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<u64>, Error> {
         let Options { columns, table, chunk_bytes, .. } = self.options;
         let mut reader =
             ChunkReader::open(at, &input.path, columns, table, &self.splitter, *chunk_bytes, from)?;
+        if at == start.files && *start != State::default() {
+            self.observer.begin(disk_bytes + reader.disk_bytes());
+        }
         loop {
             if self.stop.load(Ordering::Relaxed) {
-                return Ok(false);
+                return Ok(None);
             }
             let interrupted = self.observer.interrupted();
             if interrupted || saved.elapsed() >= self.options.save_every {
                 self.queue.wait_until_done();
                 // What fails now comes before the place that would be saved.
                 if self.stop.load(Ordering::Relaxed) {
-                    return Ok(false);
+                    return Ok(None);
                 }
                 let (counts, tally) = self.sum(start);
                 let counts = (0..).zip(counts).filter(|&(_, n)| n > 0).collect();
                 self.observer.save(&State { files: at, position: reader.position(), tally, counts })?;
                 *saved = Instant::now();
                 if interrupted {
-                    return Ok(false);
+                    return Ok(None);
                 }
             }
-            let Some(chunk) = reader.next_chunk()? else { return Ok(true) };
+            let Some(chunk) = reader.next_chunk()? else { return Ok(Some(reader.disk_bytes())) };
             self.observer.progress(disk_bytes + reader.disk_bytes());
             let size = chunk.size();
             self.queue.push(chunk, size);

@@ -4,7 +4,10 @@ use std::fmt::Write;
 
 use crate::curve::{share_text, svg, thousands};
 use crate::report::{ModelSizes, Report};
-use crate::sample::{BeforeAfter, SampleReport};
+use crate::sample::{BeforeAfter, Example, SampleReport};
+
+/// Of characters that have no piece, so many are shown.
+const SHOWN_MISSING: usize = 200;
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --text: #1c2430; --soft: #5d6b7c; --line: #d8dee6; --back: #ffffff;
@@ -15,9 +18,10 @@ body { margin: 0 auto; max-width: 860px; padding: 32px 24px 64px; background: va
   color: var(--text); font: 16px/1.55 system-ui, 'Noto Sans CJK SC', 'PingFang SC', sans-serif; }
 h1 { font-size: 28px; margin: 0 0 4px; } h2 { font-size: 19px; margin: 40px 0 10px; }
 p { margin: 6px 0; } .soft { color: var(--soft); font-size: 14px; }
-.cards { display: flex; gap: 14px; flex-wrap: wrap; margin: 24px 0 8px; }
-.card { flex: 1 1 180px; background: var(--card); border-radius: 10px; padding: 14px 18px; }
-.card b { display: block; font-size: 24px; font-weight: 650; } .card span { color: var(--soft); font-size: 14px; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(170px, 1fr)); gap: 14px; margin: 24px 0 8px; }
+.card { background: var(--card); border-radius: 10px; padding: 14px 18px; }
+.card b { display: block; font-size: 23px; font-weight: 650; white-space: nowrap; }
+.card span { display: block; color: var(--soft); font-size: 14px; line-height: 1.4; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: 6px 10px; border-bottom: 1px solid var(--line); text-align: right; }
 th { color: var(--soft); font-weight: 500; font-size: 14px; } td:first-child, th:first-child { text-align: left; }
@@ -25,9 +29,13 @@ svg { width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 12px
 .grid { stroke: var(--line); } .axis { stroke: var(--soft); }
 .curve { fill: none; stroke: var(--accent); stroke-width: 2.5; stroke-linejoin: round; }
 .chosen { stroke: var(--mark); stroke-dasharray: 4 4; } .point { fill: var(--mark); }
-code, .pieces span { font-family: ui-monospace, monospace; font-size: 14px; }
-.pieces span { display: inline-block; background: var(--card); border-radius: 5px; padding: 1px 7px; margin: 2px; }
-pre { background: var(--card); border-radius: 10px; padding: 14px 18px; overflow-x: auto; font-size: 14px; }
+.pieces span { display: inline-block; background: var(--card); border-radius: 5px; padding: 1px 7px; margin: 2px;
+  font: 14px/1.5 ui-monospace, monospace; white-space: pre; }
+.pieces .other { box-shadow: inset 0 -2px var(--mark); } .pieces small { color: var(--soft); padding-left: 6px; }
+.changes td { text-align: left; vertical-align: top; width: 50%; } .changes th { text-align: left; }
+.list td, .list th { text-align: left; white-space: nowrap; } .list td:last-child { white-space: normal; width: 100%; }
+.list td:nth-child(2) { text-align: right; }
+pre { background: var(--card); border-radius: 10px; padding: 14px 18px; white-space: pre-wrap; font-size: 14px; }
 .hash { word-break: break-all; color: var(--soft); font-size: 13px; }
 ";
 
@@ -45,17 +53,17 @@ pub(crate) fn page(report: &Report) -> String {
         escape(&report.program)
     );
     out.push_str("<div class=\"cards\">\n");
-    card(&mut out, "pieces", v.pieces_before, v.pieces_after);
+    card(&mut out, "pieces", thousands, v.pieces_before, v.pieces_after);
     if let Some(ModelSizes { before, after }) = &report.model {
-        card(&mut out, "parameters", before.parameters, after.parameters);
-        card(&mut out, "bytes of weights", before.bytes, after.bytes);
+        card(&mut out, "parameters", short, before.parameters, after.parameters);
+        card(&mut out, "of weights", megabytes, before.bytes, after.bytes);
     }
     if let Some(coverage) = &report.coverage {
         let _ = writeln!(
             out,
-            "<div class=\"card\"><b>{}</b><span>of {} counted tokens covered</span></div>",
+            "<div class=\"card\"><b>{}</b><span>of the tokens covered</span><span>of {} counted</span></div>",
             share_text(coverage.share),
-            thousands(coverage.tokens)
+            short(coverage.tokens)
         );
     }
     out.push_str("</div>\n");
@@ -72,13 +80,13 @@ pub(crate) fn page(report: &Report) -> String {
     out
 }
 
-fn card(out: &mut String, what: &str, before: u64, after: u64) {
+fn card(out: &mut String, what: &str, number: fn(u64) -> String, before: u64, after: u64) {
     let _ = writeln!(
         out,
-        "<div class=\"card\"><b>{}</b><span>{what}, of {} ({:.1} %)</span></div>",
-        short(after),
-        short(before),
-        100.0 * after as f64 / before.max(1) as f64
+        "<div class=\"card\"><b>{}</b><span>{what}</span><span>{:.1} % of {}</span></div>",
+        number(after),
+        100.0 * after as f64 / before.max(1) as f64,
+        number(before)
     );
 }
 
@@ -103,10 +111,10 @@ fn sizes(out: &mut String, report: &Report) {
         row("… of the vocabulary's matrices", before.vocabulary_parameters, after.vocabulary_parameters);
         let others = |s: &crate::weights::Sizes| s.parameters - s.vocabulary_parameters;
         row("… of everything else", others(before), others(after));
-        row("weights on disk, and in memory as stored, bytes", before.bytes, after.bytes);
-        row("weights in memory as f32, bytes", 4 * before.parameters, 4 * after.parameters);
+        row("bytes of weights, on disk and in memory as stored", before.bytes, after.bytes);
+        row("bytes of weights in memory as f32", 4 * before.parameters, 4 * after.parameters);
     }
-    row("spiece.model, bytes", v.tokenizer_bytes_before, v.tokenizer_bytes_after);
+    row("bytes of spiece.model", v.tokenizer_bytes_before, v.tokenizer_bytes_after);
     out.push_str("</table>\n");
     let _ = writeln!(
         out,
@@ -150,14 +158,57 @@ fn held_out(out: &mut String, s: &SampleReport) {
         );
     }
     out.push_str("</table>\n");
-    for example in &s.examples {
+    examples(out, &s.examples);
+}
+
+/// The first changed place of some texts, before and after; pieces that the other side does not have there are marked.
+fn examples(out: &mut String, examples: &[Example]) {
+    if examples.is_empty() {
+        return;
+    }
+    out.push_str("<table class=\"changes\">\n<tr><th>segmented before as</th><th>and after as</th></tr>\n");
+    let marked = |pieces: &[String], others: &[String]| -> String {
+        let others = places(others);
+        let shown = others.last().map_or(0, |other| other.end);
+        let span = |place: &Place| {
+            let other = place.start < shown && !others.contains(place);
+            let class = if other { " class=\"other\"" } else { "" };
+            format!("<span{class}>{}</span>", escape(place.piece))
+        };
+        places(pieces).iter().map(span).collect()
+    };
+    for Example { before, after } in examples {
         let _ = writeln!(
             out,
-            "<p class=\"pieces\">{} <span class=\"soft\">→</span> {}</p>",
-            spans(example.before.iter().map(String::as_str)),
-            spans(example.after.iter().map(String::as_str))
+            "<tr><td class=\"pieces\">{}</td><td class=\"pieces\">{}</td></tr>",
+            marked(before, after),
+            marked(after, before)
         );
     }
+    out.push_str("</table>\n");
+}
+
+/// A piece and where it is in the text.
+#[derive(PartialEq, Eq)]
+struct Place<'a> {
+    start: usize,
+    end: usize,
+    piece: &'a str,
+}
+
+fn places(pieces: &[String]) -> Vec<Place<'_>> {
+    let mut start = 0;
+    let place = |piece| {
+        let bytes = if is_byte(piece) { 1 } else { piece.len() };
+        let place = Place { start, end: start + bytes, piece };
+        start = place.end;
+        place
+    };
+    pieces.iter().map(String::as_str).map(place).collect()
+}
+
+fn is_byte(piece: &str) -> bool {
+    piece.len() == 6 && piece.starts_with("<0x") && piece.ends_with('>')
 }
 
 fn pieces(out: &mut String, report: &Report) {
@@ -166,27 +217,32 @@ fn pieces(out: &mut String, report: &Report) {
     {
         out.push_str("<h2>Most frequent pieces left out</h2>\n<p class=\"pieces\">");
         for (piece, n) in &coverage.most_frequent_dropped {
-            let _ = write!(out, "<span title=\"{}\">{}</span>", thousands(*n), escape(piece));
+            let _ = write!(out, "<span>{}<small>{}</small></span>", escape(piece), thousands(*n));
         }
         out.push_str("</p>\n");
     }
+    if report.required.is_empty() {
+        return;
+    }
+    out.push_str("<h2>Required</h2>\n<table class=\"list\">\n");
+    out.push_str("<tr><th>set or file</th><th>pieces</th><th>characters without a piece</th></tr>\n");
     for required in &report.required {
+        let missing = match &required.missing[..] {
+            [] => "none".into(),
+            missing => spans(missing.iter().take(SHOWN_MISSING).map(String::as_str)),
+        };
+        let more = match required.missing.len().saturating_sub(SHOWN_MISSING) {
+            0 => String::new(),
+            n => format!(" and {} more", thousands(n as u64)),
+        };
         let _ = writeln!(
             out,
-            "<h2>Required: {}</h2>\n<p>{} pieces.{}</p>",
+            "<tr><td>{}</td><td>{}</td><td class=\"pieces\">{missing}{more}</td></tr>",
             escape(&required.name),
-            thousands(required.pieces as u64),
-            if required.missing.is_empty() {
-                String::new()
-            } else {
-                format!(" {} characters have no piece and are written as bytes:", required.missing.len())
-            }
+            thousands(required.pieces as u64)
         );
-        if !required.missing.is_empty() {
-            let some = required.missing.iter().take(200).map(String::as_str);
-            let _ = writeln!(out, "<p class=\"pieces\">{}</p>", spans(some));
-        }
     }
+    out.push_str("</table>\n");
 }
 
 fn repeat(out: &mut String, report: &Report) {
@@ -204,6 +260,9 @@ fn repeat(out: &mut String, report: &Report) {
     }
     if let Some(sample) = &report.sample {
         let _ = write!(out, " --sample {}", escape(&sample.file));
+        for field in &sample.fields {
+            let _ = write!(out, " --field {}", escape(field));
+        }
     }
     out.push_str(" --output DIR</pre>\n");
     let mut hash = |what: &str, name: &str, sha256: &str| {
@@ -220,6 +279,10 @@ fn repeat(out: &mut String, report: &Report) {
         if let Some(sha256) = &required.sha256 {
             hash("required", &required.name, sha256);
         }
+    }
+    if let Some(sample) = &report.sample {
+        let what = format!("{} bytes of held-out text, the first 64 KiB of", thousands(sample.disk_bytes));
+        hash(&what, &sample.file, &sample.head_sha256);
     }
     if let Some(record) = report.counts.as_ref().and_then(|counts| counts.record.as_ref()) {
         let t = &record.total;
@@ -238,6 +301,15 @@ fn repeat(out: &mut String, report: &Report) {
 
 fn spans<'a>(pieces: impl Iterator<Item = &'a str>) -> String {
     pieces.map(|piece| format!("<span>{}</span>", escape(piece))).collect()
+}
+
+/// 309.8 MB.
+fn megabytes(n: u64) -> String {
+    match n {
+        0..1_000_000 => format!("{} bytes", thousands(n)),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", n as f64 / 1e6),
+        _ => format!("{:.2} GB", n as f64 / 1e9),
+    }
 }
 
 /// 1.23 billion, 45.6 million, 32,596.
@@ -266,6 +338,19 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_other_side_has_elsewhere_is_marked() {
+        let pieces = |list: &[&str]| list.iter().map(|p| p.to_string()).collect::<Vec<_>>();
+        let mut out = String::new();
+        let before = pieces(&["电网", "<0xE9>", "模型", "一", "一", "末"]);
+        let after = pieces(&["电", "网", "<0xE9>", "模型", "一一"]);
+        examples(&mut out, &[Example { before, after }]);
+        let marked: Vec<&str> =
+            out.split("class=\"other\">").skip(1).map(|s| s.split('<').next().unwrap()).collect();
+        // What is behind the other side's last piece is not known to differ.
+        assert_eq!(marked, ["电网", "一", "一", "电", "网", "一一"]);
+    }
 
     #[test]
     fn text_cannot_become_markup() {

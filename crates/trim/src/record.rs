@@ -58,20 +58,25 @@ pub struct Settings {
     pub chunk_bytes: usize,
 }
 
+/// `columns` as they are given on the command line; none: chosen by the program in each file.
+pub(crate) fn column_names(columns: &Columns) -> Vec<String> {
+    match columns {
+        Columns::Text => Vec::new(),
+        Columns::All => vec!["*".into()],
+        Columns::These(list) => list
+            .iter()
+            .map(|column| match column {
+                ColumnRef::Name(name) => name.clone(),
+                ColumnRef::Number(number) => number.to_string(),
+            })
+            .collect(),
+    }
+}
+
 impl Settings {
     /// The settings of `options`.
     pub fn of(options: &Options) -> Self {
-        let columns = match &options.columns {
-            Columns::Text => Vec::new(),
-            Columns::All => vec!["*".into()],
-            Columns::These(list) => list
-                .iter()
-                .map(|column| match column {
-                    ColumnRef::Name(name) => name.clone(),
-                    ColumnRef::Number(number) => number.to_string(),
-                })
-                .collect(),
-        };
+        let columns = column_names(&options.columns);
         let TableOptions { format, has_header, max_row_bytes } = options.table;
         Self {
             columns,
@@ -80,6 +85,28 @@ impl Settings {
             max_row_bytes,
             chunk_bytes: options.chunk_bytes,
         }
+    }
+}
+
+impl Settings {
+    /// The first setting in which `before` is another, in words.
+    pub(crate) fn difference(&self, before: &Self) -> Option<String> {
+        let given =
+            |value: Option<&dyn std::fmt::Display>| value.map_or("not given".into(), |v| v.to_string());
+        let fields = |s: &Self| if s.columns.is_empty() { given(None) } else { s.columns.join(", ") };
+        let said = |what: &str, was: String, is: String| Some(format!("{what} was {was} and is {is}"));
+        if self.columns != before.columns {
+            return said("--field", fields(before), fields(self));
+        }
+        if self.format != before.format {
+            let format = |s: &Self| given(s.format.as_ref().map(|f| f as _));
+            return said("--format", format(before), format(self));
+        }
+        if self.header != before.header {
+            let header = |s: &Self| given(s.header.as_ref().map(|h| h as _));
+            return said("--header", header(before), header(self));
+        }
+        (self != before).then(|| "the limits on rows and chunks were others".into())
     }
 }
 

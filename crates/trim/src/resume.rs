@@ -84,8 +84,8 @@ impl Unfinished {
             Some("another version of this program wrote it".to_owned())
         } else if kept.tokenizer_sha256 != self.tokenizer_sha256 {
             Some("the tokenizer is another one".to_owned())
-        } else if kept.settings != self.settings {
-            Some(format!("the settings were {:?} and are {:?}", kept.settings, self.settings))
+        } else if let Some(difference) = self.settings.difference(&kept.settings) {
+            Some(difference)
         } else if kept.merged != self.merged {
             Some("the counts to be merged are others".to_owned())
         } else if kept.inputs.len() != self.inputs.len() {

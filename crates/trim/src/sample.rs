@@ -9,13 +9,17 @@ use t5kit_tokenizer::Tokenizer;
 
 use crate::Error;
 use crate::inputs::Input;
+use crate::record::column_names;
 
 /// Held-out text under the uncut and the cut tokenizer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SampleReport {
     /// The file.
     pub file: String,
-    /// SHA-256 of its first 64 KiB and its size in bytes, to know it again.
+    /// Its columns as they were asked for; none: chosen by the program.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
+    /// SHA-256 of its first 64 KiB, in hexadecimal, to know it again.
     pub head_sha256: String,
     /// Its size in bytes.
     pub disk_bytes: u64,
@@ -79,6 +83,7 @@ pub fn sample(
 ) -> Result<SampleReport, Error> {
     let mut report = SampleReport {
         file: file_name(&input.path),
+        fields: column_names(columns),
         head_sha256: input.head_sha256.clone(),
         disk_bytes: input.bytes,
         ..SampleReport::default()

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use t5kit_formats::checkpoint::Checkpoint;
 use t5kit_formats::config::T5Config;
 use t5kit_formats::output::AtomicDir;
 use t5kit_formats::spiece::SpieceModel;
@@ -32,7 +33,7 @@ pub struct Job {
     pub choice: Chooser,
     /// Names of built-in sets, or files of characters and pieces to keep besides.
     pub require: Vec<String>,
-    /// The Hugging Face directory of the model to cut with the tokenizer.
+    /// The model to cut with the tokenizer: whatever [`Checkpoint::open`] opens, with its configuration beside.
     pub model: Option<PathBuf>,
     /// Held-out text to report on, and how to read it.
     pub sample: Option<(Input, Columns, TableOptions)>,
@@ -67,14 +68,11 @@ pub fn trim(job: &Job, progress: &dyn Fn(u64, u64)) -> Result<Report, Error> {
     let spiece_bytes = fs::read(&spiece).map_err(t5kit_formats::Error::io(&spiece, "read"))?;
     let model = SpieceModel::parse(&spiece_bytes, &spiece)?;
 
-    let config = match &job.model {
-        Some(folder) => Some(T5Config::read(&folder.join("config.json"))?),
+    let uncut = job.model.as_deref().map(Uncut::open).transpose()?;
+    let layout = Layout::new(&model, uncut.as_ref().map(|uncut| uncut.config.vocab_size))?;
+    let before = match &uncut {
+        Some(uncut) => Some(weights::measure(&uncut.path, uncut.config.vocab_size)?),
         None => None,
-    };
-    let layout = Layout::new(&model, config.as_ref().map(|config| config.vocab_size))?;
-    let before = match (&job.model, &config) {
-        (Some(folder), Some(config)) => Some(weights::measure(folder, config.vocab_size)?),
-        _ => None,
     };
 
     let (counts, counts_file) = match &job.counts {
@@ -113,13 +111,15 @@ pub fn trim(job: &Job, progress: &dyn Fn(u64, u64)) -> Result<Report, Error> {
     write(&cut_spiece, &cut_bytes)?;
     let cut_tokenizer = Tokenizer::load(&cut_spiece)?;
     write(&out.path().join("keep_tokens.json"), keep_tokens_json(&rows).as_bytes())?;
-    write_tokenizer_files(job, out.path(), &cut, &renumbering, layout.sentinels)?;
+    let folders: Vec<&Path> =
+        uncut.iter().map(|uncut| &*uncut.folder).chain([job.tokenizer.as_path()]).collect();
+    write_tokenizer_files(&folders, out.path(), &cut, &renumbering, layout.sentinels)?;
 
-    let model_sizes = match (&job.model, &config, before) {
-        (Some(folder), Some(config), Some(before)) => {
-            write_config(folder, config, out.path(), &renumbering, rows.len())?;
+    let model_sizes = match (&uncut, before) {
+        (Some(uncut), Some(before)) => {
+            write_config(uncut, out.path(), &renumbering, rows.len())?;
             let file = out.path().join("model.safetensors");
-            let after = weights::cut(folder, config.vocab_size, &rows, &file, progress)?;
+            let after = weights::cut(&uncut.path, uncut.config.vocab_size, &rows, &file, progress)?;
             Some(ModelSizes { before, after })
         }
         _ => None,
@@ -131,7 +131,7 @@ pub fn trim(job: &Job, progress: &dyn Fn(u64, u64)) -> Result<Report, Error> {
         None => None,
     };
     let vocabulary = Vocabulary {
-        rows_before: config.as_ref().map(|config| config.vocab_size as u64),
+        rows_before: uncut.as_ref().map(|uncut| uncut.config.vocab_size as u64),
         rows_after: rows.len() as u64,
         tokenizer_bytes_before: spiece_bytes.len() as u64,
         tokenizer_bytes_after: cut_bytes.len() as u64,
@@ -159,6 +159,24 @@ pub fn trim(job: &Job, progress: &dyn Fn(u64, u64)) -> Result<Report, Error> {
     Ok(report)
 }
 
+/// The model before the cut.
+struct Uncut {
+    /// As it was given.
+    path: PathBuf,
+    /// The folder of its files.
+    folder: PathBuf,
+    config: T5Config,
+}
+
+impl Uncut {
+    fn open(path: &Path) -> Result<Self, Error> {
+        let checkpoint = Checkpoint::open(path)?;
+        let config = T5Config::of(&checkpoint, None)?;
+        let folder = checkpoint.folder().to_path_buf();
+        Ok(Self { path: path.to_path_buf(), folder, config })
+    }
+}
+
 /// The SentencePiece file among a tokenizer's files.
 fn spiece_file(tokenizer: &Tokenizer, path: &Path) -> Result<PathBuf, Error> {
     let files = tokenizer.source_files();
@@ -170,18 +188,17 @@ fn spiece_file(tokenizer: &Tokenizer, path: &Path) -> Result<PathBuf, Error> {
     })
 }
 
-/// The tokenizer's files for transformers.
+/// The tokenizer's files for transformers; `folders` are those of the model and of the tokenizer, the first of which
+/// that says something about the tokenizer is heard.
 fn write_tokenizer_files(
-    job: &Job,
+    folders: &[&Path],
     out: &Path,
     cut: &SpieceModel,
     renumbering: &Renumbering,
     sentinels: usize,
 ) -> Result<(), Error> {
-    // What the model's own folder, else the tokenizer's, says about the tokenizer.
-    let folders: Vec<&Path> = job.model.as_deref().into_iter().chain([job.tokenizer.as_path()]).collect();
     let find = |name: &str| -> Result<Option<_>, Error> {
-        for folder in &folders {
+        for folder in folders {
             if let Some(object) = read_object(&folder.join(name))? {
                 return Ok(Some(object));
             }
@@ -206,8 +223,7 @@ fn write_tokenizer_files(
 
 /// `config.json` and `generation_config.json` with the new number of rows and the new ids.
 fn write_config(
-    folder: &Path,
-    config: &T5Config,
+    Uncut { folder, config, .. }: &Uncut,
     out: &Path,
     renumbering: &Renumbering,
     rows: usize,
@@ -215,7 +231,7 @@ fn write_config(
     let id = |what: &str, old: u32| -> Result<u32, Error> {
         let new = renumbering.id(u64::from(old)).and_then(|id| u32::try_from(id).ok());
         new.ok_or_else(|| {
-            Error::Mismatch(format!("config.json: {what} is {old}, a row that would be dropped"))
+            Error::Mismatch(format!("{}: {what} is {old}, a row that would be dropped", folder.display()))
         })
     };
     let cut = T5Config {

@@ -198,10 +198,15 @@ struct Interrupter {
     after: usize,
     asked: AtomicUsize,
     saved: Mutex<Option<State>>,
+    begun: Mutex<Option<u64>>,
     bad: Mutex<Vec<String>>,
 }
 
 impl Observer for Interrupter {
+    fn begin(&self, bytes: u64) {
+        *self.begun.lock().unwrap() = Some(bytes);
+    }
+
     fn interrupted(&self) -> bool {
         self.asked.fetch_add(1, Ordering::Relaxed) >= self.after
     }
@@ -233,6 +238,11 @@ fn interrupted_counts_go_on_to_the_same_numbers() {
             let counted = loop {
                 let observer = Interrupter { after, ..Interrupter::default() };
                 let counted = count(&tokenizer, &inputs, &small_chunks(), &state, &observer).unwrap();
+                // Said by a count that goes on, and by no other.
+                let begun = observer.begun.lock().unwrap().take();
+                let going_on = state != State::default();
+                assert!(begun.is_some() == going_on, "{name}: {begun:?}");
+                assert!(begun.is_none_or(|b| b <= 2 * inputs[0].bytes), "{name}: {begun:?}");
                 if counted.complete {
                     break counted;
                 }
@@ -383,7 +393,7 @@ fn unfinished_counts_know_what_they_are_of() {
         other.take_over(&path, &tokenizer).unwrap_err().to_string()
     };
     let other = CountOptions { columns: Columns::These(vec![ColumnRef::Number(1)]), ..options.clone() };
-    assert!(refused(&inputs, &other, &[]).contains("the settings were"));
+    assert!(refused(&inputs, &other, &[]).contains("--field was not given and is 1; "));
     let more = [&inputs[..], &inputs[..]].concat();
     assert!(refused(&more, &options, &[]).contains("there were 1 input files and are 2"));
     assert!(refused(&inputs, &options, &[inputs[0].path.clone()]).contains("counts to be merged are others"));

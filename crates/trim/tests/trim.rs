@@ -377,7 +377,7 @@ fn bad_input_leaves_nothing() {
     assert!(error.contains("full: already exists"), "{error}");
 
     small.config(300);
-    assert!(small.refused(&job).contains("has shape [294, 8], but config.json speaks of 300 rows"));
+    assert!(small.refused(&job).contains("has shape [294, 8], but its configuration speaks of 300 rows"));
     small.config(200);
     assert!(small.refused(&job).contains("the model has 200 rows, but the tokenizer 282 pieces"));
     small.config(5000);

@@ -162,6 +162,23 @@ impl Checkpoint {
         self.file(name)?.bytes(name)
     }
 
+    /// Gives `take` the bytes of a tensor in order, in parts of whole rows (of the first dimension); of a matrix that
+    /// the file holds transposed, some `band` rows at a time, so that there is never a copy of all of it.
+    ///
+    /// # Errors
+    /// Those of [`Self::bytes`] and of `take`.
+    pub fn bands<E: From<Error>>(
+        &self,
+        name: &str,
+        band: usize,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match self.file(name)? {
+            Source::Mesh(f) => f.bands(name, band, take),
+            source => take(&source.bytes(name)?),
+        }
+    }
+
     fn file(&self, name: &str) -> Result<&Source> {
         let &file = self.tensors.get(name).ok_or_else(|| self.no_tensor(name))?;
         Ok(&self.files[file])

@@ -5,17 +5,19 @@
 
 use std::cell::Cell;
 use std::fs::File;
+use std::io::Seek;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
-use parquet::basic::{ConvertedType, LogicalType, Type as Physical};
+use parquet::basic::{Compression as Codec, ConvertedType, LogicalType, Type as Physical};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArrayType, DataType};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 
 use super::columns::{Found, resolve};
+use super::source::{Compression, Source};
 use super::{Columns, Error, ReadRow, Row, TableOptions};
 
 /// Rows decoded at a time: pages of a few of them are held, never a row group.
@@ -45,17 +47,15 @@ enum Value {
 }
 
 impl ParquetRows {
-    /// Opens the file at `path` for its wanted `columns`.
+    /// Opens the file at `path` for its wanted `columns`. Such a file is read from its end: one that is packed as a
+    /// whole, and standard input, go to an unnamed temporary file first.
     ///
     /// # Errors
-    /// [`Error::Open`]; [`Error::Parquet`] for a file that is none, is compressed as a whole, or is
-    /// standard input, which cannot be read from its end; and those of the wanted columns.
+    /// [`Error::Open`]; [`Error::Parquet`] for a file that is none, or that packs its columns in a way that is not
+    /// read; and those of the wanted columns.
     pub fn open(path: &Path, columns: &Columns, options: &TableOptions) -> Result<Self, Error> {
         let bad = |what: String| Error::Parquet { path: path.to_path_buf(), what };
-        if path.as_os_str() == "-" {
-            return Err(bad("cannot be read from standard input; give the file's name".into()));
-        }
-        let file = File::open(path).map_err(|source| Error::Open { path: path.to_path_buf(), source })?;
+        let file = seekable(path)?;
         let reader = guarded(|| SerializedFileReader::new(file)).map_err(bad)?;
         let schema = reader.metadata().file_metadata().schema_descr();
         let leaves = schema.columns();
@@ -72,6 +72,18 @@ impl ParquetRows {
             let binary = column.physical_type() == Physical::BYTE_ARRAY && !is_string(column);
             if binary || matches!(column.physical_type(), Physical::INT96 | Physical::FIXED_LEN_BYTE_ARRAY) {
                 return Err(bad(format!("column {:?} holds neither text nor numbers", found[place].name)));
+            }
+        }
+        for group in reader.metadata().row_groups() {
+            for &place in &places {
+                let codec = group.column(place).compression();
+                if matches!(codec, Codec::BROTLI(_) | Codec::LZO) {
+                    let name = &found[place].name;
+                    let codec = if codec == Codec::LZO { "LZO" } else { "brotli" };
+                    return Err(bad(format!(
+                        "column {name:?} is packed by {codec}, which is not read; write it with snappy, gzip, zstd or lz4"
+                    )));
+                }
             }
         }
         let batch = places.iter().map(|_| Vec::new()).collect();
@@ -210,6 +222,27 @@ impl ReadRow for ParquetRows {
             }
         }
     }
+}
+
+/// The file at `path`; of a packed one, of standard input and of pipes the unpacked content, in a temporary file that
+/// goes with its handle.
+fn seekable(path: &Path) -> Result<File, Error> {
+    let open = |source| Error::Open { path: path.to_path_buf(), source };
+    let mut source = Source::open(path)?;
+    if source.compression() == Compression::None && source.raw_len().is_some() {
+        return File::open(path).map_err(open);
+    }
+    let mut unpacked = || {
+        let mut file = tempfile::tempfile()?;
+        std::io::copy(&mut source, &mut file)?;
+        file.rewind()?;
+        Ok(file)
+    };
+    let place = std::env::temp_dir();
+    unpacked().map_err(|e: std::io::Error| Error::Parquet {
+        path: path.to_path_buf(),
+        what: format!("cannot be unpacked into {} (set TMPDIR for another place): {e}", place.display()),
+    })
 }
 
 thread_local! {

@@ -1,6 +1,7 @@
 //! A bundle of Google's T5 family, seen in transformers' names and layouts.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use super::names::{Variable, variable};
@@ -84,33 +85,60 @@ impl MeshCheckpoint {
         let Some(w) = self.weights.get(name) else { return self.bundle.bytes(name) };
         let bytes = self.bundle.bytes(&w.variable)?;
         match w.shape[..] {
-            [rows, columns] if w.transposed => Ok(transpose(&bytes, rows, columns, w.dtype.size()).into()),
+            [rows, columns] if w.transposed => {
+                Ok(transpose(&bytes, [rows, columns], 0..rows, w.dtype.size()).into())
+            }
             _ => Ok(bytes),
+        }
+    }
+
+    /// Gives `take` the rows of a matrix, `band` of them at a time (the last time what is left), so that of a
+    /// transposed one there is never a copy of more. Other weights come whole.
+    ///
+    /// # Errors
+    /// Those of [`Self::bytes`] and of `take`.
+    pub fn bands<E: From<Error>>(
+        &self,
+        name: &str,
+        band: usize,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match self.weights.get(name) {
+            Some(Weight { variable, dtype, shape, transposed: true }) => {
+                let (rows, columns) = (shape[0], shape[1]);
+                let bytes = self.bundle.bytes(variable)?;
+                (0..rows).step_by(band.max(1)).try_for_each(|start| {
+                    let range = start..rows.min(start + band.max(1));
+                    take(&transpose(&bytes, [rows, columns], range, dtype.size()))
+                })
+            }
+            _ => take(&self.bytes(name)?),
         }
     }
 }
 
-/// The [rows, columns] matrix whose transpose, [columns, rows], is `from`; elements of `size` bytes.
-fn transpose(from: &[u8], rows: usize, columns: usize, size: usize) -> Vec<u8> {
+/// The rows `range` of the [rows, columns] matrix whose transpose, [columns, rows], is `from`; elements of `size`
+/// bytes.
+fn transpose(from: &[u8], shape: [usize; 2], range: Range<usize>, size: usize) -> Vec<u8> {
     match size {
-        1 => transpose_as::<1>(from, rows, columns),
-        2 => transpose_as::<2>(from, rows, columns),
-        4 => transpose_as::<4>(from, rows, columns),
-        _ => transpose_as::<8>(from, rows, columns),
+        1 => transpose_as::<1>(from, shape, range),
+        2 => transpose_as::<2>(from, shape, range),
+        4 => transpose_as::<4>(from, shape, range),
+        _ => transpose_as::<8>(from, shape, range),
     }
 }
 
 /// In squares that stay in the cache: the matrices of a big vocabulary do not.
-fn transpose_as<const N: usize>(from: &[u8], rows: usize, columns: usize) -> Vec<u8> {
+fn transpose_as<const N: usize>(from: &[u8], [rows, columns]: [usize; 2], range: Range<usize>) -> Vec<u8> {
     const SIDE: usize = 32;
-    let mut to = vec![0; from.len()];
+    let mut to = vec![0; range.len() * columns * N];
     let (source, _) = from.as_chunks::<N>();
     let (target, _) = to.as_chunks_mut::<N>();
-    for r in (0..rows).step_by(SIDE) {
+    for r in range.clone().step_by(SIDE) {
         for c in (0..columns).step_by(SIDE) {
-            for i in r..rows.min(r + SIDE) {
+            for i in r..range.end.min(r + SIDE) {
                 for j in c..columns.min(c + SIDE) {
-                    target[i * columns + j] = source[j * rows + i];
+                    target[(i - range.start) * columns + j] = source[j * rows + i];
                 }
             }
         }
@@ -131,7 +159,13 @@ mod tests {
                     (0..columns).flat_map(|j| (0..rows).flat_map(move |i| element(i, j))).collect();
                 let want: Vec<u8> =
                     (0..rows).flat_map(|i| (0..columns).flat_map(move |j| element(i, j))).collect();
-                assert_eq!(transpose(&from, rows, columns, size), want, "{rows} {columns} {size}");
+                assert_eq!(transpose(&from, [rows, columns], 0..rows, size), want, "{rows} {columns} {size}");
+                for band in [1, 32, 40] {
+                    let bands = (0..rows)
+                        .step_by(band)
+                        .flat_map(|r| transpose(&from, [rows, columns], r..rows.min(r + band), size));
+                    assert_eq!(bands.collect::<Vec<_>>(), want, "{rows} {columns} {size}, by {band}");
+                }
             }
         }
     }

@@ -514,6 +514,19 @@ mod tests {
     }
 
     #[test]
+    fn sentinels() {
+        for (piece, is) in [
+            ("<extra_id_0>", true),
+            ("▁<extra_id_99>", true),
+            ("<extra_id_>", false),
+            ("<extra_id_x>", false),
+            ("▁▁<extra_id_0>", false),
+        ] {
+            assert_eq!(is_sentinel(piece), is, "{piece}");
+        }
+    }
+
+    #[test]
     fn every_truncation_is_an_error_or_a_shorter_model_and_names_the_place() {
         let bytes = sample();
         for end in 0..bytes.len() {

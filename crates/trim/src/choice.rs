@@ -1,7 +1,7 @@
 //! Which pieces are kept.
 
 use serde::{Deserialize, Serialize};
-use t5kit_formats::spiece::{PieceKind, SpieceModel};
+use t5kit_formats::spiece::{PieceKind, SpieceModel, is_sentinel};
 
 use crate::Error;
 
@@ -51,16 +51,6 @@ pub fn is_indispensable(model: &SpieceModel, id: u32) -> bool {
         PieceKind::Control | PieceKind::Unknown | PieceKind::Byte | PieceKind::UserDefined => true,
         PieceKind::Normal | PieceKind::Unused => is_sentinel(&piece.text),
     }
-}
-
-/// Whether a piece is a sentinel.
-pub fn is_sentinel(piece: &str) -> bool {
-    piece
-        .strip_prefix('\u{2581}')
-        .unwrap_or(piece)
-        .strip_prefix("<extra_id_")
-        .and_then(|rest| rest.strip_suffix('>'))
-        .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Chooses among the pieces of `model`, of which piece `id` occurs `counts[id]` times; `required` are ids
@@ -157,19 +147,6 @@ mod tests {
 
     fn ids(choice: Choice, required: &[u32]) -> Vec<u32> {
         choose(&model(), &COUNTS, &choice, required).unwrap().ids
-    }
-
-    #[test]
-    fn sentinels() {
-        for (piece, is) in [
-            ("<extra_id_0>", true),
-            ("▁<extra_id_99>", true),
-            ("<extra_id_>", false),
-            ("<extra_id_x>", false),
-            ("▁▁<extra_id_0>", false),
-        ] {
-            assert_eq!(is_sentinel(piece), is, "{piece}");
-        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ mod tokenizer_files;
 mod trim;
 mod weights;
 
-pub use choice::{Choice, Kept, Reason, choose, is_indispensable, is_sentinel};
+pub use choice::{Choice, Kept, Reason, choose, is_indispensable};
 pub use count::{Counted, Observer, OnError, Options as CountOptions, State, Tally, count};
 pub use counts::Counts;
 pub use error::Error;

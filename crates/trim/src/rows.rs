@@ -8,10 +8,9 @@
 
 use std::path::Path;
 
-use t5kit_formats::spiece::SpieceModel;
+use t5kit_formats::spiece::{SpieceModel, is_sentinel};
 
 use crate::Error;
-use crate::choice::is_sentinel;
 
 /// Sentinels that T5's tokenizer class adds to pieces that have none.
 const T5_SENTINELS: usize = 100;

@@ -14,8 +14,8 @@ mod unicode;
 mod words;
 
 use crate::error::Error;
-use pieces::Pieces;
 pub(crate) use pieces::MAX_BYTES;
+use pieces::Pieces;
 pub use settings::PreTokenize;
 pub(crate) use settings::Settings;
 use std::path::Path;

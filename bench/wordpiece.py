@@ -21,12 +21,12 @@ import time
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["RAYON_NUM_THREADS"] = "1"
 
+ROOT = os.path.normpath(os.path.join(os.path.dirname(__file__), ".."))
+# In the place of this folder, whose tokenize.py would hide Python's own.
+sys.path[0] = os.path.join(ROOT, "tools")
+
 import jieba
 import transformers
-
-ROOT = os.path.normpath(os.path.join(os.path.dirname(__file__), ".."))
-
-sys.path.insert(0, os.path.join(ROOT, "tools"))
 import wordpiece_exact as exact
 
 

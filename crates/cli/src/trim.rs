@@ -7,6 +7,7 @@ use t5kit_formats::table::{ColumnRef, Columns, TableOptions};
 use t5kit_trim::{Choice, Chooser, Job, Report};
 
 use crate::errors;
+use crate::model_args::locate;
 use crate::progress::{Progress, Style, Unit};
 
 /// The flags of `t5kit trim`.
@@ -36,9 +37,9 @@ pub struct Args {
     /// characters, a line; may be given several times
     #[arg(long, value_name = "SET|FILE")]
     require: Vec<String>,
-    /// Model to cut with the tokenizer: a Hugging Face directory
-    #[arg(long, value_name = "DIR")]
-    model: Option<PathBuf>,
+    /// Model to cut with the tokenizer: a Hugging Face directory, or a name on the hub such as google/mt5-small
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
     /// Held-out text, of which the report says what becomes of it
     #[arg(long, value_name = "FILE")]
     sample: Option<PathBuf>,
@@ -66,7 +67,15 @@ pub fn run(args: Args) -> Result<()> {
         (_, _, _, Some(file)) => Chooser::KeepTokens(file),
         (None, None, None, None) => unreachable!("clap asks for one of them"),
     };
-    let model = args.model.map(|path| t5kit_model::model_folder(&path)).transpose()?;
+    let model = match args.model {
+        // trim cuts files tensor by tensor, and those of other kinds are better converted first.
+        Some(model) => Some(t5kit_model::model_folder(&locate(&model)?).with_context(|| {
+            format!(
+                "--model {model}: only Hugging Face directories are cut; t5kit convert makes one of others"
+            )
+        })?),
+        None => None,
+    };
     let tokenizer = args.tokenizer.or_else(|| model.clone()).context("no tokenizer is given")?;
     let sample = match args.sample {
         Some(path) => {

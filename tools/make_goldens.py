@@ -25,6 +25,8 @@ from safetensors.torch import load_file, save_file
 from transformers import MT5ForConditionalGeneration, T5ForConditionalGeneration, UMT5ForConditionalGeneration
 from transformers.optimization import Adafactor
 
+from bert4keras_t5 import Bert4kerasT5
+
 PAD, EOS = 0, 1
 # Lengths count `</s>`. The pairs of long and short are crossed on purpose; 150 tokens reach every relative-position
 # bucket (the last begins at 91 in the encoder, at 113 in the decoder). One source and one target hold only `</s>`.
@@ -86,6 +88,30 @@ MODELS = {
             tie_word_embeddings=False,
         ),
     ),
+    # Bytes, three special ids, 125 sentinels: 384 rows without padding, here with fewer bytes. Three times as many
+    # encoder layers as decoder layers.
+    "byt5": dict(
+        loader=T5ForConditionalGeneration,
+        seed=21,
+        pieces=144,
+        config=dict(
+            architectures=["T5ForConditionalGeneration"], model_type="t5", d_model=12, d_kv=4, d_ff=30, num_heads=3,
+            num_layers=3, num_decoder_layers=1, vocab_size=144, feed_forward_proj="gated-gelu",
+            tie_word_embeddings=False, tokenizer_class="ByT5Tokenizer",
+        ),
+    ),
+    # Both peculiarities of models trained in bert4keras.
+    "bert4keras": dict(
+        loader=Bert4kerasT5,
+        seed=9,
+        pieces=90,
+        cases=["greedy", "greedy_suppressed", "greedy_min_new_tokens"],
+        config=dict(
+            architectures=["MT5ForConditionalGeneration"], model_type="mt5", d_model=16, d_kv=6, d_ff=24, num_heads=3,
+            num_layers=2, num_decoder_layers=2, vocab_size=96, feed_forward_proj="gated-gelu",
+            tie_word_embeddings=False, scale_decoder_outputs=True, cross_attention_relative_bias=True,
+        ),
+    ),
 }
 
 
@@ -102,7 +128,8 @@ def random_weights(config, generator):
 
     w = {"shared.weight": normal(config["vocab_size"], d, std=1.0)}
     if not config["tie_word_embeddings"]:
-        w["lm_head.weight"] = normal(config["vocab_size"], d, std=0.5)
+        scale = d**0.5 if config.get("scale_decoder_outputs") else 1.0
+        w["lm_head.weight"] = normal(config["vocab_size"], d, std=0.5 * scale)
     for side, layers in (("encoder", config["num_layers"]), ("decoder", config["num_decoder_layers"])):
         for i in range(layers):
             p = f"{side}.block.{i}.layer"
@@ -205,7 +232,7 @@ def generation_cases(spec):
     padding rows, and the ten ids before them (as sentinels are)."""
     rows, pieces = spec["config"]["vocab_size"], spec["pieces"]
     banned = list(range(pieces - 10, rows))
-    return {
+    cases = {
         "greedy": dict(max_new_tokens=40),
         "greedy_suppressed": dict(max_new_tokens=40, suppress_tokens=banned),
         "greedy_min_new_tokens": dict(max_new_tokens=40, min_new_tokens=32, suppress_tokens=banned),
@@ -220,6 +247,7 @@ def generation_cases(spec):
             max_new_tokens=40, num_beams=4, num_return_sequences=4, early_stopping="never", length_penalty=2.0
         ),
     }
+    return {name: cases[name] for name in spec.get("cases", cases)}
 
 
 def generate(model, sources, options):

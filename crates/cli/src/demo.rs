@@ -124,7 +124,7 @@ fn tell(args: &Args) -> Result<()> {
         "--output",
         "small",
     ])?;
-    let small = Loaded::open(Path::new("small"), None)?;
+    let small = Loaded::at(Path::new("small"))?;
     say(format!(
         "{pieces} pieces became {}, {parameters} parameters became {}",
         small.tokenizer.vocab_size(),
@@ -221,7 +221,7 @@ struct Evaluation {
 }
 
 fn evaluate(model: &str, test: &[Pair], threads: Option<NonZeroUsize>) -> Result<Evaluation> {
-    let loaded = Loaded::open(Path::new(model), None)?;
+    let loaded = Loaded::at(Path::new(model))?;
     let pool = pool(threads);
     let mut options = loaded.generate_options();
     options.max_new_tokens = MAX_NEW_TOKENS;

@@ -4,23 +4,25 @@ use anyhow::{Context, Result, bail};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use t5kit_formats::table::ColumnRef;
-use t5kit_model::{T5, T5Config};
-use t5kit_tokenizer::Tokenizer;
+use t5kit_model::T5Config;
 use t5kit_train::{
     Columns, EvalRecord, Examples, Job, LAST, Lengths, Observer, Plan, StepRecord, TrainOptions, train,
 };
 
 use crate::errors::{Interrupted, usage};
 use crate::interrupt;
-use crate::loaded::{Loaded, bytes, check_vocabulary, notice_cut, pool};
+use crate::loaded::{Loaded, bytes, notice_cut, pool};
+use crate::model_args::ModelArgs;
 use crate::progress::{Progress, Style, Unit};
 
 /// The flags of `t5kit finetune`.
 #[derive(clap::Args)]
+#[command(
+    after_help = "--model may also be a config.json: that model begins with random weights, and --tokenizer must be given."
+)]
 pub struct Args {
-    /// Hugging Face directory, or a config.json for random weights
-    #[arg(long, value_name = "DIR|config.json")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
     /// Training examples: TSV, CSV, JSON lines or Parquet, plain, .gz or .zst
     #[arg(long, value_name = "FILE")]
     train: PathBuf,
@@ -30,9 +32,6 @@ pub struct Args {
     /// Folder of the run: best/, last/ and train_log.jsonl
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
-    /// Tokenizer file or directory [default: the model's directory]
-    #[arg(long, value_name = "FILE|DIR")]
-    tokenizer: Option<PathBuf>,
     /// Column of the sources, by name or by number from 1 [default: source, or the first of two]
     #[arg(long, value_name = "COLUMN")]
     source: Option<String>,
@@ -87,7 +86,8 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     let options = args.options()?;
     let resume = args.check_output()?;
-    let (model, tokenizer) = args.open_model(resume)?;
+    // A tokenizer that was cut for this run is copied into every checkpoint.
+    let Loaded { model, tokenizer, cut: _cut } = args.open_model(resume)?;
     let lengths = Lengths { source: args.max_source_length.get(), target: args.max_target_length.get() };
     let column = |name: &Option<String>| name.as_deref().map(ColumnRef::parse);
     let columns = Columns { source: column(&args.source), target: column(&args.target) };
@@ -192,25 +192,21 @@ impl Args {
         Ok(())
     }
 
-    fn open_model(&self, resume: bool) -> Result<(T5, Tokenizer)> {
+    fn open_model(&self, resume: bool) -> Result<Loaded> {
         if resume {
-            let last = Loaded::open(&self.output.join(LAST), None)?;
-            return Ok((last.model, last.tokenizer));
+            return Loaded::at(&self.output.join(LAST));
         }
-        if self.model.is_file() {
-            let Some(tokenizer) = &self.tokenizer else {
+        let path = Path::new(&self.model.model);
+        if path.is_file() && path.extension().is_some_and(|e| e == "json") {
+            let Some(tokenizer) = &self.model.tokenizer else {
                 return Err(usage(format!(
                     "--model {}: a bare configuration needs --tokenizer",
-                    self.model.display()
+                    path.display()
                 )));
             };
-            let model = T5::random(T5Config::read(&self.model)?, self.init_seed)?;
-            let tokenizer = Tokenizer::load(tokenizer)?;
-            check_vocabulary(&model, &tokenizer)?;
-            return Ok((model, tokenizer));
+            return Loaded::random(T5Config::read(path)?, self.init_seed, tokenizer);
         }
-        let loaded = Loaded::open(&self.model, self.tokenizer.as_deref())?;
-        Ok((loaded.model, loaded.tokenizer))
+        Loaded::open(&self.model)
     }
 }
 

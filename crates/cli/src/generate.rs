@@ -5,12 +5,12 @@ use serde_json::json;
 use std::io::{BufRead, IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use t5kit_generate::{BatchLimits, Generated, generate};
 
 use crate::errors::Interrupted;
 use crate::interrupt;
 use crate::loaded::{Loaded, pool};
+use crate::model_args::ModelArgs;
 
 /// The flags of `t5kit generate`.
 #[derive(clap::Args)]
@@ -18,12 +18,8 @@ pub struct Args {
     /// Sources; without any, one a line of standard input
     #[arg(value_name = "TEXT")]
     texts: Vec<String>,
-    /// Hugging Face directory, or the folder of a training run (its best/, else its last/)
-    #[arg(long, value_name = "DIR")]
-    model: PathBuf,
-    /// Tokenizer file or directory [default: the model's directory]
-    #[arg(long, value_name = "FILE|DIR")]
-    tokenizer: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
     /// Print a JSON object for each source: {"outputs": [{"text", "ids", "score"}]}
     #[arg(long)]
     json: bool,
@@ -46,7 +42,7 @@ pub struct Args {
 
 /// Prints a generated text a line, in the order of the sources.
 pub fn run(args: Args) -> Result<()> {
-    let loaded = Loaded::open(&args.model, args.tokenizer.as_deref())?;
+    let loaded = Loaded::open(&args.model)?;
     let pool = pool(args.threads);
     let mut options = loaded.generate_options();
     options.max_new_tokens = args.max_new_tokens.get();

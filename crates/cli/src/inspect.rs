@@ -1,44 +1,50 @@
-//! `t5kit inspect`: what a model is.
+//! `t5kit inspect`: what a model is, before its weights are read.
 
 use anyhow::Result;
 use std::io::Write;
-use std::path::PathBuf;
 use t5kit_model::Summary;
-use t5kit_tokenizer::Tokenizer;
+use t5kit_model::memory::{Batch, available_bytes, generation_bytes};
 
-use crate::loaded::bytes;
+use crate::loaded::{bytes, tokenizer};
+use crate::model_args::{ModelArgs, Storage};
 
-/// Tokens of the batch that the training estimate is for: 16 sources of 256, 16 targets of 32.
-const BATCH: (usize, usize) = (16 * 256, 16 * 32);
+/// The batch that memory is estimated for.
+const BATCH: Batch = Batch { sequences: 16, source_tokens: 256, target_tokens: 32 };
 
 /// The flags of `t5kit inspect`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face directory, or the folder of a training run (its best/, else its last/)
-    #[arg(long, value_name = "DIR")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Say what the model takes with weights held as this type [default: the file's]
+    #[arg(long, value_name = "TYPE")]
+    dtype: Option<Storage>,
 }
 
 /// Prints family, sizes, parameters by part, and memory.
 pub fn run(args: Args) -> Result<()> {
-    let folder = t5kit_model::model_folder(&args.model)?;
-    let model = t5kit_model::load(&folder)?;
-    let (summary, config) = (Summary::of(&model), &model.config);
+    let plan = args.model.plan(args.dtype.map(Into::into))?;
+    let (summary, config) = (Summary::of(&plan), &plan.config);
     let mut out = std::io::stdout().lock();
     let mut line = |name: &str, value: String| writeln!(out, "{name:<22}{value}");
-    line("model", folder.display().to_string())?;
+    line("model", plan.path().display().to_string())?;
+    line("format", plan.format().to_string())?;
     line("family", summary.family.to_string())?;
     line("d_model", config.d_model.to_string())?;
     line("d_kv × num_heads", format!("{} × {}", config.d_kv, config.num_heads))?;
     line("d_ff", format!("{} ({})", config.d_ff, config.feed_forward_proj))?;
     line("layers", format!("{} encoder, {} decoder", config.num_layers, config.num_decoder_layers))?;
     let tied = if config.tie_word_embeddings { "softmax shares the embedding" } else { "separate softmax" };
-    line("vocabulary rows", format!("{} ({tied})", config.vocab_size))?;
+    let scaled = if config.scales_decoder_outputs() { ", scaled by d_model^-0.5" } else { "" };
+    line("vocabulary rows", format!("{} ({tied}{scaled})", config.vocab_size))?;
+    if config.cross_attention_relative_bias {
+        line("cross-attention", "with the decoder's relative bias".to_string())?;
+    }
     line(
         "tokenizer",
-        match Tokenizer::load(&folder) {
-            Ok(tokenizer) => format!("{} pieces", tokenizer.vocab_size()),
-            Err(error) => format!("none ({error})"),
+        match tokenizer(&args.model, &plan) {
+            Ok((tokenizer, _)) => format!("{} pieces", tokenizer.vocab_size()),
+            Err(error) => format!("none ({error:#})"),
         },
     )?;
     line("stored as", summary.storage.join(", "))?;
@@ -47,15 +53,25 @@ pub fn run(args: Args) -> Result<()> {
         let name = format!("  {}", part.part.name());
         line(&name, format!("{:>13}  {:>9}", part.parameters, bytes(part.bytes)))?;
     }
-    let training = t5kit_train::predict(&model, BATCH.0, BATCH.1);
-    line("memory, inference", format!("{} of weights, mapped from the file", bytes(summary.bytes())))?;
+    let Batch { sequences, source_tokens, target_tokens } = BATCH;
+    let batch = format!("{sequences} sources of {source_tokens} tokens, targets of {target_tokens}");
+    let inference = generation_bytes(config, BATCH);
+    line(
+        "memory, inference",
+        format!("{} (weights) + {} ({batch})", bytes(summary.bytes()), bytes(inference)),
+    )?;
+    let (sources, targets) = (sequences * source_tokens, sequences * target_tokens);
+    let training = t5kit_train::predict_for(config, summary.parameters(), sources, targets);
     line(
         "memory, training",
         format!(
-            "{} (weights, gradients, moments) + {} (16 sources of 256 tokens, targets of 32)",
+            "{} (weights, gradients, moments) + {} ({batch})",
             bytes(training.parameters),
             bytes(training.activations)
         ),
     )?;
+    if let Some(available) = available_bytes() {
+        line("memory, to be had", bytes(available))?;
+    }
     Ok(())
 }

@@ -1,12 +1,16 @@
 //! A model and its tokenizer, as every subcommand that runs one opens them.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::num::NonZeroUsize;
 use std::path::Path;
+use t5kit_formats::output::AtomicDir;
 use t5kit_generate::GenerateOptions;
-use t5kit_model::T5;
-use t5kit_tensor::Pool;
+use t5kit_model::{Plan, T5, T5Config};
+use t5kit_tensor::{DType, Pool};
 use t5kit_tokenizer::Tokenizer;
+use t5kit_trim::hf_files::{Source, write_tokenizer};
+
+use crate::model_args::ModelArgs;
 
 /// A model and its tokenizer.
 pub struct Loaded {
@@ -14,16 +18,35 @@ pub struct Loaded {
     pub model: T5,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
+    /// Where the files of a tokenizer lie that was cut for this run; they go with it.
+    pub cut: Option<AtomicDir>,
 }
 
 impl Loaded {
-    /// Opens `path`; the tokenizer is in the same folder unless `tokenizer` says otherwise.
-    pub fn open(path: &Path, tokenizer: Option<&Path>) -> Result<Self> {
-        let folder = t5kit_model::model_folder(path)?;
-        let model = t5kit_model::load(&folder)?;
-        let tokenizer = Tokenizer::load(tokenizer.unwrap_or(&folder))?;
-        check_vocabulary(&model, &tokenizer)?;
-        Ok(Loaded { model, tokenizer })
+    /// Opens what the flags say; the tokenizer is beside the weights unless `--tokenizer` says otherwise.
+    pub fn open(args: &ModelArgs) -> Result<Self> {
+        Self::open_as(args, None)
+    }
+
+    /// The same with matrices held as `dtype`; `None`: as the file has them.
+    pub fn open_as(args: &ModelArgs, dtype: Option<DType>) -> Result<Self> {
+        let plan = args.plan(dtype)?;
+        // First, because it takes no time and the weights may.
+        let (tokenizer, cut) = tokenizer(args, &plan)?;
+        check_vocabulary(plan.config.vocab_size, &tokenizer)?;
+        Ok(Loaded { model: plan.load()?, tokenizer, cut })
+    }
+
+    /// A model with random weights and the tokenizer at a path.
+    pub fn random(config: T5Config, seed: u64, tokenizer: &Path) -> Result<Self> {
+        let tokenizer = Tokenizer::load(tokenizer)?;
+        check_vocabulary(config.vocab_size, &tokenizer)?;
+        Ok(Loaded { model: T5::random(config, seed)?, tokenizer, cut: None })
+    }
+
+    /// Opens the model in a folder of this program's own making.
+    pub fn at(path: &Path) -> Result<Self> {
+        Self::open(&ModelArgs::at(path.to_string_lossy()))
     }
 
     /// How to generate with this tokenizer: never a sentinel, never a padding row.
@@ -69,9 +92,25 @@ pub fn notice_cut(what: &str, cut: usize, most: usize) {
     }
 }
 
-/// An error unless the model has a row for every piece.
-pub fn check_vocabulary(model: &T5, tokenizer: &Tokenizer) -> Result<()> {
-    let (pieces, rows) = (tokenizer.vocab_size(), model.config.vocab_size);
+/// The tokenizer of a model; where rows are cut and it has pieces for all of them, a cut one in a folder of its own.
+pub fn tokenizer(args: &ModelArgs, plan: &Plan) -> Result<(Tokenizer, Option<AtomicDir>)> {
+    let path = args.tokenizer.as_deref().unwrap_or(plan.folder());
+    let with_flag = || match args.tokenizer {
+        None => format!("no tokenizer with {}; give --tokenizer", args.model),
+        Some(_) => "--tokenizer".to_owned(),
+    };
+    let tokenizer = Tokenizer::load(path).with_context(with_flag)?;
+    let Some(keep) = plan.keep.as_deref().filter(|keep| tokenizer.vocab_size() > keep.len()) else {
+        return Ok((tokenizer, None));
+    };
+    let folder = AtomicDir::create(&std::env::temp_dir().join("t5kit-tokenizer"), true)?;
+    write_tokenizer(Source { tokenizer: path, rows: plan.file_rows, keep: Some(keep) }, folder.path())?;
+    Ok((Tokenizer::load(folder.path())?, Some(folder)))
+}
+
+/// An error unless a model with so many rows has one for every piece.
+pub fn check_vocabulary(rows: usize, tokenizer: &Tokenizer) -> Result<()> {
+    let pieces = tokenizer.vocab_size();
     if pieces > rows {
         bail!(
             "the tokenizer has {pieces} pieces, but the model has {rows} rows: they do not belong together; \

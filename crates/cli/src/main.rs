@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage,
 //! 130 ended by Ctrl-C. A reader of standard output that goes away ends the program quietly.
 
+mod convert;
 mod count;
 mod demo;
 mod detokenize;
@@ -13,6 +14,7 @@ mod inspect;
 mod interrupt;
 mod loaded;
 mod metrics;
+mod model_args;
 mod progress;
 mod score;
 mod tokenize;
@@ -43,6 +45,8 @@ enum Command {
     Trim(trim::Args),
     /// Show what a model is: family, sizes, parameters, memory
     Inspect(inspect::Args),
+    /// Write a model as a Hugging Face directory, from whatever it is stored in
+    Convert(convert::Args),
     /// Train a model on pairs of source and target
     Finetune(finetune::Args),
     /// Generate text for sources
@@ -69,6 +73,7 @@ impl Command {
             Command::Count(args) => count::run(args),
             Command::Trim(args) => trim::run(args),
             Command::Inspect(args) => inspect::run(args),
+            Command::Convert(args) => convert::run(args),
             Command::Finetune(args) => finetune::run(args),
             Command::Generate(args) => generate::run(args),
             Command::Score(args) => score::run(args),

@@ -8,20 +8,17 @@ use t5kit_formats::table::{self, ColumnRef, Format, TableOptions};
 use t5kit_generate::{BatchLimits, score};
 
 use crate::loaded::{Loaded, pool};
+use crate::model_args::ModelArgs;
 use crate::progress::{Progress, Style, Unit};
 
 /// The flags of `t5kit score`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face directory, or the folder of a training run (its best/, else its last/)
-    #[arg(long, value_name = "DIR")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
     /// Pairs: source, tab, target on each line
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
-    /// Tokenizer file or directory [default: the model's directory]
-    #[arg(long, value_name = "FILE|DIR")]
-    tokenizer: Option<PathBuf>,
     /// Print each token's log-probability too, separated by spaces, after another tab
     #[arg(long)]
     tokens: bool,
@@ -41,7 +38,7 @@ pub struct Args {
 
 /// Prints for each line the target's log-probability (natural, </s> included), a tab, and its number of tokens.
 pub fn run(args: Args) -> Result<()> {
-    let loaded = Loaded::open(&args.model, args.tokenizer.as_deref())?;
+    let loaded = Loaded::open(&args.model)?;
     let options = TableOptions { format: Some(Format::Tsv), ..TableOptions::default() };
     let columns = [ColumnRef::Number(1), ColumnRef::Number(2)];
     let rows = table::open(&args.input, &columns, &options)?.collect::<Result<Vec<_>, _>>()?;

@@ -8,6 +8,7 @@ use t5kit_formats::table::{ColumnRef, Columns, TableOptions};
 use t5kit_trim::{Choice, Chooser, Job, Report};
 
 use crate::errors;
+use crate::model_args::locate;
 use crate::progress::{Progress, Style, Unit};
 
 /// The flags of `t5kit trim`.
@@ -37,10 +38,11 @@ pub struct Args {
     /// characters, a line; may be given several times
     #[arg(long, value_name = "SET|FILE")]
     require: Vec<String>,
-    /// Model to cut with the tokenizer: a Hugging Face directory, the folder of a training run, a file of weights, or
-    /// a TensorFlow checkpoint by its folder or prefix (`…/model.ckpt-1000000`)
-    #[arg(long, value_name = "PATH")]
-    model: Option<PathBuf>,
+    /// Model to cut with the tokenizer: a Hugging Face directory, the folder of a training run, a file of weights, a
+    /// TensorFlow checkpoint by its folder or prefix (`…/model.ckpt-1000000`), or a name on the hub such as
+    /// google/mt5-small
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
     /// Held-out text, of which the report says what becomes of it
     #[arg(long, value_name = "FILE")]
     sample: Option<PathBuf>,
@@ -68,7 +70,13 @@ pub fn run(args: Args) -> Result<()> {
         (_, _, _, Some(file)) => Chooser::KeepTokens(file),
         (None, None, None, None) => unreachable!("clap asks for one of them"),
     };
-    let model = args.model.map(|path| t5kit_model::model_folder(&path).unwrap_or(path));
+    let model = match &args.model {
+        Some(model) => {
+            let path = locate(model)?;
+            Some(t5kit_model::model_folder(&path).unwrap_or(path))
+        }
+        None => None,
+    };
     let tokenizer = match (args.tokenizer, &model) {
         (Some(tokenizer), _) => tokenizer,
         (None, Some(model)) => Checkpoint::open(model)?.folder().to_path_buf(),

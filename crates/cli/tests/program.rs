@@ -4,12 +4,13 @@ mod common;
 use common::{finish, program, run};
 use std::process::Stdio;
 
-const SUBCOMMANDS: [&str; 10] = [
+const SUBCOMMANDS: [&str; 11] = [
     "tokenize",
     "detokenize",
     "count",
     "trim",
     "inspect",
+    "convert",
     "finetune",
     "generate",
     "score",

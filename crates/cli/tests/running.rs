@@ -93,7 +93,7 @@ fn models_that_are_none_are_named() {
     for command in [&["inspect"][..], &["generate", "甲"], &["score", "--input", "x.tsv"]] {
         let with = |path: &Path| run(command.iter().copied().chain(["--model", arg(path)]));
         with(&nowhere).fails(&["nowhere"]);
-        with(folder.path()).fails(&["config.json"]);
+        with(folder.path()).fails(&["model.safetensors"]);
     }
     // A file cut short, and a file of another shape.
     let run_folder = trained(folder.path());

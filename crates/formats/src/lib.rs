@@ -1,4 +1,4 @@
-//! Files in and out, no arithmetic: safetensors, spiece.model, config.json.
+//! Files in and out, no arithmetic: checkpoints of safetensors, PyTorch and TensorFlow, spiece.model, config.json.
 
 mod bytes;
 pub mod checkpoint;
@@ -7,6 +7,7 @@ mod dtype;
 pub mod error;
 pub mod hub;
 mod json;
+pub mod keep_tokens;
 pub mod output;
 pub mod pytorch;
 pub mod safetensors;

@@ -8,7 +8,7 @@ use t5kit_generate::{BatchLimits, GenerateOptions, Generated, generate, score};
 use t5kit_model::{T5, load};
 use t5kit_tensor::Pool;
 
-const MODELS: [&str; 4] = ["mt5", "t5-v1_1", "t5-v1_0", "umt5"];
+const MODELS: [&str; 6] = ["mt5", "t5-v1_1", "t5-v1_0", "umt5", "byt5", "bert4keras"];
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/goldens").join(name)

@@ -2,6 +2,10 @@
 
 use std::path::PathBuf;
 
+use t5kit_tensor::WeightError;
+
+use crate::problems::Problems;
+
 /// Why a model cannot be loaded, made or saved.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -22,11 +26,6 @@ pub enum Error {
         /// The name.
         name: String,
     },
-    /// bert4keras's cross-attention with a relative bias.
-    #[error(
-        "config.json: cross_attention_relative_bias: checkpoints with a bias in cross-attention cannot be run yet"
-    )]
-    CrossAttentionBias,
     /// A parameter is not there.
     #[error("there is no parameter {name}")]
     MissingParameter {
@@ -34,12 +33,50 @@ pub enum Error {
         name: String,
     },
     /// The checkpoint's tensors are not those of the configuration.
-    #[error("{}: does not fit its config.json: {}", path.display(), problems.join("; "))]
+    #[error("{}: does not fit its configuration: {problems}", path.display())]
     Tensors {
         /// The checkpoint.
         path: PathBuf,
-        /// Every missing, unexpected or mis-shaped tensor.
-        problems: Vec<String>,
+        /// Every missing, unexpected, mis-shaped or aliased tensor.
+        problems: Problems,
+    },
+    /// A tensor from which no weight can be made.
+    #[error("{}: tensor {tensor}: {source}", path.display())]
+    Weight {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The tensor's name.
+        tensor: String,
+        /// What is wrong.
+        source: WeightError,
+    },
+    /// A value that a storage type cannot hold.
+    #[error("{}: tensor {tensor}: it holds {value}, which is beyond {dtype}; choose bf16 or f32", path.display())]
+    Range {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The tensor's name.
+        tensor: String,
+        /// One of the values.
+        value: f32,
+        /// The storage type.
+        dtype: &'static str,
+    },
+    /// The weights do not fit into memory.
+    #[error(
+        "{}: its weights take {:.2} GB of memory and {:.2} GB are to be had; free some, give --dtype bf16, cut the \
+         vocabulary by --keep-tokens, or take a smaller model",
+        path.display(),
+        *needed as f64 / 1e9,
+        *available as f64 / 1e9
+    )]
+    Memory {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Bytes of the weights.
+        needed: u64,
+        /// Bytes that the system could give.
+        available: u64,
     },
     /// Copying a file.
     #[error("{}: {source}", path.display())]

@@ -7,12 +7,21 @@ use crate::Error;
 /// The Hugging Face directory that `path` means: itself, or for the folder of a training run its `best`, else its
 /// `last`.
 pub fn model_folder(path: &Path) -> Result<PathBuf, Error> {
-    if path.join("config.json").is_file() {
-        return Ok(path.to_path_buf());
+    let folder = of_run(path);
+    if folder.join("config.json").is_file() {
+        return Ok(folder);
     }
-    ["best", "last"]
-        .iter()
-        .map(|name| path.join(name))
-        .find(|folder| folder.join("config.json").is_file())
-        .ok_or_else(|| Error::NoModel { path: path.to_path_buf() })
+    Err(Error::NoModel { path: path.to_path_buf() })
+}
+
+/// `best`, else `last`, where `path` is the folder of a training run; else `path` itself.
+pub(crate) fn of_run(path: &Path) -> PathBuf {
+    let has_config = |folder: &Path| folder.join("config.json").is_file();
+    if path.is_dir() && !has_config(path) {
+        let runs = ["best", "last"].map(|name| path.join(name));
+        if let Some(folder) = runs.into_iter().find(|folder| has_config(folder)) {
+            return folder;
+        }
+    }
+    path.to_path_buf()
 }

@@ -1,16 +1,24 @@
 //! Models: configurations, weights by name, and the T5 network that training, scoring and generation share.
 
+mod convert;
 mod error;
 mod folder;
 mod load;
+pub mod memory;
+mod options;
+mod plan;
+pub mod problems;
 mod save;
 mod store;
 mod summary;
 pub mod t5;
 
+pub use convert::convert;
 pub use error::Error;
 pub use folder::model_folder;
 pub use load::load;
+pub use options::{Allow, LoadOptions};
+pub use plan::{Entry, Plan};
 pub use save::save;
 pub use store::write_tensors;
 pub use summary::{PartSize, Summary};

@@ -7,7 +7,6 @@ use std::path::Path;
 use t5kit_formats::Dtype;
 use t5kit_formats::Error;
 use t5kit_formats::safetensors::{SafetensorsWriter, TensorSpec};
-use t5kit_tensor::DType;
 use t5kit_tensor::kernels::Rows;
 
 /// Elements converted to bytes at a time.
@@ -38,14 +37,4 @@ pub fn write_tensors(path: &Path, tensors: &[(String, &[usize], Rows<'_>)]) -> R
 
 fn le_bytes<T: Copy, const N: usize>(x: &[T], bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
     x.iter().flat_map(|&x| bytes(x)).collect()
-}
-
-/// The storage type of a file's tensor, if weights can be of it.
-pub(crate) fn storage(dtype: Dtype) -> Option<DType> {
-    match dtype {
-        Dtype::F32 => Some(DType::F32),
-        Dtype::Bf16 => Some(DType::Bf16),
-        Dtype::F16 => Some(DType::F16),
-        _ => None,
-    }
 }

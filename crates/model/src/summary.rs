@@ -1,7 +1,10 @@
 //! A model in numbers.
 
-use crate::T5;
-use crate::t5::{Part, layout};
+use serde_json::Value;
+use t5kit_formats::config::T5Config;
+
+use crate::Plan;
+use crate::t5::Part;
 
 /// One part of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,31 +29,23 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Counts a model's parameters.
-    pub fn of(model: &T5) -> Self {
+    /// Counts the parameters of a checkpoint that is about to be loaded.
+    pub fn of(plan: &Plan) -> Self {
         let mut parts: Vec<PartSize> = Vec::new();
         let mut storage = Vec::new();
-        for slot in layout(&model.config) {
-            let Some(id) = model.params.id(&slot.name) else { continue };
-            let weight = model.params.get(id);
-            let (parameters, name) = (weight.len() as u64, weight.dtype().name());
-            let bytes = parameters * weight.dtype().size() as u64;
-            match parts.iter_mut().find(|p| p.part == slot.part) {
+        for entry in &plan.entries {
+            let dtype = entry.held_as(plan.options.dtype);
+            let parameters = entry.elements();
+            let bytes = parameters * dtype.size() as u64;
+            match parts.iter_mut().find(|p| p.part == entry.slot.part) {
                 Some(p) => (p.parameters, p.bytes) = (p.parameters + parameters, p.bytes + bytes),
-                None => parts.push(PartSize { part: slot.part, parameters, bytes }),
+                None => parts.push(PartSize { part: entry.slot.part, parameters, bytes }),
             }
-            if slot.shape.len() == 2 && !storage.contains(&name) {
-                storage.push(name);
+            if entry.slot.shape.len() == 2 && !storage.contains(&dtype.name()) {
+                storage.push(dtype.name());
             }
         }
-        let config = &model.config;
-        let family = match config.model_type.as_str() {
-            "mt5" => "mT5",
-            "umt5" => "umT5",
-            _ if config.feed_forward().is_some_and(|f| f.gated) => "T5 1.1",
-            _ => "T5 1.0",
-        };
-        Summary { family, parts, storage }
+        Summary { family: family(&plan.config), parts, storage }
     }
 
     /// Elements of all parameters.
@@ -61,5 +56,20 @@ impl Summary {
     /// Bytes of all parameters as they are stored.
     pub fn bytes(&self) -> u64 {
         self.parts.iter().map(|p| p.bytes).sum()
+    }
+}
+
+/// The family by its usual name.
+fn family(config: &T5Config) -> &'static str {
+    let gated = config.feed_forward().is_some_and(|f| f.gated);
+    let tokenizer = config.other.get("tokenizer_class").and_then(Value::as_str).unwrap_or_default();
+    match config.model_type.as_str() {
+        _ if config.cross_attention_relative_bias => "T5 of bert4keras (bias in cross-attention)",
+        "umt5" => "umT5",
+        // bytes, three special ids and sentinels
+        _ if tokenizer == "ByT5Tokenizer" || config.vocab_size == 384 && gated => "ByT5",
+        "mt5" => "mT5",
+        _ if gated => "T5 1.1",
+        _ => "T5 1.0",
     }
 }

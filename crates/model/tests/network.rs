@@ -7,7 +7,7 @@ use t5kit_formats::safetensors::SafetensorsFile;
 use t5kit_model::{T5, load};
 use t5kit_tensor::{DType, Graph, Packed, Pool, Regime, ops};
 
-const MODELS: [&str; 4] = ["mt5", "t5-v1_1", "t5-v1_0", "umt5"];
+const MODELS: [&str; 6] = ["mt5", "t5-v1_1", "t5-v1_0", "umt5", "byt5", "bert4keras"];
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(name)

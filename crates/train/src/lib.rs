@@ -17,7 +17,7 @@ mod trainer;
 pub use checkpoint::{BEST, LAST, TrainingState};
 pub use examples::{Columns, Examples, Lengths};
 pub use log::{EvalRecord, StepRecord, TrainLog};
-pub use memory::{Memory, available_bytes, predict, resident_bytes};
+pub use memory::{Memory, predict, predict_for, resident_bytes};
 pub use optimizer::Optimizer;
 pub use options::TrainOptions;
 pub use order::epoch_order;

@@ -1,6 +1,6 @@
 //! How much memory a run takes: predicted before, measured during.
 
-use t5kit_model::T5;
+use t5kit_model::{T5, T5Config};
 
 /// Predicted memory of training, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,11 @@ impl Memory {
 /// the attention's output, both halves of the feed-forward layer and their product; of a decoder layer the same and
 /// the cross-attention; of the softmax a chunk of logits.
 pub fn predict(model: &T5, source_tokens: usize, target_tokens: usize) -> Memory {
-    let c = &model.config;
+    predict_for(&model.config, model.params.elements() as u64, source_tokens, target_tokens)
+}
+
+/// The same for a model that is not loaded: its configuration and the number of its parameters.
+pub fn predict_for(c: &T5Config, parameters: u64, source_tokens: usize, target_tokens: usize) -> Memory {
     let (d, ff, inner) = (c.d_model as u64, c.d_ff as u64, c.inner_dim() as u64);
     let gate = if c.feed_forward().is_some_and(|f| f.gated) { 2 } else { 1 };
     let attention = 2 * d + 4 * inner;
@@ -35,17 +39,7 @@ pub fn predict(model: &T5, source_tokens: usize, target_tokens: usize) -> Memory
     let logits = (16u64 << 20).max(16 * c.vocab_size as u64).min(t * c.vocab_size as u64);
     // On the way back: gradients of one block's activations, and of the encoder's output.
     let working = s * (2 * d + 2 * ff + 3 * inner) + 2 * s * d;
-    Memory {
-        parameters: 4 * 4 * model.params.elements() as u64,
-        activations: 4 * (encoder + decoder + logits + working),
-    }
-}
-
-/// Memory that the system could give this process now; `None` where it does not tell.
-pub fn available_bytes() -> Option<u64> {
-    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = info.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+    Memory { parameters: 4 * 4 * parameters, activations: 4 * (encoder + decoder + logits + working) }
 }
 
 /// Memory that this process holds now; 0 where the system does not tell.

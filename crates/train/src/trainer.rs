@@ -8,7 +8,7 @@ use t5kit_tensor::{Dropout, Gradients, Pool, mix};
 
 use crate::checkpoint::{self, BEST, LAST, TrainingState};
 use crate::log::{EvalRecord, StepRecord, TrainLog};
-use crate::memory::{Memory, available_bytes, predict, resident_bytes};
+use crate::memory::{Memory, predict, resident_bytes};
 use crate::order::epoch_order;
 use crate::pass;
 use crate::{Error, Examples, Optimizer, TrainOptions};
@@ -96,7 +96,7 @@ pub fn train(mut model: T5, job: Job<'_>, observer: &mut dyn Observer) -> Result
     let Job { examples, options, .. } = job;
     let (source, target) = examples.largest_batch(options.batch_size);
     let memory = predict(&model, source, target);
-    if let Some(available) = available_bytes()
+    if let Some(available) = t5kit_model::memory::available_bytes()
         && memory.total() > available
     {
         let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64);

@@ -10,6 +10,7 @@ mod count;
 mod counts;
 mod curve;
 mod error;
+pub mod hf_files;
 mod html;
 mod inputs;
 mod queue;

@@ -72,34 +72,12 @@ impl Layout {
     }
 }
 
-/// Reads a list of rows to keep, in the form in which the Chinese cut's was published: a JSON list of
-/// numbers.
+/// Reads a list of rows to keep, in the form in which the Chinese cut's was published.
 ///
 /// # Errors
-/// [`Error::List`] where it is no such list, or is unsorted, repeated, or goes beyond the layout's rows.
+/// Those of [`t5kit_formats::keep_tokens::read`].
 pub fn read_keep_tokens(path: &Path, layout: &Layout) -> Result<Vec<u32>, Error> {
-    let bad = |what: String| Error::List { path: path.to_path_buf(), what };
-    let bytes = std::fs::read(path).map_err(t5kit_formats::Error::io(path, "read"))?;
-    let rows: Vec<u32> = serde_json::from_slice(&bytes)
-        .map_err(|e| bad(format!("not a JSON list of row numbers, such as [0, 1, 2]: {e}")))?;
-    if rows.is_empty() {
-        return Err(bad("the list of rows to keep is empty".into()));
-    }
-    for pair in rows.windows(2) {
-        if pair[0] == pair[1] {
-            return Err(bad(format!("row {} is listed twice; list each row once", pair[0])));
-        }
-        if pair[0] > pair[1] {
-            return Err(bad(format!("row {} follows row {}; sort the list ascending", pair[1], pair[0])));
-        }
-    }
-    if let Some(row) = rows.iter().find(|&&row| row as usize >= layout.rows) {
-        return Err(bad(format!(
-            "row {row} is out of range: there are {} pieces in {} rows; is the list of another model?",
-            layout.pieces, layout.rows
-        )));
-    }
-    Ok(rows)
+    Ok(t5kit_formats::keep_tokens::read(path, layout.rows)?)
 }
 
 /// The text of a list of rows, in the published form.
@@ -146,34 +124,5 @@ mod tests {
         let error = |pieces, rows| Layout::new(&tokenizer(pieces, true), Some(rows)).unwrap_err().to_string();
         assert!(error(32_128, 32_000).contains("has 32000 rows, but the tokenizer 32128 pieces"));
         assert!(error(32_000, 250_112).contains("far more"));
-    }
-
-    #[test]
-    fn lists() {
-        let folder = tempfile::TempDir::new().unwrap();
-        let path = folder.path().join("keep.json");
-        let layout = Layout::new(&tokenizer(100, true), None).unwrap();
-        let read = |text: &str| {
-            std::fs::write(&path, text).unwrap();
-            read_keep_tokens(&path, &layout).map_err(|e| e.to_string())
-        };
-        let rows = vec![0, 1, 99, 100, 101];
-        assert_eq!(read(&keep_tokens_json(&rows)).unwrap(), rows);
-        assert_eq!(keep_tokens_json(&rows), "[0, 1, 99, 100, 101]");
-        for (text, part) in [
-            ("[]", "empty"),
-            ("[0, 1, 1]", "row 1 is listed twice"),
-            ("[0, 2, 1]", "row 1 follows row 2"),
-            ("[0, 128]", "row 128 is out of range: there are 100 pieces in 128 rows"),
-            ("[0, -1]", "not a JSON list"),
-            ("[0, 1.5]", "not a JSON list"),
-            ("[0, 4294967296]", "not a JSON list"),
-            ("{}", "not a JSON list"),
-            ("[0, 1", "not a JSON list"),
-        ] {
-            let error = read(text).unwrap_err();
-            assert!(error.contains("keep.json: ") && error.contains(part), "{text}: {error}");
-        }
-        assert!(read_keep_tokens(&folder.path().join("none"), &layout).is_err());
     }
 }

@@ -3,61 +3,13 @@
 //! transformers' fast tokenizer, converted from `spiece.model` by itself, loses byte fallback; a
 //! `tokenizer.json` that says it makes `AutoTokenizer` give the ids of the sentencepiece library.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
+use t5kit_formats::keep_tokens::Renumbering;
 use t5kit_formats::spiece::{ModelType, PieceKind, SpieceModel};
 
 use crate::Error;
-
-/// New numbers of kept rows.
-pub(crate) struct Renumbering {
-    new: HashMap<u64, u64>,
-}
-
-impl Renumbering {
-    /// From the kept rows, ascending.
-    pub fn new(keep: &[u32]) -> Self {
-        Self { new: keep.iter().zip(0..).map(|(&old, new)| (u64::from(old), new)).collect() }
-    }
-
-    /// The new number of an id, if it is kept.
-    pub fn id(&self, old: u64) -> Option<u64> {
-        self.new.get(&old).copied()
-    }
-
-    /// A value that consists of ids: a number, or lists of them; dropped ids vanish from lists.
-    fn value(&self, value: &Value) -> Value {
-        match value {
-            Value::Number(n) => match n.as_u64() {
-                Some(id) => self.id(id).map_or(Value::Null, Value::from),
-                // -1 and the like stand for no id.
-                None => value.clone(),
-            },
-            Value::Array(list) => {
-                list.iter().map(|v| self.value(v)).filter(|v| !v.is_null()).collect::<Vec<_>>().into()
-            }
-            other => other.clone(),
-        }
-    }
-
-    /// Renumbers the fields of a configuration that hold ids, at every depth.
-    pub fn config(&self, map: &Map<String, Value>) -> Map<String, Value> {
-        const LISTS: [&str; 4] =
-            ["suppress_tokens", "begin_suppress_tokens", "bad_words_ids", "force_words_ids"];
-        let renumbered = map.iter().map(|(key, value)| {
-            let ids = key.ends_with("_token_id") || key.ends_with("_token_ids");
-            let value = match value {
-                value if ids || LISTS.contains(&key.as_str()) => self.value(value),
-                Value::Object(inner) => self.config(inner).into(),
-                other => other.clone(),
-            };
-            (key.clone(), value)
-        });
-        renumbered.collect()
-    }
-}
 
 /// Reads a JSON object, if the file is there.
 pub(crate) fn read_object(path: &Path) -> Result<Option<Map<String, Value>>, Error> {
@@ -214,17 +166,6 @@ mod tests {
     #[test]
     fn ids_get_new_numbers() {
         let renumbering = Renumbering::new(&[0, 1, 5, 9]);
-        let config = json!({
-            "pad_token_id": 0, "eos_token_id": [1, 9], "bos_token_id": 7, "forced_bos_token_id": null,
-            "sep_token_id": -1, "bad_words_ids": [[5, 6], [9]], "vocab_size": 9, "num_heads": 5,
-            "task_specific_params": {"x": {"decoder_start_token_id": 5, "num_beams": 9}},
-        });
-        let expected = json!({
-            "pad_token_id": 0, "eos_token_id": [1, 3], "bos_token_id": null, "forced_bos_token_id": null,
-            "sep_token_id": -1, "bad_words_ids": [[2], [3]], "vocab_size": 9, "num_heads": 5,
-            "task_specific_params": {"x": {"decoder_start_token_id": 2, "num_beams": 9}},
-        });
-        assert_eq!(Value::from(renumbering.config(config.as_object().unwrap())), expected);
         let before = json!({"added_tokens_decoder": {"0": {"content": "<pad>"}, "7": {}, "9": {"content": "x"}},
                             "legacy": false, "extra_ids": 100, "eos_token": "<end>"});
         let after = tokenizer_config(before.as_object().cloned(), &renumbering, 0);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use t5kit_formats::checkpoint::Checkpoint;
 use t5kit_formats::config::T5Config;
+use t5kit_formats::keep_tokens::Renumbering;
 use t5kit_formats::output::AtomicDir;
 use t5kit_formats::spiece::SpieceModel;
 use t5kit_formats::table::{Columns, TableOptions};
@@ -19,7 +20,7 @@ use crate::report::{ChoiceRecord, CountsFile, Coverage, File, ModelSizes, Report
 use crate::required::Required;
 use crate::rows::{Layout, keep_tokens_json, read_keep_tokens};
 use crate::sample::{file_name, sample};
-use crate::tokenizer_files::{Renumbering, read_object, tokenizer_config, tokenizer_json};
+use crate::tokenizer_files::{read_object, tokenizer_config, tokenizer_json};
 use crate::{Error, weights};
 
 /// What to trim, and how.
@@ -117,7 +118,7 @@ pub fn trim(job: &Job, progress: &dyn Fn(u64, u64)) -> Result<Report, Error> {
 
     let model_sizes = match (&uncut, before) {
         (Some(uncut), Some(before)) => {
-            write_config(uncut, out.path(), &renumbering, rows.len())?;
+            write_config(uncut, out.path(), &renumbering, &rows)?;
             let file = out.path().join("model.safetensors");
             let after = weights::cut(&uncut.path, uncut.config.vocab_size, &rows, &file, progress)?;
             Some(ModelSizes { before, after })
@@ -226,22 +227,9 @@ fn write_config(
     Uncut { folder, config, .. }: &Uncut,
     out: &Path,
     renumbering: &Renumbering,
-    rows: usize,
+    rows: &[u32],
 ) -> Result<(), Error> {
-    let id = |what: &str, old: u32| -> Result<u32, Error> {
-        let new = renumbering.id(u64::from(old)).and_then(|id| u32::try_from(id).ok());
-        new.ok_or_else(|| {
-            Error::Mismatch(format!("{}: {what} is {old}, a row that would be dropped", folder.display()))
-        })
-    };
-    let cut = T5Config {
-        vocab_size: rows,
-        pad_token_id: id("pad_token_id", config.pad_token_id)?,
-        eos_token_id: id("eos_token_id", config.eos_token_id)?,
-        decoder_start_token_id: id("decoder_start_token_id", config.decoder_start_token_id)?,
-        other: renumbering.config(&config.other),
-        ..config.clone()
-    };
+    let cut = config.with_rows(rows)?;
     cut.write(&out.join("config.json"), false)?;
     if let Some(generation) = read_object(&folder.join("generation_config.json"))? {
         write_json(&out.join("generation_config.json"), &renumbering.config(&generation).into())?;

@@ -133,6 +133,15 @@ impl Checkpoint {
         }
     }
 
+    /// The format of its files by name.
+    pub fn format(&self) -> &'static str {
+        match self.files.first() {
+            Some(Source::Torch(_)) => "PyTorch",
+            Some(Source::Mesh(_)) => "TensorFlow checkpoint",
+            Some(Source::Safetensors(_)) | None => "safetensors",
+        }
+    }
+
     /// The names of the tensors, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)

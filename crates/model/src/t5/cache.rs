@@ -59,13 +59,13 @@ impl DecoderCache {
         slots.iter().zip(positions).enumerate().map(span).collect()
     }
 
-    /// Each slot's newest query against its source.
-    pub(super) fn cross_spans(&self, slots: &[usize]) -> Vec<Span> {
-        let span = |(row, &slot): (usize, &usize)| Span {
+    /// Each slot's newest query, at its place in the target, against its source.
+    pub(super) fn cross_spans(&self, slots: &[usize], positions: &[usize]) -> Vec<Span> {
+        let span = |(row, (&slot, &position)): (usize, (&usize, &usize))| Span {
             queries: row..row + 1,
             keys: self.sources[slot].clone(),
-            position: 0,
+            position,
         };
-        slots.iter().enumerate().map(span).collect()
+        slots.iter().zip(positions).enumerate().map(span).collect()
     }
 }

@@ -3,7 +3,7 @@
 use t5kit_formats::config::T5Config;
 use t5kit_tensor::{Params, Rng, Weight};
 
-use super::layout::layout;
+use super::layout::{Slot, layout};
 use crate::Error;
 
 /// Every parameter of the configuration; parameter number `i` is drawn from stream `i` of the seed.
@@ -11,15 +11,21 @@ pub(super) fn random(config: &T5Config, seed: u64) -> Result<Params, Error> {
     config.validate()?;
     let mut params = Params::default();
     for (stream, slot) in layout(config).into_iter().enumerate() {
-        let len = slot.shape.iter().product();
-        let data = match slot.std {
-            None => vec![1.0; len],
-            Some(std) => {
-                let mut rng = Rng::new(seed, stream as u64);
-                (0..len).map(|_| (rng.normal() * std) as f32).collect()
-            }
-        };
-        params.add(slot.name, Weight::owned(&slot.shape, data));
+        let weight = fresh(&slot, seed, stream as u64);
+        params.add(slot.name, weight);
     }
     Ok(params)
+}
+
+/// A parameter as training from nothing begins it.
+pub(crate) fn fresh(slot: &Slot, seed: u64, stream: u64) -> Weight {
+    let len = slot.shape.iter().product();
+    let data = match slot.std {
+        None => vec![1.0; len],
+        Some(std) => {
+            let mut rng = Rng::new(seed, stream);
+            (0..len).map(|_| (rng.normal() * std) as f32).collect()
+        }
+    };
+    Weight::owned(&slot.shape, data)
 }

@@ -42,6 +42,13 @@ pub struct Slot {
     pub std: Option<f64>,
 }
 
+impl Slot {
+    /// Whether it has a row for each entry of the vocabulary.
+    pub fn is_vocabulary(&self) -> bool {
+        matches!(self.part, Part::Embeddings | Part::Softmax)
+    }
+}
+
 /// All parameters of a configuration, in the order that checkpoints list them.
 ///
 /// Standard deviations are those of mesh-tensorflow and transformers (`T5PreTrainedModel._init_weights`), but for

@@ -6,6 +6,7 @@ mod layout;
 mod network;
 
 pub use cache::DecoderCache;
+pub(crate) use init::fresh;
 pub use layout::{Part, Slot, layout};
 
 use t5kit_formats::config::{self, T5Config};
@@ -88,6 +89,7 @@ impl T5 {
                 if let Some(weight) =
                     params.id(&format!("{block}.0.SelfAttention.relative_attention_bias.weight"))
                 {
+                    // Cross-attention, where bert4keras gives it one, shares the decoder's.
                     bias = Some(RelativeBias {
                         weight,
                         num_buckets: config.relative_attention_num_buckets,
@@ -101,7 +103,10 @@ impl T5 {
                     attention: attention(0, "SelfAttention", bias)?,
                     cross: match side {
                         Side::Encoder => None,
-                        Side::Decoder => Some(attention(1, "EncDecAttention", None)?),
+                        Side::Decoder => {
+                            let bias = bias.filter(|_| config.cross_attention_relative_bias);
+                            Some(attention(1, "EncDecAttention", bias)?)
+                        }
                     },
                     feed_forward: FeedForward {
                         norm: id(format!("{block}.{last}.layer_norm.weight"))?,

@@ -168,8 +168,8 @@ impl T5 {
                 let at = |column| Source { var: &kv, column };
                 ops::attention(graph, Source { var: &q, column: 0 }, at(0), at(self.inner()), &what)
             }
-            Memory::Cached { cache, slots, .. } => {
-                let what = self.attention(a, false, cache.cross_spans(slots));
+            Memory::Cached { cache, slots, positions } => {
+                let what = self.attention(a, false, cache.cross_spans(slots, positions));
                 Var::constant(ops::attend_cached(graph, &q.value, 0, &cache.cross[layer], &what))
             }
         }

@@ -1,0 +1,127 @@
+//! Which model, and how it is read: the flags that every subcommand with a model shares.
+
+use anyhow::Result;
+use std::path::PathBuf;
+use t5kit_formats::hub::{self, HubOptions, Watch};
+use t5kit_model::{Allow, LoadOptions, Plan};
+use t5kit_tensor::DType;
+
+use crate::progress::{Progress, Style, Unit};
+
+/// Which model, and how it is read.
+#[derive(clap::Args, Clone, Debug)]
+pub struct ModelArgs {
+    /// Hugging Face directory, folder of a training run (its best/, else its last/), prefix of a TensorFlow checkpoint
+    /// such as mt5/model.ckpt-1000000, or name on the hub such as google/mt5-small
+    #[arg(long, value_name = "MODEL")]
+    pub model: String,
+    /// Tokenizer file or directory [default: the model's directory]
+    #[arg(long, value_name = "FILE|DIR")]
+    pub tokenizer: Option<PathBuf>,
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+/// How a checkpoint is read.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Reading the model")]
+pub struct Reading {
+    /// Configuration: JSON in Hugging Face's or bert4keras's names, or gin
+    /// [default: config.json or operative_config.gin beside the weights]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Cut embedding and softmax to the rows in this JSON list, and the tokenizer with them unless it is cut already
+    #[arg(long, value_name = "FILE")]
+    pub keep_tokens: Option<PathBuf>,
+    /// Begin tensors that the checkpoint lacks with random weights
+    #[arg(long)]
+    pub allow_missing: bool,
+    /// Leave out tensors that the configuration does not know
+    #[arg(long)]
+    pub allow_unexpected: bool,
+    /// Begin tensors of another shape than the configuration says with random weights
+    #[arg(long)]
+    pub allow_mismatched: bool,
+    /// Take shared.weight where another name of the embedding holds something else; where it is missing, take that
+    #[arg(long)]
+    pub allow_aliased: bool,
+}
+
+/// Storage types of weights.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// 32-bit floats
+    F32,
+    /// The upper halves of 32-bit floats
+    Bf16,
+    /// IEEE half precision
+    F16,
+}
+
+impl From<Storage> for DType {
+    fn from(storage: Storage) -> DType {
+        match storage {
+            Storage::F32 => DType::F32,
+            Storage::Bf16 => DType::Bf16,
+            Storage::F16 => DType::F16,
+        }
+    }
+}
+
+impl ModelArgs {
+    /// The model at a path, read strictly and with its own tokenizer.
+    pub fn at(path: impl Into<String>) -> Self {
+        ModelArgs { model: path.into(), tokenizer: None, reading: Reading::default() }
+    }
+
+    /// What is known of the model before its weights are read, with matrices to be held as `dtype`; says on standard
+    /// error what was let pass. A model of the hub is fetched.
+    pub fn plan(&self, dtype: Option<DType>) -> Result<Plan> {
+        let reading = &self.reading;
+        let allow = Allow {
+            missing: reading.allow_missing,
+            unexpected: reading.allow_unexpected,
+            mismatched: reading.allow_mismatched,
+            aliased: reading.allow_aliased,
+        };
+        let options = LoadOptions {
+            config: reading.config.clone(),
+            keep_tokens: reading.keep_tokens.clone(),
+            allow,
+            dtype,
+            ..LoadOptions::default()
+        };
+        let plan = Plan::new(&locate(&self.model)?, &options)?;
+        for note in &plan.notes {
+            eprintln!("t5kit: {}: {note}", plan.path().display());
+        }
+        Ok(plan)
+    }
+}
+
+/// Where a model lies: a place on the disk, or one of the hub's names, which is fetched as far as it is not in the
+/// cache.
+pub fn locate(model: &str) -> Result<PathBuf> {
+    Ok(hub::locate(model, &HubOptions::from_env(), &mut Download(None))?)
+}
+
+/// Shows a download on standard error.
+struct Download(Option<Progress>);
+
+impl Watch for Download {
+    fn begin(&mut self, name: &str, bytes: u64) {
+        self.0 = Some(Progress::new(Some(bytes), Style::new(format!("fetching {name}"), Unit::Bytes)));
+    }
+
+    fn at(&mut self, bytes: u64) {
+        if let Some(progress) = &self.0 {
+            progress.set_position(bytes);
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(progress) = self.0.take() {
+            progress.finish();
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! What `--model` accepts, `t5kit inspect` and `t5kit convert`, as a user runs them.
+
+mod common;
+#[path = "../../formats/tests/hub_server/mod.rs"]
+mod hub_server;
+
+use common::{Run, arg, file, finish, model, program, run};
+use hub_server::{NAME, Site, serve};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests").join(name)
+}
+
+/// A Hugging Face directory with the mT5 golden and a tokenizer that fits it.
+fn hugging_face(folder: &Path) -> PathBuf {
+    let to = folder.join("mt5-tiny");
+    std::fs::create_dir(&to).unwrap();
+    for name in ["config.json", "model.safetensors"] {
+        std::fs::copy(data("goldens/mt5").join(name), to.join(name)).unwrap();
+    }
+    model::tokenizer(&to);
+    to
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+const LONG: [&str; 2] = ["--max-new-tokens", "8"];
+
+/// What the model generates for a sentence, whatever it is stored in.
+fn text(model: &[&str]) -> String {
+    run(["generate", "--model"].iter().chain(model).chain(&LONG).chain(&["甲乙丙，丁"])).ok()
+}
+
+#[test]
+fn a_checkpoint_of_tensorflow_is_a_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let hf = hugging_face(folder.path());
+    let prefix = data("tensorflow/mt5/model.ckpt-1000000");
+    let spiece = hf.join("spiece.model");
+    assert_eq!(text(&[arg(&prefix), "--tokenizer", arg(&spiece)]), text(&[arg(&hf)]));
+
+    let told = run(["inspect", "--model", arg(&prefix)]).ok();
+    for part in
+        ["TensorFlow checkpoint", "mT5", "3 × 8", "2 encoder, 2 decoder", "200 (separate softmax)", "none ("]
+    {
+        assert!(told.contains(part) || part == "3 × 8" && told.contains("8 × 3"), "{part} in {told}");
+    }
+    run(["generate", "--model", arg(&prefix), "甲"]).fails(&["no tokenizer with", "--tokenizer"]);
+
+    // Converted, it is the directory that transformers wrote, and has what a tokenizer needs there.
+    let out = folder.path().join("converted");
+    run(["convert", "--model", arg(&prefix), "--tokenizer", arg(&spiece), "--output", arg(&out)]).ok();
+    assert_eq!(
+        names(&out),
+        [
+            "config.json",
+            "model.safetensors",
+            "special_tokens_map.json",
+            "spiece.model",
+            "tokenizer.json",
+            "tokenizer_config.json"
+        ]
+    );
+    assert_eq!(text(&[arg(&out)]), text(&[arg(&hf)]));
+    let lines = |model: &Path| {
+        let told = run(["inspect", "--model", arg(model)]).ok();
+        let same = |l: &&str| !l.starts_with("model ") && !l.starts_with("memory, to be had");
+        told.lines().filter(same).map(String::from).collect::<Vec<_>>()
+    };
+    assert_eq!(lines(&out), lines(&hf));
+}
+
+#[test]
+fn a_configuration_may_be_given() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in names(&data("tensorflow/mt5")) {
+        if name.starts_with("model.ckpt") {
+            std::fs::copy(data("tensorflow/mt5").join(&name), folder.path().join(&name)).unwrap();
+        }
+    }
+    let prefix = folder.path().join("model.ckpt-1000000");
+    run(["inspect", "--model", arg(&prefix)]).fails(&["no configuration here", "--config FILE"]);
+    let config = data("goldens/mt5/config.json");
+    run(["inspect", "--model", arg(&prefix), "--config", arg(&config)]).ok();
+    let keras = r#"{"hidden_size": 18, "intermediate_size": 26, "num_attention_heads": 3, "attention_head_size": 8,
+        "num_hidden_layers": 2, "vocab_size": 200, "hidden_act": ["gelu", "linear"]}"#;
+    let keras = file(folder.path(), "t5_config.txt", keras);
+    let told = run(["inspect", "--model", arg(&prefix), "--config", arg(&keras)]).ok();
+    assert!(told.contains("18"), "{told}");
+    run(["inspect", "--model", arg(&prefix), "--config", "nowhere.json"]).fails(&["nowhere.json"]);
+}
+
+struct Hub {
+    endpoint: String,
+    site: Arc<Mutex<Site>>,
+    home: tempfile::TempDir,
+}
+
+impl Hub {
+    /// The folder's files as a model of the hub.
+    fn new(folder: &Path) -> Self {
+        let files = names(folder).into_iter().map(|n| (n.clone(), std::fs::read(folder.join(n)).unwrap()));
+        let commit = "0123456789abcdef0123456789abcdef01234567".to_owned();
+        let site = Arc::new(Mutex::new(Site { commit, files: files.collect(), ..Site::default() }));
+        Hub { endpoint: serve(&site), site, home: tempfile::tempdir().unwrap() }
+    }
+
+    fn run(&self, args: &[&str], vars: &[(&str, &str)]) -> Run {
+        let mut command = program();
+        for name in
+            ["HF_HUB_CACHE", "HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE", "HTTP_PROXY", "http_proxy"]
+        {
+            command.env_remove(name);
+        }
+        command.env("HF_ENDPOINT", &self.endpoint).env("HF_HOME", self.home.path());
+        finish(command.envs(vars.iter().copied()).args(args))
+    }
+}
+
+#[test]
+fn a_name_of_the_hub_is_a_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let hf = hugging_face(folder.path());
+    let hub = Hub::new(&hf);
+    hub.site.lock().unwrap().token = Some("hf_secret".to_owned());
+    let generate = ["generate", "--model", NAME, LONG[0], LONG[1], "甲乙丙，丁"];
+    let refused = hub.run(&generate, &[]);
+    refused.fails(&[NAME, "set HF_TOKEN"]);
+    let fetched = hub.run(&generate, &[("HF_TOKEN", "hf_secret")]);
+    assert!(fetched.stderr.contains("fetching model.safetensors"), "{fetched:#?}");
+    assert_eq!(fetched.ok(), text(&[arg(&hf)]));
+    let cache = hub.home.path().join("hub/models--tester--tiny-t5");
+    assert_eq!(names(&cache.join("snapshots/0123456789abcdef0123456789abcdef01234567")), names(&hf));
+    // From the cache, without a word to the server.
+    hub.site.lock().unwrap().log.clear();
+    let again = hub.run(&generate, &[("HF_HUB_OFFLINE", "1")]);
+    assert_eq!((again.stderr.as_str(), again.stdout.as_str()), ("", text(&[arg(&hf)]).as_str()));
+    assert!(hub.site.lock().unwrap().log.is_empty());
+    let out = folder.path().join("out");
+    hub.run(
+        &["convert", "--model", NAME, "--output", arg(&out), "--dtype", "bf16"],
+        &[("HF_HUB_OFFLINE", "1")],
+    )
+    .ok();
+    assert!(run(["inspect", "--model", arg(&out)]).ok().contains("bf16"));
+    hub.run(&["inspect", "--model", "tester/other"], &[]).fails(&["tester/other"]);
+    hub.run(&["inspect", "--model", "no such model"], &[]).fails(&["no such file or folder"]);
+}
+
+#[test]
+fn rows_are_cut_with_the_tokenizer() {
+    let folder = tempfile::tempdir().unwrap();
+    let hf = hugging_face(folder.path());
+    // The tokenizer has 3 + 20 + 1 pieces; the characters 乙 and 丙 go.
+    let keep: Vec<u32> = (0..200u32).filter(|i| ![5, 6].contains(i) && (*i < 24 || *i > 190)).collect();
+    let list = file(folder.path(), "keep.json", format!("{keep:?}"));
+    let cut = [arg(&hf), "--keep-tokens", arg(&list)];
+    let told = run(["inspect", "--model"].iter().chain(&cut)).ok();
+    assert!(told.contains(&format!("{} (separate", keep.len())), "{told}");
+    let out = folder.path().join("cut");
+    run(["convert", "--output", arg(&out), "--model"].iter().chain(&cut)).ok();
+    assert_eq!(text(&cut), text(&[arg(&out)]));
+    // The cut tokenizer goes with the uncut weights too.
+    let tokenizer = out.join("spiece.model");
+    assert_eq!(text(&[cut[0], cut[1], cut[2], "--tokenizer", arg(&tokenizer)]), text(&[arg(&out)]));
+    let bad = file(folder.path(), "bad.json", "[0, 1, 1]");
+    run(["inspect", "--model", arg(&hf), "--keep-tokens", arg(&bad)])
+        .fails(&["bad.json", "row 1 is listed twice"]);
+}
+
+#[test]
+fn what_does_not_fit_is_said_and_may_be_let_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let hf = hugging_face(folder.path());
+    let config = hf.join("config.json");
+    let text = std::fs::read_to_string(&config).unwrap().replace("\"num_layers\": 2", "\"num_layers\": 3");
+    std::fs::write(&config, text).unwrap();
+    run(["inspect", "--model", arg(&hf)]).fails(&[
+        "encoder.block.2.layer.0.SelfAttention.q.weight is missing",
+        "encoder.block.2.layer.1.layer_norm.weight is missing",
+        "--allow-missing",
+    ]);
+    let let_pass = run(["inspect", "--model", arg(&hf), "--allow-missing"]);
+    assert!(
+        let_pass.stderr.contains("encoder.block.2.layer.0.SelfAttention.q.weight is missing"),
+        "{let_pass:#?}"
+    );
+    let_pass.ok();
+    for command in ["generate", "score", "finetune", "inspect", "convert"] {
+        let help = run([command, "--help"]).ok();
+        for flag in
+            ["--config", "--keep-tokens", "--allow-missing", "--allow-unexpected", "--allow-mismatched"]
+        {
+            assert!(help.contains(flag), "{flag} of {command}: {help}");
+        }
+    }
+}
+
+#[test]
+fn converting_replaces_nothing_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    let hf = hugging_face(folder.path());
+    let out = folder.path().join("out");
+    let args = ["convert", "--model", arg(&hf), "--output", arg(&out)];
+    run(args).ok();
+    run(args).fails(&["out: already exists", "--force"]);
+    file(&out, "old.txt", "old");
+    run(args.iter().chain(&["--force"])).ok();
+    assert!(!out.join("old.txt").exists());
+    run(["convert", "--model", arg(&hf), "--output", arg(&hf), "--force"])
+        .is_wrong_usage("the model's own folder");
+    run(["convert", "--model", arg(&hf), "--output", arg(&out), "--dtype", "int3"]).is_wrong_usage("int3");
+    run(["convert", "--model", arg(&hf), "--output", arg(&folder.path().join("a/b"))])
+        .fails(&["create the folder"]);
+    // A model that is none leaves nothing.
+    std::fs::write(hf.join("model.safetensors"), "nothing").unwrap();
+    let new = folder.path().join("new");
+    run(["convert", "--model", arg(&hf), "--output", arg(&new)]).fails(&["model.safetensors"]);
+    assert_eq!(names(folder.path()), ["mt5-tiny", "out"]);
+}
+
+/// A model of the configuration whose file is a hole of the right size: zeros that take no room.
+fn hollow(folder: &Path, d_ff: usize) -> PathBuf {
+    let to = folder.join("hollow");
+    std::fs::create_dir(&to).unwrap();
+    let config =
+        T5Config { d_ff, vocab_size: 64, num_layers: 2, num_decoder_layers: 1, ..T5Config::default() };
+    config.write(&to.join("config.json"), false).unwrap();
+    let mut header = serde_json::Map::new();
+    let mut at = 0;
+    for slot in t5kit_model::t5::layout(&config) {
+        let bytes = 4 * slot.shape.iter().product::<usize>();
+        let entry =
+            serde_json::json!({"dtype": "F32", "shape": slot.shape, "data_offsets": [at, at + bytes]});
+        header.insert(slot.name, entry);
+        at += bytes;
+    }
+    let mut header = serde_json::Value::Object(header).to_string().into_bytes();
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let path = file(&to, "model.safetensors", [&(header.len() as u64).to_le_bytes()[..], &header].concat());
+    let size = 8 + header.len() + at;
+    std::fs::File::options().write(true).open(path).unwrap().set_len(size as u64).unwrap();
+    model::tokenizer(&to);
+    to
+}
+
+use t5kit_model::T5Config;
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_model_beyond_the_memory_is_refused_with_the_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    // 3 layers × 3 matrices of 512 × 512 Ki: 9.7 TB would be too much for some file systems; 1.2 TB is for no memory.
+    let big = T5Config { d_ff: 1 << 19, ..T5Config::default() };
+    assert!(big.validate().is_ok());
+    let hollow = hollow(folder.path(), 1 << 19);
+    let told = run(["inspect", "--model", arg(&hollow)]).ok();
+    assert!(told.contains("GB"), "{told}");
+    // Under a limit of the address space the mapping itself is refused, in one line as well.
+    let limited = |kilobytes: u64, command: &str| {
+        let mut shell = std::process::Command::new("sh");
+        let script = format!("ulimit -v {kilobytes}; exec \"$0\" {command} --model \"$1\" 甲");
+        finish(shell.args(["-c", &script, env!("CARGO_BIN_EXE_t5kit"), arg(&hollow)]))
+    };
+    limited(4_000_000, "generate").fails(&["model.safetensors", "map"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn ctrl_c_while_converting_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let hollow = hollow(folder.path(), 1 << 16); // 1.2 GB
+    let out = folder.path().join("out");
+    let mut child = program()
+        .args(["convert", "--model", arg(&hollow), "--output", arg(&out)])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    // Until weights are being written.
+    let begun = || {
+        let temp = names(folder.path()).into_iter().find(|n| n.starts_with(".out.tmp-"));
+        temp.is_some_and(|t| {
+            let weights = folder.path().join(t).join("model.safetensors");
+            std::fs::metadata(weights).is_ok_and(|m| m.len() > 1 << 20)
+        })
+    };
+    while !begun() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it was interrupted");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(130));
+    assert_eq!(names(folder.path()), ["hollow"]);
+}

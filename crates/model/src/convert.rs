@@ -1,0 +1,198 @@
+//! From any checkpoint to a Hugging Face directory's `config.json` and `model.safetensors`, a tensor at a time.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+
+use serde_json::Value;
+use t5kit_formats::Dtype;
+use t5kit_formats::checkpoint::Checkpoint;
+use t5kit_formats::config::T5Config;
+use t5kit_formats::safetensors::{SafetensorsWriter, TensorSpec};
+use t5kit_tensor::kernels::{self, Rows};
+use t5kit_tensor::{DType, Weight};
+
+use crate::plan::{Entry, storage};
+use crate::{Error, Plan};
+
+/// Elements converted at a time.
+const CHUNK: usize = 64 << 10;
+/// After so many bytes read, the checkpoint is opened anew: a mapping counts as the program's memory.
+const MAPPED_BYTES: usize = 256 << 20;
+
+/// Writes `config.json` and `model.safetensors` for a plan into a folder that exists; never holds more than one
+/// tensor beside what is mapped. `dtype` is the storage type of every tensor; by default each keeps its own (doubles
+/// become singles). `progress` is told the bytes written and to be written. Returns what other programs will read
+/// otherwise, a sentence each.
+///
+/// A softmax whose hidden states are scaled although its matrix is separate (see `scale_decoder_outputs`) gets the
+/// scale into its matrix, which every program reads alike.
+///
+/// # Errors
+/// [`Error::Range`] where f16 cannot hold a value; those of reading and writing.
+pub fn convert(
+    mut plan: Plan,
+    dtype: Option<DType>,
+    folder: &Path,
+    progress: &dyn Fn(u64, u64),
+) -> Result<Vec<String>, Error> {
+    let (config, scale, notes) = portable(&plan.config);
+    let types: Vec<DType> = plan.entries.iter().map(|entry| dtype.unwrap_or_else(|| stored(entry))).collect();
+    let config = with_dtype(config, types.first().copied().unwrap_or(DType::F32));
+    config.write(&folder.join("config.json"), true)?;
+
+    let path = folder.join("model.safetensors");
+    let io = |e: std::io::Error, what: &str| Error::from(t5kit_formats::Error::io(&path, what)(e));
+    let specs: Vec<TensorSpec> = plan
+        .entries
+        .iter()
+        .zip(&types)
+        .map(|(e, &t)| TensorSpec::new(&e.slot.name, on_disk(t), &*e.slot.shape))
+        .collect();
+    let total: u64 = plan.entries.iter().zip(&types).map(|(e, t)| e.elements() * t.size() as u64).sum();
+    let file = File::create(&path).map_err(|e| io(e, "create"))?;
+    let mut writer = SafetensorsWriter::new(BufWriter::with_capacity(1 << 20, file), &path, &specs, &[])?;
+    let (mut done, mut mapped) = (0, 0);
+    for stream in 0..plan.entries.len() {
+        if mapped > MAPPED_BYTES {
+            plan.checkpoint = Checkpoint::open(plan.checkpoint.path())?;
+            mapped = 0;
+        }
+        let (entry, dtype) = (&plan.entries[stream], types[stream]);
+        let weight = plan.weight(entry, stream)?;
+        mapped += weight.len() * weight.dtype().size();
+        let scale = if entry.slot.name == "lm_head.weight" { scale } else { 1.0 };
+        writer.tensor_with(&entry.slot.name, |put| -> Result<(), Error> {
+            each_chunk(&weight, dtype, scale, |bytes| {
+                put(bytes)?;
+                done += bytes.len() as u64;
+                progress(done, total);
+                Ok(())
+            })
+            .map_err(|e| match e {
+                Chunk::Error(e) => e,
+                Chunk::Beyond(value) => Error::Range {
+                    path: plan.path().to_owned(),
+                    tensor: entry.slot.name.clone(),
+                    value,
+                    dtype: dtype.name(),
+                },
+            })
+        })?;
+    }
+    let file = writer.finish()?.into_inner().map_err(|e| io(e.into_error(), "write"))?;
+    file.sync_all().map_err(|e| io(e, "write to the disk"))?;
+    Ok(notes)
+}
+
+/// The configuration that says to transformers and CTranslate2 what this program reads, the factor that the softmax's
+/// matrix has to take over, and what cannot be said.
+fn portable(config: &T5Config) -> (T5Config, f32, Vec<String>) {
+    let (mut config, mut scale, mut notes) = (config.clone(), 1.0, Vec::new());
+    match (config.tie_word_embeddings, config.scales_decoder_outputs()) {
+        (false, true) => {
+            scale = (config.d_model as f32).powf(-0.5);
+            config.scale_decoder_outputs = None;
+        }
+        (true, false) => notes.push(
+            "transformers 4 and CTranslate2 will scale the hidden states before the shared softmax, which this model \
+             does not want"
+                .to_owned(),
+        ),
+        _ => config.scale_decoder_outputs = None,
+    }
+    if config.cross_attention_relative_bias {
+        let what = "transformers and CTranslate2 know no relative bias in cross-attention; only t5kit runs this model";
+        notes.push(what.to_owned());
+    }
+    (config, scale, notes)
+}
+
+/// The field from which transformers takes the storage type.
+fn with_dtype(mut config: T5Config, dtype: DType) -> T5Config {
+    let name = match dtype {
+        DType::F32 => "float32",
+        DType::Bf16 => "bfloat16",
+        DType::F16 => "float16",
+    };
+    // transformers 5's name for it, which would win.
+    config.other.shift_remove("dtype");
+    config.other.insert("torch_dtype".to_owned(), Value::from(name));
+    config
+}
+
+/// The type a tensor is stored in now.
+fn stored(entry: &Entry) -> DType {
+    entry.tensor.as_ref().and_then(|(_, dtype)| storage(*dtype)).unwrap_or(DType::F32)
+}
+
+fn on_disk(dtype: DType) -> Dtype {
+    match dtype {
+        DType::F32 => Dtype::F32,
+        DType::Bf16 => Dtype::Bf16,
+        DType::F16 => Dtype::F16,
+    }
+}
+
+/// Why a chunk was not written.
+enum Chunk {
+    Error(Error),
+    /// This finite value would become infinite.
+    Beyond(f32),
+}
+
+/// Gives a weight's elements times `scale`, as little-endian bytes of `dtype`, chunk by chunk.
+fn each_chunk(
+    weight: &Weight,
+    dtype: DType,
+    scale: f32,
+    mut put: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Chunk> {
+    let isa = kernels::isa();
+    let len = weight.len();
+    let (mut wide, mut half) = (vec![0f32; CHUNK.min(len)], vec![0u16; CHUNK.min(len)]);
+    for from in (0..len).step_by(CHUNK) {
+        let range = from..len.min(from + CHUNK);
+        let n = range.len();
+        let same = weight.dtype() == dtype && scale == 1.0;
+        let bytes = match weight.as_rows() {
+            Rows::F32(x) if same => singles(&x[range]),
+            Rows::Bf16(x) | Rows::F16(x) if same => halves(&x[range]),
+            rows => {
+                let wide = &mut wide[..n];
+                match rows {
+                    Rows::F32(x) => wide.copy_from_slice(&x[range]),
+                    Rows::Bf16(x) => kernels::bf16_to_f32(isa, wide, &x[range]),
+                    Rows::F16(x) => kernels::f16_to_f32(isa, wide, &x[range]),
+                }
+                wide.iter_mut().for_each(|x| *x *= scale);
+                let half = &mut half[..n];
+                match dtype {
+                    DType::F32 => singles(wide),
+                    DType::Bf16 => {
+                        kernels::f32_to_bf16(isa, half, wide);
+                        halves(half)
+                    }
+                    DType::F16 => {
+                        // From here on f16 rounds to infinity.
+                        if let Some(&x) = wide.iter().find(|x| x.is_finite() && x.abs() >= 65520.0) {
+                            return Err(Chunk::Beyond(x));
+                        }
+                        kernels::f32_to_f16(isa, half, wide);
+                        halves(half)
+                    }
+                }
+            }
+        };
+        put(&bytes).map_err(Chunk::Error)?;
+    }
+    Ok(())
+}
+
+fn singles(x: &[f32]) -> Vec<u8> {
+    x.iter().flat_map(|x| x.to_le_bytes()).collect()
+}
+
+fn halves(x: &[u16]) -> Vec<u8> {
+    x.iter().flat_map(|x| x.to_le_bytes()).collect()
+}

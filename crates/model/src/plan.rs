@@ -1,0 +1,265 @@
+//! What becomes of a checkpoint: which tensor is which parameter, and what is wrong with the rest.
+//!
+//! A [`Plan`] is made from names and shapes alone (and from the bytes of second names of the embedding). Loading,
+//! converting and inspecting all begin with one.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use t5kit_formats::checkpoint::Checkpoint;
+use t5kit_formats::config::T5Config;
+use t5kit_formats::{Dtype, keep_tokens};
+use t5kit_tensor::DType;
+
+use crate::problems::{Kind, Problem, Problems, sentences};
+use crate::t5::{Slot, layout};
+use crate::{Error, LoadOptions};
+
+const SHARED: &str = "shared.weight";
+const SOFTMAX: &str = "lm_head.weight";
+/// Other names of the embedding matrix in checkpoints of transformers.
+const ALIASES: [&str; 2] = ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
+/// In checkpoints of T5 1.0, and of no use: its network never read it (transformers leaves it out too).
+const UNUSED: &str = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight";
+
+/// One parameter and where it comes from.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The parameter, after rows were cut.
+    pub slot: Slot,
+    /// The checkpoint's tensor and its type there; `None`: it begins anew.
+    pub tensor: Option<(String, Dtype)>,
+}
+
+impl Entry {
+    /// The storage type it is held in, where `asked` is what the user wants matrices to be.
+    pub fn held_as(&self, asked: Option<DType>) -> DType {
+        // A vector in half precision would have to be widened at every use.
+        if self.slot.shape.len() < 2 {
+            return DType::F32;
+        }
+        let stored = self.tensor.as_ref().and_then(|(_, dtype)| storage(*dtype));
+        asked.or(stored).unwrap_or(DType::F32)
+    }
+
+    /// Number of elements.
+    pub fn elements(&self) -> u64 {
+        self.slot.shape.iter().map(|&n| n as u64).product()
+    }
+}
+
+/// What becomes of a checkpoint.
+#[derive(Debug)]
+pub struct Plan {
+    /// The configuration, as far as the file decided it too: whether the softmax is the embedding, how many rows are
+    /// left.
+    pub config: T5Config,
+    /// Its parameters, in the order of [`layout`].
+    pub entries: Vec<Entry>,
+    /// What was let pass, a sentence each.
+    pub notes: Vec<String>,
+    /// The rows that are kept, if rows are cut.
+    pub keep: Option<Vec<u32>>,
+    /// Rows of the embedding in the file.
+    pub file_rows: usize,
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) options: LoadOptions,
+}
+
+impl Plan {
+    /// Makes the plan for the checkpoint at `path`: a Hugging Face directory, the folder of a training run (its
+    /// `best`, else its `last`), the prefix of a TensorFlow checkpoint, or a file of weights.
+    ///
+    /// Whether the softmax is the embedding is decided by the configuration, unless the file holds a softmax matrix
+    /// that differs (then it is not) or none in a model of T5 1.0's shape (then it is).
+    ///
+    /// # Errors
+    /// [`Error::Tensors`] with every missing, unexpected, mis-shaped and aliased tensor that `options` do not allow;
+    /// [`Error::Formats`] from reading.
+    pub fn new(path: &Path, options: &LoadOptions) -> Result<Self, Error> {
+        let path = crate::folder::of_run(path);
+        let checkpoint = Checkpoint::open(&path)?;
+        let mut config = T5Config::of(&checkpoint, options.config.as_deref())?;
+        let mut found = Found::new(&checkpoint);
+        let shared = found.shared(&config, options)?;
+        found.softmax(&mut config, &shared)?;
+        let keep = match &options.keep_tokens {
+            Some(list) => Some(keep_tokens::read(list, config.vocab_size)?),
+            None => None,
+        };
+        let mut entries = Vec::new();
+        for slot in layout(&config) {
+            let name = if slot.name == SHARED { shared.clone() } else { slot.name.clone() };
+            let tensor = found.tensor(&name, &slot, options)?;
+            entries.push(Entry { slot, tensor });
+        }
+        found.rest(&config, options);
+        let Found { problems, notes, .. } = found;
+        if !problems.is_empty() {
+            return Err(Error::Tensors { path: path.clone(), problems: Problems(problems) });
+        }
+        let file_rows = config.vocab_size;
+        if let Some(keep) = &keep {
+            config = config.with_rows(keep)?;
+            for entry in &mut entries {
+                if entry.slot.is_vocabulary() {
+                    entry.slot.shape[0] = keep.len();
+                }
+            }
+        }
+        let options = options.clone();
+        Ok(Plan { config, entries, notes: sentences(&notes), keep, file_rows, checkpoint, options })
+    }
+
+    /// The folder that the weights lie in: the tokenizer's files are looked for there.
+    pub fn folder(&self) -> &Path {
+        self.checkpoint.folder()
+    }
+
+    /// What was opened: a folder, a file, or a prefix.
+    pub fn path(&self) -> &Path {
+        self.checkpoint.path()
+    }
+
+    /// The format of the checkpoint by its name.
+    pub fn format(&self) -> &'static str {
+        self.checkpoint.format()
+    }
+
+    /// Elements of all parameters.
+    pub fn elements(&self) -> u64 {
+        self.entries.iter().map(Entry::elements).sum()
+    }
+
+    /// Bytes of all parameters as a loaded model holds them.
+    pub fn held_bytes(&self) -> u64 {
+        let bytes = |e: &Entry| e.elements() * e.held_as(self.options.dtype).size() as u64;
+        self.entries.iter().map(bytes).sum()
+    }
+}
+
+/// The storage type of a file's tensor, if weights can be of it; doubles become singles.
+pub(crate) fn storage(dtype: Dtype) -> Option<DType> {
+    match dtype {
+        Dtype::F32 | Dtype::F64 => Some(DType::F32),
+        Dtype::Bf16 => Some(DType::Bf16),
+        Dtype::F16 => Some(DType::F16),
+        _ => None,
+    }
+}
+
+/// A checkpoint's tensors as they find their places.
+struct Found<'c> {
+    checkpoint: &'c Checkpoint,
+    /// Names that have no place yet.
+    names: BTreeSet<String>,
+    problems: Vec<Problem>,
+    notes: Vec<Problem>,
+}
+
+impl<'c> Found<'c> {
+    fn new(checkpoint: &'c Checkpoint) -> Self {
+        let names = checkpoint.names().map(String::from).collect();
+        Found { checkpoint, names, problems: Vec::new(), notes: Vec::new() }
+    }
+
+    /// Files a disagreement under what stops the loading or what is only noted.
+    fn report(&mut self, allowed: bool, kind: Kind, tensor: &str, what: String) {
+        let list = if allowed { &mut self.notes } else { &mut self.problems };
+        list.push(Problem { kind, tensor: tensor.to_owned(), what });
+    }
+
+    /// The name under which the embedding lies; takes its other names away.
+    fn shared(&mut self, config: &T5Config, options: &LoadOptions) -> Result<String, Error> {
+        let allowed = options.allow.aliased;
+        if self.names.contains(SHARED) {
+            for alias in ALIASES {
+                if self.names.remove(alias) && !self.same(alias, SHARED)? {
+                    let what = format!("differs from {SHARED}, whose other name it is");
+                    self.report(allowed, Kind::Aliased, alias, what);
+                }
+            }
+            return Ok(SHARED.to_owned());
+        }
+        let tied = config.tie_word_embeddings.then_some(SOFTMAX);
+        let others: Vec<&str> = ALIASES.into_iter().chain(tied).filter(|&n| self.names.contains(n)).collect();
+        let Some(&first) = others.first() else { return Ok(SHARED.to_owned()) };
+        self.report(allowed, Kind::Aliased, first, format!("stands in for {SHARED}, which is missing"));
+        for other in &others[1..] {
+            self.names.remove(*other);
+            if !self.same(other, first)? {
+                self.report(allowed, Kind::Aliased, other, format!("differs from {first}"));
+            }
+        }
+        Ok(first.to_owned())
+    }
+
+    /// Settles whether the softmax is the embedding.
+    fn softmax(&mut self, config: &mut T5Config, shared: &str) -> Result<(), Error> {
+        let there = self.names.contains(SOFTMAX) && shared != SOFTMAX;
+        if config.tie_word_embeddings && there {
+            if self.same(SOFTMAX, shared)? {
+                self.names.remove(SOFTMAX);
+            } else {
+                config.tie_word_embeddings = false;
+            }
+        } else if !config.tie_word_embeddings && !there {
+            // T5 1.0, whose matrix is always shared; the others' is missing.
+            let first = config.model_type == "t5" && config.feed_forward().is_some_and(|f| !f.gated);
+            config.tie_word_embeddings = first;
+        }
+        Ok(())
+    }
+
+    /// The tensor that a parameter is made of.
+    fn tensor(
+        &mut self,
+        name: &str,
+        slot: &Slot,
+        options: &LoadOptions,
+    ) -> Result<Option<(String, Dtype)>, Error> {
+        if !self.names.remove(name) {
+            let what = match name {
+                SOFTMAX => {
+                    "is missing (where the softmax is the embedding, the configuration must say \
+                            \"tie_word_embeddings\": true)"
+                }
+                _ => "is missing",
+            };
+            self.report(options.allow.missing, Kind::Missing, name, what.to_owned());
+            return Ok(None);
+        }
+        let (dtype, shape) = self.checkpoint.info(name)?;
+        if shape != slot.shape {
+            let what = format!("has shape {shape:?}, not {:?}", slot.shape);
+            self.report(options.allow.mismatched, Kind::Mismatched, name, what);
+            return Ok(None);
+        }
+        if storage(dtype).is_none() {
+            let what = format!("is stored as {dtype}; f32, bf16, f16 and f64 are read");
+            self.report(false, Kind::Unreadable, name, what);
+            return Ok(None);
+        }
+        Ok(Some((name.to_owned(), dtype)))
+    }
+
+    /// What has found no place.
+    fn rest(&mut self, config: &T5Config, options: &LoadOptions) {
+        for name in std::mem::take(&mut self.names) {
+            if name == UNUSED && !config.cross_attention_relative_bias {
+                continue;
+            }
+            self.report(options.allow.unexpected, Kind::Unexpected, &name, "is unexpected".to_owned());
+        }
+    }
+
+    /// Whether two tensors are the same to the last bit.
+    fn same(&self, a: &str, b: &str) -> Result<bool, Error> {
+        if self.checkpoint.info(a)? != self.checkpoint.info(b)? {
+            return Ok(false);
+        }
+        let (a, b) = (self.checkpoint.bytes(a)?, self.checkpoint.bytes(b)?);
+        // Two names of one storage need not be read.
+        Ok(std::ptr::eq(&*a, &*b) || *a == *b)
+    }
+}

@@ -285,6 +285,7 @@ def write_goldens(directory, tokenizers):
         text = "".join(
             f"{c}\t{unicodedata.category(c)}\t{c.lower()}\t{unicodedata.normalize('NFC', c)}\t"
             + "".join(d for d in unicodedata.normalize("NFD", c) if unicodedata.category(d) != "Mn")
+            + "".join("\t" + text.lower() for text in ("ΑΣ" + c, "ΑΣ" + c + "Α", c + "Σ"))
             + "\n"
             for c in map(chr, range(start, start + 0x1000))
             if not 0xD800 <= ord(c) < 0xE000

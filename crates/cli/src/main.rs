@@ -11,6 +11,7 @@ mod finetune;
 mod generate;
 mod inspect;
 mod interrupt;
+mod lengths;
 mod loaded;
 mod metrics;
 mod progress;

@@ -42,25 +42,21 @@ impl<'t> TextStream<'t> {
     /// The text that another id makes certain; empty while a character's bytes are incomplete.
     pub fn push(&mut self, id: u32) -> String {
         self.ids.push(id);
-        let bytes = self.tokenizer.decode_bytes(&self.ids);
-        let new = bytes.get(self.given..).unwrap_or_default();
-        let complete = match std::str::from_utf8(new) {
-            Ok(text) => text,
-            // Whatever follows the valid part waits: the next bytes may complete it.
-            Err(error) => std::str::from_utf8(&new[..error.valid_up_to()]).unwrap_or_default(),
-        };
-        self.given += complete.len();
-        complete.to_owned()
+        let text = self.tokenizer.decode(&self.ids);
+        // Bytes that are no character yet are shown as U+FFFD: they wait for those that may complete them.
+        self.give(text.trim_end_matches('\u{fffd}'))
     }
 
-    /// What is left at the end: bytes that no others completed, as [`Tokenizer::decode`] shows them.
-    pub fn finish(self) -> String {
-        let bytes = self.tokenizer.decode_bytes(&self.ids);
+    /// What is left at the end: bytes that no others completed.
+    pub fn finish(mut self) -> String {
         let text = self.tokenizer.decode(&self.ids);
-        match std::str::from_utf8(&bytes[..self.given.min(bytes.len())]) {
-            Ok(given) => text.strip_prefix(given).unwrap_or_default().to_owned(),
-            Err(_) => String::new(),
-        }
+        self.give(&text)
+    }
+
+    fn give(&mut self, text: &str) -> String {
+        let new = text.get(self.given..).unwrap_or_default().to_owned();
+        self.given += new.len();
+        new
     }
 }
 

@@ -162,7 +162,7 @@ fn stream(
     if let Some(error) = failed {
         return Err(error.into());
     }
-    print(parts.finish() + "")?;
+    print(parts.finish())?;
     writeln!(out)?;
     warn_untuned(summary);
     Ok(())

@@ -112,10 +112,9 @@ fn hypotheses_that_share_their_past_are_those_that_do_not() {
         let packed = Packed::new(&sources[..2]).unwrap();
         let mut bulk = Graph::inference(&model.params, &pool, Regime::Bulk);
         let encoded = model.encode(&mut bulk, &packed);
-        let start = model.start(&mut bulk, &packed, &encoded);
         let mut steps = Graph::inference(&model.params, &pool, Regime::Steps);
         // Two steps of both sources, then three ways on for the second and one for the first.
-        let mut shared = start.clone();
+        let mut shared = model.start(&mut bulk, &packed, &encoded);
         model.step(&mut steps, &[0, 0], &mut shared);
         model.step(&mut steps, &[5, 6], &mut shared);
         shared.select(&[1, 0, 1, 1]);
@@ -125,7 +124,7 @@ fn hypotheses_that_share_their_past_are_those_that_do_not() {
         for (row, (source, ids)) in
             [(1, [0, 6, 10, 11]), (1, [0, 6, 9, 12]), (0, [0, 5, 8, 13])].iter().enumerate()
         {
-            let mut alone = start.clone();
+            let mut alone = model.start(&mut bulk, &packed, &encoded);
             alone.select(&[*source]);
             let found: Vec<Tensor> =
                 ids.iter().map(|&id| model.step(&mut steps, &[id], &mut alone)).collect();

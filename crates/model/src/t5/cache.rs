@@ -15,7 +15,6 @@ const FIRST_CAPACITY: usize = 32;
 /// hypothesis that has ended is left out, one that several hypotheses continue is named several times. Keys and
 /// values never move: a slot is a list of the rows where its past lies, and slots share what they have in common.
 /// Those of the source are there once, however many hypotheses it has.
-#[derive(Clone)]
 pub struct DecoderCache {
     pub(super) own: Vec<KeyValues>,
     pub(super) cross: Vec<KeyValues>,

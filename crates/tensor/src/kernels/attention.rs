@@ -92,7 +92,7 @@ pub fn attend(
 }
 
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, clippy::needless_range_loop)] // t is a position, of which p is one list
 fn attend_any<S: Simd>(
     s: S,
     mut out: MatMut<'_>,
@@ -193,7 +193,11 @@ fn scores<S: Simd, const Q: usize>(
     let queries: [&[f32]; Q] = std::array::from_fn(|i| &q.row(first + i)[columns.clone()]);
     let mut sums = [[s.splat(0.0); 4]; Q];
     for at in (0..d_kv).step_by(S::LANES) {
-        let keys = rows.map(|row| s.next(&row[at..]));
+        // No `map`: it is not inlined into code for an instruction set.
+        let mut keys = [s.splat(0.0); 4];
+        for (key, row) in keys.iter_mut().zip(rows) {
+            *key = s.next(&row[at..]);
+        }
         for (sums, query) in sums.iter_mut().zip(queries) {
             let query = s.next(&query[at..]);
             for (sum, key) in sums.iter_mut().zip(keys) {

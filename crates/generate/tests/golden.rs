@@ -12,6 +12,9 @@ use t5kit_tensor::{Pool, kernels};
 
 const MODELS: [&str; 4] = ["mt5", "t5-v1_1", "t5-v1_0", "umt5"];
 
+/// The reference's ids and scores, best first.
+type Hypotheses = Vec<(Vec<u32>, Option<f64>)>;
+
 /// The options of a golden case; panics on one that is not known.
 fn options(what: &Value, pieces: usize) -> GenerateOptions {
     let mut o = GenerateOptions::new(pieces);
@@ -44,11 +47,7 @@ fn options(what: &Value, pieces: usize) -> GenerateOptions {
 }
 
 /// Compares every source's hypotheses with the reference's; `null` is a close call. Returns how many were compared.
-fn compare(
-    what: &str,
-    outputs: &[Vec<t5kit_generate::Generated>],
-    want: &[Vec<(Vec<u32>, Option<f64>)>],
-) -> usize {
+fn compare(what: &str, outputs: &[Vec<t5kit_generate::Generated>], want: &[Hypotheses]) -> usize {
     let mut compared = 0;
     for (i, (got, want)) in outputs.iter().zip(want).enumerate().filter(|(_, (_, want))| !want.is_empty()) {
         assert_eq!(got.len(), want.len(), "{what}, source {i}");
@@ -77,7 +76,7 @@ fn ids_and_scores_are_those_of_the_reference() {
         for (case, what) in golden["generate"].as_object().unwrap() {
             let options = options(&what["options"], model.config.vocab_size);
             let outputs = run(&model, 2, &all, &options);
-            let want: Vec<Vec<(Vec<u32>, Option<f64>)>> = what["outputs"]
+            let want: Vec<Hypotheses> = what["outputs"]
                 .as_array()
                 .unwrap()
                 .iter()
@@ -108,8 +107,7 @@ fn searches_are_those_of_the_reference() {
         let (mut seen, mut cases) = (0, 0);
         for (case, what) in goldens[name]["cases"].as_object().unwrap() {
             let outputs = run(&model, 2, &sources, &options(&what["options"], from));
-            let want: Vec<Option<Vec<(Vec<u32>, Option<f64>)>>> =
-                serde_json::from_value(what["outputs"].clone()).unwrap();
+            let want: Vec<Option<Hypotheses>> = serde_json::from_value(what["outputs"].clone()).unwrap();
             let want: Vec<_> = want.into_iter().map(Option::unwrap_or_default).collect();
             seen += compare(&format!("{name}, {case}"), &outputs, &want);
             cases += 1;

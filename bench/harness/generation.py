@@ -1,6 +1,6 @@
 """Generation: exactly 32 new tokens for each of 64 CSL abstracts cut at 256 tokens, mT5-small's shape, random weights.
 
-First t5kit's ids are compared with transformers' (by reference.py); then transformers, CTranslate2 in its best
+First t5kit's ids are compared with transformers' (by reference.py), those of beam search too where it is timed; then transformers, CTranslate2 in its best
 configuration (found by a sweep on the same work) and t5kit are timed in turn.
 """
 import json
@@ -15,6 +15,8 @@ SAMPLES = 64
 NEW_TOKENS = 32
 # A choice that led by less than this in the reference's float32 logits may fall either way in another float32 program.
 CLOSE_CALL = 1e-4
+# Beam search by the reference takes long: so many samples are compared.
+BEAM_SAMPLES = 16
 
 # name → (batch, beams)
 CELLS = {"b16": (16, 1), "b1": (1, 1), "beam4": (16, 4)}
@@ -57,6 +59,24 @@ def check(space, sources):
         close += 1
     return (f"Checked: greedy ids equal transformers' for {equal} of {len(expected)} sources, {close} part at a choice "
             f"that led by less than {CLOSE_CALL}.")
+
+
+def check_beams(space, beams):
+    """Ids of beam search equal transformers', but where its score is reached by other ids: a close call there."""
+    expected = space.reference(f"beam{beams}", "beam", space.small, space.spiece, space.titles, BEAM_SAMPLES, beams)
+    sources = space.write("beam_abstracts.txt", [row[1] for row in space.rows(BEAM_SAMPLES)])
+    found = process.run(command(space, BEAM_SAMPLES, beams) + ["--json"], stdin=sources).stdout.splitlines()
+    if len(found) != len(expected):
+        raise Mismatch(f"t5kit generate printed {len(found)} lines for {len(expected)} sources")
+    equal = 0
+    for number, (line, reference) in enumerate(zip(found, expected), 1):
+        output = json.loads(line)["outputs"][0]
+        if abs(output["score"] - reference["score"]) > CLOSE_CALL:
+            raise Mismatch(f"source {number}: score {output['score']:.5f} with {beams} beams, transformers has "
+                           f"{reference['score']:.5f}")
+        equal += output["ids"] == reference["ids"]
+    return (f"Checked: ids of {beams} beams equal transformers' for {equal} of {len(expected)} sources, the others have "
+            f"its score within {CLOSE_CALL}.")
 
 
 def peer_figures(result):
@@ -124,6 +144,8 @@ def run(space):
         if cell not in CELLS:
             raise process.Failed(f"generate has no cell {cell}: there are {', '.join(CELLS)}")
         batch, beams = CELLS[cell]
+        if space.t5kit and beams > 1:
+            notes.append(check_beams(space, beams))
         best, sweep = best_ctranslate2(space, batch, beams)
         notes.append(f"{cell}: {sweep}")
         contestants = {"transformers f32": lambda: transformers(space, batch, beams)}

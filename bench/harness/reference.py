@@ -1,11 +1,13 @@
 """Reference results by PyTorch and transformers, for the checks that come before the timings. Run by the peers' Python.
 
 usage: reference.py greedy  OUT MODEL_DIR SPM CSL_TSV SAMPLES
+       reference.py beam    OUT MODEL_DIR SPM CSL_TSV SAMPLES BEAMS
        reference.py losses  OUT MODEL_DIR SPM CSL_TSV ROWS STEPS
        reference.py batches OUT SPM CSL_TSV BATCH STEPS
        reference.py lengths OUT SPM CSL_TSV
 `greedy`: per sample the ids of exactly 32 new tokens and, per token, its lead over the next best logit. Sentinels and
 rows without a piece are left out, as t5kit leaves them out.
+`beam`: per sample the ids of exactly 32 new tokens of the best of BEAMS beams, and its score.
 `losses`: losses of STEPS steps of AdamW (2e-4, no dropout) on one batch, the first ROWS rows.
 `batches`: the row numbers (from 0) that hf_train.py trains on, in file order and bucketed, as lists of batches.
 `lengths`: per row the tokens of source and target.
@@ -29,24 +31,43 @@ def pairs(spm, path):
     return [(sp.encode(r[1])[:255] + [EOS], sp.encode(r[2])[:31] + [EOS]) for r in rows(path)]
 
 
-def greedy(model_dir, spm, path, samples):
-    import torch
+def load(model_dir, spm):
+    """The model, and the ids that t5kit leaves out."""
     from transformers import MT5ForConditionalGeneration
 
     model = MT5ForConditionalGeneration.from_pretrained(model_dir).eval()
     sp = sentencepiece.SentencePieceProcessor(spm)
     sentinels = [i for i in range(sp.get_piece_size()) if "<extra_id_" in sp.id_to_piece(i)]
-    never = sentinels + list(range(sp.get_piece_size(), model.config.vocab_size))
+    return model, sentinels + list(range(sp.get_piece_size(), model.config.vocab_size))
+
+
+def generated(model, never, source, **options):
+    import torch
+
+    ids = torch.tensor([source])
+    with torch.inference_mode():
+        return model.generate(
+            input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=32, min_new_tokens=32, do_sample=False,
+            suppress_tokens=never or None, return_dict_in_generate=True, output_scores=True, **options,
+        )
+
+
+def greedy(model_dir, spm, path, samples):
+    model, never = load(model_dir, spm)
     out = []
     for source, _ in pairs(spm, path)[: int(samples)]:
-        ids = torch.tensor([source])
-        with torch.inference_mode():
-            result = model.generate(
-                input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=32, min_new_tokens=32,
-                do_sample=False, suppress_tokens=never or None, return_dict_in_generate=True, output_scores=True,
-            )
+        result = generated(model, never, source)
         tops = [step[0].topk(2).values for step in result.scores]
         out.append({"ids": result.sequences[0, 1:].tolist(), "leads": [(a - b).item() for a, b in tops]})
+    return out
+
+
+def beam(model_dir, spm, path, samples, beams):
+    model, never = load(model_dir, spm)
+    out = []
+    for source, _ in pairs(spm, path)[: int(samples)]:
+        result = generated(model, never, source, num_beams=int(beams))
+        out.append({"ids": result.sequences[0, 1:].tolist(), "score": result.sequences_scores[0].item()})
     return out
 
 
@@ -88,6 +109,6 @@ def lengths(spm, path):
 
 if __name__ == "__main__":
     what, out, *arguments = sys.argv[1:]
-    result = {"greedy": greedy, "losses": losses, "batches": batches, "lengths": lengths}[what](*arguments)
+    result = {"greedy": greedy, "beam": beam, "losses": losses, "batches": batches, "lengths": lengths}[what](*arguments)
     with open(out, "w", encoding="utf8") as f:
         json.dump(result, f)

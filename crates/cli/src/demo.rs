@@ -230,8 +230,8 @@ fn evaluate(model: &str, test: &[Pair], threads: Option<NonZeroUsize>) -> Result
     let most = NonZeroUsize::MAX;
     let sources = loaded.encode_all("sentence", test.iter().map(|pair| pair.sentence.as_str()), most);
     let mut texts = vec![String::new(); test.len()];
-    generate(&loaded.model, &pool, &sources, &options, |i, generated| {
-        texts[i] = loaded.tokenizer.decode(&generated.ids);
+    generate(&loaded.model, &pool, &sources, &options, |i, targets| {
+        texts[i] = targets.first().map(|t| loaded.tokenizer.decode(&t.ids)).unwrap_or_default();
         progress.inc(1);
         if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;

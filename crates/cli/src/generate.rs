@@ -1,16 +1,23 @@
 //! `t5kit generate`: sources to generated text.
 
+mod input;
+mod options;
+mod output;
+
 use anyhow::Result;
-use serde_json::json;
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::Write;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
-use t5kit_generate::{BatchLimits, Generated, generate};
+use t5kit_generate::{GenerateOptions, Summary, TextStream, generate, generate_stream};
+use t5kit_tensor::Pool;
 
-use crate::errors::Interrupted;
-use crate::interrupt;
+use crate::errors::usage;
+use crate::lengths::{Encoder, OnLong, as_usage, limits};
 use crate::loaded::{Loaded, pool};
-use crate::model_args::ModelArgs;
+use crate::model_args::{ModelArgs, Storage};
+use input::Input;
+use options::OptionArgs;
+use output::Printer;
 
 /// The flags of `t5kit generate`.
 #[derive(clap::Args)]
@@ -23,86 +30,143 @@ pub struct Args {
     /// Print a JSON object for each source: {"outputs": [{"text", "ids", "score"}]}
     #[arg(long)]
     json: bool,
-    /// Longer sources are cut to this many tokens, </s> included
+    /// Print the text token by token as it is chosen; one source, greedy or sampled
+    #[arg(long, conflicts_with_all = ["json", "num_beams", "num_return_sequences"])]
+    stream: bool,
+    #[command(flatten)]
+    options: OptionArgs,
+    /// Longest source in tokens, </s> included
     #[arg(long, value_name = "N", default_value = "512")]
     max_source_length: NonZeroUsize,
-    /// Tokens generated at most, </s> included
-    #[arg(long, value_name = "N", default_value = "64")]
-    max_new_tokens: NonZeroUsize,
-    /// No </s> before this many tokens
-    #[arg(long, value_name = "N", default_value = "0")]
-    min_new_tokens: usize,
-    /// Sources worked on together, at most
-    #[arg(long, value_name = "N")]
+    /// What happens to a longer source
+    #[arg(long, value_name = "WHAT", default_value = "cut")]
+    on_long: OnLong,
+    /// Sources worked on together, at most [default: 32, or 64 hypotheses of a beam]
+    #[arg(long, value_name = "N", help_heading = "Work")]
     batch_size: Option<NonZeroUsize>,
+    /// Source tokens worked on together, at most; a longer source is worked on alone [default: 8192]
+    #[arg(long, value_name = "N", help_heading = "Work")]
+    batch_tokens: Option<NonZeroUsize>,
     /// Threads to work on [default: all cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Work")]
     threads: Option<NonZeroUsize>,
+    /// Hold the weights as this; sums are always f32 [default: as the file has them]
+    #[arg(long, value_name = "TYPE", help_heading = "Work")]
+    dtype: Option<Storage>,
 }
 
-/// Prints a generated text a line, in the order of the sources.
+/// Prints the generated texts, in the order of the sources.
 pub fn run(args: Args) -> Result<()> {
-    let loaded = Loaded::open(&args.model)?;
+    // What is wrong with the flags alone is said before anything is read.
+    args.options.fill(GenerateOptions::new(0))?.check(usize::MAX).map_err(as_usage)?;
+    let loaded = Loaded::open_as(&args.model, args.dtype.map(Into::into))?;
     let pool = pool(args.threads);
-    let mut options = loaded.generate_options();
-    options.max_new_tokens = args.max_new_tokens.get();
-    options.min_new_tokens = args.min_new_tokens;
-    options.scores = args.json;
-    if let Some(size) = args.batch_size {
-        options.limits = BatchLimits { sequences: size.get(), tokens: usize::MAX };
-    }
-    let texts = if args.texts.is_empty() { read_lines()? } else { args.texts };
-    let sources = loaded.encode_all("source", texts.iter().map(String::as_str), args.max_source_length);
-
-    // Sources are worked on by length; outputs wait for their turn.
-    let mut waiting: Vec<Option<Generated>> = vec![None; sources.len()];
-    let mut printed = 0;
-    let mut out = std::io::stdout().lock();
-    let mut failed = None;
-    generate(&loaded.model, &pool, &sources, &options, |i, generated| {
-        waiting[i] = Some(generated);
-        while let Some(generated) = waiting.get_mut(printed).and_then(Option::take) {
-            if let Err(error) = print(&mut out, &loaded, &generated, args.json) {
-                failed = Some(error);
-                return ControlFlow::Break(());
-            }
-            printed += 1;
-        }
-        if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    match failed {
-        Some(error) => Err(error.into()),
-        None if interrupt::requested() => Err(Interrupted.into()),
-        None => Ok(()),
-    }
-}
-
-fn print(out: &mut impl Write, loaded: &Loaded, generated: &Generated, as_json: bool) -> std::io::Result<()> {
-    let text = loaded.tokenizer.decode(&generated.ids);
-    if as_json {
-        let output = json!({"text": text, "ids": generated.ids, "score": generated.score});
-        writeln!(out, "{}", json!({"outputs": [output]}))
+    let mut options = args.options.fill(loaded.generate_options())?;
+    args.options.encode(&loaded.tokenizer, &mut options)?;
+    options.scores = args.json || options.num_return_sequences > 1;
+    options.limits = Some(limits(args.batch_size, args.batch_tokens, options.batch_limits()));
+    let encoder = Encoder::new(&loaded, "source", args.max_source_length, args.on_long);
+    let input = Input::new(args.texts);
+    if args.stream {
+        stream(&loaded, &pool, input, encoder, &options)
     } else {
-        // A line stays a line.
-        writeln!(out, "{}", text.replace(['\n', '\r'], " "))
+        lines(&loaded, &pool, input, encoder, options, args.json)
     }
 }
 
-/// The lines of standard input.
-pub fn read_lines() -> Result<Vec<String>> {
-    let input = std::io::stdin();
-    if input.is_terminal() {
-        eprintln!("t5kit: reading sources from the terminal, one a line; end with Ctrl-D");
-    }
-    let mut lines = Vec::new();
-    for (number, line) in input.lock().split(b'\n').enumerate() {
-        let mut line = line?;
-        if line.last() == Some(&b'\r') {
-            line.pop();
+/// Source after source, a window at a time: within one they are worked on by length.
+fn lines(
+    loaded: &Loaded,
+    pool: &Pool,
+    mut input: Input,
+    mut encoder: Encoder<'_>,
+    mut options: GenerateOptions,
+    json: bool,
+) -> Result<()> {
+    // Several batches, so that they are of sources of like lengths.
+    let window = options.batch_limits().sequences.saturating_mul(8).clamp(64, 4096);
+    let mut printer = Printer::new(&loaded.tokenizer, json);
+    let mut total = Summary::default();
+    loop {
+        let texts = input.window(window)?;
+        if texts.is_empty() {
+            break;
         }
-        let line = String::from_utf8(line)
-            .map_err(|_| anyhow::anyhow!("standard input, line {}: not UTF-8", number + 1))?;
-        lines.push(line);
+        let sources = texts.iter().map(|text| encoder.encode(text)).collect::<Result<Vec<_>>>()?;
+        printer.begin(sources.len());
+        let mut failed = None;
+        let summary = generate(&loaded.model, pool, &sources, &options, |source, targets| {
+            match printer.give(source, targets) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        })
+        .map_err(as_usage)?;
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        if total.sources == 0 {
+            warn_untuned(summary);
+        }
+        total.sources += summary.sources;
+        options.first_source += sources.len() as u64;
     }
-    Ok(lines)
+    encoder.finish();
+    Ok(())
+}
+
+/// One source, token by token.
+fn stream(
+    loaded: &Loaded,
+    pool: &Pool,
+    mut input: Input,
+    mut encoder: Encoder<'_>,
+    options: &GenerateOptions,
+) -> Result<()> {
+    let texts = input.window(2)?;
+    let [text] = &texts[..] else {
+        return Err(usage(format!(
+            "--stream takes one source, not {}",
+            if texts.is_empty() { "none" } else { "several" }
+        )));
+    };
+    let source = encoder.encode(text)?;
+    encoder.finish();
+    let mut out = std::io::stdout().lock();
+    let mut parts = TextStream::new(&loaded.tokenizer);
+    let mut failed = None;
+    let mut print =
+        |part: String| write!(out, "{}", part.replace(['\n', '\r'], " ")).and_then(|()| out.flush());
+    for &id in &options.prefix {
+        print(parts.push(id))?;
+    }
+    let (_, summary) =
+        generate_stream(&loaded.model, pool, &source, options, |id| match print(parts.push(id)) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        })
+        .map_err(as_usage)?;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    print(parts.finish())?;
+    writeln!(out)?;
+    warn_untuned(summary);
+    Ok(())
+}
+
+/// A checkpoint as it was published fills in blanks, whatever it is asked.
+fn warn_untuned(summary: Summary) {
+    if summary.looks_untuned() {
+        eprintln!(
+            "t5kit: this model wants to begin with <extra_id_0>: it has learnt to fill in blanks and nothing else, and \
+             needs fine-tuning for your task (t5kit finetune)"
+        );
+    }
 }

@@ -12,6 +12,7 @@ mod finetune;
 mod generate;
 mod inspect;
 mod interrupt;
+mod lengths;
 mod loaded;
 mod metrics;
 mod model_args;

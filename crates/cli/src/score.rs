@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use t5kit_formats::table::{self, ColumnRef, Format, TableOptions};
 use t5kit_generate::{BatchLimits, score};
 
+use crate::lengths::{Encoder, OnLong, limits};
 use crate::loaded::{Loaded, pool};
-use crate::model_args::ModelArgs;
+use crate::model_args::{ModelArgs, Storage};
 use crate::progress::{Progress, Style, Unit};
 
 /// The flags of `t5kit score`.
@@ -22,33 +23,44 @@ pub struct Args {
     /// Print each token's log-probability too, separated by spaces, after another tab
     #[arg(long)]
     tokens: bool,
-    /// Longer sources are cut to this many tokens, </s> included
+    /// Longest source in tokens, </s> included
     #[arg(long, value_name = "N", default_value = "512")]
     max_source_length: NonZeroUsize,
-    /// Longer targets are cut to this many tokens, </s> included
+    /// Longest target in tokens, </s> included
     #[arg(long, value_name = "N", default_value = "512")]
     max_target_length: NonZeroUsize,
+    /// What happens to a longer source or target
+    #[arg(long, value_name = "WHAT", default_value = "cut")]
+    on_long: OnLong,
     /// Pairs worked on together, at most
     #[arg(long, value_name = "N")]
     batch_size: Option<NonZeroUsize>,
+    /// Tokens of source and target worked on together, at most; a longer pair is worked on alone
+    #[arg(long, value_name = "N")]
+    batch_tokens: Option<NonZeroUsize>,
     /// Threads to work on [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    /// Hold the weights as this; sums are always f32 [default: as the file has them]
+    #[arg(long, value_name = "TYPE")]
+    dtype: Option<Storage>,
 }
 
 /// Prints for each line the target's log-probability (natural, </s> included), a tab, and its number of tokens.
 pub fn run(args: Args) -> Result<()> {
-    let loaded = Loaded::open(&args.model)?;
+    let loaded = Loaded::open_as(&args.model, args.dtype.map(Into::into))?;
     let options = TableOptions { format: Some(Format::Tsv), ..TableOptions::default() };
     let columns = [ColumnRef::Number(1), ColumnRef::Number(2)];
     let rows = table::open(&args.input, &columns, &options)?.collect::<Result<Vec<_>, _>>()?;
-    let texts = |column: usize| rows.iter().map(move |row| row.values[column].as_str());
-    let sources = loaded.encode_all("source", texts(0), args.max_source_length);
-    let targets = loaded.encode_all("target", texts(1), args.max_target_length);
-    let limits = match args.batch_size {
-        Some(size) => BatchLimits { sequences: size.get(), tokens: usize::MAX },
-        None => BatchLimits::default(),
+    let encode = |what, column: usize, most| -> Result<Vec<Vec<u32>>> {
+        let mut encoder = Encoder::new(&loaded, what, most, args.on_long);
+        let ids = rows.iter().map(|row| encoder.encode(&row.values[column])).collect();
+        encoder.finish();
+        ids
     };
+    let sources = encode("source", 0, args.max_source_length)?;
+    let targets = encode("target", 1, args.max_target_length)?;
+    let limits = limits(args.batch_size, args.batch_tokens, BatchLimits::default());
     let progress = Progress::new(Some(rows.len() as u64), Style::new("scoring", Unit::Items("pairs")));
     let scores = score(&loaded.model, &pool(args.threads), &sources, &targets, limits, |done| {
         progress.set_position(done as u64);

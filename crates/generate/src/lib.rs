@@ -1,16 +1,27 @@
 //! Generating text with a T5 model, and scoring given targets.
 //!
-//! Sources are sorted by length and batched by tokens behind the scenes; what comes out does not depend on the
-//! batch: every product of a pass takes the same kernel whatever the number of rows, and every sequence is
-//! attended to on its own.
+//! [`generate`] takes sources (ids) and [`GenerateOptions`] (transformers' names): greedy decoding, beam search, diverse
+//! beam search, sampling. Sources are sorted by length and batched by tokens behind the scenes; what comes out does not
+//! depend on the batch: every product of a pass takes the same kernel whatever the number of rows, every sequence is
+//! attended to on its own, and random numbers go by the source's number.
 
 mod batches;
-mod greedy;
+mod beam;
+mod nbest;
+mod options;
+pub mod processors;
+mod run;
 mod score;
+mod single;
+mod stepper;
+mod text;
+pub mod warpers;
 
 pub use batches::BatchLimits;
-pub use greedy::{GenerateOptions, Generated, generate};
+pub use options::{EarlyStopping, GenerateOptions, LengthNormalization};
+pub use run::{Generated, Summary, generate, generate_stream};
 pub use score::{Score, score};
+pub use text::{TextStream, word_ids};
 
 use t5kit_tensor::PackedError;
 
@@ -27,4 +38,7 @@ pub enum Error {
         /// What is wrong with it.
         source: PackedError,
     },
+    /// Options that are impossible, alone or together.
+    #[error("{0}")]
+    Options(String),
 }

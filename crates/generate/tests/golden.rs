@@ -1,84 +1,135 @@
-//! Generation and scoring against transformers 4.57 (see `crates/model/tests/goldens/README.md`).
+//! Generation and scoring against transformers 4.57 (see `crates/model/tests/goldens/README.md`, and
+//! `tools/make_generation_goldens.py` for `goldens/generation.json`).
 
-use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+mod common;
 
+use common::{folder, open, run, sequences};
 use serde_json::Value;
-use t5kit_generate::{BatchLimits, GenerateOptions, Generated, generate, score};
-use t5kit_model::{T5, load};
-use t5kit_tensor::Pool;
+use std::ops::ControlFlow;
+use t5kit_generate::warpers::Warpers;
+use t5kit_generate::{BatchLimits, EarlyStopping, GenerateOptions, generate, score};
+use t5kit_tensor::{Pool, kernels};
 
 const MODELS: [&str; 6] = ["mt5", "t5-v1_1", "t5-v1_0", "umt5", "byt5", "bert4keras"];
 
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/goldens").join(name)
+/// The reference's ids and scores, best first.
+type Hypotheses = Vec<(Vec<u32>, Option<f64>)>;
+
+/// The options of a golden case; panics on one that is not known.
+fn options(what: &Value, pieces: usize) -> GenerateOptions {
+    let mut o = GenerateOptions::new(pieces);
+    for (name, value) in what.as_object().unwrap() {
+        let (whole, real) = (value.as_u64().unwrap_or(0) as usize, value.as_f64().unwrap_or(0.0) as f32);
+        match name.as_str() {
+            "max_new_tokens" => o.max_new_tokens = whole,
+            "min_new_tokens" => o.min_new_tokens = whole,
+            "num_beams" => o.num_beams = whole,
+            "num_beam_groups" => o.num_beam_groups = whole,
+            "num_return_sequences" => o.num_return_sequences = whole,
+            "no_repeat_ngram_size" => o.no_repeat_ngram_size = whole,
+            "diversity_penalty" => o.diversity_penalty = real,
+            "length_penalty" => o.length_penalty = real,
+            "repetition_penalty" => o.repetition_penalty = real,
+            "early_stopping" => {
+                o.early_stopping = match value {
+                    Value::Bool(true) => EarlyStopping::Yes,
+                    Value::Bool(false) => EarlyStopping::No,
+                    _ => EarlyStopping::Never,
+                };
+            }
+            "suppress_tokens" => o.suppress = serde_json::from_value(value.clone()).unwrap(),
+            "bad_words_ids" => o.bad_words_ids = sequences(value),
+            "prefix" => o.prefix = serde_json::from_value(value.clone()).unwrap(),
+            other => panic!("the goldens have an option {other}"),
+        }
+    }
+    o
 }
 
-fn open(name: &str) -> (T5, Value) {
-    let text = std::fs::read_to_string(folder(name).join("golden.json")).unwrap();
-    (load(&folder(name)).unwrap(), serde_json::from_str(&text).unwrap())
+/// Compares every source's hypotheses with the reference's; `null` is a close call. Returns how many were compared.
+fn compare(what: &str, outputs: &[Vec<t5kit_generate::Generated>], want: &[Hypotheses]) -> usize {
+    let mut compared = 0;
+    for (i, (got, want)) in outputs.iter().zip(want).enumerate().filter(|(_, (_, want))| !want.is_empty()) {
+        assert_eq!(got.len(), want.len(), "{what}, source {i}");
+        for (got, (ids, score)) in got.iter().zip(want) {
+            assert_eq!(&got.ids, ids, "{what}, source {i}");
+            if let Some(score) = score {
+                let got = f64::from(got.score.unwrap());
+                assert!(
+                    (got - score).abs() < 2e-5 * score.abs().max(1.0),
+                    "{what}, source {i}: {got} {score}"
+                );
+            }
+        }
+        compared += 1;
+    }
+    compared
 }
 
-fn sequences(value: &Value) -> Vec<Vec<u32>> {
-    serde_json::from_value(value.clone()).unwrap()
-}
-
-fn run(model: &T5, threads: usize, sources: &[Vec<u32>], options: &GenerateOptions) -> Vec<Generated> {
-    let mut outputs = vec![Generated::default(); sources.len()];
-    generate(model, &Pool::new(threads), sources, options, |i, generated| {
-        outputs[i] = generated;
-        ControlFlow::Continue(())
-    })
-    .unwrap();
-    outputs
-}
-
+/// The cases that `make_goldens.py` writes beside each model.
 #[test]
-fn greedy_ids_are_those_of_the_reference() {
+fn ids_and_scores_are_those_of_the_reference() {
     for name in MODELS {
         let (model, golden) = open(name);
-        let sources = sequences(&golden["sources"]);
+        let all = sequences(&golden["sources"]);
         let mut seen = 0;
         for (case, what) in golden["generate"].as_object().unwrap() {
-            let o = &what["options"];
-            let known = ["max_new_tokens", "min_new_tokens", "suppress_tokens", "num_beams", "do_sample"];
-            let plain = o.as_object().unwrap().keys().all(|k| known.contains(&k.as_str()));
-            if !plain || o["num_beams"].as_u64().is_some_and(|n| n > 1) {
-                continue; // not greedy
-            }
-            let mut options = GenerateOptions::new(model.config.vocab_size);
-            options.max_new_tokens = o["max_new_tokens"].as_u64().unwrap() as usize;
-            options.min_new_tokens = o["min_new_tokens"].as_u64().unwrap_or(0) as usize;
-            options.suppress = serde_json::from_value(o["suppress_tokens"].clone()).unwrap_or_default();
-            let outputs = run(&model, 2, &sources, &options);
-            for (i, output) in outputs.iter().enumerate() {
-                let want: Vec<u32> = serde_json::from_value(what["outputs"][i][0]["ids"].clone()).unwrap();
-                assert_eq!(output.ids, want, "{name}, {case}, source {i}");
-            }
-            seen += 1;
+            let options = options(&what["options"], model.config.vocab_size);
+            let outputs = run(&model, 2, &all, &options);
+            let want: Vec<Hypotheses> = what["outputs"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|group| {
+                    let pair =
+                        |h: &Value| (serde_json::from_value(h["ids"].clone()).unwrap(), h["score"].as_f64());
+                    group.as_array().unwrap().iter().map(pair).collect()
+                })
+                .collect();
+            seen += compare(&format!("{name}, {case}"), &outputs, &want);
         }
-        assert!(seen > 0, "{name}: the goldens have a greedy case");
+        println!("{name}: {seen} outputs");
+        assert!(seen >= 9 * all.len(), "{name}");
     }
 }
 
+/// Every kind of search with every option.
 #[test]
-fn outputs_and_scores_do_not_depend_on_the_batch() {
-    for name in MODELS {
+fn searches_are_those_of_the_reference() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/generation.json");
+    let goldens: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    for name in ["mt5", "t5-v1_0", "umt5"] {
         let (model, golden) = open(name);
-        let sources = sequences(&golden["sources"]);
-        let mut options = GenerateOptions::new(golden["pieces"].as_u64().unwrap() as usize);
-        options.scores = true;
-        options.max_new_tokens = 20;
-        let all = run(&model, 2, &sources, &options);
-        for sequences in [1, 2, 4] {
-            options.limits = BatchLimits { sequences, tokens: 10_000 };
-            let some = run(&model, 1, &sources, &options);
-            for (a, b) in all.iter().zip(&some) {
-                assert_eq!(a.ids, b.ids, "{name}, batches of {sequences}");
-                // The encoder's products of such tiny models round differently by size; a real model's do not.
-                let (a, b) = (a.score.unwrap(), b.score.unwrap());
-                assert!((a - b).abs() < 1e-4 * a.abs(), "{name}: {a} {b}");
-            }
+        let all = sequences(&golden["sources"]);
+        let which: Vec<usize> = serde_json::from_value(goldens[name]["sources"].clone()).unwrap();
+        let sources: Vec<Vec<u32>> = which.iter().map(|&i| all[i].clone()).collect();
+        let from = goldens[name]["suppress_from"].as_u64().unwrap() as usize;
+        let (mut seen, mut cases) = (0, 0);
+        for (case, what) in goldens[name]["cases"].as_object().unwrap() {
+            let outputs = run(&model, 2, &sources, &options(&what["options"], from));
+            let want: Vec<Option<Hypotheses>> = serde_json::from_value(what["outputs"].clone()).unwrap();
+            let want: Vec<_> = want.into_iter().map(Option::unwrap_or_default).collect();
+            seen += compare(&format!("{name}, {case}"), &outputs, &want);
+            cases += 1;
+        }
+        println!("{name}: {seen} outputs of {cases} cases, from {}", folder(name).display());
+        assert!(cases > 60 && seen > 3 * cases, "{name}: {seen} outputs of {cases} cases");
+    }
+    for (number, what) in goldens["warpers"].as_array().unwrap().iter().enumerate() {
+        let mut o = GenerateOptions::new(0);
+        let real = |name: &str| what[name].as_f64().unwrap() as f32;
+        (o.temperature, o.top_p, o.min_p) = (real("temperature"), real("top_p"), real("min_p"));
+        o.top_k = what["top_k"].as_u64().unwrap() as usize;
+        let mut logits: Vec<f32> = serde_json::from_value(what["logits"].clone()).unwrap();
+        Warpers::new(&o).warp(kernels::isa(), &mut logits);
+        let kept: Vec<usize> = (0..logits.len()).filter(|&i| logits[i] > f32::NEG_INFINITY).collect();
+        assert_eq!(serde_json::json!(kept), what["kept"], "warpers {number}");
+        kernels::softmax(kernels::isa(), &mut logits, None);
+        for (i, want) in kept.iter().zip(what["probabilities"].as_array().unwrap()) {
+            assert!(
+                (f64::from(logits[*i]) - want.as_f64().unwrap()).abs() < 1e-6,
+                "warpers {number}, id {i}"
+            );
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use t5kit_formats::safetensors::SafetensorsFile;
 use t5kit_model::{T5, load};
-use t5kit_tensor::{DType, Graph, Packed, Pool, Regime, ops};
+use t5kit_tensor::{DType, Graph, Packed, Pool, Regime, Tensor, ops};
 
 const MODELS: [&str; 6] = ["mt5", "t5-v1_1", "t5-v1_0", "umt5", "byt5", "bert4keras"];
 
@@ -78,17 +78,59 @@ fn decoding_step_by_step_is_decoding_at_once() {
         let inputs = Packed::new(&targets).unwrap().shifted_right(model.config.decoder_start_token_id);
         let mut rows = vec![Vec::new(); inputs.tokens()];
         let mut steps = Graph::inference(&model.params, &pool, Regime::Steps);
+        let mut live: Vec<usize> = (0..inputs.len()).collect();
         for position in 0..targets.iter().map(Vec::len).max().unwrap() {
-            let slots: Vec<usize> = (0..inputs.len()).filter(|&i| position < inputs.range(i).len()).collect();
-            let ids: Vec<u32> = slots.iter().map(|&i| inputs.sequence(i)[position]).collect();
-            let hidden = model.step(&mut steps, &ids, &slots, &mut cache);
+            // Those that have ended leave; the others move up, and every other step they change places.
+            let mut next: Vec<usize> =
+                live.iter().copied().filter(|&i| position < inputs.range(i).len()).collect();
+            if position % 2 == 1 {
+                next.reverse();
+            }
+            let parents: Vec<usize> =
+                next.iter().map(|i| live.iter().position(|other| other == i).unwrap()).collect();
+            cache.select(&parents);
+            live = next;
+            let ids: Vec<u32> = live.iter().map(|&i| inputs.sequence(i)[position]).collect();
+            let hidden = model.step(&mut steps, &ids, &mut cache);
             let logits = ops::logits(&steps, &hidden, model.softmax());
-            for (row, &slot) in slots.iter().enumerate() {
-                rows[inputs.range(slot).start + position] = logits.row(row).to_vec();
+            for (row, &sequence) in live.iter().enumerate() {
+                rows[inputs.range(sequence).start + position] = logits.row(row).to_vec();
             }
         }
         let d = difference(&rows.concat(), &tensor(name, "logits"));
         assert!(d < 1e-5, "{name}: {d:e}");
+    }
+}
+
+/// Hypotheses that share a past and then part give what each gives alone, bit for bit.
+#[test]
+fn hypotheses_that_share_their_past_are_those_that_do_not() {
+    for name in MODELS {
+        let (model, golden) = (load(&folder(name)).unwrap(), golden(name));
+        let sources = sequences(&golden["sources"]);
+        let pool = Pool::new(2);
+        let packed = Packed::new(&sources[..2]).unwrap();
+        let mut bulk = Graph::inference(&model.params, &pool, Regime::Bulk);
+        let encoded = model.encode(&mut bulk, &packed);
+        let mut steps = Graph::inference(&model.params, &pool, Regime::Steps);
+        // Two steps of both sources, then three ways on for the second and one for the first.
+        let mut shared = model.start(&mut bulk, &packed, &encoded);
+        model.step(&mut steps, &[0, 0], &mut shared);
+        model.step(&mut steps, &[5, 6], &mut shared);
+        shared.select(&[1, 0, 1, 1]);
+        model.step(&mut steps, &[7, 8, 9, 10], &mut shared);
+        shared.select(&[3, 2, 1]);
+        let last = model.step(&mut steps, &[11, 12, 13], &mut shared);
+        for (row, (source, ids)) in
+            [(1, [0, 6, 10, 11]), (1, [0, 6, 9, 12]), (0, [0, 5, 8, 13])].iter().enumerate()
+        {
+            let mut alone = model.start(&mut bulk, &packed, &encoded);
+            alone.select(&[*source]);
+            let found: Vec<Tensor> =
+                ids.iter().map(|&id| model.step(&mut steps, &[id], &mut alone)).collect();
+            assert_eq!((alone.slots(), alone.length(0)), (1, ids.len()));
+            assert!(found[3].data() == last.row(row), "{name}, row {row}");
+        }
     }
 }
 

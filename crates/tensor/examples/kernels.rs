@@ -202,15 +202,28 @@ fn rest(isa: Isa) {
     let seconds = best_of(|_| adamw(isa, &step, &mut weights, &g[..count], &mut m, &mut v));
     print!("  adamw {:.3}", seconds * 1e9 / count as f64);
 
-    // One decoder position over 256 keys of 6 heads of 64.
+    // One decoder position over 256 keys of 6 heads of 64, of one hypothesis and of four that share the keys.
     let (heads, d_kv, keys) = (6, 64, 256);
     let width = heads * d_kv;
-    let (k, v, mut out) = (numbers(keys * width), numbers(keys * width), vec![0.0; width]);
-    let mut scratch = vec![0.0; heads * keys];
+    let (k, v) = (numbers(keys * width), numbers(keys * width));
+    println!();
+    for queries in [1, 4] {
+        let (q, mut out) = (numbers(queries * width), vec![0.0; queries * width]);
+        let mut scratch = vec![0.0; queries * heads * keys];
+        let cached = Cached { k: &k, k_stride: width, v: &v, v_stride: width, keys, rows: None };
+        let seconds = best_of(|_| {
+            let view = MatMut::new(&mut out, queries, width, width);
+            let q = MatRef::new(&q, queries, width, width);
+            attend(isa, view, q, cached, heads, d_kv, None, &mut scratch);
+        });
+        println!("{:8} attend, {queries} × 256 keys, 6×64: {:.1} µs", isa.name(), seconds * 1e6);
+    }
+    let (logits, mut found) = (numbers(32_704), Vec::new());
     let seconds = best_of(|_| {
-        attend_one(isa, &mut out, x, &k, width, &v, width, keys, 0..heads, d_kv, None, &mut scratch);
+        found.clear();
+        top(isa, &logits[..32_704], 8, f32::NEG_INFINITY, &mut found);
     });
-    println!("\n{:8} attend_one, 256 keys, 6×64: {:.1} µs", isa.name(), seconds * 1e6);
+    println!("{:8} top 8 of 32,704: {:.1} µs", isa.name(), seconds * 1e6);
 }
 
 /// The three products of a linear layer's training, m tokens: y = x·wᵀ, dx = dy·w, dw = dyᵀ·x.

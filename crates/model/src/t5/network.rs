@@ -3,7 +3,7 @@
 //! Encoder and decoder are the same stack of blocks; a decoder's blocks also look at the encoder's output, and
 //! while generating take their keys and values from a cache.
 
-use t5kit_tensor::ops::{self, Attention, Source, Span};
+use t5kit_tensor::ops::{self, Attention, CachedAttention, CachedSpan, Source, Span};
 use t5kit_tensor::{Graph, Packed, ParamId, Tensor, Var};
 
 use super::{AttentionLayer, Block, DecoderCache, Stack, T5};
@@ -13,7 +13,7 @@ enum Memory<'m> {
     /// Every sequence is there as a whole.
     Whole { own: &'m [Span], cross: Option<(&'m [Span], &'m Var)> },
     /// One new token a sequence; the rest is in the cache.
-    Cached { cache: &'m mut DecoderCache, slots: &'m [usize], positions: &'m [usize] },
+    Cached { cache: &'m mut DecoderCache },
 }
 
 impl T5 {
@@ -46,18 +46,11 @@ impl T5 {
         DecoderCache::new(blocks.len(), self.inner(), sources.ranges().collect(), cross)
     }
 
-    /// One decoding step: feeds `ids[i]` to slot `slots[i]`; hidden states ready for the softmax: [slots, d_model].
-    pub fn step(
-        &self,
-        graph: &mut Graph<'_>,
-        ids: &[u32],
-        slots: &[usize],
-        cache: &mut DecoderCache,
-    ) -> Tensor {
-        assert_eq!(ids.len(), slots.len());
-        let positions = cache.advance(slots);
-        let memory = Memory::Cached { cache, slots, positions: &positions };
-        let hidden = self.stack(graph, &self.network.decoder, ids, memory);
+    /// One decoding step: feeds `ids[i]` to slot `i`; hidden states ready for the softmax: [slots, d_model].
+    pub fn step(&self, graph: &mut Graph<'_>, ids: &[u32], cache: &mut DecoderCache) -> Tensor {
+        assert_eq!(ids.len(), cache.slots(), "an id for every slot");
+        cache.advance();
+        let hidden = self.stack(graph, &self.network.decoder, ids, Memory::Cached { cache });
         self.scaled(graph, hidden).value
     }
 
@@ -140,11 +133,9 @@ impl T5 {
                 let at = |column| Source { var: &qkv, column };
                 ops::attention(graph, at(0), at(inner), at(2 * inner), &what)
             }
-            Memory::Cached { cache, slots, positions } => {
-                for (row, (&slot, &position)) in slots.iter().zip(positions.iter()).enumerate() {
-                    cache.own[layer].store(slot, position, &qkv.value, row, inner);
-                }
-                let what = self.attention(a, true, cache.own_spans(layer, slots, positions));
+            Memory::Cached { cache } => {
+                cache.store(layer, &qkv.value, inner);
+                let what = self.cached_attention(a, cache.own_spans());
                 Var::constant(ops::attend_cached(graph, &qkv.value, 0, &cache.own[layer], &what))
             }
         }
@@ -168,8 +159,8 @@ impl T5 {
                 let at = |column| Source { var: &kv, column };
                 ops::attention(graph, Source { var: &q, column: 0 }, at(0), at(self.inner()), &what)
             }
-            Memory::Cached { cache, slots, positions } => {
-                let what = self.attention(a, false, cache.cross_spans(slots, positions));
+            Memory::Cached { cache } => {
+                let what = self.cached_attention(a, cache.cross_spans());
                 Var::constant(ops::attend_cached(graph, &q.value, 0, &cache.cross[layer], &what))
             }
         }
@@ -183,6 +174,14 @@ impl T5 {
             causal,
             spans,
         }
+    }
+
+    fn cached_attention<'s>(
+        &self,
+        layer: &AttentionLayer,
+        spans: Vec<CachedSpan<'s>>,
+    ) -> CachedAttention<'s> {
+        CachedAttention { num_heads: self.config.num_heads, d_kv: self.config.d_kv, bias: layer.bias, spans }
     }
 }
 

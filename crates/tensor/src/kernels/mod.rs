@@ -33,11 +33,12 @@ mod rows;
 mod softmax;
 #[cfg(test)]
 mod tests;
+mod top;
 mod vector;
 
 pub use activation::{Activation, activate, activate_backward, gated, gated_backward};
 pub use adamw::{AdamW, adamw};
-pub use attention::attend_one;
+pub use attention::{Cached, attend};
 pub use bf16::{
     BF16_VARIABLE, Bf16Kernel, best_kernel, bf16_gemm_available, gemm_bf16, gemm_bf16_with, kernels_for,
 };
@@ -48,3 +49,4 @@ pub use isa::{ISA_VARIABLE, Isa, IsaError, available, init, isa};
 pub use norm::{layer_norm, layer_norm_backward, rms_norm, rms_norm_backward};
 pub use rows::{Rows, matmul_rows, matmul_rows_into};
 pub use softmax::{exp_sub_scale, logsumexp, softmax, softmax_again, softmax_backward};
+pub use top::top;

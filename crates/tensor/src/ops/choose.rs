@@ -1,7 +1,7 @@
-//! What decoding asks of logits.
+//! What happens to logits before a token is chosen from them.
 
-use crate::ops::{cut, elements, row_ranges};
-use crate::{Graph, Tensor, kernels};
+use crate::ops::{cut, row_ranges};
+use crate::{Graph, Tensor};
 
 /// Makes ids impossible in every row: their logits become −∞. Ids beyond the rows are ignored.
 pub fn suppress(logits: &mut Tensor, ids: impl Iterator<Item = u32> + Clone) {
@@ -13,31 +13,24 @@ pub fn suppress(logits: &mut Tensor, ids: impl Iterator<Item = u32> + Clone) {
     }
 }
 
-/// The largest logit of every row, the first of equals.
-pub fn argmax(graph: &Graph<'_>, logits: &Tensor) -> Vec<u32> {
-    per_row(graph, logits, 0, |isa, row| kernels::argmax(isa, row).0 as u32)
-}
-
-/// `log Σ exp` of every row: what a logit must lose to become a log-probability.
-pub fn log_sum_exp(graph: &Graph<'_>, logits: &Tensor) -> Vec<f32> {
-    per_row(graph, logits, 0.0, kernels::logsumexp)
-}
-
-fn per_row<T: Copy + Send>(
+/// Calls `f(index, row)` for every row of the logits, rows shared out over the threads, and returns what it gives in
+/// the order of the rows. All that is done to a row is done in one call, while it is in its core's cache.
+pub fn each_row<T: Send>(
     graph: &Graph<'_>,
-    logits: &Tensor,
-    zero: T,
-    f: impl Fn(kernels::Isa, &[f32]) -> T + Sync,
+    logits: &mut Tensor,
+    f: impl Fn(usize, &mut [f32]) -> T + Sync,
 ) -> Vec<T> {
-    let (run, cols) = (graph.run, logits.cols());
-    let mut found = vec![zero; logits.rows()];
-    let ranges = row_ranges(run.pool, logits.rows(), cols);
-    let parts = cut(&mut found, &ranges, 1);
-    run.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, found)| {
-        let rows = logits.data()[elements(range, cols)].chunks_exact(cols.max(1));
-        rows.zip(found).for_each(|(row, found)| *found = f(run.isa, row));
+    let (pool, rows, cols) = (graph.run.pool, logits.rows(), logits.cols());
+    let mut found: Vec<Option<T>> = (0..rows).map(|_| None).collect();
+    let ranges = row_ranges(pool, rows, cols);
+    let parts = cut(logits.data_mut(), &ranges, cols).into_iter().zip(cut(&mut found, &ranges, 1));
+    pool.run_parts(ranges.iter().zip(parts).collect(), |(range, (part, found))| {
+        let rows = part.chunks_exact_mut(cols.max(1));
+        for (index, (row, found)) in range.clone().zip(rows.zip(found)) {
+            *found = Some(f(index, row));
+        }
     });
-    found
+    found.into_iter().flatten().collect()
 }
 
 #[cfg(test)]
@@ -46,14 +39,26 @@ mod tests {
     use crate::{Params, Pool, Regime};
 
     #[test]
-    fn finds_the_first_largest_that_is_allowed() {
-        let (params, pool) = (Params::default(), Pool::new(2));
-        let graph = Graph::inference(&params, &pool, Regime::Steps);
-        let mut logits = Tensor::from_vec(2, 4, vec![1.0, 3.0, 3.0, 2.0, 0.0, -1.0, -2.0, 0.0]);
-        assert_eq!(argmax(&graph, &logits), [1, 0]);
-        let all = log_sum_exp(&graph, &logits);
-        assert!((f64::from(all[1]) - (2.0 + (-1f64).exp() + (-2f64).exp()).ln()).abs() < 1e-6);
-        suppress(&mut logits, [0, 1, 99].into_iter());
-        assert_eq!(argmax(&graph, &logits), [2, 3]);
+    fn every_row_is_visited_once_and_answers_are_in_order() {
+        let params = Params::default();
+        for (threads, rows, cols) in [(1, 3, 4), (2, 0, 5), (2, 7, 10_000), (3, 1, 40_000)] {
+            let pool = Pool::new(threads);
+            let graph = Graph::inference(&params, &pool, Regime::Steps);
+            let mut logits = Tensor::zeros(rows, cols);
+            let found = each_row(&graph, &mut logits, |index, row| {
+                row[0] += index as f32;
+                index
+            });
+            assert_eq!(found, (0..rows).collect::<Vec<_>>());
+            assert!((0..rows).all(|i| logits.row(i)[0] == i as f32));
+        }
+    }
+
+    #[test]
+    fn suppressed_ids_are_impossible_in_every_row() {
+        let mut logits = Tensor::from_vec(2, 3, vec![1.0; 6]);
+        suppress(&mut logits, [0, 2, 99].into_iter());
+        let out = f32::NEG_INFINITY;
+        assert_eq!(logits.data(), [out, 1.0, out, out, 1.0, out]);
     }
 }

@@ -27,9 +27,11 @@ mod check;
 pub use crate::kernels::{Activation, AdamW};
 pub use activation::{activate, gated};
 pub use adamw::adamw;
-pub use attention::{Attention, Source, Span, attend_cached, attention};
+pub use attention::{
+    Attention, CachedAttention, CachedRows, CachedSpan, Source, Span, attend_cached, attention,
+};
 pub use cache::KeyValues;
-pub use choose::{argmax, log_sum_exp, suppress};
+pub use choose::{each_row, suppress};
 pub use cross_entropy::{CrossEntropy, Losses, cross_entropy};
 pub use dropout::dropout;
 pub use embedding::embedding;

@@ -1,49 +1,62 @@
-//! `attend_one`.
+//! `attend`.
 
-use super::super::{attend_one, oracle};
+use super::super::{Cached, attend, oracle};
 use super::{assert_close, numbers, on_every_isa};
+use crate::{MatMut, MatRef};
 
+/// Several queries against the oracle, keys in order and listed; and every query has the bits it has alone.
 #[test]
-fn one_position_matches_the_oracle() {
+fn positions_match_the_oracle_whatever_the_company() {
+    let heads = 3;
     on_every_isa(|isa| {
         for d_kv in [1, 8, 20, 64, 65] {
             for keys in [0, 1, 3, 4, 5, 64, 65, 130] {
-                for heads in [0..3, 1..2, 2..2] {
-                    let (k_stride, v_stride) = (3 * d_kv + 5, 6 * d_kv);
-                    let (q, k) = (numbers(3 * d_kv, 1), numbers(keys * k_stride, 2));
-                    let (v, bias) = (numbers(keys * v_stride, 3), numbers(3 * (keys + 7), 4));
-                    for bias in [None, Some((&bias[..], keys + 7))] {
-                        let mut got = vec![0.5; 3 * d_kv];
-                        let mut want = got.clone();
-                        let mut scratch = vec![f32::NAN; heads.len() * keys];
-                        attend_one(
-                            isa,
-                            &mut got,
-                            &q,
-                            &k,
-                            k_stride,
-                            &v,
-                            v_stride,
-                            keys,
-                            heads.clone(),
-                            d_kv,
-                            bias,
-                            &mut scratch,
-                        );
+                let (width, k_stride, v_stride) = (heads * d_kv, heads * d_kv + 5, 6 * d_kv);
+                let most = 7;
+                let q = numbers(most * width, 1);
+                let (k, v) = (numbers(keys * k_stride, 2), numbers(keys * v_stride, 3));
+                let bias = numbers(heads * (keys + 7), 4);
+                // The rows backwards, in memory and in the list.
+                let rows: Vec<u32> = (0..keys as u32).rev().collect();
+                let turned = |x: &[f32], stride: usize| -> Vec<f32> {
+                    rows.iter().flat_map(|&row| x[row as usize * stride..][..stride].to_vec()).collect()
+                };
+                let (k_turned, v_turned) = (turned(&k, k_stride), turned(&v, v_stride));
+                for bias in [None, Some((&bias[..], keys + 7))] {
+                    let run = |queries: std::ops::Range<usize>, list: bool| {
+                        let (k, v) = if list { (&k_turned, &v_turned) } else { (&k, &v) };
+                        let rows = list.then_some(&rows[..]);
+                        let cached = Cached { k, k_stride, v, v_stride, keys, rows };
+                        let mut out = vec![0.5; queries.len() * width];
+                        let mut scratch = vec![f32::NAN; queries.len() * heads * keys];
+                        let q = MatRef::new(&q[queries.start * width..], queries.len(), width, width);
+                        let view = MatMut::new(&mut out, queries.len(), width, width);
+                        attend(isa, view, q, cached, heads, d_kv, bias, &mut scratch);
+                        out
+                    };
+                    let all = run(0..most, false);
+                    for i in 0..most {
+                        let mut want = vec![0.0; width];
+                        let q = &q[i * width..][..width];
                         oracle::attend_one(
                             &mut want,
-                            &q,
+                            q,
                             &k,
                             k_stride,
                             &v,
                             v_stride,
                             keys,
-                            heads.clone(),
+                            0..heads,
                             d_kv,
                             bias,
                         );
-                        let what = format!("{} d_kv {d_kv}, {keys} keys, heads {heads:?}", isa.name());
-                        assert_close(&what, &got, &want, 2e-6, 2e-6);
+                        let what = format!("{} d_kv {d_kv}, {keys} keys, query {i}", isa.name());
+                        assert_close(&what, &all[i * width..][..width], &want, 2e-6, 2e-6);
+                        assert!(run(i..i + 1, false) == all[i * width..][..width], "{what} alone");
+                    }
+                    for queries in [0..2, 1..5, 0..most] {
+                        let (from, to) = (queries.start * width, queries.end * width);
+                        assert!(run(queries, true) == all[from..to], "{} listed", isa.name());
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! Softmax, log-sum-exp, argmax, and the exp under them.
 
-use super::super::{argmax, exp_sub_scale, logsumexp, oracle, softmax, softmax_again, softmax_backward};
+use super::super::{argmax, exp_sub_scale, logsumexp, oracle, softmax, softmax_again, softmax_backward, top};
 use super::{SIZES, assert_close, numbers, on_every_isa};
 
 /// Scores spread over ±`width`.
@@ -124,6 +124,35 @@ fn argmax_takes_the_first_of_equals_and_never_a_nan() {
             assert_eq!(argmax(isa, &nothing), (0, f32::NEG_INFINITY));
             let lowest = vec![f32::NEG_INFINITY; size];
             assert_eq!(argmax(isa, &lowest), (0, f32::NEG_INFINITY));
+        }
+    });
+}
+
+#[test]
+fn top_finds_the_largest_in_order_and_never_a_nan() {
+    on_every_isa(|isa| {
+        for size in SIZES {
+            for count in [0, 1, 3, 8, 100] {
+                let mut x = scores(size, 9, 1.0);
+                for (i, x) in x.iter_mut().enumerate() {
+                    match i % 11 {
+                        3 => *x = f32::NAN,
+                        5 => *x = f32::NEG_INFINITY,
+                        7 => *x = 0.25, // many equals
+                        _ => {}
+                    }
+                }
+                for floor in [f32::NEG_INFINITY, 0.0, 0.25] {
+                    let mut want: Vec<(f32, u32)> = (0..).zip(&x).map(|(i, &v)| (v, i)).collect();
+                    want.retain(|&(v, _)| v > floor);
+                    want.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+                    want.truncate(count);
+                    let mut got = vec![(9.0, 9)];
+                    top(isa, &x, count, floor, &mut got);
+                    assert_eq!(got.remove(0), (9.0, 9), "what was there stays");
+                    assert_eq!(got, want, "{} {size} numbers, {count} above {floor}", isa.name());
+                }
+            }
         }
     });
 }

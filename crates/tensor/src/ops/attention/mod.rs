@@ -4,17 +4,17 @@
 //! only the logarithm of each row's softmax denominator; backward computes the probabilities again from it
 //! (Dao et al. 2022), so nothing of size queries × keys outlives its piece.
 
+mod cached;
 mod piece;
 #[cfg(test)]
 mod tests;
 
 use std::ops::Range;
 
-use piece::{Derivatives, Kept, Piece, with_scratch};
+pub use cached::{CachedAttention, CachedRows, CachedSpan, attend_cached};
+use piece::{Derivatives, Kept, Piece};
 
 use crate::graph::Dropout;
-use crate::kernels;
-use crate::ops::KeyValues;
 use crate::ops::cut;
 use crate::ops::relative_bias::{BiasTable, RelativeBias};
 use crate::{Backward, Gradients, Graph, MatMut, MatRef, ParamId, Run, Tensor, Var};
@@ -26,7 +26,7 @@ pub struct Span {
     pub queries: Range<usize>,
     /// Rows of the key and value tensors.
     pub keys: Range<usize>,
-    /// Position of the first query counted from the first key: 0 but for decoding with a cache.
+    /// Position of the first query counted from the first key.
     pub position: usize,
 }
 
@@ -85,70 +85,6 @@ pub fn attention(
         let lse = lse.expect("kept when the tape records");
         Box::new(AttentionBackward { what: what.clone(), sources, out: saved, lse, dropout })
     })
-}
-
-/// The same for one query a span (a decoding step) against cached keys and values; nothing is recorded.
-pub fn attend_cached(
-    graph: &Graph<'_>,
-    q: &Tensor,
-    column: usize,
-    cache: &KeyValues,
-    what: &Attention,
-) -> Tensor {
-    let run = graph.run;
-    let inner = what.num_heads * what.d_kv;
-    let table = what.table(run);
-    let mut out = Tensor::unspecified(what.spans.len(), inner);
-    // With fewer sequences than threads, a sequence's heads are shared out too.
-    let shares =
-        if what.spans.len() >= run.pool.threads() { 1 } else { run.pool.threads().min(what.num_heads) };
-    let heads: Vec<Range<usize>> =
-        (0..shares).map(|i| what.num_heads * i / shares..what.num_heads * (i + 1) / shares).collect();
-    let lengths: Vec<usize> = heads.iter().map(|h| h.len() * what.d_kv).collect();
-    let mut work = Vec::with_capacity(what.spans.len() * shares);
-    for (span, mut row) in what.spans.iter().zip(out.data_mut().chunks_exact_mut(inner)) {
-        assert_eq!(span.queries.len(), 1, "one query a span in a decoding step");
-        for (heads, &len) in heads.iter().zip(&lengths) {
-            let (part, rest) = row.split_at_mut(len);
-            row = rest;
-            work.push((span, heads.clone(), part));
-        }
-    }
-    let small = what.spans.iter().map(|s| s.keys.len()).sum::<usize>() * inner < 8 << 10;
-    let step = |(span, heads, part): (&Span, Range<usize>, &mut [f32])| {
-        let keys = if what.causal { span.keys.len().min(span.position + 1) } else { span.keys.len() };
-        let first = heads.start * what.d_kv;
-        let q = &q.row(span.queries.start)[column + first..][..part.len()];
-        let (k, v) = (cache.keys(span.keys.start, first), cache.values(span.keys.start, first));
-        let bias = table.as_ref().map(|t| {
-            let (rows, stride) = t.heads_from(span.position);
-            (&rows[heads.start * stride..], stride)
-        });
-        with_scratch(|scratch| {
-            let scores = scratch.first(heads.len() * keys);
-            let (heads, d_kv) = (0..heads.len(), what.d_kv);
-            kernels::attend_one(
-                run.isa,
-                part,
-                q,
-                k,
-                cache.cols(),
-                v,
-                cache.cols(),
-                keys,
-                heads,
-                d_kv,
-                bias,
-                scores,
-            );
-        });
-    };
-    if small {
-        work.into_iter().for_each(step);
-    } else {
-        each(run, work, |_, item| step(item));
-    }
-    out
 }
 
 /// Runs every item once, each on whichever thread is free.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::ops::KeyValues;
 use crate::ops::check::{Case, check};
 use crate::{Dropout, Params, Pool, Regime, Rng, Weight};
 
@@ -135,26 +136,48 @@ fn long_sequences_and_decoding_steps_agree_with_the_whole() {
             assert!((f64::from(*got) - want).abs() < 1e-5, "{got} {want}");
         }
 
-        let mut cache = KeyValues::new(lengths.len(), 4, INNER);
-        cache.grow(lengths.len(), 301);
-        for (slot, span) in spans.iter().enumerate() {
-            for row in span.queries.clone() {
-                cache.store(slot, row - span.queries.start, &qkv, row, INNER);
-            }
+        // Room for half at first; the rows of every other position are in a list, backwards.
+        let mut cache = KeyValues::new(tokens / 2, INNER);
+        cache.grow(tokens);
+        let mut backwards = Tensor::unspecified(tokens, 3 * INNER);
+        for row in 0..tokens {
+            backwards.data_mut()[row * 3 * INNER..][..3 * INNER].copy_from_slice(qkv.row(tokens - 1 - row));
         }
-        let last = |slot: usize, position: usize, row: usize| {
-            let first = cache.slot(slot);
-            Span { queries: row..row + 1, keys: first..first + position + 1, position }
+        cache.store(0, &backwards, INNER);
+        let steps = CachedAttention { num_heads: HEADS, d_kv: D_KV, bias: what.bias, spans: Vec::new() };
+        let lists: Vec<Vec<u32>> = [(0, 300), (302, 78)]
+            .map(|(first, count)| (first..first + count).map(|row| (tokens - 1 - row) as u32).collect())
+            .into();
+        let query = |rows: &[usize]| {
+            let data: Vec<f32> = rows.iter().flat_map(|&row| qkv.row(row).to_vec()).collect();
+            Tensor::from_vec(rows.len(), 3 * INNER, data)
         };
-        let steps = Attention { spans: vec![last(0, 299, 299), last(2, 77, 302 + 77)], ..what.clone() };
-        let got = attend_cached(&graph, &qkv, 0, &cache, &steps);
+        let span = |queries, list: usize| CachedSpan {
+            queries,
+            keys: CachedRows::List(&lists[list]),
+            position: lists[list].len() - 1,
+        };
+        let both = CachedAttention { spans: vec![span(0..1, 0), span(1..2, 1)], ..steps.clone() };
+        let got = attend_cached(&graph, &query(&[299, 379]), 0, &cache, &both);
         for (got, row) in got.data().chunks(INNER).zip([299, 379]) {
             for (a, b) in got.iter().zip(whole.row(row)) {
                 assert!((a - b).abs() < 1e-5, "{a} {b}");
             }
         }
-        let alone = Attention { spans: vec![last(2, 77, 302 + 77)], ..what.clone() };
-        assert_eq!(attend_cached(&graph, &qkv, 0, &cache, &alone).data(), &got.data()[INNER..]);
+        // The same bits alone, in company with other queries of the same keys, and from rows in their order.
+        let alone = CachedAttention { spans: vec![span(0..1, 1)], ..steps.clone() };
+        let one = attend_cached(&graph, &query(&[379]), 0, &cache, &alone);
+        assert_eq!(one.data(), &got.data()[INNER..]);
+        let group = CachedAttention { spans: vec![span(0..7, 1)], ..steps.clone() };
+        let rows = [379, 5, 379, 1, 379, 301, 379];
+        let company = attend_cached(&graph, &query(&rows), 0, &cache, &group);
+        for (at, row) in rows.iter().enumerate().filter(|(_, row)| **row == 379) {
+            assert_eq!(company.row(at), one.data(), "row {row}");
+        }
+        cache.store(0, &qkv, INNER);
+        let range = CachedSpan { queries: 0..1, keys: CachedRows::Range(302..380), position: 77 };
+        let ordered = CachedAttention { spans: vec![range], ..steps };
+        assert_eq!(attend_cached(&graph, &query(&[379]), 0, &cache, &ordered).data(), one.data());
     }
 }
 

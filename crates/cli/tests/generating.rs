@@ -1,0 +1,241 @@
+//! `t5kit generate` and `score` with every option, as a user runs them.
+
+mod common;
+use common::{arg, file, model, run, run_with_input};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// A model that was trained for a moment, so that it is not all alike.
+fn trained(folder: &Path) -> PathBuf {
+    let (config, tokenizer) = (model::config(folder, 40), model::tokenizer(folder));
+    let (train, output) = (model::pairs(folder, "train.tsv", 16), folder.join("run"));
+    let common =
+        ["finetune", "--model", arg(&config), "--tokenizer", arg(&tokenizer), "--train", arg(&train)];
+    let rest = ["--output", arg(&output), "--max-steps", "20", "--epochs", "100", "--learning-rate", "1e-2"];
+    run(common.into_iter().chain(rest)).ok();
+    output
+}
+
+const SOURCES: [&str; 4] = ["甲乙丙，丁", "a", "戊己庚辛壬癸abcdefghij，。", "乙丙，甲"];
+
+/// Runs with `--json` on all sources and returns each one's outputs.
+fn json(model: &Path, flags: &[&str]) -> Vec<Vec<Value>> {
+    let base = ["generate", "--model", arg(model), "--json", "--max-new-tokens", "8"];
+    let out = run_with_input(base.iter().chain(flags), SOURCES.join("\n").as_bytes()).ok();
+    let outputs = |line: &str| {
+        let object: Value = serde_json::from_str(line).unwrap();
+        object["outputs"].as_array().unwrap().clone()
+    };
+    let all: Vec<_> = out.lines().map(outputs).collect();
+    assert_eq!(all.len(), SOURCES.len(), "{out}");
+    all
+}
+
+#[test]
+fn every_mode_gives_the_same_alone_and_in_company() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = trained(folder.path());
+    for flags in [
+        &[
+            "--num-beams",
+            "3",
+            "--num-return-sequences",
+            "2",
+            "--length-penalty",
+            "0.6",
+            "--early-stopping",
+            "never",
+        ][..],
+        &["--num-beams", "4", "--length-normalization", "t5", "--early-stopping", "true"],
+        &[
+            "--num-beams",
+            "4",
+            "--num-beam-groups",
+            "2",
+            "--diversity-penalty",
+            "1.5",
+            "--num-return-sequences",
+            "4",
+        ],
+        &["--sample", "--seed", "5", "--num-return-sequences", "3"],
+        &["--temperature", "1.5", "--top-k", "20", "--top-p", "0.9", "--min-p", "0.01"],
+        &["--repetition-penalty", "1.3", "--no-repeat-ngram-size", "2", "--min-new-tokens", "3"],
+        &["--dtype", "bf16"],
+    ] {
+        let ids = |all: &[Vec<Value>]| -> Vec<Vec<Value>> {
+            all.iter().map(|outputs| outputs.iter().map(|o| o["ids"].clone()).collect()).collect()
+        };
+        let all = json(&model, flags);
+        let one = json(&model, &[flags, &["--batch-size", "1", "--threads", "1"]].concat());
+        let few = json(&model, &[flags, &["--batch-tokens", "9"]].concat());
+        assert_eq!(ids(&all), ids(&one), "{flags:?}");
+        assert_eq!(ids(&all), ids(&few), "{flags:?}");
+        for output in all.iter().flatten() {
+            assert!(output["score"].as_f64().unwrap() < 0.0 && output["text"].is_string(), "{output}");
+        }
+        if let Some(at) = flags.iter().position(|f| *f == "--num-return-sequences") {
+            let count: usize = flags[at + 1].parse().unwrap();
+            assert!(all.iter().all(|outputs| outputs.len() == count), "{flags:?}");
+        }
+    }
+}
+
+#[test]
+fn several_texts_are_scored_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = trained(folder.path());
+    let flags = [
+        "generate",
+        "--model",
+        arg(&model),
+        "--num-beams",
+        "3",
+        "--num-return-sequences",
+        "3",
+        "甲乙丙，丁",
+        "a",
+    ];
+    let out = run(flags).ok();
+    let scores: Vec<f64> =
+        out.lines().map(|line| line.split_once('\t').unwrap().0.parse().unwrap()).collect();
+    assert_eq!(scores.len(), 6, "{out}");
+    assert!(scores[0] >= scores[1] && scores[3] >= scores[4], "best first: {out}");
+}
+
+#[test]
+fn prefixes_and_bad_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = trained(folder.path());
+    let text = |flags: &[&str]| -> Vec<String> {
+        let first = |outputs: &Vec<Value>| outputs[0]["text"].as_str().unwrap().to_owned();
+        json(&model, flags).iter().map(first).collect()
+    };
+    for mode in [&["--sample"][..], &["--num-beams", "3"], &[]] {
+        assert!(
+            text(&[mode, &["--prefix", "壬癸"]].concat()).iter().all(|t| t.starts_with("壬癸")),
+            "{mode:?}"
+        );
+        let plain = text(mode);
+        let seen: std::collections::BTreeSet<char> = plain.iter().flat_map(|t| t.chars()).collect();
+        let word = seen.iter().find(|c| model::CHARACTERS.contains(**c)).unwrap().to_string();
+        let without = text(&[mode, &["--bad-words", &word]].concat());
+        assert!(without.iter().all(|t| !t.contains(&word)), "{word} in {without:?}");
+        let words = file(folder.path(), "words.txt", format!("{word}\n\n丁\n"));
+        let named = format!("@{}", arg(&words));
+        let without = text(&[mode, &["--bad-words", &named]].concat());
+        assert!(without.iter().all(|t| !t.contains(&word) && !t.contains('丁')), "{word} in {without:?}");
+    }
+}
+
+#[test]
+fn a_stream_prints_what_a_line_would() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = trained(folder.path());
+    for flags in [&[][..], &["--sample", "--seed", "3"], &["--prefix", "丁"]] {
+        let base = ["generate", "--model", arg(&model), "--max-new-tokens", "9", SOURCES[2]];
+        let whole = run(base.iter().chain(flags)).ok();
+        assert_eq!(run(base.iter().chain(flags).chain(&["--stream"])).ok(), whole, "{flags:?}");
+    }
+    let two = ["generate", "--model", arg(&model), "--stream", "甲", "乙"];
+    run(two).is_wrong_usage("--stream takes one source");
+}
+
+#[test]
+fn impossible_flags_are_wrong_usage() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = trained(folder.path());
+    for (flags, part) in [
+        (&["--num-beams", "2", "--sample"][..], "num-beams"),
+        (&["--num-return-sequences", "2"], "num-return-sequences"),
+        (&["--num-beams", "4", "--num-beam-groups", "3", "--diversity-penalty", "1"], "num-beam-groups 3"),
+        (&["--num-beams", "4", "--num-beam-groups", "2"], "--diversity-penalty"),
+        (&["--length-penalty", "2"], "--num-beams"),
+        (&["--early-stopping", "maybe", "--num-beams", "2"], "maybe"),
+        (&["--seed", "3"], "--seed"),
+        (&["--temperature", "0"], "temperature"),
+        (&["--top-p", "1.5"], "top-p"),
+        (&["--repetition-penalty", "0"], "repetition-penalty"),
+        (&["--stream", "--json"], "--stream"),
+        (&["--bad-words", "龘"], "龘"),
+        (&["--dtype", "int3"], "int3"),
+    ] {
+        run(["generate", "--model", arg(&model), "甲"].iter().chain(flags)).is_wrong_usage(part);
+    }
+    run(["generate", "--model", arg(&model), "甲", "--bad-words", "@nowhere.txt"]).fails(&["nowhere.txt"]);
+}
+
+#[test]
+fn long_texts_are_cut_with_a_notice_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = trained(folder.path());
+    let base = ["generate", "--model", arg(&model), "--max-source-length", "5", "甲", SOURCES[2]];
+    let cut = run(base);
+    assert!(cut.stderr.contains("1 source was cut to 5 tokens"), "{cut:#?}");
+    assert_eq!(cut.ok().lines().count(), 2);
+    let refused = run(base.iter().chain(&["--on-long", "fail"]));
+    refused.fails(&["source 2", "20 tokens", "more than 5", "--max-source-length"]);
+    let pairs = file(folder.path(), "pairs.tsv", "甲\t乙\n甲\t甲乙丙丁戊己庚辛\n");
+    let score = ["score", "--model", arg(&model), "--input", arg(&pairs), "--max-target-length", "4"];
+    let cut = run(score);
+    assert!(cut.stderr.contains("1 target was cut to 4 tokens"), "{cut:#?}");
+    assert_eq!(cut.ok().lines().last().unwrap().split('\t').nth(1), Some("4"));
+    run(score.iter().chain(&["--on-long", "fail"])).fails(&[
+        "target 2",
+        "more than 4",
+        "--max-target-length",
+    ]);
+    let all = run(["score", "--model", arg(&model), "--input", arg(&pairs)]).ok();
+    let flags = ["--batch-size", "1", "--batch-tokens", "3", "--threads", "1"];
+    let one = run(["score", "--model", arg(&model), "--input", arg(&pairs)].iter().chain(&flags)).ok();
+    assert_eq!(all.lines().count(), 2);
+    for (a, b) in all.lines().zip(one.lines()) {
+        let value = |line: &str| line.split('\t').next().unwrap().parse::<f64>().unwrap();
+        assert!((value(a) - value(b)).abs() < 1e-3, "{a} {b}");
+    }
+}
+
+/// Nothing but `<extra_id_0>` is learnt here, as in a checkpoint as it was published.
+#[test]
+fn an_untuned_model_is_noticed_and_sentinels_are_allowed_on_demand() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, tokenizer) = (model::config(folder.path(), 40), model::tokenizer(folder.path()));
+    let lines: String = SOURCES.iter().map(|s| format!("{s}\t<extra_id_0>甲\n")).collect();
+    let (train, output) = (file(folder.path(), "blanks.tsv", lines), folder.path().join("blanks"));
+    let common =
+        ["finetune", "--model", arg(&config), "--tokenizer", arg(&tokenizer), "--train", arg(&train)];
+    let rest = ["--output", arg(&output), "--max-steps", "60", "--epochs", "200", "--learning-rate", "1e-2"];
+    run(common.into_iter().chain(rest)).ok();
+    for mode in [&[][..], &["--num-beams", "2"], &["--stream"]] {
+        let plain = run(["generate", "--model", arg(&output), SOURCES[0]].iter().chain(mode));
+        assert!(plain.stderr.contains("needs fine-tuning"), "{plain:#?}");
+        assert!(!plain.ok().contains("extra_id"));
+        let allowed =
+            run(["generate", "--model", arg(&output), SOURCES[0], "--allow-sentinels"].iter().chain(mode));
+        assert_eq!(allowed.stderr, "");
+        assert!(allowed.ok().contains("<extra_id_0>"), "{mode:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_line_is_answered_before_the_input_ends() {
+    use std::io::{BufRead, Write};
+    let folder = tempfile::tempdir().unwrap();
+    let model = trained(folder.path());
+    let mut child = common::program()
+        .args(["generate", "--model", arg(&model), "--max-new-tokens", "4"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut answers = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+    for source in ["甲乙\n", "丙\n"] {
+        input.write_all(source.as_bytes()).unwrap();
+        input.flush().unwrap();
+        answers.next().unwrap().unwrap();
+    }
+    drop(input);
+    assert!(answers.next().is_none());
+    assert!(child.wait().unwrap().success());
+}

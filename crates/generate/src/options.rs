@@ -1,0 +1,223 @@
+//! How to generate: transformers' `GenerationConfig`, as far as it is supported, under its names.
+
+use crate::Error;
+use crate::batches::BatchLimits;
+
+/// When the search for a source ends, once it has `num_beams` finished hypotheses (transformers' `early_stopping`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EarlyStopping {
+    /// `true`: at once.
+    Yes,
+    /// `false`: when the best open hypothesis, ended now, would not be among them. A heuristic where longer
+    /// hypotheses are favoured.
+    #[default]
+    No,
+    /// `"never"`: when no open hypothesis can become one of them, whatever its length.
+    Never,
+}
+
+/// What a hypothesis's log-probability is divided by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LengthNormalization {
+    /// transformers': `length ^ length_penalty`.
+    #[default]
+    Hf,
+    /// T5's own (mesh-tensorflow, after Wu et al. 2016, section 7): `((5 + length) / 6) ^ length_penalty`.
+    T5,
+}
+
+/// How to generate. The fields are transformers' `GenerationConfig`'s unless their description says otherwise.
+#[derive(Clone, Debug)]
+pub struct GenerateOptions {
+    /// Tokens a target may have beyond its prefix, `</s>` included.
+    pub max_new_tokens: usize,
+    /// `</s>` is not produced before this many other tokens beyond the prefix.
+    pub min_new_tokens: usize,
+    /// Hypotheses followed at a time; 1 is greedy decoding or sampling.
+    pub num_beams: usize,
+    /// Exponent of the length normalisation of beam search; above 0 it favours long targets.
+    pub length_penalty: f32,
+    /// Which length normalisation (not transformers').
+    pub length_normalization: LengthNormalization,
+    /// When beam search ends.
+    pub early_stopping: EarlyStopping,
+    /// Groups of beams that avoid each other's tokens (Vijayakumar et al. 2016); divides `num_beams`.
+    pub num_beam_groups: usize,
+    /// What a token loses in log-probability for every beam of an earlier group that took it in the same step.
+    pub diversity_penalty: f32,
+    /// Whether tokens are drawn at random instead of the best taken.
+    pub do_sample: bool,
+    /// Logits are divided by this before drawing.
+    pub temperature: f32,
+    /// Only so many of the best tokens are drawn from; 0: all (transformers' default is 50).
+    pub top_k: usize,
+    /// Only the best tokens that together reach this probability are drawn from; 1: all.
+    pub top_p: f32,
+    /// Only tokens at least so probable, relative to the best, are drawn from; 0: all.
+    pub min_p: f32,
+    /// Random numbers are a hash of this, the source's number, the sample's and the step's (not transformers').
+    pub seed: u64,
+    /// Number of the first source among all that the caller has: random numbers go by it (not transformers').
+    pub first_source: u64,
+    /// Tokens that the target already has become less probable by this factor of their score; 1: off.
+    pub repetition_penalty: f32,
+    /// No sequence of so many tokens occurs twice in a target; 0: off.
+    pub no_repeat_ngram_size: usize,
+    /// Sequences of ids that do not occur.
+    pub bad_words_ids: Vec<Vec<u32>>,
+    /// What every target begins with, without the start token (transformers' `decoder_input_ids`).
+    pub prefix: Vec<u32>,
+    /// Outputs for each source.
+    pub num_return_sequences: usize,
+    /// Ids never produced, transformers' `suppress_tokens`: sentinels, for example. Rows from `pieces` on are never
+    /// produced either.
+    pub suppress: Vec<u32>,
+    /// Number of the tokenizer's pieces; the model's rows beyond are padding (not transformers').
+    pub pieces: usize,
+    /// The id of `<extra_id_0>`, to notice a model that was never fine-tuned (not transformers').
+    pub first_sentinel: Option<u32>,
+    /// Whether to compute the log-probabilities of greedy and sampled targets; beam search has its scores anyway.
+    pub scores: bool,
+    /// How large batches may become; `None`: what suits the kind of search.
+    pub limits: Option<BatchLimits>,
+}
+
+impl GenerateOptions {
+    /// Greedy decoding with a tokenizer of that many pieces.
+    pub fn new(pieces: usize) -> Self {
+        GenerateOptions {
+            max_new_tokens: 64,
+            min_new_tokens: 0,
+            num_beams: 1,
+            length_penalty: 1.0,
+            length_normalization: LengthNormalization::default(),
+            early_stopping: EarlyStopping::default(),
+            num_beam_groups: 1,
+            diversity_penalty: 0.0,
+            do_sample: false,
+            temperature: 1.0,
+            top_k: 0,
+            top_p: 1.0,
+            min_p: 0.0,
+            seed: 0,
+            first_source: 0,
+            repetition_penalty: 1.0,
+            no_repeat_ngram_size: 0,
+            bad_words_ids: Vec::new(),
+            prefix: Vec::new(),
+            num_return_sequences: 1,
+            suppress: Vec::new(),
+            pieces,
+            first_sentinel: None,
+            scores: false,
+            limits: None,
+        }
+    }
+
+    /// The batches' limits: those given, else as many sources as make 32 sequences, or 64 hypotheses of a beam.
+    pub fn batch_limits(&self) -> BatchLimits {
+        self.limits.unwrap_or_else(|| {
+            let plain = BatchLimits::default();
+            let each = self.num_beams.max(if self.do_sample { self.num_return_sequences } else { 1 });
+            match each {
+                0 | 1 => plain,
+                _ => BatchLimits { sequences: (2 * plain.sequences / each).max(1), ..plain },
+            }
+        })
+    }
+
+    /// An error that says which option has an impossible value, or which two exclude each other. `rows`: rows of the
+    /// model's embedding.
+    pub fn check(&self, rows: usize) -> Result<(), Error> {
+        let fail = |message: String| Err(Error::Options(message));
+        if self.max_new_tokens == 0 {
+            return fail("max_new_tokens is 0: at least one token has to be generated".into());
+        }
+        for (name, value) in [
+            ("num_beams", self.num_beams),
+            ("num_return_sequences", self.num_return_sequences),
+            ("num_beam_groups", self.num_beam_groups),
+        ] {
+            if value == 0 {
+                return fail(format!("{name} is 0: give 1 or more"));
+            }
+        }
+        for (name, value, good) in [
+            ("temperature", self.temperature, self.temperature > 0.0),
+            ("top_p", self.top_p, (0.0..=1.0).contains(&self.top_p)),
+            ("min_p", self.min_p, (0.0..=1.0).contains(&self.min_p)),
+            ("repetition_penalty", self.repetition_penalty, self.repetition_penalty > 0.0),
+            ("diversity_penalty", self.diversity_penalty, self.diversity_penalty >= 0.0),
+            ("length_penalty", self.length_penalty, true),
+        ] {
+            if !good || !value.is_finite() {
+                return fail(format!("{name} cannot be {value}"));
+            }
+        }
+        if self.do_sample && self.num_beams > 1 {
+            return fail(format!(
+                "sampling goes with num_beams 1, not {}: use one or the other",
+                self.num_beams
+            ));
+        }
+        if !self.do_sample && self.num_return_sequences > self.num_beams {
+            return fail(format!(
+                "num_return_sequences {} needs as many beams (num_beams is {}) or sampling",
+                self.num_return_sequences, self.num_beams
+            ));
+        }
+        if !self.num_beams.is_multiple_of(self.num_beam_groups) {
+            let (groups, beams) = (self.num_beam_groups, self.num_beams);
+            return fail(format!("num_beam_groups {groups} does not divide num_beams {beams}"));
+        }
+        if self.num_beam_groups > 1 && self.diversity_penalty == 0.0 {
+            return fail("num_beam_groups without a diversity_penalty: the groups would all be alike".into());
+        }
+        if self.num_beam_groups == 1 && self.diversity_penalty != 0.0 {
+            return fail("diversity_penalty without num_beam_groups above 1 has no effect".into());
+        }
+        if self.bad_words_ids.iter().any(Vec::is_empty) {
+            return fail("one of bad_words_ids is empty".into());
+        }
+        if let Some(id) = self.prefix.iter().find(|&&id| id as usize >= rows) {
+            return fail(format!(
+                "the prefix has id {id}, but the model has {rows} rows; is this its tokenizer?"
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_options_are_named() {
+        let plain = GenerateOptions::new(10);
+        assert!(plain.check(10).is_ok());
+        type Change = fn(&mut GenerateOptions);
+        let cases: [(Change, &str); 14] = [
+            (|o| o.max_new_tokens = 0, "max_new_tokens"),
+            (|o| o.num_beams = 0, "num_beams"),
+            (|o| o.temperature = 0.0, "temperature"),
+            (|o| o.temperature = f32::NAN, "temperature"),
+            (|o| o.top_p = 1.5, "top_p"),
+            (|o| o.min_p = -0.1, "min_p"),
+            (|o| o.repetition_penalty = 0.0, "repetition_penalty"),
+            (|o| o.length_penalty = f32::INFINITY, "length_penalty"),
+            (|o| (o.do_sample, o.num_beams) = (true, 2), "sampling"),
+            (|o| o.num_return_sequences = 2, "num_return_sequences"),
+            (|o| (o.num_beams, o.num_beam_groups) = (4, 3), "num_beam_groups 3"),
+            (|o| (o.num_beams, o.num_beam_groups) = (4, 2), "diversity_penalty"),
+            (|o| o.diversity_penalty = 1.0, "diversity_penalty"),
+            (|o| o.prefix = vec![3, 10], "id 10"),
+        ];
+        for (change, part) in cases {
+            let mut options = plain.clone();
+            change(&mut options);
+            let message = options.check(10).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}

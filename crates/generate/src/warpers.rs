@@ -1,0 +1,196 @@
+//! Which tokens are drawn from, and how probable they are: transformers' logits warpers, in its order.
+//!
+//! Source: transformers 4.57, `generation/logits_process.py`, one token kept at least. Tokens that are left out get −∞.
+
+use t5kit_tensor::kernels::{self, Isa};
+
+use crate::GenerateOptions;
+
+/// One thing that changes the distribution a token is drawn from.
+pub trait LogitsWarper: Send + Sync {
+    /// Changes one row of logits.
+    fn warp(&self, isa: Isa, logits: &mut [f32]);
+}
+
+/// Divides by a temperature.
+pub struct Temperature(pub f32);
+
+impl LogitsWarper for Temperature {
+    fn warp(&self, _: Isa, logits: &mut [f32]) {
+        logits.iter_mut().for_each(|x| *x /= self.0);
+    }
+}
+
+/// Keeps so many of the best, and whatever equals the last of them.
+pub struct TopK(pub usize);
+
+impl LogitsWarper for TopK {
+    fn warp(&self, isa: Isa, logits: &mut [f32]) {
+        let mut best = Vec::new();
+        kernels::top(isa, logits, self.0, f32::NEG_INFINITY, &mut best);
+        if best.len() == self.0
+            && let Some(&(least, _)) = best.last()
+        {
+            keep_from(logits, least);
+        }
+    }
+}
+
+/// Keeps the best until they have this much of the probability together (Holtzman et al. 2019).
+pub struct TopP(pub f32);
+
+impl LogitsWarper for TopP {
+    fn warp(&self, isa: Isa, logits: &mut [f32]) {
+        let all = f64::from(kernels::logsumexp(isa, logits));
+        let mut best: Vec<(f32, u32)> = Vec::new();
+        // Few are enough most of the time; where they are not, everything is sorted.
+        kernels::top(isa, logits, 256, f32::NEG_INFINITY, &mut best);
+        let kept = |best: &[(f32, u32)]| {
+            let mut above = 0.0;
+            best.iter().position(|&(x, _)| {
+                let enough = above >= f64::from(self.0);
+                above += (f64::from(x) - all).exp();
+                enough
+            })
+        };
+        let mut count = kept(&best);
+        if count.is_none() && best.len() == 256 {
+            best =
+                (0..).zip(&*logits).filter(|(_, x)| **x > f32::NEG_INFINITY).map(|(i, &x)| (x, i)).collect();
+            best.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            count = kept(&best);
+        }
+        if let Some(count) = count {
+            best.truncate(count.max(1));
+            logits.fill(f32::NEG_INFINITY);
+            best.iter().for_each(|&(x, i)| logits[i as usize] = x);
+        }
+    }
+}
+
+/// Keeps what has at least this share of the best one's probability (Nguyen et al. 2024).
+pub struct MinP(pub f32);
+
+impl LogitsWarper for MinP {
+    fn warp(&self, isa: Isa, logits: &mut [f32]) {
+        let (_, best) = kernels::argmax(isa, logits);
+        keep_from(logits, best + self.0.ln());
+    }
+}
+
+fn keep_from(logits: &mut [f32], least: f32) {
+    for x in logits {
+        if *x < least {
+            *x = f32::NEG_INFINITY;
+        }
+    }
+}
+
+/// Several, one after the other.
+pub struct Warpers(Vec<Box<dyn LogitsWarper>>);
+
+impl Warpers {
+    /// What the options ask for, in transformers' order.
+    pub fn new(options: &GenerateOptions) -> Self {
+        let mut all: Vec<Box<dyn LogitsWarper>> = Vec::new();
+        if options.temperature != 1.0 {
+            all.push(Box::new(Temperature(options.temperature)));
+        }
+        if options.top_k != 0 {
+            all.push(Box::new(TopK(options.top_k)));
+        }
+        if options.top_p < 1.0 {
+            all.push(Box::new(TopP(options.top_p)));
+        }
+        if options.min_p > 0.0 {
+            all.push(Box::new(MinP(options.min_p)));
+        }
+        Warpers(all)
+    }
+
+    /// Lets each change the logits.
+    pub fn warp(&self, isa: Isa, logits: &mut [f32]) {
+        self.0.iter().for_each(|warper| warper.warp(isa, logits));
+    }
+}
+
+/// Draws an id with the probabilities of these logits, which become the probabilities; `uniform` is in [0, 1).
+/// `None` where nothing is possible.
+pub fn draw(isa: Isa, logits: &mut [f32], uniform: f64) -> Option<u32> {
+    kernels::softmax(isa, logits, None);
+    let total: f64 = logits.iter().map(|&p| f64::from(p)).sum();
+    let wanted = uniform * total;
+    let mut sum = 0.0;
+    let mut last = None;
+    for (id, &p) in (0..).zip(&*logits) {
+        if p > 0.0 {
+            sum += f64::from(p);
+            last = Some(id);
+            if sum > wanted {
+                break;
+            }
+        }
+    }
+    last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const OUT: f32 = f32::NEG_INFINITY;
+
+    fn ln(p: &[f32]) -> Vec<f32> {
+        p.iter().map(|p| p.ln()).collect()
+    }
+
+    fn kept(warper: &dyn LogitsWarper, p: &[f32]) -> Vec<usize> {
+        let mut logits = ln(p);
+        warper.warp(kernels::isa(), &mut logits);
+        (0..p.len()).filter(|&i| logits[i] > OUT).collect()
+    }
+
+    #[test]
+    fn each_keeps_what_it_says() {
+        let p = [0.05, 0.4, 0.1, 0.25, 0.2];
+        assert_eq!(kept(&TopK(2), &p), [1, 3]);
+        assert_eq!(kept(&TopK(9), &p), [0, 1, 2, 3, 4]);
+        assert_eq!(kept(&TopK(1), &[0.4, 0.4, 0.2]), [0, 1], "equals stay together");
+        assert_eq!(kept(&TopP(0.6), &p), [1, 3]);
+        assert_eq!(kept(&TopP(0.7), &p), [1, 3, 4]);
+        assert_eq!(kept(&TopP(0.0), &p), [1]);
+        assert_eq!(kept(&MinP(0.45), &p), [1, 3, 4]);
+        assert_eq!(kept(&MinP(1.0), &p), [1]);
+    }
+
+    #[test]
+    fn drawing_follows_the_distribution() {
+        let p = [0.0, 0.5, 0.2, 0.0, 0.3];
+        let at = |u: f64| draw(kernels::isa(), &mut ln(&p), u);
+        for (u, id) in [(0.0, 1), (0.499, 1), (0.501, 2), (0.699, 2), (0.701, 4), (0.999_999_9, 4)] {
+            assert_eq!(at(u), Some(id), "{u}");
+        }
+        assert_eq!(draw(kernels::isa(), &mut [OUT, OUT], 0.5), None);
+    }
+
+    proptest! {
+        /// With more tokens than are looked at first, top-p still keeps the fewest that reach p.
+        #[test]
+        fn top_p_keeps_the_fewest_that_suffice(seed in 0u64..1000, p in 0.0f32..1.0) {
+            let mut rng = t5kit_tensor::Rng::new(seed, 0);
+            let logits: Vec<f32> = (0..700).map(|_| rng.normal() as f32).collect();
+            let mut warped = logits.clone();
+            TopP(p).warp(kernels::isa(), &mut warped);
+            let total: f64 = logits.iter().map(|&x| f64::from(x).exp()).sum();
+            let mut kept: Vec<f64> =
+                warped.iter().filter(|x| **x > OUT).map(|&x| f64::from(x).exp() / total).collect();
+            kept.sort_by(f64::total_cmp);
+            let mass: f64 = kept.iter().sum();
+            let least = warped.iter().copied().filter(|x| *x > OUT).fold(f32::INFINITY, f32::min);
+            prop_assert!(mass > f64::from(p) - 1e-5);
+            prop_assert!(kept.len() == 1 || mass - kept[0] < f64::from(p) + 1e-5);
+            prop_assert!(logits.iter().zip(&warped).all(|(x, w)| *w == *x || *x <= least));
+        }
+    }
+}

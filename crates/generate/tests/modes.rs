@@ -1,0 +1,259 @@
+//! What every kind of search promises, on a model large enough for its products to go the way of a real one's.
+
+mod common;
+
+use std::ops::ControlFlow;
+
+use common::run;
+use t5kit_formats::config::T5Config;
+use t5kit_generate::{BatchLimits, EarlyStopping, GenerateOptions, LengthNormalization, generate_stream};
+use t5kit_model::T5;
+use t5kit_tensor::{Pool, Rng};
+
+const ROWS: usize = 400;
+
+fn model() -> T5 {
+    let config = T5Config {
+        vocab_size: ROWS,
+        d_model: 160,
+        d_kv: 40,
+        num_heads: 4,
+        d_ff: 200,
+        num_layers: 2,
+        num_decoder_layers: 2,
+        tie_word_embeddings: false,
+        ..T5Config::default()
+    };
+    let mut model = T5::random(config, 5).unwrap();
+    // Sharper than an initialisation's, so that some targets end and not all tokens are alike.
+    let softmax = model.softmax();
+    for x in model.params.get_mut(softmax).as_mut().unwrap() {
+        *x *= 2.0;
+    }
+    model
+}
+
+fn sources() -> Vec<Vec<u32>> {
+    let mut rng = Rng::new(4, 0);
+    [7, 2, 40, 1, 13, 7, 90, 3, 21, 5]
+        .map(|length| {
+            let mut ids: Vec<u32> = (1..length).map(|_| 2 + rng.below(ROWS - 20) as u32).collect();
+            ids.push(1);
+            ids
+        })
+        .into()
+}
+
+/// All kinds of search, by name.
+fn modes() -> Vec<(&'static str, GenerateOptions)> {
+    let plain = || GenerateOptions { max_new_tokens: 12, scores: true, ..GenerateOptions::new(ROWS - 12) };
+    let beam = || GenerateOptions { num_beams: 4, num_return_sequences: 3, ..plain() };
+    let sample = || GenerateOptions { do_sample: true, seed: 11, ..plain() };
+    vec![
+        ("greedy", plain()),
+        (
+            "greedy, all processors",
+            GenerateOptions {
+                repetition_penalty: 1.3,
+                no_repeat_ngram_size: 2,
+                min_new_tokens: 5,
+                bad_words_ids: vec![vec![9], vec![10, 11]],
+                prefix: vec![5, 6],
+                ..plain()
+            },
+        ),
+        ("beam", beam()),
+        (
+            "beam, T5's normalisation",
+            GenerateOptions {
+                length_normalization: LengthNormalization::T5,
+                length_penalty: 0.6,
+                early_stopping: EarlyStopping::Never,
+                ..beam()
+            },
+        ),
+        (
+            "beam with a prefix",
+            GenerateOptions {
+                prefix: vec![30, 31],
+                repetition_penalty: 1.2,
+                early_stopping: EarlyStopping::Yes,
+                ..beam()
+            },
+        ),
+        ("groups", GenerateOptions { num_beam_groups: 2, diversity_penalty: 0.7, ..beam() }),
+        ("sampling", sample()),
+        (
+            "sampling, all warpers",
+            GenerateOptions {
+                temperature: 0.8,
+                top_k: 50,
+                top_p: 0.9,
+                min_p: 0.01,
+                num_return_sequences: 3,
+                no_repeat_ngram_size: 1,
+                ..sample()
+            },
+        ),
+    ]
+}
+
+#[test]
+fn a_batch_of_one_is_a_batch_of_many_bit_for_bit() {
+    let (model, sources) = (model(), sources());
+    for (name, options) in modes() {
+        let all = run(&model, 2, &sources, &options);
+        for (threads, sequences, tokens) in [(1, 1, 1000), (2, 3, 1000), (3, 100, 60)] {
+            let limits = Some(BatchLimits { sequences, tokens });
+            let some = run(&model, threads, &sources, &GenerateOptions { limits, ..options.clone() });
+            assert_eq!(some, all, "{name}, batches of {sequences}, {threads} threads");
+        }
+        for (i, source) in sources.iter().enumerate() {
+            let one = GenerateOptions { first_source: i as u64, ..options.clone() };
+            let alone = run(&model, 2, std::slice::from_ref(source), &one);
+            assert_eq!(alone[0], all[i], "{name}, source {i} alone");
+        }
+        // What may not be in a target is not.
+        for output in all.iter().flatten() {
+            let new = &output.ids[options.prefix.len()..];
+            assert!(output.ids.starts_with(&options.prefix), "{name}");
+            assert!(new.len() <= options.max_new_tokens && !new.is_empty(), "{name}");
+            assert!(new.iter().all(|&id| (id as usize) < ROWS - 12), "{name}: a padding row");
+            assert!(new.iter().rev().skip(1).all(|&id| id != 1), "{name}: nothing follows the end");
+            assert!(new.len() > options.min_new_tokens || new.last() != Some(&1), "{name}");
+            assert!(output.score.unwrap() < 0.0, "{name}");
+        }
+        let count = options.num_return_sequences;
+        assert!(all.iter().all(|outputs| outputs.len() == count), "{name}");
+        if options.num_beams > 1 {
+            let ordered =
+                |outputs: &Vec<t5kit_generate::Generated>| outputs.is_sorted_by(|a, b| a.score >= b.score);
+            assert!(all.iter().all(ordered), "{name}: best first");
+        }
+    }
+}
+
+#[test]
+fn seeds_and_sources_draw_differently() {
+    let (model, sources) = (model(), sources());
+    let options = GenerateOptions { do_sample: true, max_new_tokens: 8, ..GenerateOptions::new(ROWS) };
+    let with = |seed, first_source| {
+        run(&model, 2, &sources, &GenerateOptions { seed, first_source, ..options.clone() })
+    };
+    assert_eq!(with(1, 0), with(1, 0));
+    assert_ne!(with(1, 0), with(2, 0));
+    assert_ne!(with(1, 0), with(1, 1));
+    let several = GenerateOptions { num_return_sequences: 2, ..options.clone() };
+    let outputs = run(&model, 2, &sources, &several);
+    assert!(outputs.iter().any(|samples| samples[0] != samples[1]));
+}
+
+/// Pearson's chi-square of 4,000 first tokens against the model's own distribution, tokens of few expected draws taken
+/// together; 5 standard deviations above its mean are not reached by chance.
+#[test]
+fn samples_follow_the_distribution() {
+    let model = model();
+    let source = vec![7, 8, 9, 1];
+    let draws = 4000;
+    let options = GenerateOptions {
+        do_sample: true,
+        temperature: 0.7,
+        top_k: 60,
+        max_new_tokens: 1,
+        num_return_sequences: draws,
+        seed: 3,
+        ..GenerateOptions::new(ROWS)
+    };
+    let mut counts = vec![0usize; ROWS];
+    for sample in &run(&model, 2, std::slice::from_ref(&source), &options)[0] {
+        counts[sample.ids[0] as usize] += 1;
+    }
+    // The probability of every first token, by scoring it as a target.
+    let targets: Vec<Vec<u32>> = (0..ROWS as u32).map(|id| vec![id]).collect();
+    let sources = vec![source; ROWS];
+    let limits = BatchLimits::default();
+    let scores = t5kit_generate::score(&model, &Pool::new(2), &sources, &targets, limits, |_| {}).unwrap();
+    let logits: Vec<f64> = scores.iter().map(|s| s.log_prob() / 0.7).collect();
+    let mut sorted = logits.clone();
+    sorted.sort_by(f64::total_cmp);
+    let least = sorted[ROWS - 60];
+    let total: f64 = logits.iter().filter(|x| **x >= least).map(|x| x.exp()).sum();
+    let (mut chi, mut classes, mut rest) = (0.0, 0, (0.0, 0));
+    for (count, x) in counts.iter().zip(&logits) {
+        if *x < least {
+            assert_eq!(*count, 0, "top-k leaves it out");
+            continue;
+        }
+        let expected = draws as f64 * x.exp() / total;
+        if expected < 8.0 {
+            rest = (rest.0 + expected, rest.1 + count);
+        } else {
+            chi += (*count as f64 - expected).powi(2) / expected;
+            classes += 1;
+        }
+    }
+    if rest.0 > 0.0 {
+        chi += (rest.1 as f64 - rest.0).powi(2) / rest.0;
+    }
+    let freedom = f64::from(classes);
+    println!("chi-square {chi:.1} with {freedom} degrees of freedom");
+    assert!(freedom > 10.0 && (chi - freedom).abs() < 5.0 * (2.0 * freedom).sqrt(), "{chi} for {freedom}");
+}
+
+#[test]
+fn a_stream_is_the_target_token_by_token() {
+    let (model, sources) = (model(), sources());
+    for (name, options) in modes() {
+        let pool = Pool::new(2);
+        let mut ids = options.prefix.clone();
+        let streamed = generate_stream(&model, &pool, &sources[4], &options, |id| {
+            ids.push(id);
+            ControlFlow::Continue(())
+        });
+        if options.num_beams > 1 || options.num_return_sequences > 1 {
+            assert!(streamed.is_err(), "{name}");
+            continue;
+        }
+        let (target, summary) = streamed.unwrap();
+        assert_eq!((ids, summary.sources), (target.ids.clone(), 1), "{name}");
+        assert_eq!(run(&model, 2, &sources[4..5], &options)[0], [target], "{name}");
+    }
+}
+
+#[test]
+fn a_model_that_wants_sentinels_is_noticed() {
+    let (mut model, sources) = (model(), sources());
+    let options = GenerateOptions {
+        max_new_tokens: 2,
+        suppress: vec![300],
+        first_sentinel: Some(300),
+        ..GenerateOptions::new(ROWS)
+    };
+    let summary = |model: &T5, num_beams: usize| {
+        let options = GenerateOptions { num_beams, ..options.clone() };
+        t5kit_generate::generate(model, &Pool::new(2), &sources, &options, |_, outputs| {
+            assert!(outputs[0].ids.iter().all(|&id| id != 300));
+            ControlFlow::Continue(())
+        })
+        .unwrap()
+    };
+    assert!(!summary(&model, 1).looks_untuned());
+    // With all other rows nothing, the sentinel is the best where its logit is positive: of a row and its opposite, one
+    // is for every source.
+    let softmax = model.softmax();
+    let d_model = model.config.d_model;
+    for (at, x) in model.params.get_mut(softmax).as_mut().unwrap().iter_mut().enumerate() {
+        if at / d_model != 300 {
+            *x = 0.0;
+        }
+    }
+    let count = |model: &T5| {
+        let (greedy, beam) = (summary(model, 1), summary(model, 2));
+        assert_eq!(greedy, beam);
+        assert_eq!(greedy.looks_untuned(), greedy.wanted_sentinel >= 9);
+        greedy.wanted_sentinel
+    };
+    let one = count(&model);
+    model.params.get_mut(softmax).as_mut().unwrap().iter_mut().for_each(|x| *x = -*x);
+    assert_eq!(one + count(&model), sources.len());
+}

@@ -1,0 +1,125 @@
+//! Attention of a decoding step against cached keys and values; nothing is recorded.
+
+use std::ops::Range;
+
+use super::each;
+use super::piece::with_scratch;
+use crate::kernels::{self, Cached};
+use crate::ops::KeyValues;
+use crate::ops::relative_bias::{BiasTable, RelativeBias};
+use crate::{Graph, MatMut, Tensor};
+
+/// Work smaller than this (keys × width × queries) is not worth handing to another thread.
+const SMALL: usize = 8 << 10;
+
+/// Queries of one decoding step that see the same keys: the hypotheses of a source, or one alone.
+#[derive(Clone, Debug)]
+pub struct CachedSpan<'a> {
+    /// Rows of the query tensor.
+    pub queries: Range<usize>,
+    /// Rows of the cache: `rows.1` of them from `rows.0` on, or those listed.
+    pub keys: CachedRows<'a>,
+    /// Position of every one of the queries, counted from the first key.
+    pub position: usize,
+}
+
+/// Where keys and values lie in a cache.
+#[derive(Clone, Debug)]
+pub enum CachedRows<'a> {
+    /// One after the other.
+    Range(Range<usize>),
+    /// The row of each position.
+    List(&'a [u32]),
+}
+
+impl CachedRows<'_> {
+    fn len(&self) -> usize {
+        match self {
+            CachedRows::Range(range) => range.len(),
+            CachedRows::List(rows) => rows.len(),
+        }
+    }
+}
+
+/// What an attention with a cache does.
+#[derive(Clone, Debug)]
+pub struct CachedAttention<'a> {
+    /// Number of heads.
+    pub num_heads: usize,
+    /// Width of a head.
+    pub d_kv: usize,
+    /// Bias by relative position.
+    pub bias: Option<RelativeBias>,
+    /// The queries, in the order of their rows, every row in exactly one span.
+    pub spans: Vec<CachedSpan<'a>>,
+}
+
+/// `softmax(q·kᵀ + bias)·v` for every query and head: [queries, num_heads · d_kv]. `q` holds the queries in its
+/// columns from `column` on. A query's result does not depend on the others.
+pub fn attend_cached(
+    graph: &Graph<'_>,
+    q: &Tensor,
+    column: usize,
+    cache: &KeyValues,
+    what: &CachedAttention<'_>,
+) -> Tensor {
+    let run = graph.run;
+    let (num_heads, d_kv) = (what.num_heads, what.d_kv);
+    let inner = num_heads * d_kv;
+    let table = what.bias.as_ref().map(|bias| {
+        let before = what.spans.iter().map(|s| s.position).max().unwrap_or(0);
+        let after = what.spans.iter().map(|s| s.keys.len().saturating_sub(s.position + 1)).max().unwrap_or(0);
+        BiasTable::new(run, bias, num_heads, before, after)
+    });
+    let mut out = Tensor::unspecified(q.rows(), inner);
+    // With fewer spans than threads, the heads of each are shared out too.
+    let threads = run.pool.threads();
+    let shares = if what.spans.len() >= threads { 1 } else { threads.min(num_heads) };
+    let mut work = Vec::with_capacity(what.spans.len() * shares);
+    let mut rest = Some(out.view_mut());
+    let mut at = 0;
+    for span in &what.spans {
+        assert_eq!(span.queries.start, at, "spans are in the order of their rows, every row in one");
+        at = span.queries.end;
+        let (mut rows, below) = rest.take().expect("one remainder a span").split_rows(span.queries.len());
+        rest = Some(below);
+        for share in 0..shares {
+            let heads = num_heads * share / shares..num_heads * (share + 1) / shares;
+            let (part, right) = rows.split_cols(heads.len() * d_kv);
+            rows = right;
+            work.push((span, heads, part));
+        }
+    }
+    assert_eq!(at, q.rows(), "every query row is in a span");
+    let step = |(span, heads, part): (&CachedSpan<'_>, Range<usize>, MatMut<'_>)| {
+        let first = heads.start * d_kv;
+        let q = q.view().rows(span.queries.start, span.queries.len()).columns(column + first, part.cols);
+        let (start, rows) = match &span.keys {
+            CachedRows::Range(range) => (range.start, None),
+            CachedRows::List(rows) => (0, Some(*rows)),
+        };
+        let cached = Cached {
+            k: cache.keys(start, first),
+            k_stride: cache.cols(),
+            v: cache.values(start, first),
+            v_stride: cache.cols(),
+            keys: span.keys.len(),
+            rows,
+        };
+        let bias = table.as_ref().map(|t| {
+            let (rows, stride) = t.heads_from(span.position);
+            (&rows[heads.start * stride..], stride)
+        });
+        with_scratch(|scratch| {
+            let scores = scratch.first(span.queries.len() * heads.len() * cached.keys);
+            kernels::attend(run.isa, part, q, cached, heads.len(), d_kv, bias, scores);
+        });
+    };
+    let size: usize = what.spans.iter().map(|s| s.keys.len() * s.queries.len()).sum();
+    if size * inner < SMALL {
+        work.into_iter().for_each(step);
+    } else {
+        each(run, work, |_, item| step(item));
+    }
+    out
+}

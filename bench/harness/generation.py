@@ -16,7 +16,7 @@ NEW_TOKENS = 32
 # A choice that led by less than this in the reference's float32 logits may fall either way in another float32 program.
 CLOSE_CALL = 1e-4
 # Beam search by the reference takes long: so many samples are compared.
-BEAM_SAMPLES = 16
+BEAM_SAMPLES = 8
 
 # name → (batch, beams)
 CELLS = {"b16": (16, 1), "b1": (1, 1), "beam4": (16, 4)}

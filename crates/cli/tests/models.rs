@@ -47,10 +47,11 @@ fn a_checkpoint_of_tensorflow_is_a_model() {
     assert_eq!(text(&[arg(&prefix), "--tokenizer", arg(&spiece)]), text(&[arg(&hf)]));
 
     let told = run(["inspect", "--model", arg(&prefix)]).ok();
+    // The gin file does not name the family; a vocabulary of 200 rows is none of mT5's.
     for part in
-        ["TensorFlow checkpoint", "mT5", "3 × 8", "2 encoder, 2 decoder", "200 (separate softmax)", "none ("]
+        ["TensorFlow checkpoint", "T5 1.1", "8 × 3", "2 encoder, 2 decoder", "200 (separate", "none ("]
     {
-        assert!(told.contains(part) || part == "3 × 8" && told.contains("8 × 3"), "{part} in {told}");
+        assert!(told.contains(part), "{part} in {told}");
     }
     run(["generate", "--model", arg(&prefix), "甲"]).fails(&["no tokenizer with", "--tokenizer"]);
 
@@ -71,7 +72,8 @@ fn a_checkpoint_of_tensorflow_is_a_model() {
     assert_eq!(text(&[arg(&out)]), text(&[arg(&hf)]));
     let lines = |model: &Path| {
         let told = run(["inspect", "--model", arg(model)]).ok();
-        let same = |l: &&str| !l.starts_with("model ") && !l.starts_with("memory, to be had");
+        let named = ["model ", "family ", "memory, to be had"];
+        let same = |l: &&str| !named.iter().any(|name| l.starts_with(name));
         told.lines().filter(same).map(String::from).collect::<Vec<_>>()
     };
     assert_eq!(lines(&out), lines(&hf));

@@ -20,7 +20,7 @@ const CHUNK: usize = 64 << 10;
 /// After so many bytes read, the checkpoint is opened anew: a mapping counts as the program's memory.
 const MAPPED_BYTES: usize = 256 << 20;
 
-/// Writes `config.json` and `model.safetensors` for a plan into a folder that exists; never holds more than one
+/// Writes `config.json` and `model.safetensors` for a plan into a folder that exists and has no weights; never holds more than one
 /// tensor beside what is mapped. `dtype` is the storage type of every tensor; by default each keeps its own (doubles
 /// become singles). `progress` is told the bytes written and to be written. Returns what other programs will read
 /// otherwise, a sentence each.
@@ -50,7 +50,8 @@ pub fn convert(
         .map(|(e, &t)| TensorSpec::new(&e.slot.name, on_disk(t), &*e.slot.shape))
         .collect();
     let total: u64 = plan.entries.iter().zip(&types).map(|(e, t)| e.elements() * t.size() as u64).sum();
-    let file = File::create(&path).map_err(|e| io(e, "create"))?;
+    // Never over a file that is there: it may be the one that is being read.
+    let file = File::create_new(&path).map_err(|e| io(e, "create"))?;
     let mut writer = SafetensorsWriter::new(BufWriter::with_capacity(1 << 20, file), &path, &specs, &[])?;
     let (mut done, mut mapped) = (0, 0);
     for stream in 0..plan.entries.len() {

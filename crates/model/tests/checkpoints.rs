@@ -296,7 +296,11 @@ fn converted_to_half_precision() {
     t.get_mut("shared.weight").unwrap().2[..4].copy_from_slice(&7e4f32.to_le_bytes());
     write(folder.path(), "mt5", &t, &[]);
     let plan = Plan::new(folder.path(), &LoadOptions::default()).unwrap();
-    let error = convert(plan, Some(DType::F16), folder.path(), &|_, _| {}).unwrap_err().to_string();
+    let error = convert(plan, None, folder.path(), &|_, _| {}).unwrap_err().to_string();
+    assert!(error.contains("model.safetensors: cannot create"), "its own file is not written over: {error}");
+    let plan = Plan::new(folder.path(), &LoadOptions::default()).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let error = convert(plan, Some(DType::F16), out.path(), &|_, _| {}).unwrap_err().to_string();
     assert!(
         error.contains("tensor shared.weight: it holds 70000, which is beyond f16; choose bf16"),
         "{error}"

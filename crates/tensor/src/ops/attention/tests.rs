@@ -85,19 +85,24 @@ fn self_attention_and_its_derivatives() {
 #[test]
 fn cross_attention_and_its_derivatives() {
     let spans = spans(&[(2, 5), (4, 1), (1, 6)]);
-    let case = Case::new(&[(7, INNER), (12, 2 * INNER)]);
-    let op = |g: &mut Graph<'_>, vars: &[Var], _: &[ParamId]| {
-        let what =
-            Attention { num_heads: HEADS, d_kv: D_KV, bias: None, causal: false, spans: spans.clone() };
-        let at = |column| Source { var: &vars[1], column };
-        attention(g, Source { var: &vars[0], column: 0 }, at(0), at(INNER), &what)
-    };
-    check(&case, op, |x| {
-        let q = |row: usize, column: usize| x[0][row * INNER + column];
-        let k = |row: usize, column: usize| x[1][row * 2 * INNER + column];
-        let v = |row: usize, column: usize| x[1][row * 2 * INNER + INNER + column];
-        oracle(&spans, false, None, q, k, v)
-    });
+    // T5 has no bias here; models of bert4keras have the decoder's.
+    for biased in [false, true] {
+        let case = Case::new(&[(7, INNER), (12, 2 * INNER)]);
+        let case = if biased { case.param(&[BUCKETS, HEADS]) } else { case };
+        let op = |g: &mut Graph<'_>, vars: &[Var], params: &[ParamId]| {
+            let bias = params.first().map(|&weight| bias(weight, false));
+            let what = Attention { num_heads: HEADS, d_kv: D_KV, bias, causal: false, spans: spans.clone() };
+            let at = |column| Source { var: &vars[1], column };
+            attention(g, Source { var: &vars[0], column: 0 }, at(0), at(INNER), &what)
+        };
+        check(&case, op, |x| {
+            let q = |row: usize, column: usize| x[0][row * INNER + column];
+            let k = |row: usize, column: usize| x[1][row * 2 * INNER + column];
+            let v = |row: usize, column: usize| x[1][row * 2 * INNER + INNER + column];
+            let bias = bias(Params::default().add("b", Weight::zeros(&[1])), false);
+            oracle(&spans, false, x.get(2).map(|table| (&table[..], bias)), q, k, v)
+        });
+    }
 }
 
 /// Sequences longer than a block of queries: forward against the oracle, and a decoding step with a cache against

@@ -235,3 +235,36 @@ fn a_trimmed_tokenizer_tokenizes() {
     lab.trim("cut", &["--counts", arg(&counts), "--top", "1", "--force"]).ok();
     assert_eq!(std::fs::read_to_string(cut.join("keep_tokens.json")).unwrap(), "[0, 1, 2, 3, 26, 27, 28]");
 }
+
+/// T5's sentinels are not in its spiece.model: they are counted, and kept as rows behind the pieces.
+#[test]
+fn sentinels_beside_the_pieces_survive_count_and_trim() {
+    let lab = Lab::new();
+    let folder = lab.at("t5");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::copy(lab.at("spiece.model"), folder.join("spiece.model")).unwrap();
+    file(&folder, "tokenizer_config.json", "{\"tokenizer_class\": \"T5Tokenizer\", \"extra_ids\": 3}");
+    file(lab.0.path(), "c.txt", "甲<extra_id_0>甲\n");
+    let (counts, cut) = (lab.at("c.tsv"), lab.at("cut"));
+    let counted =
+        run(["count", "--tokenizer", arg(&folder), "--output", arg(&counts), arg(&lab.at("c.txt"))]);
+    assert_eq!(counted.code, 0, "{}", counted.stderr);
+    assert!(lab.counts("c.tsv").contains("<extra_id_0>\t1\n"));
+    let trimmed = run([
+        "trim",
+        "--tokenizer",
+        arg(&folder),
+        "--counts",
+        arg(&counts),
+        "--min-count",
+        "1",
+        "--output",
+        arg(&cut),
+    ]);
+    assert_eq!(trimmed.code, 0, "{}", trimmed.stderr);
+    let again = run_with_input(
+        ["tokenize", "--tokenizer", arg(&cut), "--output", "pieces"],
+        "甲<extra_id_0>甲\n".as_bytes(),
+    );
+    assert_eq!(again.stdout, "▁ 甲 <extra_id_0> 甲\n");
+}

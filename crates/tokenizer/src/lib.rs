@@ -82,13 +82,13 @@ impl Tokenizer {
         }
         let bytes = files::read(&file, if words { wordpiece::MAX_BYTES } else { files::MAX_BYTES })?;
         let sha256 = sha256(&bytes);
-        let mut source_files = vec![file.clone()];
+        let config_file = config.as_ref().map(|(file, _)| file.clone());
+        let source_files = std::iter::once(file.clone()).chain(config_file.filter(|c| *c != file)).collect();
         let model = match () {
             () if words => {
                 let mut settings = wordpiece::Settings::default();
                 if let Some((config_file, config)) = &config {
                     settings = wordpiece::Settings::read(config, config_file)?;
-                    source_files.push(config_file.clone());
                 }
                 settings.do_lower_case = options.lower_case.unwrap_or(settings.do_lower_case);
                 settings.strip_accents = options.strip_accents.or(settings.strip_accents);

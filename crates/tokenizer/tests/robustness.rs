@@ -164,7 +164,7 @@ fn what_counts_in_a_directory() {
     assert_eq!((bytes.encode("a"), bytes.vocab_size(), bytes.eos_id()), (vec![100], 384, 1));
     std::fs::copy(golden("json/bytes.json"), folder.path().join("tokenizer.json")).unwrap();
     let json = loaded().unwrap();
-    assert_eq!(json.source_files(), [folder.path().join("tokenizer.json")]);
+    assert_eq!(json.source_files()[0], folder.path().join("tokenizer.json"));
     put("vocab.txt", b"[UNK]\na\n");
     assert_eq!(loaded().unwrap().vocab_size(), 2);
     std::fs::copy(golden("bytes.model"), folder.path().join("spiece.model")).unwrap();

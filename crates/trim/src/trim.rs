@@ -64,8 +64,10 @@ pub enum Chooser {
 /// Whatever is wrong with the inputs or their fit, before anything is written where that can be known.
 pub fn trim(job: &Job, progress: &dyn Fn(u64, u64)) -> Result<Report, Error> {
     let out = AtomicDir::create(&job.output, job.force)?;
-    let tokenizer = Tokenizer::load(&job.tokenizer)?;
-    let spiece = spiece_file(&tokenizer, &job.tokenizer)?;
+    let whole = Tokenizer::load(&job.tokenizer)?;
+    let spiece = spiece_file(&whole, &job.tokenizer)?;
+    // The file's pieces alone: sentinels that a configuration adds behind them are rows, and kept in any case.
+    let tokenizer = Tokenizer::load(&spiece)?;
     let spiece_bytes = fs::read(&spiece).map_err(t5kit_formats::Error::io(&spiece, "read"))?;
     let model = SpieceModel::parse(&spiece_bytes, &spiece)?;
 
@@ -81,7 +83,9 @@ pub fn trim(job: &Job, progress: &dyn Fn(u64, u64)) -> Result<Report, Error> {
             let read = Counts::read(path)?;
             let bytes = fs::read(path).map_err(t5kit_formats::Error::io(path, "read"))?;
             let file = File::of(file_name(path), &bytes);
-            (Some(read.by_id(&tokenizer)?), Some(CountsFile { file, record: read.record }))
+            let mut counts = read.by_id(&whole)?;
+            counts.truncate(model.pieces.len());
+            (Some(counts), Some(CountsFile { file, record: read.record }))
         }
         None => (None, None),
     };

@@ -54,12 +54,12 @@ pub fn convert(
     let file = File::create_new(&path).map_err(|e| io(e, "create"))?;
     let mut writer = SafetensorsWriter::new(BufWriter::with_capacity(1 << 20, file), &path, &specs, &[])?;
     let (mut done, mut mapped) = (0, 0);
-    for stream in 0..plan.entries.len() {
+    for (stream, &dtype) in types.iter().enumerate() {
         if mapped > MAPPED_BYTES {
             plan.checkpoint = Checkpoint::open(plan.checkpoint.path())?;
             mapped = 0;
         }
-        let (entry, dtype) = (&plan.entries[stream], types[stream]);
+        let entry = &plan.entries[stream];
         let weight = plan.weight(entry, stream)?;
         mapped += weight.len() * weight.dtype().size();
         let scale = if entry.slot.name == "lm_head.weight" { scale } else { 1.0 };

@@ -79,7 +79,14 @@ def originals(folder):
 
     import make_goldens as goldens
 
-    spiece = os.path.join(ROOT, "crates/tokenizer/tests/goldens/raw.model")
+    # Pad 0, eos 1 and unk 2 as in T5; more pieces than the ids above.
+    import sentencepiece
+
+    spiece = os.path.join(folder, "spiece.model")
+    sentencepiece.SentencePieceTrainer.train(
+        input=os.path.join(ROOT, "README.md"), model_prefix=spiece.removesuffix(".model"), vocab_size=250,
+        hard_vocab_limit=False, pad_id=0, eos_id=1, unk_id=2, bos_id=-1, minloglevel=2,
+    )
     for name, spec in goldens.MODELS.items():
         if name == "bert4keras":
             continue
@@ -100,7 +107,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("t5kit")
     parser.add_argument("--python5")
-    parser.add_argument("--keep", help="folder in which the converted models stay")
+    parser.add_argument("--keep", help="folder in which the converted models stay; it must be there")
     args = parser.parse_args()
     import ctranslate2
     import transformers

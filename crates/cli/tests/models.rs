@@ -8,6 +8,7 @@ use common::{Run, arg, file, finish, model, program, run};
 use hub_server::{NAME, Site, serve};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use t5kit_model::T5Config;
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests").join(name)
@@ -228,12 +229,12 @@ fn converting_replaces_nothing_unasked() {
     assert_eq!(names(folder.path()), ["mt5-tiny", "out"]);
 }
 
-/// A model of the configuration whose file is a hole of the right size: zeros that take no room.
-fn hollow(folder: &Path, d_ff: usize) -> PathBuf {
+/// A model of these widths whose file is a hole of the right size: zeros that take no room on the disk.
+fn hollow(folder: &Path, d_model: usize, d_ff: usize) -> PathBuf {
     let to = folder.join("hollow");
     std::fs::create_dir(&to).unwrap();
-    let config =
-        T5Config { d_ff, vocab_size: 64, num_layers: 2, num_decoder_layers: 1, ..T5Config::default() };
+    let sizes = T5Config { d_model, d_ff, vocab_size: 64, ..T5Config::default() };
+    let config = T5Config { num_layers: 2, num_decoder_layers: 1, ..sizes };
     config.write(&to.join("config.json"), false).unwrap();
     let mut header = serde_json::Map::new();
     let mut at = 0;
@@ -253,18 +254,18 @@ fn hollow(folder: &Path, d_ff: usize) -> PathBuf {
     to
 }
 
-use t5kit_model::T5Config;
-
 #[cfg(target_os = "linux")]
 #[test]
 fn a_model_beyond_the_memory_is_refused_with_the_numbers() {
     let folder = tempfile::tempdir().unwrap();
-    // 3 layers × 3 matrices of 512 × 512 Ki: 9.7 TB would be too much for some file systems; 1.2 TB is for no memory.
-    let big = T5Config { d_ff: 1 << 19, ..T5Config::default() };
-    assert!(big.validate().is_ok());
-    let hollow = hollow(folder.path(), 1 << 19);
-    let told = run(["inspect", "--model", arg(&hollow)]).ok();
-    assert!(told.contains("GB"), "{told}");
+    // 3 layers of 3 matrices, 65,536 by 262,144: 620 GB.
+    let hollow = hollow(folder.path(), 1 << 16, 1 << 18);
+    run(["generate", "--model", arg(&hollow), "甲"]).fails(&[
+        "its weights take 6",
+        " GB of memory and ",
+        "--dtype bf16",
+    ]);
+    assert!(run(["inspect", "--model", arg(&hollow)]).ok().contains("memory, training"));
     // Under a limit of the address space the mapping itself is refused, in one line as well.
     let limited = |kilobytes: u64, command: &str| {
         let mut shell = std::process::Command::new("sh");
@@ -278,7 +279,7 @@ fn a_model_beyond_the_memory_is_refused_with_the_numbers() {
 #[test]
 fn ctrl_c_while_converting_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let hollow = hollow(folder.path(), 1 << 16); // 1.2 GB
+    let hollow = hollow(folder.path(), 512, 1 << 16); // 1.2 GB
     let out = folder.path().join("out");
     let mut child = program()
         .args(["convert", "--model", arg(&hollow), "--output", arg(&out)])

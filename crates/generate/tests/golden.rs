@@ -89,7 +89,9 @@ fn ids_and_scores_are_those_of_the_reference() {
             seen += compare(&format!("{name}, {case}"), &outputs, &want);
         }
         println!("{name}: {seen} outputs");
-        assert!(seen >= 9 * all.len(), "{name}");
+        // bert4keras has no generation of its own: its reference searches greedily and no more.
+        let cases = if name == "bert4keras" { 3 } else { 9 };
+        assert!(seen >= cases * all.len(), "{name}");
     }
 }
 

@@ -251,7 +251,9 @@ impl SpieceModel {
     /// UTF-8.
     pub fn parse(bytes: &[u8], path: &Path) -> Result<Self, SpieceError> {
         let top = Place { path, offset: 0 };
-        let mut model = Self::default();
+        // A piece takes some twenty bytes; where there are more than a million, growing is the lesser cost.
+        let room = Vec::with_capacity((bytes.len() / 20).min(1 << 20));
+        let mut model = Self { pieces: room, ..Self::default() };
         for field in Fields::new(bytes) {
             let field = field.map_err(|e| top.wire("ModelProto", e))?;
             // An embedded message's content ends where its field ends.

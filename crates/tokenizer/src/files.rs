@@ -33,7 +33,7 @@ pub(crate) fn find(path: &Path) -> Result<Found, Error> {
     let is_dir = std::fs::metadata(path).map_err(|source| Error::Io { path: path.into(), source })?.is_dir();
     let file = if is_dir { find_in(path)? } else { path.into() };
     let config_file = file.with_file_name(CONFIG);
-    let config = if (is_dir || extension(&file) == "txt") && config_file.is_file() {
+    let config = if (is_dir || is_vocab(&file)) && config_file.is_file() {
         let config = parse(&read(&config_file, MAX_BYTES)?, &config_file)?;
         Some((config_file, config))
     } else {
@@ -72,8 +72,13 @@ fn find_in(directory: &Path) -> Result<PathBuf, Error> {
 }
 
 /// The extension of a file's name, or nothing.
-pub(crate) fn extension(file: &Path) -> &str {
+fn extension(file: &Path) -> &str {
     file.extension().and_then(|e| e.to_str()).unwrap_or_default()
+}
+
+/// Whether the file is a WordPiece vocabulary.
+pub(crate) fn is_vocab(file: &Path) -> bool {
+    extension(file) == "txt"
 }
 
 /// Whether the file is a `tokenizer_config.json`.

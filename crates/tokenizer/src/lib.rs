@@ -43,6 +43,35 @@ enum Model {
     Bytes(ByT5),
 }
 
+impl Model {
+    /// From the bytes of a tokenizer's file and what the configuration beside it says.
+    fn new(
+        bytes: &[u8],
+        file: &Path,
+        config: Option<(PathBuf, files::Config)>,
+        options: Options,
+    ) -> Result<Self, Error> {
+        if files::is_vocab(file) {
+            let mut settings = match &config {
+                Some((file, config)) => wordpiece::Settings::read(config, file)?,
+                None => wordpiece::Settings::default(),
+            };
+            settings.do_lower_case = options.lower_case.unwrap_or(settings.do_lower_case);
+            settings.strip_accents = options.strip_accents.or(settings.strip_accents);
+            settings.pre_tokenize = options.pre_tokenize.unwrap_or(settings.pre_tokenize);
+            return Ok(Self::WordPiece(WordPiece::new(bytes, settings, file)?));
+        }
+        if files::is_config(file) {
+            return Ok(Self::Bytes(ByT5));
+        }
+        let mut model = files::unigram(bytes, file)?;
+        if let Some((_, config)) = &config {
+            files::add_sentinels(&mut model, config);
+        }
+        Ok(Self::Unigram(Box::new(Unigram::new(&model, file)?)))
+    }
+}
+
 /// Choices for `vocab.txt` that override those of `tokenizer_config.json`. Other tokenizers follow their own file: to
 /// choose anything for them is an error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -74,37 +103,21 @@ impl Tokenizer {
     /// As [`Tokenizer::load`].
     pub fn load_with(path: &Path, options: Options) -> Result<Self, Error> {
         let Found { file, config } = files::find(path)?;
-        let words = files::extension(&file) == "txt";
+        let words = files::is_vocab(&file);
         if !words && options != Options::default() {
             let what =
                 "lower_case, strip_accents and pre_tokenize are for a vocab.txt; this tokenizer says itself";
             return Err(Error::Invalid { path: file, field: "options".into(), what: what.into() });
         }
         let bytes = files::read(&file, if words { wordpiece::MAX_BYTES } else { files::MAX_BYTES })?;
-        let sha256 = sha256(&bytes);
         let config_file = config.as_ref().map(|(file, _)| file.clone());
         let source_files = std::iter::once(file.clone()).chain(config_file.filter(|c| *c != file)).collect();
-        let model = match () {
-            () if words => {
-                let mut settings = wordpiece::Settings::default();
-                if let Some((config_file, config)) = &config {
-                    settings = wordpiece::Settings::read(config, config_file)?;
-                }
-                settings.do_lower_case = options.lower_case.unwrap_or(settings.do_lower_case);
-                settings.strip_accents = options.strip_accents.or(settings.strip_accents);
-                settings.pre_tokenize = options.pre_tokenize.unwrap_or(settings.pre_tokenize);
-                Model::WordPiece(WordPiece::new(&bytes, settings, &file)?)
-            }
-            () if files::is_config(&file) => Model::Bytes(ByT5),
-            () => {
-                let mut model = files::unigram(&bytes, &file)?;
-                if let Some((_, config)) = &config {
-                    files::add_sentinels(&mut model, config);
-                }
-                Model::Unigram(Box::new(Unigram::new(&model, &file)?))
-            }
-        };
-        Ok(Self { model, source_files, sha256 })
+        // Nothing waits for the digest of a large file.
+        let (model, sha256) = std::thread::scope(|scope| {
+            let digest = scope.spawn(|| sha256(&bytes));
+            (Model::new(&bytes, &file, config, options), digest.join().expect("hashing does not panic"))
+        });
+        Ok(Self { model: model?, source_files, sha256 })
     }
 
     /// A tokenizer from the bytes of a SentencePiece model, or of a Unigram `tokenizer.json` where `path` ends in

@@ -110,7 +110,7 @@ impl Unigram {
         let duplicate = |(first, second)| vocab.duplicate(path, first, second);
         let searcher = match alphabet {
             Some(alphabet) => {
-                let trie = build_trie(&vocab, &alphabet).map_err(duplicate)?;
+                let (trie, lengths) = build_trie(&vocab, &alphabet).map_err(duplicate)?;
                 let summary = match &normalizer.charsmap {
                     Some(map) => Some(map.summary().map_err(|what| invalid("normalizer_spec", what))?),
                     None => None,
@@ -118,11 +118,6 @@ impl Unigram {
                 let space = normalizer.space().chars().next().expect("one character");
                 let protected = vocab.user_defined().filter_map(|piece| piece.chars().next());
                 let classes = alphabet.classes(summary.as_ref(), space, protected);
-                let mut lengths = vec![0; vocab.len()];
-                for (id, text, _) in vocab.usable() {
-                    // Below MAX_PIECE_CHARS, as seen above.
-                    lengths[id as usize] = text.chars().count() as u16;
-                }
                 Searcher::Fast(Box::new(Fast { alphabet, classes, trie, lengths }))
             }
             None => Searcher::Oracle(Oracle::new(&vocab).map_err(duplicate)?),
@@ -284,22 +279,29 @@ impl Scratch {
     }
 }
 
+/// The trie of all pieces that a text can be cut into, and how many characters each piece has.
+///
 /// # Errors
 /// The ids of two pieces with the same text.
-fn build_trie(vocab: &Vocab, alphabet: &Alphabet) -> Result<Trie, (u32, u32)> {
+fn build_trie(vocab: &Vocab, alphabet: &Alphabet) -> Result<(Trie, Vec<u16>), (u32, u32)> {
     let mut codes = Vec::new();
-    let mut ends = Vec::new();
-    for (_, text, _) in vocab.usable() {
+    let mut lengths = vec![0; vocab.len()];
+    for (id, text, _) in vocab.usable() {
+        let start = codes.len();
         codes.extend(text.chars().map(|c| alphabet.code(c)));
-        ends.push(codes.len());
+        // Pieces of more than MAX_PIECE_CHARS never come here.
+        lengths[id as usize] = (codes.len() - start) as u16;
     }
-    let starts = std::iter::once(0).chain(ends.iter().copied());
+    let mut rest = &*codes;
     let entries: Vec<Entry> = vocab
         .usable()
-        .zip(starts.zip(&ends))
-        .map(|((id, _, score), (start, &end))| Entry { codes: &codes[start..end], score, id })
+        .map(|(id, _, score)| {
+            let (codes, others) = rest.split_at(usize::from(lengths[id as usize]));
+            rest = others;
+            Entry { codes, score, id }
+        })
         .collect();
-    Trie::new(&entries, alphabet.len(), vocab.unknown_score)
+    Ok((Trie::new(&entries, alphabet.len(), vocab.unknown_score)?, lengths))
 }
 
 #[cfg(test)]

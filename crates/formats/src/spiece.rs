@@ -8,20 +8,9 @@
 use crate::wire::{Fields, Value, WireError, put_bytes, put_float, put_uint};
 use std::path::{Path, PathBuf};
 
-/// The longest file that is read: far above any real model, far below what would exhaust memory.
-const MAX_FILE_BYTES: u64 = 1 << 30;
-
 /// Why a SentencePiece model could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SpieceError {
-    /// The file could not be opened or read.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The model file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
     /// The bytes are no `ModelProto`.
     #[error(
         "{}: not a SentencePiece model, or a damaged one: {field} at byte {offset}: {what}; copy the file again",
@@ -234,16 +223,6 @@ impl Place<'_> {
 }
 
 impl SpieceModel {
-    /// Reads a model file.
-    ///
-    /// # Errors
-    /// [`SpieceError::Io`] when the file cannot be read or is over 1 GiB, [`SpieceError::Corrupt`] as in
-    /// [`SpieceModel::parse`].
-    pub fn read(path: impl AsRef<Path>) -> Result<Self, SpieceError> {
-        let path = path.as_ref();
-        Self::parse(&read_bytes(path)?, path)
-    }
-
     /// Decodes the bytes of a model file; `path` is only for error messages.
     ///
     /// # Errors
@@ -346,21 +325,6 @@ pub fn is_sentinel(piece: &str) -> bool {
     let name = piece.strip_prefix('\u{2581}').unwrap_or(piece);
     let digits = name.strip_prefix("<extra_id_").and_then(|rest| rest.strip_suffix('>'));
     digits.is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()))
-}
-
-/// Reads a model file whole, refusing absurd sizes before anything is allocated.
-fn read_bytes(path: &Path) -> Result<Vec<u8>, SpieceError> {
-    use std::io::Read;
-    let io = |source| SpieceError::Io { path: path.into(), source };
-    let file = std::fs::File::open(path).map_err(io)?;
-    let length = file.metadata().map_err(io)?.len();
-    // Devices and pipes have no length: the reader is limited as well.
-    let mut bytes = Vec::with_capacity(usize::try_from(length.min(MAX_FILE_BYTES)).unwrap_or(0));
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(io(std::io::Error::other("over 1 GiB: this is no SentencePiece model")));
-    }
-    Ok(bytes)
 }
 
 fn parse_piece(content: &[u8], index: usize, place: Place) -> Result<Piece, SpieceError> {

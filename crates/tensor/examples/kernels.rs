@@ -202,21 +202,30 @@ fn rest(isa: Isa) {
     let seconds = best_of(|_| adamw(isa, &step, &mut weights, &g[..count], &mut m, &mut v));
     print!("  adamw {:.3}", seconds * 1e9 / count as f64);
 
-    // One decoder position over 256 keys of 6 heads of 64, of one hypothesis and of four that share the keys.
-    let (heads, d_kv, keys) = (6, 64, 256);
+    // One decoder position over 256 keys of 6 heads of 64, of one hypothesis and of four that share the keys: from a
+    // cache, and from memory, where each call finds other keys as the sources of a batch do.
+    let (heads, d_kv, keys, sources) = (6, 64, 256, 64);
     let width = heads * d_kv;
-    let (k, v) = (numbers(keys * width), numbers(keys * width));
+    let kv = numbers(sources * keys * 2 * width);
     println!();
-    for queries in [1, 4] {
+    for (queries, sources) in [(1, 1), (1, sources), (4, 1), (4, sources)] {
         let (q, mut out) = (numbers(queries * width), vec![0.0; queries * width]);
         let mut scratch = vec![0.0; queries * heads * keys];
-        let cached = Cached { k: &k, k_stride: width, v: &v, v_stride: width, keys, rows: None };
-        let seconds = best_of(|_| {
+        let seconds = best_of(|call| {
+            let kv = &kv[call % sources * keys * 2 * width..][..keys * 2 * width];
+            let cached =
+                Cached { k: kv, k_stride: 2 * width, v: &kv[width..], v_stride: 2 * width, keys, rows: None };
             let view = MatMut::new(&mut out, queries, width, width);
             let q = MatRef::new(&q, queries, width, width);
             attend(isa, view, q, cached, heads, d_kv, None, &mut scratch);
         });
-        println!("{:8} attend, {queries} × 256 keys, 6×64: {:.1} µs", isa.name(), seconds * 1e6);
+        let bytes = (keys * 2 * width * size_of::<f32>()) as f64;
+        println!(
+            "{:8} attend, {queries} × 256 keys, 6×64, {sources:2} sources: {:.1} µs, {:.1} GB/s",
+            isa.name(),
+            seconds * 1e6,
+            1e-9 * bytes / seconds
+        );
     }
     let (logits, mut found) = (numbers(32_704), Vec::new());
     let seconds = best_of(|_| {

@@ -41,7 +41,7 @@ impl T5 {
         let cross = blocks
             .iter()
             .filter_map(|block| block.cross.as_ref())
-            .map(|layer| ops::KeyValues::from_packed(&ops::linear(graph, encoded, &[layer.k, layer.v]).value))
+            .map(|layer| ops::KeyValues::from_packed(ops::linear(graph, encoded, &[layer.k, layer.v]).value))
             .collect();
         DecoderCache::new(blocks.len(), self.inner(), sources.ranges().collect(), cross)
     }

@@ -1,6 +1,9 @@
 //! Attention of a decoding step: one query position of one or more hypotheses over a cache of keys and values.
 
+use std::ops::Range;
+
 use super::Isa;
+use super::lines::LINE;
 use super::softmax::softmax_any;
 use super::vector::{Simd, dispatch};
 use crate::{MatMut, MatRef};
@@ -30,7 +33,22 @@ impl Cached<'_> {
             None => position,
         }
     }
+
+    /// Asks for some columns of the four rows that come `AHEAD` positions after `t`, if there are any. They lie in
+    /// pieces, which the processor's own prefetching does not foresee.
+    #[inline(always)]
+    fn ask<S: Simd>(&self, s: S, from: &[f32], stride: usize, t: usize, columns: Range<usize>) {
+        for t in (t + AHEAD..t + AHEAD + 4).take_while(|&t| t < self.keys) {
+            let row = from.as_ptr().wrapping_add(self.row(t) * stride + columns.start);
+            for at in (0..columns.len()).step_by(LINE / size_of::<f32>()) {
+                s.prefetch(row.wrapping_add(at).cast());
+            }
+        }
+    }
 }
+
+/// How many positions ahead to ask for keys and values.
+const AHEAD: usize = 8;
 
 /// `out[i, h] = softmax(q[i, h]·K[:, h] + bias[h][..keys]) V[:, h]` for every query i and the heads h below `heads`.
 ///
@@ -92,7 +110,7 @@ pub fn attend(
 }
 
 #[inline(always)]
-#[allow(clippy::too_many_arguments, clippy::needless_range_loop)] // t is a position, of which p is one list
+#[allow(clippy::too_many_arguments)]
 fn attend_any<S: Simd>(
     s: S,
     mut out: MatMut<'_>,
@@ -104,32 +122,40 @@ fn attend_any<S: Simd>(
     scratch: &mut [f32],
 ) {
     let (queries, keys) = (q.rows, cache.keys);
-    let columns = |h: usize| h * d_kv..(h + 1) * d_kv;
     // Queries whose sums with four keys fit into the registers together.
     let most = if S::TILE_ROWS >= 6 { 4 } else { S::TILE_ROWS.min(2) };
-
-    for t in (0..keys).step_by(4) {
-        for h in 0..heads {
-            let mut i = 0;
-            while i < queries {
-                let place = Place { first: i, h, t, d_kv, heads };
-                i += if t + 4 > keys {
-                    tail_scores(s, q, cache, place, scratch);
-                    1
-                } else if most >= 4 && i + 4 <= queries {
-                    scores::<S, 4>(s, q, cache, place, scratch);
-                    4
-                } else if most >= 2 && i + 2 <= queries {
-                    scores::<S, 2>(s, q, cache, place, scratch);
-                    2
-                } else {
-                    scores::<S, 1>(s, q, cache, place, scratch);
-                    1
-                };
+    // Calls `$f::<S, Q, T>` for every query, head and position: Q queries and T positions at a time.
+    macro_rules! tiles {
+        ($f:ident, $from:expr, $stride:expr) => {
+            for t in (0..keys).step_by(4) {
+                for h in 0..heads {
+                    cache.ask(s, $from, $stride, t, h * d_kv..(h + 1) * d_kv);
+                    for t in if t + 4 <= keys { t..t + 1 } else { t..keys } {
+                        let mut first = 0;
+                        while first < queries {
+                            let tile = Tile { first, h, t, d_kv, heads };
+                            // SAFETY: `attend` checked that all queries, keys, values, outputs and probabilities
+                            // are there, and the tile lies within them.
+                            unsafe {
+                                match (t + 4 <= keys, queries - first) {
+                                    (true, 4..) if most >= 4 => $f::<S, 4, 4>(s, &mut out, q, cache, tile, scratch),
+                                    (true, 2..) if most >= 2 => $f::<S, 2, 4>(s, &mut out, q, cache, tile, scratch),
+                                    (true, _) => $f::<S, 1, 4>(s, &mut out, q, cache, tile, scratch),
+                                    (false, _) => $f::<S, 1, 1>(s, &mut out, q, cache, tile, scratch),
+                                }
+                            }
+                            first += match (t + 4 <= keys, queries - first) {
+                                (true, 4..) if most >= 4 => 4,
+                                (true, 2..) if most >= 2 => 2,
+                                _ => 1,
+                            };
+                        }
+                    }
+                }
             }
-        }
+        };
     }
-
+    tiles!(scores, cache.k, cache.k_stride);
     for i in 0..queries {
         for h in 0..heads {
             let bias = bias.map(|(bias, stride)| &bias[h * stride..][..keys]);
@@ -137,39 +163,12 @@ fn attend_any<S: Simd>(
         }
         out.row_mut(i).fill(0.0);
     }
-
-    for t in (0..keys).step_by(4) {
-        for h in 0..heads {
-            for i in 0..queries {
-                let p = &scratch[(i * heads + h) * keys..][..keys];
-                let out = &mut out.row_mut(i)[columns(h)];
-                if t + 4 <= keys {
-                    let rows: [&[f32]; 4] =
-                        std::array::from_fn(|j| &cache.v[cache.row(t + j) * cache.v_stride..][columns(h)]);
-                    for at in (0..d_kv).step_by(S::LANES) {
-                        let mut sum = s.next(&out[at..]);
-                        for (j, row) in rows.iter().enumerate() {
-                            sum = s.mul_add(s.splat(p[t + j]), s.next(&row[at..]), sum);
-                        }
-                        s.put_next(&mut out[at..], sum);
-                    }
-                } else {
-                    for t in t..keys {
-                        let v = &cache.v[cache.row(t) * cache.v_stride..][columns(h)];
-                        for at in (0..d_kv).step_by(S::LANES) {
-                            let sum = s.mul_add(s.splat(p[t]), s.next(&v[at..]), s.next(&out[at..]));
-                            s.put_next(&mut out[at..], sum);
-                        }
-                    }
-                }
-            }
-        }
-    }
+    tiles!(weighted, cache.v, cache.v_stride);
 }
 
-/// Which scores: of the queries from `first` on, head `h`, the positions from `t` on.
+/// Which part of the work: some queries from `first` on, head `h`, some positions from `t` on.
 #[derive(Clone, Copy)]
-struct Place {
+struct Tile {
     first: usize,
     h: usize,
     t: usize,
@@ -177,51 +176,121 @@ struct Place {
     heads: usize,
 }
 
-/// Scores of `Q` queries with four keys. Each is one accumulator over d_kv whatever `Q` is.
-#[inline(always)]
-fn scores<S: Simd, const Q: usize>(
-    s: S,
-    q: MatRef<'_>,
-    cache: Cached<'_>,
-    place: Place,
-    scratch: &mut [f32],
-) {
-    let Place { first, h, t, d_kv, heads } = place;
-    let columns = h * d_kv..(h + 1) * d_kv;
-    let rows: [&[f32]; 4] =
-        std::array::from_fn(|j| &cache.k[cache.row(t + j) * cache.k_stride..][columns.clone()]);
-    let queries: [&[f32]; Q] = std::array::from_fn(|i| &q.row(first + i)[columns.clone()]);
-    let mut sums = [[s.splat(0.0); 4]; Q];
-    for at in (0..d_kv).step_by(S::LANES) {
-        // No `map`: it is not inlined into code for an instruction set.
-        let mut keys = [s.splat(0.0); 4];
-        for (key, row) in keys.iter_mut().zip(rows) {
-            *key = s.next(&row[at..]);
-        }
-        for (sums, query) in sums.iter_mut().zip(queries) {
-            let query = s.next(&query[at..]);
-            for (sum, key) in sums.iter_mut().zip(keys) {
-                *sum = s.mul_add(query, key, *sum);
-            }
-        }
-    }
-    for (i, sums) in sums.into_iter().enumerate() {
-        scratch[((first + i) * heads + h) * cache.keys + t..][..4].copy_from_slice(&s.sum4(sums));
+impl Tile {
+    /// Where in the scratch query `first + i`'s number for position `t` is.
+    #[inline(always)]
+    fn place(&self, i: usize, keys: usize) -> usize {
+        ((self.first + i) * self.heads + self.h) * keys + self.t
     }
 }
 
-/// Scores of one query with the keys from `t` on, fewer than four.
+/// Scores of `Q` queries with `T` keys. Each is one accumulator over d_kv whatever `Q` and `T` are.
+///
+/// # Safety
+/// `attend` checked its arguments, and the tile lies within them.
 #[inline(always)]
-fn tail_scores<S: Simd>(s: S, q: MatRef<'_>, cache: Cached<'_>, place: Place, scratch: &mut [f32]) {
-    let Place { first, h, t, d_kv, heads } = place;
-    let columns = h * d_kv..(h + 1) * d_kv;
-    let query = &q.row(first)[columns.clone()];
-    for t in t..cache.keys {
-        let k = &cache.k[cache.row(t) * cache.k_stride..][columns.clone()];
-        let mut sum = s.splat(0.0);
-        for at in (0..d_kv).step_by(S::LANES) {
-            sum = s.mul_add(s.next(&query[at..]), s.next(&k[at..]), sum);
-        }
-        scratch[(first * heads + h) * cache.keys + t] = s.sum(sum);
+#[allow(clippy::needless_range_loop)] // i and j are places in memory as well
+unsafe fn scores<S: Simd, const Q: usize, const T: usize>(
+    s: S,
+    _: &mut MatMut<'_>,
+    q: MatRef<'_>,
+    cache: Cached<'_>,
+    tile: Tile,
+    scratch: &mut [f32],
+) {
+    let Tile { first, h, t, d_kv, .. } = tile;
+    let mut keys = [std::ptr::null(); T];
+    let mut queries = [std::ptr::null(); Q];
+    for j in 0..T {
+        keys[j] = cache.k.as_ptr().wrapping_add(cache.row(t + j) * cache.k_stride + h * d_kv);
     }
+    for i in 0..Q {
+        queries[i] = q.row(first + i).as_ptr().wrapping_add(h * d_kv);
+    }
+    let mut sums = [[s.splat(0.0); T]; Q];
+    for at in (0..d_kv).step_by(S::LANES) {
+        let mut key = [s.splat(0.0); T];
+        for j in 0..T {
+            // SAFETY: the caller's promise.
+            key[j] = unsafe { some(s, keys[j], at, d_kv) };
+        }
+        for i in 0..Q {
+            // SAFETY: the caller's promise.
+            let query = unsafe { some(s, queries[i], at, d_kv) };
+            for j in 0..T {
+                sums[i][j] = s.mul_add(query, key[j], sums[i][j]);
+            }
+        }
+    }
+    for i in 0..Q {
+        let place = tile.place(i, cache.keys);
+        if T == 4 {
+            let sums = s.sum4([sums[i][0], sums[i][1 % T], sums[i][2 % T], sums[i][3 % T]]);
+            scratch[place..][..4].copy_from_slice(&sums);
+        } else {
+            for j in 0..T {
+                scratch[place + j] = s.sum(sums[i][j]);
+            }
+        }
+    }
+}
+
+/// Adds the values of `T` positions, times their probabilities, to the outputs of `Q` queries, position by position.
+///
+/// # Safety
+/// As for [`scores`].
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // i and j are places in memory as well
+unsafe fn weighted<S: Simd, const Q: usize, const T: usize>(
+    s: S,
+    out: &mut MatMut<'_>,
+    _: MatRef<'_>,
+    cache: Cached<'_>,
+    tile: Tile,
+    scratch: &mut [f32],
+) {
+    let Tile { first, h, t, d_kv, .. } = tile;
+    let mut values = [std::ptr::null(); T];
+    for j in 0..T {
+        values[j] = cache.v.as_ptr().wrapping_add(cache.row(t + j) * cache.v_stride + h * d_kv);
+    }
+    let mut outs = [std::ptr::null_mut(); Q];
+    let mut weights = [[s.splat(0.0); T]; Q];
+    for i in 0..Q {
+        outs[i] = out.row_mut(first + i).as_mut_ptr().wrapping_add(h * d_kv);
+        for (j, p) in scratch[tile.place(i, cache.keys)..][..T].iter().enumerate() {
+            weights[i][j] = s.splat(*p);
+        }
+    }
+    for at in (0..d_kv).step_by(S::LANES) {
+        let mut value = [s.splat(0.0); T];
+        for j in 0..T {
+            // SAFETY: the caller's promise.
+            value[j] = unsafe { some(s, values[j], at, d_kv) };
+        }
+        for i in 0..Q {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let mut sum = some(s, outs[i], at, d_kv);
+                for j in 0..T {
+                    sum = s.mul_add(weights[i][j], value[j], sum);
+                }
+                if at + S::LANES <= d_kv {
+                    s.store(outs[i].add(at), sum);
+                } else {
+                    s.store_part(outs[i].add(at), sum, d_kv - at);
+                }
+            }
+        }
+    }
+}
+
+/// The vector at `at` of `width` numbers: all lanes, or what is left and zeros.
+///
+/// # Safety
+/// `width` numbers can be read at `p`.
+#[inline(always)]
+unsafe fn some<S: Simd>(s: S, p: *const f32, at: usize, width: usize) -> S::F {
+    // SAFETY: the caller's promise.
+    unsafe { if at + S::LANES <= width { s.load(p.add(at)) } else { s.load_part(p.add(at), width - at) } }
 }

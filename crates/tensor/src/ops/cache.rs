@@ -2,65 +2,64 @@
 
 use crate::Tensor;
 
-/// Keys and values of one attention: rows of num_heads · d_kv numbers each. Which rows belong to which sequence, and in
-/// which order, the caller knows; sequences may share rows, as hypotheses share their past.
+/// Keys and values of one attention: a row a position, num_heads · d_kv numbers of the key, then as many of the value.
+/// Which rows belong to which sequence, and in which order, the caller knows; sequences may share rows, as hypotheses
+/// share their past.
 #[derive(Clone)]
 pub struct KeyValues {
-    k: Tensor,
-    v: Tensor,
+    rows: Tensor,
 }
 
 impl KeyValues {
-    /// Room for `rows` positions, `cols` wide.
+    /// Room for `rows` positions, keys and values `cols` wide.
     pub fn new(rows: usize, cols: usize) -> Self {
-        KeyValues { k: Tensor::zeros(rows, cols), v: Tensor::zeros(rows, cols) }
+        KeyValues { rows: Tensor::zeros(rows, 2 * cols) }
     }
 
-    /// All rows at once, from keys and values side by side: `kv` is [tokens, 2 · cols].
-    pub fn from_packed(kv: &Tensor) -> Self {
-        let cols = kv.cols() / 2;
-        let mut all =
-            KeyValues { k: Tensor::unspecified(kv.rows(), cols), v: Tensor::unspecified(kv.rows(), cols) };
-        all.store(0, kv, 0);
-        all
+    /// All rows at once: `kv` is [tokens, 2 · cols].
+    pub fn from_packed(kv: Tensor) -> Self {
+        KeyValues { rows: kv }
     }
 
-    /// Writes rows from `first` on, one for each row of `from`: keys in its columns `column ..`, then values.
+    /// Writes rows from `first` on, one for each row of `from`: its columns from `column` on.
     pub fn store(&mut self, first: usize, from: &Tensor, column: usize) {
-        let (rows, cols) = (from.rows(), self.k.cols());
-        assert!(first + rows <= self.k.rows(), "rows up to {} of {}", first + rows, self.k.rows());
-        for (part, to) in [&mut self.k, &mut self.v].into_iter().enumerate() {
-            let to = to.data_mut()[first * cols..].chunks_exact_mut(cols.max(1));
-            for (row, to) in (0..rows).zip(to) {
-                to.copy_from_slice(&from.row(row)[column + part * cols..][..cols]);
-            }
+        let (rows, width) = (from.rows(), self.rows.cols());
+        assert!(first + rows <= self.rows(), "rows up to {} of {}", first + rows, self.rows());
+        let to = self.rows.data_mut()[first * width..].chunks_exact_mut(width.max(1));
+        for (row, to) in (0..rows).zip(to) {
+            to.copy_from_slice(&from.row(row)[column..][..width]);
         }
     }
 
     /// Room for `rows` positions, keeping what is there.
     pub fn grow(&mut self, rows: usize) {
         let mut larger = KeyValues::new(rows.max(self.rows()), self.cols());
-        for (from, to) in [(&self.k, &mut larger.k), (&self.v, &mut larger.v)] {
-            to.data_mut()[..from.data().len()].copy_from_slice(from.data());
-        }
+        larger.rows.data_mut()[..self.rows.data().len()].copy_from_slice(self.rows.data());
         *self = larger;
     }
 
     /// Positions there is room for.
     pub fn rows(&self) -> usize {
-        self.k.rows()
+        self.rows.rows()
     }
 
-    /// Width of a row.
+    /// Width of a key or a value.
     pub fn cols(&self) -> usize {
-        self.k.cols()
+        self.rows.cols() / 2
     }
 
+    /// The keys from `row` and `column` on, [`KeyValues::stride`] apart.
     pub(crate) fn keys(&self, row: usize, column: usize) -> &[f32] {
-        &self.k.data()[row * self.k.cols() + column..]
+        &self.rows.data()[row * self.stride() + column..]
     }
 
+    /// The values, alike.
     pub(crate) fn values(&self, row: usize, column: usize) -> &[f32] {
-        &self.v.data()[row * self.v.cols() + column..]
+        self.keys(row, self.cols() + column)
+    }
+
+    /// Distance between the rows.
+    pub(crate) fn stride(&self) -> usize {
+        self.rows.cols()
     }
 }

@@ -100,9 +100,9 @@ pub fn attend_cached(
         };
         let cached = Cached {
             k: cache.keys(start, first),
-            k_stride: cache.cols(),
+            k_stride: cache.stride(),
             v: cache.values(start, first),
-            v_stride: cache.cols(),
+            v_stride: cache.stride(),
             keys: span.keys.len(),
             rows,
         };

@@ -2,8 +2,9 @@
 //!
 //! A training step allocates the same few hundred large buffers each time. Giving them back to the system
 //! would cost a page fault per 4 KiB on every step, more than many of the operations themselves; so buffers
-//! return to a cache here. What is cached never adds to the peak: a request that nothing cached fits makes
-//! room first. Large buffers are mapped and ask for huge pages.
+//! return to a cache here. What is cached never adds to the peak: a request that nothing cached fits first makes
+//! room, unless there was once room for it beside all that is held now. Large buffers are mapped and ask for huge
+//! pages.
 
 use std::sync::Mutex;
 
@@ -25,12 +26,19 @@ pub(crate) struct Buffer {
     len: usize,
 }
 
+/// Buffers of at least [`CACHED_FROM`] elements.
 struct Cache {
+    /// Those that nobody uses, the longest unused first.
     stores: Vec<Store>,
+    /// Elements of `stores`.
     elements: usize,
+    /// Elements of those in use.
+    used: usize,
+    /// The most that were ever held, used or not.
+    peak: usize,
 }
 
-static CACHE: Mutex<Cache> = Mutex::new(Cache { stores: Vec::new(), elements: 0 });
+static CACHE: Mutex<Cache> = Mutex::new(Cache { stores: Vec::new(), elements: 0, used: 0, peak: 0 });
 
 /// Bytes held in reserve for the next buffers.
 pub fn cached_bytes() -> usize {
@@ -56,12 +64,20 @@ impl Store {
         }
     }
 
+    /// What [`Store::fresh`] makes of `len` elements: large buffers are whole huge pages, and no more than a quarter of
+    /// their size apart, so that the next step's, a little longer or shorter, finds one that fits.
+    fn capacity_for(len: usize) -> usize {
+        if len < MAPPED_FROM {
+            return len;
+        }
+        let grain = (len.next_power_of_two() / 8).max(MAPPED_FROM);
+        len.next_multiple_of(grain)
+    }
+
     /// Fresh zeros. Aborts like any allocation when memory is exhausted.
     fn fresh(len: usize) -> Store {
         if len >= MAPPED_FROM {
-            let page = MAPPED_FROM;
-            let capacity = len.div_ceil(page) * page;
-            if let Ok(map) = MmapMut::map_anon(capacity * size_of::<f32>()) {
+            if let Ok(map) = MmapMut::map_anon(Self::capacity_for(len) * size_of::<f32>()) {
                 #[cfg(target_os = "linux")]
                 let _ = map.advise(memmap2::Advice::HugePage); // a hint: refused on kernels without them
                 return Store::Mapped(map);
@@ -77,20 +93,33 @@ impl Cache {
         let fits = |s: &Store| (len..=2 * len).contains(&s.capacity());
         let (at, _) =
             self.stores.iter().enumerate().filter(|(_, s)| fits(s)).min_by_key(|(_, s)| s.capacity())?;
-        let store = self.stores.swap_remove(at);
+        let store = self.stores.remove(at);
         self.elements -= store.capacity();
+        self.given(&store);
         Some(store)
     }
 
-    /// Drops stores until `len` elements are free or nothing is left, the largest first.
+    /// Drops what has not been used for longest until `len` more elements fit below the peak, or nothing is left.
     fn make_room(&mut self, len: usize) {
-        let mut freed = 0;
-        self.stores.sort_by_key(Store::capacity);
-        while freed < len {
-            let Some(store) = self.stores.pop() else { break };
-            freed += store.capacity();
-            self.elements -= store.capacity();
+        let mut drop = 0;
+        while drop < self.stores.len() && self.used + self.elements + len > self.peak {
+            self.elements -= self.stores[drop].capacity();
+            drop += 1;
         }
+        self.stores.drain(..drop);
+    }
+
+    /// Somebody uses this store from now on.
+    fn given(&mut self, store: &Store) {
+        self.used += store.capacity();
+        self.peak = self.peak.max(self.used + self.elements);
+    }
+
+    /// Nobody does any more.
+    fn put(&mut self, store: Store) {
+        self.used -= store.capacity();
+        self.elements += store.capacity();
+        self.stores.push(store);
     }
 }
 
@@ -117,9 +146,11 @@ impl Buffer {
         } else {
             let mut cache = lock();
             cache.take(len).unwrap_or_else(|| {
-                cache.make_room(len);
                 used = false;
-                Store::fresh(len)
+                cache.make_room(Store::capacity_for(len));
+                let store = Store::fresh(len);
+                cache.given(&store);
+                store
             })
         };
         (Buffer { store: Some(store), len }, used && zeroed)
@@ -145,7 +176,11 @@ impl Buffer {
 impl From<Vec<f32>> for Buffer {
     fn from(v: Vec<f32>) -> Buffer {
         let len = v.len();
-        Buffer { store: Some(Store::Heap(v)), len }
+        let store = Store::Heap(v);
+        if len >= CACHED_FROM {
+            lock().given(&store);
+        }
+        Buffer { store: Some(store), len }
     }
 }
 
@@ -154,9 +189,7 @@ impl Drop for Buffer {
         if let Some(store) = self.store.take()
             && store.capacity() >= CACHED_FROM
         {
-            let mut cache = lock();
-            cache.elements += store.capacity();
-            cache.stores.push(store);
+            lock().put(store);
         }
     }
 }
@@ -178,15 +211,36 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_takes_the_smallest_that_fits_and_makes_room() {
-        let heap = |n| Store::Heap(vec![0.0; n]);
-        let mut cache = Cache { stores: vec![heap(100), heap(60), heap(300)], elements: 460 };
+    fn a_cache_takes_the_smallest_that_fits_and_makes_room_below_the_peak() {
+        let mut cache = Cache { stores: Vec::new(), elements: 0, used: 0, peak: 0 };
+        for len in [100, 60, 300] {
+            let store = Store::Heap(vec![0.0; len]);
+            cache.given(&store);
+            cache.put(store);
+        }
+        assert_eq!((cache.elements, cache.used, cache.peak), (460, 0, 460));
         assert!(cache.take(10).is_none(), "far too large ones are left for others");
-        assert_eq!(cache.take(55).map(|s| s.capacity()), Some(60));
+        let sixty = cache.take(55).unwrap();
+        assert_eq!((sixty.capacity(), cache.elements, cache.used), (60, 400, 60));
         assert!(cache.take(101).is_none());
-        cache.make_room(200);
-        assert_eq!(cache.elements, 100);
+        cache.make_room(0);
+        assert_eq!(cache.elements, 400, "nothing need go");
+        cache.make_room(90);
+        assert_eq!(cache.elements, 300, "the one unused for longest goes, and it is enough");
+        cache.put(sixty);
         cache.make_room(1000);
-        assert_eq!(cache.elements, 0);
+        assert_eq!((cache.elements, cache.stores.len()), (0, 0));
+    }
+
+    #[test]
+    fn capacities_are_not_far_above_and_alike_for_lengths_that_are() {
+        for len in [1, CACHED_FROM, MAPPED_FROM, MAPPED_FROM + 1, 5_000_000, 16 << 20, (16 << 20) + 1] {
+            let capacity = Store::capacity_for(len);
+            assert!(
+                capacity >= len && (capacity <= len + len / 4 || len < 4 * MAPPED_FROM),
+                "{len}: {capacity}"
+            );
+        }
+        assert_eq!(Store::capacity_for(5_000_000), Store::capacity_for(5_050_000));
     }
 }

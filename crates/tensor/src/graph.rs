@@ -40,6 +40,16 @@ pub enum Regime {
     Steps,
 }
 
+/// In what the products of many rows are computed; sums, norms, softmax and everything else are f32 in either case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Factors rounded to bf16, sums in f32.
+    Bf16,
+}
+
 /// Dropout of a training pass: every element is dropped with probability `rate`, decided by `key`.
 #[derive(Clone, Copy, Debug)]
 pub struct Dropout {
@@ -58,6 +68,8 @@ pub struct Run<'a> {
     pub pool: &'a Pool,
     /// The kernels' instruction set.
     pub isa: Isa,
+    /// In what products of many rows are computed.
+    pub precision: Precision,
 }
 
 /// One node of the tape: what an operation's backward pass needs.
@@ -80,15 +92,21 @@ pub struct Graph<'a> {
 impl<'a> Graph<'a> {
     /// A pass that records nothing.
     pub fn inference(params: &'a Params, pool: &'a Pool, regime: Regime) -> Self {
-        let run = Run { params, pool, isa: kernels::isa() };
+        let run = Run { params, pool, isa: kernels::isa(), precision: Precision::F32 };
         Graph { run, regime, dropout: None, dropouts: 0, tape: None }
     }
 
     /// A pass that can be run backwards.
     pub fn training(params: &'a Params, pool: &'a Pool, dropout: Option<Dropout>) -> Self {
-        let run = Run { params, pool, isa: kernels::isa() };
+        let run = Run { params, pool, isa: kernels::isa(), precision: Precision::F32 };
         let dropout = dropout.filter(|d| d.rate > 0.0);
         Graph { run, regime: Regime::Bulk, dropout, dropouts: 0, tape: Some(Vec::new()) }
+    }
+
+    /// The same pass with products of many rows in `precision`.
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        self.run.precision = precision;
+        self
     }
 
     /// Whether operations must keep what their backward pass reads.

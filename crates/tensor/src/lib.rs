@@ -22,7 +22,7 @@ mod weight;
 
 pub use batch::{Packed, PackedError};
 pub use buffer::{cached_bytes, release_cached};
-pub use graph::{Backward, Dropout, Gradients, Graph, Regime, Run, Var};
+pub use graph::{Backward, Dropout, Gradients, Graph, Precision, Regime, Run, Var};
 pub use params::{ParamId, Params};
 pub use pool::Pool;
 pub use rng::{Rng, mix};

@@ -79,10 +79,10 @@ pub fn cross_entropy(
         if let (Some(gradients), Some(dx)) = (gradients.as_deref_mut(), dx.as_mut()) {
             let (_, below) = dx.view_mut().split_rows(start);
             let (here, _) = below.split_rows(end - start);
-            with_f32(w, |w| matmul(run.pool, here, logits.view(), w, false));
+            with_f32(w, |w| matmul(run, here, logits.view(), w, false));
             if gradients.wants(weight) {
                 let (dw, add) = gradients.param_mut(run, weight);
-                matmul(run.pool, dw.view_mut(), logits.view().t(), part.view(), add);
+                matmul(run, dw.view_mut(), logits.view().t(), part.view(), add);
             }
         }
     }

@@ -50,7 +50,7 @@ fn many_rows(run: Run<'_>, y: MatMut<'_>, x: &Tensor, weights: &[&Weight]) {
     for weight in weights {
         let (part, right) = rest.split_cols(weight.rows());
         rest = right;
-        with_f32(weight, |w| matmul(run.pool, part, x.view(), w.t(), false));
+        with_f32(weight, |w| matmul(run, part, x.view(), w.t(), false));
     }
 }
 
@@ -110,7 +110,7 @@ impl Backward for LinearBackward {
             first += rows;
             if gradients.wants(id) {
                 let (dw, add) = gradients.param_mut(run, id);
-                matmul(run.pool, dw.view_mut(), dy.t(), x.view(), add);
+                matmul(run, dw.view_mut(), dy.t(), x.view(), add);
             }
         }
         if let Some(node) = self.node {
@@ -123,7 +123,7 @@ impl Backward for LinearBackward {
                 let weight = run.params.get(id);
                 let dy = dy.view().columns(first, weight.rows());
                 first += weight.rows();
-                with_f32(weight, |w| matmul(run.pool, dx.view_mut(), dy, w, add));
+                with_f32(weight, |w| matmul(run, dx.view_mut(), dy, w, add));
                 add = true;
             }
             gradients.put(node, dx);

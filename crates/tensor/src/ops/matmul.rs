@@ -1,7 +1,8 @@
 //! Matrix products of many rows, split over the threads.
 
 use crate::gemm::gemm;
-use crate::{MatMut, MatRef, Pool};
+use crate::kernels::gemm_bf16;
+use crate::{MatMut, MatRef, Pool, Precision, Run};
 
 /// Multiply-adds below which another thread costs more than it brings.
 const SMALL: usize = 64 << 10;
@@ -13,7 +14,21 @@ const TINY: usize = 256;
 
 /// `c = a·b`, or `c += a·b` with `accumulate`; `a`: [m, k], `b`: [k, n], `c`: [m, n]. The longer side of `c` is
 /// split over the threads.
-pub(crate) fn matmul(pool: &Pool, c: MatMut<'_>, a: MatRef<'_>, b: MatRef<'_>, accumulate: bool) {
+pub(crate) fn matmul(run: Run<'_>, c: MatMut<'_>, a: MatRef<'_>, b: MatRef<'_>, accumulate: bool) {
+    match run.precision {
+        Precision::F32 => split_up(run.pool, c, a, b, accumulate, gemm),
+        Precision::Bf16 => split_up(run.pool, c, a, b, accumulate, gemm_bf16),
+    }
+}
+
+fn split_up(
+    pool: &Pool,
+    c: MatMut<'_>,
+    a: MatRef<'_>,
+    b: MatRef<'_>,
+    accumulate: bool,
+    gemm: impl Fn(MatMut<'_>, MatRef<'_>, MatRef<'_>, bool) + Sync,
+) {
     let (m, n, k) = (c.rows, c.cols, a.cols);
     if pool.threads() == 1 || m * n * k <= SMALL {
         return gemm(c, a, b, accumulate);
@@ -59,9 +74,17 @@ mod tests {
         (0..len).map(|_| rng.normal() as f32).collect()
     }
 
+    type Product = fn(MatMut<'_>, MatRef<'_>, MatRef<'_>, bool);
+
     /// Awkward sizes, both orders of either factor, added and overwritten, against the sum written out.
     #[test]
     fn products_of_awkward_sizes() {
+        awkward_sizes(gemm, 1e-4);
+        // Two factors, each off by up to 2⁻⁹ of itself; the sums are some tens.
+        awkward_sizes(gemm_bf16, 0.2);
+    }
+
+    fn awkward_sizes(gemm: Product, tolerance: f64) {
         for threads in [1, 2, 3] {
             let pool = Pool::new(threads);
             for (m, n, k) in
@@ -78,7 +101,7 @@ mod tests {
                     for accumulate in [false, true] {
                         let mut c = random(m * stride, 3);
                         let before = c.clone();
-                        matmul(&pool, MatMut::new(&mut c, m, n, stride), a, b, accumulate);
+                        split_up(&pool, MatMut::new(&mut c, m, n, stride), a, b, accumulate, gemm);
                         for i in 0..m {
                             for j in 0..stride {
                                 let old = before[i * stride + j];
@@ -90,7 +113,10 @@ mod tests {
                                     sum as f32 + if accumulate { old } else { 0.0 }
                                 };
                                 let got = c[i * stride + j];
-                                assert!((got - want).abs() < 1e-4, "[{m},{n},{k}] at {i},{j}: {got} {want}");
+                                assert!(
+                                    f64::from(got - want).abs() < tolerance,
+                                    "[{m},{n},{k}] at {i},{j}: {got} {want}"
+                                );
                             }
                         }
                     }
@@ -103,12 +129,14 @@ mod tests {
     #[test]
     fn a_row_does_not_depend_on_its_neighbours() {
         // 160 leaves a rest that is narrower than the products that go another way.
-        for (n, k, most) in [(384, 512, 300), (160, 96, 230)] {
+        let both: [Product; 2] = [gemm, gemm_bf16];
+        for (gemm, (n, k, most)) in both.into_iter().flat_map(|f| [(f, (384, 512, 300)), (f, (160, 96, 230))])
+        {
             let (x, w) = (random(most * k, 4), random(n * k, 5));
             let product = |threads: usize, m: usize| {
                 let mut y = vec![0.0; m * n];
                 let (a, b) = (MatRef::new(&x, m, k, k), MatRef::new(&w, n, k, k).t());
-                matmul(&Pool::new(threads), MatMut::new(&mut y, m, n, n), a, b, false);
+                split_up(&Pool::new(threads), MatMut::new(&mut y, m, n, n), a, b, false, gemm);
                 y
             };
             let all = product(2, most);

@@ -58,7 +58,7 @@ impl Bf16Kernel {
         match self {
             Bf16Kernel::Portable => false,
             #[cfg(target_arch = "x86_64")]
-            Bf16Kernel::Avx512Bf16(_) => false,
+            Bf16Kernel::Avx512Bf16(_) => true,
             #[cfg(target_arch = "x86_64")]
             Bf16Kernel::Amx(_) => true,
         }

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use t5kit_formats::output::AtomicDir;
-use t5kit_trim::hf_files::{Source, write_tokenizer};
+use t5kit_trim::hf_files::{Source, write_generation_config, write_tokenizer};
 
 use crate::errors::usage;
 use crate::model_args::{ModelArgs, Storage};
@@ -37,6 +37,7 @@ pub fn run(args: Args) -> Result<()> {
     let source = Source { tokenizer, rows: plan.file_rows, keep: plan.keep.as_deref() };
     let found = write_tokenizer(source, out.path())
         .with_context(|| format!("the tokenizer of {}", args.model.model))?;
+    write_generation_config(plan.folder(), plan.keep.as_deref(), out.path())?;
     let progress = Progress::new(None, Style::new("converting", Unit::Bytes));
     let notes = t5kit_model::convert(plan, args.dtype.map(Into::into), out.path(), &|done, total| {
         progress.set_length(total);

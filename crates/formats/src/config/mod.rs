@@ -12,6 +12,8 @@ mod write;
 
 use serde_json::{Map, Value};
 
+pub(crate) use self::fields::Fields;
+
 /// A model of the T5 family: its sizes and what sets it apart from its relatives.
 #[derive(Clone, Debug, PartialEq)]
 pub struct T5Config {

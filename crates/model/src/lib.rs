@@ -21,6 +21,6 @@ pub use options::{Allow, LoadOptions};
 pub use plan::{Entry, Plan};
 pub use save::save;
 pub use store::write_tensors;
-pub use summary::{PartSize, Summary};
+pub use summary::{PartSize, Summary, family};
 pub use t5::{DecoderCache, T5};
 pub use t5kit_formats::config::T5Config;

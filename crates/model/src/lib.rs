@@ -13,7 +13,7 @@ mod store;
 mod summary;
 pub mod t5;
 
-pub use convert::convert;
+pub use convert::{ConvertOptions, convert};
 pub use error::Error;
 pub use folder::model_folder;
 pub use load::load;

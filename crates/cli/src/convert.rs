@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use t5kit_formats::output::AtomicDir;
-use t5kit_trim::hf_files::{Source, write_tokenizer};
+use t5kit_model::ConvertOptions;
+use t5kit_trim::hf_files::{Source, write_generation_config, write_tokenizer};
 
 use crate::errors::usage;
 use crate::model_args::{ModelArgs, Storage};
@@ -14,12 +15,15 @@ use crate::progress::{Progress, Style, Unit};
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// Folder to write: config.json, model.safetensors and the tokenizer's files
+    /// Folder to write: config.json, model.safetensors (or its parts) and the tokenizer's files
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
     /// Storage type of the weights [default: the file's]
     #[arg(long, value_name = "TYPE")]
     dtype: Option<Storage>,
+    /// Bytes of weights in one file, at most: 5GB, 500MB, 1GiB; a larger model becomes several files and an index
+    #[arg(long, value_name = "SIZE", default_value = "5GB", value_parser = size)]
+    max_shard_size: u64,
     /// Replace the folder if it is not empty
     #[arg(long)]
     force: bool,
@@ -37,8 +41,10 @@ pub fn run(args: Args) -> Result<()> {
     let source = Source { tokenizer, rows: plan.file_rows, keep: plan.keep.as_deref() };
     let found = write_tokenizer(source, out.path())
         .with_context(|| format!("the tokenizer of {}", args.model.model))?;
+    write_generation_config(plan.folder(), plan.keep.as_deref(), out.path())?;
+    let options = ConvertOptions { dtype: args.dtype.map(Into::into), max_shard_size: args.max_shard_size };
     let progress = Progress::new(None, Style::new("converting", Unit::Bytes));
-    let notes = t5kit_model::convert(plan, args.dtype.map(Into::into), out.path(), &|done, total| {
+    let notes = t5kit_model::convert(plan, options, out.path(), &|done, total| {
         progress.set_length(total);
         progress.set_position(done);
     })?;
@@ -54,4 +60,45 @@ pub fn run(args: Args) -> Result<()> {
     }
     eprintln!("{}: written", args.output.display());
     Ok(())
+}
+
+/// A size in Hugging Face's spelling: a whole number of bytes, or of KB, MB, GB, TB (thousands) or KiB, MiB, GiB, TiB.
+fn size(text: &str) -> Result<u64, String> {
+    let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(at);
+    let unit = match unit.to_ascii_uppercase().as_str() {
+        "" => Some(1),
+        "KB" => Some(1000),
+        "MB" => Some(1000_u64.pow(2)),
+        "GB" => Some(1000_u64.pow(3)),
+        "TB" => Some(1000_u64.pow(4)),
+        "KIB" => Some(1 << 10),
+        "MIB" => Some(1 << 20),
+        "GIB" => Some(1 << 30),
+        "TIB" => Some(1 << 40),
+        _ => None,
+    };
+    let size = number.parse::<u64>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
+    size.filter(|&bytes| bytes > 0).ok_or_else(|| "give a size such as 5GB, 500MB or 1GiB".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [
+            ("5GB", 5_000_000_000),
+            ("500mb", 500_000_000),
+            ("2KiB", 2048),
+            ("7", 7),
+            ("1TB", 10_u64.pow(12)),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "GB", "0", "0GB", "-1GB", "1.5GB", "5 GB", "5G", "99999999999TB"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
 }

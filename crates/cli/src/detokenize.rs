@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use t5kit_tokenizer::{Tokenizer, restore_punctuation, stream};
+use t5kit_tokenizer::{restore_punctuation, stream};
 
 /// The flags of `t5kit detokenize`.
 #[derive(clap::Args)]
@@ -37,7 +37,7 @@ enum Output {
 
 /// Turns lines of ids, or of `tokenize --output json`, on standard input into text on standard output.
 pub fn run(args: Args) -> Result<()> {
-    let tokenizer = Tokenizer::load_with(&args.tokenizer, args.vocab.options())?;
+    let tokenizer = args.vocab.load(&args.tokenizer)?;
     let threads = args.threads.map_or_else(std::thread::available_parallelism, Ok)?;
     let work = |block: &stream::Block, out: &mut Vec<u8>| -> Result<()> {
         let mut ids = Vec::new();

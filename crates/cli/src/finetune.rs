@@ -87,7 +87,8 @@ pub fn run(args: Args) -> Result<()> {
     let options = args.options()?;
     let resume = args.check_output()?;
     // A tokenizer that was cut for this run is copied into every checkpoint.
-    let Loaded { model, tokenizer, cut: _cut } = args.open_model(resume)?;
+    let Loaded { model, tokenizer, cut: _cut, generation_config } = args.open_model(resume)?;
+    let copied: Vec<PathBuf> = tokenizer.source_files().iter().cloned().chain(generation_config).collect();
     let lengths = Lengths { source: args.max_source_length.get(), target: args.max_target_length.get() };
     let column = |name: &Option<String>| name.as_deref().map(ColumnRef::parse);
     let columns = Columns { source: column(&args.source), target: column(&args.target) };
@@ -109,7 +110,7 @@ pub fn run(args: Args) -> Result<()> {
         valid: valid.as_ref(),
         options: &options,
         folder: &args.output,
-        tokenizer_files: tokenizer.source_files(),
+        tokenizer_files: &copied,
         resume,
     };
     let summary = train(model, job, &mut display)?;

@@ -58,11 +58,10 @@ pub struct Args {
 /// Prints the generated texts, in the order of the sources.
 pub fn run(args: Args) -> Result<()> {
     // What is wrong with the flags alone is said before anything is read.
-    args.options.fill(GenerateOptions::new(0))?.check(usize::MAX).map_err(as_usage)?;
-    let loaded = Loaded::open_as(&args.model, args.dtype.map(Into::into))?;
+    args.options.check_alone()?;
+    let mut loaded = Loaded::open_as(&args.model, args.dtype.map(Into::into))?;
     let pool = pool(args.threads);
-    let mut options = args.options.fill(loaded.generate_options())?;
-    args.options.encode(&loaded.tokenizer, &mut options)?;
+    let mut options = args.options.resolve(&mut loaded, args.stream)?;
     options.scores = args.json || options.num_return_sequences > 1;
     options.limits = Some(limits(args.batch_size, args.batch_tokens, options.batch_limits()));
     let encoder = Encoder::new(&loaded, "source", args.max_source_length, args.on_long);

@@ -2,13 +2,14 @@
 
 use anyhow::{Context, Result, bail};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use t5kit_formats::generation_config;
 use t5kit_formats::output::AtomicDir;
 use t5kit_generate::GenerateOptions;
 use t5kit_model::{Plan, T5, T5Config};
 use t5kit_tensor::{DType, Pool};
 use t5kit_tokenizer::Tokenizer;
-use t5kit_trim::hf_files::{Source, write_tokenizer};
+use t5kit_trim::hf_files::{Source, write_generation_config, write_tokenizer};
 
 use crate::model_args::ModelArgs;
 
@@ -18,8 +19,10 @@ pub struct Loaded {
     pub model: T5,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
-    /// Where the files of a tokenizer lie that was cut for this run; they go with it.
+    /// Where the files lie that were cut for this run (tokenizer, generation_config.json); they go with it.
     pub cut: Option<AtomicDir>,
+    /// The model's `generation_config.json`, if it has one.
+    pub generation_config: Option<PathBuf>,
 }
 
 impl Loaded {
@@ -32,16 +35,25 @@ impl Loaded {
     pub fn open_as(args: &ModelArgs, dtype: Option<DType>) -> Result<Self> {
         let plan = args.plan(dtype)?;
         // First, because it takes no time and the weights may.
-        let (tokenizer, cut) = tokenizer(args, &plan)?;
+        let (tokenizer, mut cut) = tokenizer(args, &plan)?;
         check_vocabulary(plan.config.vocab_size, &tokenizer)?;
-        Ok(Loaded { model: plan.load()?, tokenizer, cut })
+        let mut file = plan.folder().join(generation_config::NAME);
+        if plan.keep.is_some() && file.is_file() {
+            // Its ids change with the rows; the new file lies with the cut tokenizer.
+            let folder = cut.take().map_or_else(work_folder, Ok)?;
+            write_generation_config(plan.folder(), plan.keep.as_deref(), folder.path())?;
+            file = folder.path().join(generation_config::NAME);
+            cut = Some(folder);
+        }
+        let generation_config = file.is_file().then_some(file);
+        Ok(Loaded { model: plan.load()?, tokenizer, cut, generation_config })
     }
 
     /// A model with random weights and the tokenizer at a path.
     pub fn random(config: T5Config, seed: u64, tokenizer: &Path) -> Result<Self> {
         let tokenizer = Tokenizer::load(tokenizer)?;
         check_vocabulary(config.vocab_size, &tokenizer)?;
-        Ok(Loaded { model: T5::random(config, seed)?, tokenizer, cut: None })
+        Ok(Loaded { model: T5::random(config, seed)?, tokenizer, cut: None, generation_config: None })
     }
 
     /// Opens the model in a folder of this program's own making.
@@ -103,9 +115,14 @@ pub fn tokenizer(args: &ModelArgs, plan: &Plan) -> Result<(Tokenizer, Option<Ato
     let Some(keep) = plan.keep.as_deref().filter(|keep| tokenizer.vocab_size() > keep.len()) else {
         return Ok((tokenizer, None));
     };
-    let folder = AtomicDir::create(&std::env::temp_dir().join("t5kit-tokenizer"), true)?;
+    let folder = work_folder()?;
     write_tokenizer(Source { tokenizer: path, rows: plan.file_rows, keep: Some(keep) }, folder.path())?;
     Ok((Tokenizer::load(folder.path())?, Some(folder)))
+}
+
+/// A folder for files that are needed during this run alone.
+fn work_folder() -> Result<AtomicDir> {
+    Ok(AtomicDir::create(&std::env::temp_dir().join("t5kit-tokenizer"), true)?)
 }
 
 /// An error unless a model with so many rows has one for every piece.

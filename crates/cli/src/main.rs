@@ -93,12 +93,15 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(errors::USAGE));
         }
     };
+    let in_order = cli.command.ends_in_order();
     let result = start(&cli.command).and_then(|()| cli.command.run()).and_then(|()| {
         std::io::stdout().flush()?;
         Ok(())
     });
     let code = match result {
         Ok(()) => 0,
+        // The signal's thread is about to end the program; what failed is that its files have gone.
+        Err(_) if interrupt::requested() && !in_order => errors::INTERRUPTED,
         Err(error) => errors::report(&error),
     };
     ExitCode::from(if interrupt::requested() { errors::INTERRUPTED } else { code })

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use t5kit_tokenizer::{Tokenizer, stream};
+use t5kit_tokenizer::stream;
 
 /// The flags of `t5kit tokenize`.
 #[derive(clap::Args)]
@@ -38,7 +38,7 @@ enum Output {
 
 /// Tokenizes standard input line by line onto standard output.
 pub fn run(args: Args) -> Result<()> {
-    let tokenizer = Tokenizer::load_with(&args.tokenizer, args.vocab.options())?;
+    let tokenizer = args.vocab.load(&args.tokenizer)?;
     let eos = match (args.eos, tokenizer.eos()) {
         (true, None) => bail!("{}: --eos: this tokenizer has no end-of-text token", args.tokenizer.display()),
         (true, eos) => eos,

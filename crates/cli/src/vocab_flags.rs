@@ -1,6 +1,10 @@
 //! Flags of `tokenize` and `detokenize` for a `vocab.txt`.
 
-use t5kit_tokenizer::{Options, PreTokenize};
+use anyhow::Result;
+use std::path::Path;
+use t5kit_tokenizer::{Error, Options, PreTokenize, Tokenizer};
+
+use crate::errors::usage;
 
 /// How a `vocab.txt` is used; by default as the tokenizer_config.json beside it says.
 #[derive(clap::Args)]
@@ -23,8 +27,18 @@ enum Cutter {
 }
 
 impl VocabFlags {
-    /// The flags as the library takes them.
-    pub fn options(&self) -> Options {
+    /// The tokenizer at a path, used as the flags say. Flags for one that is no vocab.txt are wrong usage.
+    pub fn load(&self, path: &Path) -> Result<Tokenizer> {
+        Tokenizer::load_with(path, self.options()).map_err(|error| match error {
+            Error::Options { path } => usage(format!(
+                "--lower-case, --strip-accents and --pre-tokenize are for a vocab.txt; {} says itself what it does",
+                path.display()
+            )),
+            other => other.into(),
+        })
+    }
+
+    fn options(&self) -> Options {
         Options {
             lower_case: self.lower_case,
             strip_accents: self.strip_accents,

@@ -148,7 +148,21 @@ fn impossible_flags_are_wrong_usage() {
         (&["--num-beams", "2", "--sample"][..], "num-beams"),
         (&["--num-return-sequences", "2"], "num-return-sequences"),
         (&["--num-beams", "4", "--num-beam-groups", "3", "--diversity-penalty", "1"], "num-beam-groups 3"),
-        (&["--num-beams", "4", "--num-beam-groups", "2"], "--diversity-penalty"),
+        (&["--num-beams", "4", "--num-beam-groups", "2"], "diversity-penalty"),
+        (&["--num-beams", "4", "--no-sample", "--top-k", "3"], "--no-sample"),
+        (
+            &[
+                "--num-beams",
+                "4",
+                "--num-beam-groups",
+                "2",
+                "--diversity-penalty",
+                "1",
+                "--early-stopping",
+                "t5",
+            ],
+            "t5",
+        ),
         (&["--length-penalty", "2"], "--num-beams"),
         (&["--early-stopping", "maybe", "--num-beams", "2"], "maybe"),
         (&["--seed", "3"], "--seed"),
@@ -238,4 +252,64 @@ fn a_line_is_answered_before_the_input_ends() {
     drop(input);
     assert!(answers.next().is_none());
     assert!(child.wait().unwrap().success());
+}
+
+/// The file becomes the defaults and goes with the model; flags win.
+#[test]
+fn the_models_own_values_are_the_defaults() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = trained(folder.path()).join("best");
+    let model = if model.is_dir() { model } else { model.with_file_name("last") };
+    let says = |content: &str| file(&model, "generation_config.json", content);
+    let told =
+        |flags: &[&str]| run(["generate", "--model", arg(&model), "--json", SOURCES[2]].iter().chain(flags));
+    let beams =
+        ["--num-beams", "3", "--length-penalty", "2", "--max-new-tokens", "5", "--num-return-sequences", "2"];
+    let (by_flags, greedy) = (told(&beams).ok(), told(&[]).ok());
+    says(
+        r#"{"num_beams": 3, "length_penalty": 2.0, "max_new_tokens": 5, "num_return_sequences": 2, "eos_token_id": 1}"#,
+    );
+    let quiet = told(&[]);
+    assert_eq!((quiet.stderr.as_str(), quiet.stdout.clone()), ("", by_flags.clone()));
+    assert_eq!(told(&["--num-beams", "1", "--max-new-tokens", "64"]).ok(), greedy);
+    // A flag of beams alone is enough where the file has beams.
+    assert_ne!(told(&["--length-penalty", "-3", "--num-return-sequences", "1"]).ok(), "");
+
+    says(
+        r#"{"do_sample": true, "temperature": 2.0, "typical_p": 0.5, "forced_eos_token_id": 1, "max_new_tokens": 9}"#,
+    );
+    let drawn = told(&[]);
+    assert_eq!(drawn.stderr.lines().count(), 1, "{drawn:#?}");
+    for part in ["generation_config.json: ", "typical_p 0.5", "forced_eos_token_id 1", "--no-sample"] {
+        assert!(drawn.stderr.contains(part), "{part} in {drawn:#?}");
+    }
+    let by_flags = told(&["--temperature", "2", "--top-k", "50", "--max-new-tokens", "9"]).ok();
+    assert_eq!(drawn.ok(), by_flags);
+    assert_eq!(told(&["--no-sample", "--max-new-tokens", "64"]).ok(), greedy);
+    let three = told(&["--seed", "7", "--num-return-sequences", "3"]).ok();
+    assert_eq!(three.matches("\"ids\"").count(), 3, "{three}");
+    // Beams that are asked for replace the drawing.
+    assert_eq!(told(&beams).ok().matches("\"ids\"").count(), 2);
+    says(r#"{"do_sample": true, "num_beams": 2}"#);
+    assert!(told(&[]).stderr.contains("do_sample with num_beams"));
+    assert_eq!(run(["generate", "--model", arg(&model), "--stream", SOURCES[2]]).code, 0);
+
+    for (content, parts) in [
+        ("{", &["generation_config.json"][..]),
+        (r#"{"num_beams": "x"}"#, &["generation_config.json", "num_beams"]),
+        (r#"{"temperature": 0}"#, &["generation_config.json", "temperature"]),
+        (r#"{"eos_token_id": 4000}"#, &["generation_config.json", "eos_token_id", "4000"]),
+    ] {
+        says(content);
+        told(&[]).fails(parts);
+    }
+    says(r#"{"num_beams": 2}"#);
+    let out = folder.path().join("out");
+    run(["convert", "--model", arg(&model), "--output", arg(&out)]).ok();
+    let copied = std::fs::read_to_string(out.join("generation_config.json")).unwrap();
+    assert_eq!(copied, r#"{"num_beams": 2}"#);
+    let (again, train) = (folder.path().join("again"), model::pairs(folder.path(), "more.tsv", 4));
+    let flags = ["--train", arg(&train), "--output", arg(&again), "--max-steps", "1"];
+    run(["finetune", "--model", arg(&out)].iter().chain(&flags)).ok();
+    assert_eq!(std::fs::read_to_string(again.join("last/generation_config.json")).unwrap(), copied);
 }

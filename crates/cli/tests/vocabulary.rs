@@ -267,3 +267,15 @@ fn sentinels_beside_the_pieces_survive_count_and_trim() {
     let again = run_with_input(["tokenize", "--tokenizer", arg(&cut), "--output", "pieces"], text.as_bytes());
     assert_eq!(again.stdout, "▁ 今 天 <extra_id_0> 天气\n");
 }
+
+#[test]
+fn flags_of_a_vocab_txt_are_wrong_usage_elsewhere() {
+    let lab = Lab::new();
+    for command in ["tokenize", "detokenize"] {
+        for flags in [["--lower-case", "true"], ["--strip-accents", "false"], ["--pre-tokenize", "none"]] {
+            let tokenizer = lab.at("spiece.model");
+            let base = [command, "--tokenizer", arg(&tokenizer)];
+            run(base.iter().chain(&flags)).is_wrong_usage(flags[0]);
+        }
+    }
+}

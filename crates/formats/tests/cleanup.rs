@@ -31,4 +31,29 @@ fn nothing_unfinished_is_left() {
     assert!(file.commit().is_err());
     assert!(replacing.commit().is_err());
     assert_eq!(left(), ["done", "model"]);
+
+    // One that puts file after file into its folder meanwhile.
+    for _ in 0..20 {
+        let busy = AtomicDir::create(&dir.path().join("busy"), false).unwrap();
+        let folder = busy.path().to_owned();
+        let begun = std::sync::Arc::new(std::sync::Barrier::new(2));
+        let writer = std::thread::spawn({
+            let begun = begun.clone();
+            move || {
+                fs::write(folder.join("first"), "x").unwrap();
+                begun.wait();
+                for number in 0.. {
+                    if fs::write(folder.join(number.to_string()), "x").is_err() {
+                        return number;
+                    }
+                }
+                0
+            }
+        });
+        begun.wait();
+        cleanup_all();
+        writer.join().unwrap();
+        assert_eq!(left(), ["done", "model"]);
+        drop(busy);
+    }
 }

@@ -83,10 +83,12 @@ fn beams(sources: &[Source]) -> impl Iterator<Item = (usize, usize, &crate::nbes
     })
 }
 
-/// The best of all groups, best first.
+/// The best of all groups, best first. A single search has them in order, open ones last.
 fn outputs(source: Source, options: &GenerateOptions) -> Vec<Generated> {
     let mut all: Vec<_> = source.groups.into_iter().flat_map(|search| search.finished).collect();
-    all.sort_by(|a, b| b.score.total_cmp(&a.score));
+    if options.num_beam_groups > 1 {
+        all.sort_by(|a, b| b.score.total_cmp(&a.score));
+    }
     all.truncate(options.num_return_sequences);
     all.into_iter().map(|f| Generated { ids: f.ids[1..].to_vec(), score: Some(f.score) }).collect()
 }

@@ -7,6 +7,7 @@
 
 mod batches;
 mod beam;
+mod defaults;
 mod nbest;
 mod options;
 pub mod processors;
@@ -18,9 +19,11 @@ mod text;
 pub mod warpers;
 
 pub use batches::BatchLimits;
-pub use options::{EarlyStopping, GenerateOptions, LengthNormalization};
+pub use defaults::apply_ids;
+pub use options::{GenerateOptions, LengthNormalization};
 pub use run::{Generated, Summary, generate, generate_stream};
 pub use score::{Score, score};
+pub use t5kit_formats::generation_config::EarlyStopping;
 pub use text::{TextStream, word_ids};
 
 use t5kit_tensor::PackedError;

@@ -1,9 +1,14 @@
 //! The finished hypotheses of a beam search, and the state of one search.
 //!
 //! The rules are those of transformers 4.57: `GenerationMixin._beam_search` where there is one group, and
-//! `BeamSearchScorer` (`generation/beam_search.py`) with several, which stops a little differently.
+//! `BeamSearchScorer` (`generation/beam_search.py`) with several, which stops a little differently. With
+//! [`EarlyStopping::T5`] they are those of T5's own search (mesh-tensorflow, `beam_search.py`) for one source: every
+//! candidate that ends is a hypothesis, not the better half alone; what the length cuts off is none; and the search ends
+//! when the worst finished hypothesis, of however few, is better than the best open one can become.
 
-use crate::options::{EarlyStopping, GenerateOptions, LengthNormalization};
+use t5kit_formats::generation_config::EarlyStopping;
+
+use crate::options::{GenerateOptions, LengthNormalization};
 
 /// What the searches of a call have in common.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +77,7 @@ pub(crate) struct Finished {
 #[derive(Clone, Debug)]
 pub(crate) struct Search {
     pub beams: Vec<Beam>,
-    /// The best so far, best first; at most as many as there are beams.
+    /// The best so far, best first; at most as many as there are beams. After T5's search open ones may follow.
     pub finished: Vec<Finished>,
     /// The ids by which hypotheses went on in the last step.
     pub taken: Vec<u32>,
@@ -94,16 +99,17 @@ impl Search {
     /// tokens they have, their last included. The beams are then those that go on.
     pub fn advance(&mut self, candidates: &[Candidate], length: usize, rules: &Rules) {
         let last = length >= rules.max_new_tokens;
+        let t5 = rules.early_stopping == EarlyStopping::T5;
         let mut open = Vec::with_capacity(rules.beams);
         for (rank, c) in candidates.iter().enumerate() {
             let parent = &self.beams[c.beam];
             let mut ids = Vec::with_capacity(parent.ids.len() + 16);
             ids.extend_from_slice(&parent.ids);
             ids.push(c.id);
-            // In a group what is cut off by the length is added below.
-            if c.id == rules.eos || last && !rules.grouped {
+            // In a group, and in T5's search, what is cut off by the length is added below.
+            if c.id == rules.eos || last && !rules.grouped && !t5 {
                 // The second half only sees to it that enough go on.
-                if rank < rules.beams {
+                if rank < rules.beams || t5 {
                     self.finish(ids, rules.score(c.sum, length), rules);
                 }
             } else if open.len() < rules.beams {
@@ -114,7 +120,13 @@ impl Search {
         let best =
             if rules.grouped { candidates.first().map(|c| c.sum) } else { open.first().map(|b| b.sum) };
         self.done = self.is_done(best, length, rules);
-        if last && !self.done {
+        if t5 && (last || self.done) {
+            // Fewer may have ended than are asked for: open ones come behind them, in their order.
+            let left = rules.beams.saturating_sub(self.finished.len());
+            for beam in open.drain(..).take(left) {
+                self.finished.push(Finished { ids: beam.ids, score: rules.score(beam.sum, length) });
+            }
+        } else if last && !self.done {
             for beam in open.drain(..) {
                 self.finish(beam.ids, rules.score(beam.sum, length), rules);
             }
@@ -131,13 +143,16 @@ impl Search {
 
     fn is_done(&self, best: Option<f32>, length: usize, rules: &Rules) -> bool {
         let (Some(best), Some(worst)) = (best, self.finished.last()) else { return false };
+        if rules.early_stopping == EarlyStopping::T5 {
+            return worst.score > rules.score(best, rules.max_new_tokens);
+        }
         if self.finished.len() < rules.beams {
             return false;
         }
         let reachable = match rules.early_stopping {
             EarlyStopping::Yes => return true,
             EarlyStopping::Never if rules.length_penalty > 0.0 => rules.score(best, rules.max_new_tokens),
-            EarlyStopping::Never | EarlyStopping::No => rules.score(best, length),
+            EarlyStopping::Never | EarlyStopping::No | EarlyStopping::T5 => rules.score(best, length),
         };
         reachable <= worst.score
     }

@@ -1,20 +1,9 @@
 //! How to generate: transformers' `GenerationConfig`, as far as it is supported, under its names.
 
+use t5kit_formats::generation_config::EarlyStopping;
+
 use crate::Error;
 use crate::batches::BatchLimits;
-
-/// When the search for a source ends, once it has `num_beams` finished hypotheses (transformers' `early_stopping`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum EarlyStopping {
-    /// `true`: at once.
-    Yes,
-    /// `false`: when the best open hypothesis, ended now, would not be among them. A heuristic where longer
-    /// hypotheses are favoured.
-    #[default]
-    No,
-    /// `"never"`: when no open hypothesis can become one of them, whatever its length.
-    Never,
-}
 
 /// What a hypothesis's log-probability is divided by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -126,9 +115,8 @@ impl GenerateOptions {
         })
     }
 
-    /// An error that says which option has an impossible value, or which two exclude each other. `rows`: rows of the
-    /// model's embedding.
-    pub fn check(&self, rows: usize) -> Result<(), Error> {
+    /// An error that says which option has a value that is impossible whatever the others are.
+    pub fn check_values(&self) -> Result<(), Error> {
         let fail = |message: String| Err(Error::Options(message));
         if self.max_new_tokens == 0 {
             return fail("max_new_tokens is 0: at least one token has to be generated".into());
@@ -154,6 +142,17 @@ impl GenerateOptions {
                 return fail(format!("{name} cannot be {value}"));
             }
         }
+        if self.bad_words_ids.iter().any(Vec::is_empty) {
+            return fail("one of bad_words_ids is empty".into());
+        }
+        Ok(())
+    }
+
+    /// An error that says which option has an impossible value, or which two exclude each other. `rows`: rows of the
+    /// model's embedding.
+    pub fn check(&self, rows: usize) -> Result<(), Error> {
+        self.check_values()?;
+        let fail = |message: String| Err(Error::Options(message));
         if self.do_sample && self.num_beams > 1 {
             return fail(format!(
                 "sampling goes with num_beams 1, not {}: use one or the other",
@@ -170,14 +169,14 @@ impl GenerateOptions {
             let (groups, beams) = (self.num_beam_groups, self.num_beams);
             return fail(format!("num_beam_groups {groups} does not divide num_beams {beams}"));
         }
+        if self.num_beam_groups > 1 && self.early_stopping == EarlyStopping::T5 {
+            return fail("early_stopping t5 knows no num_beam_groups: leave one of them out".into());
+        }
         if self.num_beam_groups > 1 && self.diversity_penalty == 0.0 {
             return fail("num_beam_groups without a diversity_penalty: the groups would all be alike".into());
         }
         if self.num_beam_groups == 1 && self.diversity_penalty != 0.0 {
             return fail("diversity_penalty without num_beam_groups above 1 has no effect".into());
-        }
-        if self.bad_words_ids.iter().any(Vec::is_empty) {
-            return fail("one of bad_words_ids is empty".into());
         }
         if let Some(id) = self.prefix.iter().find(|&&id| id as usize >= rows) {
             return fail(format!(

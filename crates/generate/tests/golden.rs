@@ -3,17 +3,14 @@
 
 mod common;
 
-use common::{folder, open, run, sequences};
+use common::{Hypotheses, compare, folder, golden, open, run, sequences};
 use serde_json::Value;
 use std::ops::ControlFlow;
 use t5kit_generate::warpers::Warpers;
-use t5kit_generate::{BatchLimits, EarlyStopping, GenerateOptions, generate, score};
+use t5kit_generate::{BatchLimits, EarlyStopping, GenerateOptions, LengthNormalization, generate, score};
 use t5kit_tensor::{Pool, kernels};
 
 const MODELS: [&str; 6] = ["mt5", "t5-v1_1", "t5-v1_0", "umt5", "byt5", "bert4keras"];
-
-/// The reference's ids and scores, best first.
-type Hypotheses = Vec<(Vec<u32>, Option<f64>)>;
 
 /// The options of a golden case; panics on one that is not known.
 fn options(what: &Value, pieces: usize) -> GenerateOptions {
@@ -44,26 +41,6 @@ fn options(what: &Value, pieces: usize) -> GenerateOptions {
         }
     }
     o
-}
-
-/// Compares every source's hypotheses with the reference's; `null` is a close call. Returns how many were compared.
-fn compare(what: &str, outputs: &[Vec<t5kit_generate::Generated>], want: &[Hypotheses]) -> usize {
-    let mut compared = 0;
-    for (i, (got, want)) in outputs.iter().zip(want).enumerate().filter(|(_, (_, want))| !want.is_empty()) {
-        assert_eq!(got.len(), want.len(), "{what}, source {i}");
-        for (got, (ids, score)) in got.iter().zip(want) {
-            assert_eq!(&got.ids, ids, "{what}, source {i}");
-            if let Some(score) = score {
-                let got = f64::from(got.score.unwrap());
-                assert!(
-                    (got - score).abs() < 2e-5 * score.abs().max(1.0),
-                    "{what}, source {i}: {got} {score}"
-                );
-            }
-        }
-        compared += 1;
-    }
-    compared
 }
 
 /// The cases that `make_goldens.py` writes beside each model.
@@ -98,8 +75,7 @@ fn ids_and_scores_are_those_of_the_reference() {
 /// Every kind of search with every option.
 #[test]
 fn searches_are_those_of_the_reference() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/generation.json");
-    let goldens: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let goldens = golden("generation.json");
     for name in ["mt5", "t5-v1_0", "umt5"] {
         let (model, golden) = open(name);
         let all = sequences(&golden["sources"]);
@@ -133,6 +109,39 @@ fn searches_are_those_of_the_reference() {
                 "warpers {number}, id {i}"
             );
         }
+    }
+}
+
+/// T5's own search (`tools/t5_beam_goldens.py`), in which less may end than there are beams.
+#[test]
+fn t5s_own_search_is_that_of_the_reference() {
+    let goldens = golden("t5_beam.json");
+    for name in ["mt5", "t5-v1_0", "umt5", "bert4keras"] {
+        let ((mut model, own), what) = (open(name), &goldens[name]);
+        let all = sequences(&own["sources"]);
+        let which: Vec<usize> = serde_json::from_value(what["sources"].clone()).unwrap();
+        let sources: Vec<Vec<u32>> = which.iter().map(|&i| all[i].clone()).collect();
+        model.config.eos_token_id = what["eos"].as_u64().unwrap() as u32;
+        let (mut seen, mut ended) = (0, 0);
+        for case in what["cases"].as_array().unwrap() {
+            let mut o = GenerateOptions::new(what["suppress_from"].as_u64().unwrap() as usize);
+            (o.early_stopping, o.length_normalization) = (EarlyStopping::T5, LengthNormalization::T5);
+            o.num_beams = case["num_beams"].as_u64().unwrap() as usize;
+            o.num_return_sequences = o.num_beams;
+            o.max_new_tokens = case["max_new_tokens"].as_u64().unwrap() as usize;
+            o.length_penalty = case["length_penalty"].as_f64().unwrap() as f32;
+            let mut outputs = run(&model, 2, &sources, &o);
+            let want: Vec<Option<Hypotheses>> = serde_json::from_value(case["outputs"].clone()).unwrap();
+            let want: Vec<_> = want.into_iter().map(Option::unwrap_or_default).collect();
+            for (got, want) in outputs.iter_mut().zip(&want) {
+                assert_eq!(got.len(), o.num_beams, "open ones follow where too few end");
+                got.truncate(want.len());
+                ended += usize::from(want.first().is_some_and(|first| first.1.is_some()));
+            }
+            seen += compare(&format!("{name}, {case}"), &outputs, &want);
+        }
+        println!("{name}: {seen} outputs, {ended} that end");
+        assert!(seen > 30 && ended > 10, "{name}: {seen} outputs, {ended} that end");
     }
 }
 

@@ -13,7 +13,7 @@ mod store;
 mod summary;
 pub mod t5;
 
-pub use convert::convert;
+pub use convert::{ConvertOptions, convert};
 pub use error::Error;
 pub use folder::model_folder;
 pub use load::load;
@@ -21,6 +21,6 @@ pub use options::{Allow, LoadOptions};
 pub use plan::{Entry, Plan};
 pub use save::save;
 pub use store::write_tensors;
-pub use summary::{PartSize, Summary};
+pub use summary::{PartSize, Summary, family};
 pub use t5::{DecoderCache, T5};
 pub use t5kit_formats::config::T5Config;

@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
-use t5kit_formats::{Dtype, TensorBytes};
+use t5kit_formats::{Checkpoint, Dtype, TensorBytes};
 use t5kit_tensor::{Bytes, DType, Params, Weight};
 
 use crate::plan::{Entry, storage};
 use crate::t5::fresh;
 use crate::{Error, LoadOptions, Plan, T5, memory};
+
+/// After so many bytes converted, the checkpoint is opened anew: a mapping counts as the program's memory.
+const MAPPED_BYTES: usize = 64 << 20;
 
 /// Loads a checkpoint as it lies there: [`Plan::new`] and [`Plan::load`] with the default options.
 pub fn load(path: &Path) -> Result<T5, Error> {
@@ -20,13 +23,25 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::Memory`] where they do not fit, before anything is read; those of reading.
-    pub fn load(self) -> Result<T5, Error> {
+    pub fn load(mut self) -> Result<T5, Error> {
         self.check_memory()?;
         let mut params = Params::default();
-        for (stream, entry) in self.entries.iter().enumerate() {
+        // Where matrices change their type nothing stays in the mapped file, whose pages would count twice.
+        let copies = self.entries.iter().any(|entry| {
+            let stored = entry.tensor.as_ref().and_then(|(_, dtype)| storage(*dtype));
+            entry.slot.shape.len() == 2 && stored.is_some_and(|s| s != entry.held_as(self.options.dtype))
+        });
+        let mut mapped = 0;
+        for stream in 0..self.entries.len() {
+            if copies && mapped > MAPPED_BYTES {
+                self.checkpoint = Checkpoint::open(self.checkpoint.path())?;
+                mapped = 0;
+            }
+            let entry = &self.entries[stream];
             let weight = self.weight(entry, stream)?;
+            mapped += weight.len() * weight.dtype().size();
             let dtype = entry.held_as(self.options.dtype);
-            let weight = if weight.dtype() == dtype { weight } else { weight.to_dtype(dtype) };
+            let weight = if copies || weight.dtype() != dtype { weight.to_dtype(dtype) } else { weight };
             params.add(entry.slot.name.clone(), weight);
         }
         T5::new(self.config, params)

@@ -60,7 +60,7 @@ impl Summary {
 }
 
 /// The family by its usual name.
-fn family(config: &T5Config) -> &'static str {
+pub fn family(config: &T5Config) -> &'static str {
     let gated = config.feed_forward().is_some_and(|f| f.gated);
     let tokenizer = config.other.get("tokenizer_class").and_then(Value::as_str).unwrap_or_default();
     match config.model_type.as_str() {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use t5kit_formats::Dtype;
 use t5kit_formats::safetensors::{SafetensorsFile, SafetensorsWriter, TensorSpec};
-use t5kit_model::{Allow, Error, LoadOptions, Plan, T5, convert, load};
+use t5kit_model::{Allow, ConvertOptions, Error, LoadOptions, Plan, T5, convert, load};
 use t5kit_tensor::{DType, Graph, Packed, Pool, Regime, ops};
 
 fn data(name: &str) -> PathBuf {
@@ -246,7 +246,11 @@ fn converted(path: &Path, dtype: Option<DType>) -> (tempfile::TempDir, T5, Vec<S
     let folder = tempfile::tempdir().unwrap();
     let plan = Plan::new(path, &LoadOptions::default()).unwrap();
     let told = std::cell::Cell::new((0, 1));
-    let notes = convert(plan, dtype, folder.path(), &|done, total| told.set((done, total))).unwrap();
+    let notes =
+        convert(plan, ConvertOptions { dtype, ..Default::default() }, folder.path(), &|done, total| {
+            told.set((done, total))
+        })
+        .unwrap();
     assert_eq!(told.get().0, told.get().1, "all of it was written");
     let model = load(folder.path()).unwrap();
     (folder, model, notes)
@@ -296,11 +300,18 @@ fn converted_to_half_precision() {
     t.get_mut("shared.weight").unwrap().2[..4].copy_from_slice(&7e4f32.to_le_bytes());
     write(folder.path(), "mt5", &t, &[]);
     let plan = Plan::new(folder.path(), &LoadOptions::default()).unwrap();
-    let error = convert(plan, None, folder.path(), &|_, _| {}).unwrap_err().to_string();
+    let error = convert(plan, ConvertOptions::default(), folder.path(), &|_, _| {}).unwrap_err().to_string();
     assert!(error.contains("model.safetensors: cannot create"), "its own file is not written over: {error}");
     let plan = Plan::new(folder.path(), &LoadOptions::default()).unwrap();
     let out = tempfile::tempdir().unwrap();
-    let error = convert(plan, Some(DType::F16), out.path(), &|_, _| {}).unwrap_err().to_string();
+    let error = convert(
+        plan,
+        ConvertOptions { dtype: Some(DType::F16), ..Default::default() },
+        out.path(),
+        &|_, _| {},
+    )
+    .unwrap_err()
+    .to_string();
     assert!(
         error.contains("tensor shared.weight: it holds 70000, which is beyond f16; choose bf16"),
         "{error}"

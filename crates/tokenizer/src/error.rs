@@ -37,6 +37,15 @@ pub enum Error {
         /// The candidates.
         names: String,
     },
+    /// [`Options`](crate::Options) for a tokenizer that has none.
+    #[error(
+        "{}: lower_case, strip_accents and pre_tokenize are for a vocab.txt; this tokenizer says itself",
+        path.display()
+    )]
+    Options {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file that is readable but makes no usable tokenizer.
     #[error("{}: {field}: {what}", path.display())]
     Invalid {

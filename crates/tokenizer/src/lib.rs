@@ -105,9 +105,7 @@ impl Tokenizer {
         let Found { file, config } = files::find(path)?;
         let words = files::is_vocab(&file);
         if !words && options != Options::default() {
-            let what =
-                "lower_case, strip_accents and pre_tokenize are for a vocab.txt; this tokenizer says itself";
-            return Err(Error::Invalid { path: file, field: "options".into(), what: what.into() });
+            return Err(Error::Options { path: file });
         }
         let bytes = files::read(&file, if words { wordpiece::MAX_BYTES } else { files::MAX_BYTES })?;
         let config_file = config.as_ref().map(|(file, _)| file.clone());

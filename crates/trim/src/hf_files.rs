@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
+use t5kit_formats::generation_config;
 use t5kit_formats::keep_tokens::Renumbering;
 use t5kit_formats::spiece::{SpieceModel, is_sentinel};
 
@@ -11,13 +12,8 @@ use crate::Error;
 use crate::tokenizer_files::{read_object, tokenizer_config, tokenizer_json};
 
 /// What is copied as it stands, where it is there and no rows are cut.
-const SMALL: [&str; 5] = [
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "tokenizer.json",
-    "generation_config.json",
-];
+const SMALL: [&str; 4] =
+    ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "tokenizer.json"];
 /// Names under which a SentencePiece model lies in a directory.
 const SPIECE: [&str; 3] = ["spiece.model", "sentencepiece.model", "sentencepiece.bpe.model"];
 /// Sentinels that T5's tokenizer class adds to pieces that have none.
@@ -83,6 +79,23 @@ pub fn write_tokenizer(source: Source<'_>, out: &Path) -> Result<bool, Error> {
     Ok(true)
 }
 
+/// Writes the `generation_config.json` of the model in `folder` into the folder `out`, ids renumbered where only the
+/// rows `keep` are left; nothing where there is none.
+///
+/// # Errors
+/// Those of reading and writing.
+pub fn write_generation_config(folder: &Path, keep: Option<&[u32]>, out: &Path) -> Result<(), Error> {
+    let (from, to) = (folder.join(generation_config::NAME), out.join(generation_config::NAME));
+    match keep {
+        None if from.is_file() => copy(&from, &to),
+        None => Ok(()),
+        Some(keep) => match read_object(&from)? {
+            Some(map) => write_json(&to, &Renumbering::new(keep).config(&map).into()),
+            None => Ok(()),
+        },
+    }
+}
+
 /// Writes the tokenizer with only the pieces that have a row left.
 fn cut(
     model: &SpieceModel,
@@ -101,9 +114,6 @@ fn cut(
     let read = |name: &str| folder.map_or(Ok(None), |folder| read_object(&folder.join(name)));
     let renumbering = Renumbering::new(keep);
     let config = tokenizer_config(read("tokenizer_config.json")?, &renumbering, sentinels);
-    if let Some(generation) = read("generation_config.json")? {
-        write_json(&out.join("generation_config.json"), &renumbering.config(&generation).into())?;
-    }
     complete(&cut, sentinels, Some(config), out)
 }
 

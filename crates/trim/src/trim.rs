@@ -14,6 +14,7 @@ use t5kit_tokenizer::Tokenizer;
 
 use crate::choice::{Choice, choose};
 use crate::counts::Counts;
+use crate::hf_files::write_generation_config;
 use crate::inputs::Input;
 use crate::record::{VERSION, program};
 use crate::report::{ChoiceRecord, CountsFile, Coverage, File, ModelSizes, Report, Vocabulary};
@@ -122,7 +123,7 @@ pub fn trim(job: &Job, progress: &dyn Fn(u64, u64)) -> Result<Report, Error> {
 
     let model_sizes = match (&uncut, before) {
         (Some(uncut), Some(before)) => {
-            write_config(uncut, out.path(), &renumbering, &rows)?;
+            write_config(uncut, out.path(), &rows)?;
             let file = out.path().join("model.safetensors");
             let after = weights::cut(&uncut.path, uncut.config.vocab_size, &rows, &file, progress)?;
             Some(ModelSizes { before, after })
@@ -227,18 +228,10 @@ fn write_tokenizer_files(
 }
 
 /// `config.json` and `generation_config.json` with the new number of rows and the new ids.
-fn write_config(
-    Uncut { folder, config, .. }: &Uncut,
-    out: &Path,
-    renumbering: &Renumbering,
-    rows: &[u32],
-) -> Result<(), Error> {
+fn write_config(Uncut { folder, config, .. }: &Uncut, out: &Path, rows: &[u32]) -> Result<(), Error> {
     let cut = config.with_rows(rows)?;
     cut.write(&out.join("config.json"), false)?;
-    if let Some(generation) = read_object(&folder.join("generation_config.json"))? {
-        write_json(&out.join("generation_config.json"), &renumbering.config(&generation).into())?;
-    }
-    Ok(())
+    write_generation_config(folder, Some(rows), out)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 
 /// The fields of a configuration file that have not been taken yet.
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     pub path: &'a Path,
     pub map: Map<String, Value>,
 }

@@ -64,14 +64,17 @@ impl T5Config {
                 gated(v).ok_or_else(|| gin.error("DenseReluDense.activation", format!("{v} is not known")))?
             }
         };
-        let tied = gin.get("decoder", "Unitransformer", "shared_embedding_and_softmax_weights");
+        // mesh-tensorflow's default is true.
+        let tied =
+            gin.get("decoder", "Unitransformer", "shared_embedding_and_softmax_weights") != Some("False");
         let layers = |side| {
             let v = gin.get(side, "make_layer_stack", "num_layers").or(gin.get(side, "", "num_layers"));
             gin.size("make_layer_stack.num_layers", v)
         };
         let defaults = Self::default();
         let config = Self {
-            model_type: super::family_of(vocab_size).to_owned(),
+            model_type: super::family_of(vocab_size, feed_forward_proj.starts_with("gated-"), tied)
+                .to_owned(),
             vocab_size,
             d_model: gin.need("Unitransformer", "d_model", "d_model")?,
             d_kv: gin.need("SelfAttention", "key_value_size", "d_kv")?,
@@ -92,8 +95,7 @@ impl T5Config {
                 .number(&[("LayerStack", "norm_epsilon"), ("sublayer_rms_norm", "epsilon")])?
                 .unwrap_or(defaults.layer_norm_epsilon),
             feed_forward_proj,
-            // mesh-tensorflow's default is true.
-            tie_word_embeddings: tied != Some("False"),
+            tie_word_embeddings: tied,
             ..defaults
         };
         config.validate_for(path)?;
@@ -232,6 +234,10 @@ mod tests {
     fn mt5_small() {
         let want = T5Config { dropout_rate: 0.0, ..T5Config::default() };
         assert_eq!(read(MT5, 250_112).unwrap(), want);
+        // Cut to 32,598 rows it still is mT5; with T5's rows it is T5 1.1, with 384 ByT5.
+        for (rows, family) in [(32_598, "mt5"), (200, "mt5"), (32_128, "t5"), (384, "t5")] {
+            assert_eq!(read(MT5, rows).unwrap().model_type, family, "{rows}");
+        }
     }
 
     #[test]

@@ -12,6 +12,8 @@ mod write;
 
 use serde_json::{Map, Value};
 
+pub(crate) use self::fields::Fields;
+
 /// A model of the T5 family: its sizes and what sets it apart from its relatives.
 #[derive(Clone, Debug, PartialEq)]
 pub struct T5Config {
@@ -149,10 +151,16 @@ impl Default for T5Config {
     }
 }
 
-/// The model type of a checkpoint whose configuration does not name it. T5 1.1 and mT5 are one network, and
-/// what sets them apart is the vocabulary.
-fn family_of(vocab_size: usize) -> &'static str {
-    if vocab_size >= 200_000 { "mt5" } else { "t5" }
+/// Rows of what has the network of mT5 and is none: T5 1.1 (with and without its padding rows) and ByT5.
+const ROWS_OF_T5: [usize; 3] = [32_128, 32_100, 384];
+
+/// The model type of a checkpoint whose configuration does not name it (gin, bert4keras).
+///
+/// A feed-forward layer without gate, or a softmax that is the embedding, is T5 1.0. T5 1.1, ByT5 and mT5 are one
+/// network, and mesh-tensorflow's names (`rms_norm`) are the same; what sets them apart is the vocabulary. That of T5
+/// 1.1 and ByT5 has one size; any other is mT5's, whole or cut, or a model made from it such as T5-PEGASUS.
+fn family_of(vocab_size: usize, gated: bool, tied: bool) -> &'static str {
+    if gated && !tied && !ROWS_OF_T5.contains(&vocab_size) { "mt5" } else { "t5" }
 }
 
 #[cfg(test)]

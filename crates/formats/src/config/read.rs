@@ -137,8 +137,9 @@ fn bert4keras(f: &mut Fields) -> Result<T5Config> {
         f.take(field);
     }
     let vocab_size = f.need_size("vocab_size")?;
+    let tied = f.take_bool("tie_word_embeddings")?.unwrap_or(!gated);
     Ok(T5Config {
-        model_type: super::family_of(vocab_size).to_owned(),
+        model_type: super::family_of(vocab_size, gated, tied).to_owned(),
         vocab_size,
         d_model,
         d_kv,
@@ -157,7 +158,7 @@ fn bert4keras(f: &mut Fields) -> Result<T5Config> {
             .or(f.take_number("dropout_rate")?)
             .unwrap_or(defaults.dropout_rate),
         feed_forward_proj,
-        tie_word_embeddings: f.take_bool("tie_word_embeddings")?.unwrap_or(!gated),
+        tie_word_embeddings: tied,
         scale_decoder_outputs: f.take_bool("scale_decoder_outputs")?,
         cross_attention_relative_bias: f.take_bool("cross_attention_relative_bias")?.unwrap_or(false),
         ..defaults

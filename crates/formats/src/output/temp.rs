@@ -23,7 +23,16 @@ fn live() -> MutexGuard<'static, BTreeSet<PathBuf>> {
 /// by the next process that writes the same name.
 pub fn cleanup_all() {
     for path in std::mem::take(&mut *live()) {
-        remove(&path);
+        // Under another name first, so that a writer that is still at work cannot put another file into a folder that
+        // is being removed. A number with a leading zero is given to no one.
+        let aside = path
+            .file_name()
+            .and_then(|name| name.to_str()?.rsplit_once('-'))
+            .map(|(name, n)| path.with_file_name(format!("{name}-0{n}")));
+        match aside {
+            Some(aside) if fs::rename(&path, &aside).is_ok() => remove(&aside),
+            _ => remove(&path),
+        }
     }
 }
 

@@ -19,6 +19,12 @@ pub fn open(name: &str) -> (T5, Value) {
     (load(&folder(name)).unwrap(), serde_json::from_str(&text).unwrap())
 }
 
+/// A file of this crate's own goldens.
+pub fn golden(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(name);
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
 pub fn sequences(value: &Value) -> Vec<Vec<u32>> {
     serde_json::from_value(value.clone()).unwrap()
 }
@@ -38,4 +44,27 @@ pub fn run(
     })
     .unwrap();
     outputs
+}
+
+/// The reference's ids and scores, best first.
+pub type Hypotheses = Vec<(Vec<u32>, Option<f64>)>;
+
+/// Compares every source's hypotheses with the reference's; `null` is a close call. Returns how many were compared.
+pub fn compare(what: &str, outputs: &[Vec<Generated>], want: &[Hypotheses]) -> usize {
+    let mut compared = 0;
+    for (i, (got, want)) in outputs.iter().zip(want).enumerate().filter(|(_, (_, want))| !want.is_empty()) {
+        assert_eq!(got.len(), want.len(), "{what}, source {i}");
+        for (got, (ids, score)) in got.iter().zip(want) {
+            assert_eq!(&got.ids, ids, "{what}, source {i}");
+            if let Some(score) = score {
+                let got = f64::from(got.score.unwrap());
+                assert!(
+                    (got - score).abs() < 2e-5 * score.abs().max(1.0),
+                    "{what}, source {i}: {got} {score}"
+                );
+            }
+        }
+        compared += 1;
+    }
+    compared
 }

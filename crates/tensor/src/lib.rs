@@ -23,7 +23,7 @@ mod weight;
 pub use batch::{Packed, PackedError};
 pub use buffer::{cached_bytes, release_cached};
 pub use graph::{Backward, Dropout, Gradients, Graph, Precision, Regime, Run, Var};
-pub use params::{ParamId, Params};
+pub use params::{Adapter, ParamId, Params};
 pub use pool::Pool;
 pub use rng::{Rng, mix};
 pub use tensor::Tensor;

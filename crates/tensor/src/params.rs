@@ -15,12 +15,26 @@ impl ParamId {
     }
 }
 
+/// A low-rank addition to a linear layer's weight (LoRA, Hu et al. 2021, section 4.1): the layer computes
+/// `x·Wᵀ + scale·(x·Aᵀ)·Bᵀ`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Adapter {
+    /// A: [rank, in].
+    pub a: ParamId,
+    /// B: [out, rank].
+    pub b: ParamId,
+    /// The factor; lora_alpha / rank.
+    pub scale: f32,
+}
+
 /// All parameters of a model, under the names that checkpoints use. A matrix that two layers share (tied
 /// embeddings) is one parameter.
 #[derive(Default)]
 pub struct Params {
     entries: Vec<(String, Weight)>,
     by_name: HashMap<String, usize>,
+    /// By the weight that has one.
+    adapters: HashMap<usize, Adapter>,
 }
 
 impl Params {
@@ -46,6 +60,19 @@ impl Params {
     /// A parameter's weight, to write.
     pub fn get_mut(&mut self, id: ParamId) -> &mut Weight {
         &mut self.entries[id.0].1
+    }
+
+    /// Gives the weight of a linear layer an adapter, in the place of one that it has. Panics when the shapes do not
+    /// fit.
+    pub fn adapt(&mut self, weight: ParamId, adapter: Adapter) {
+        let (w, a, b) = (self.get(weight), self.get(adapter.a), self.get(adapter.b));
+        assert_eq!((b.rows(), a.rows(), a.cols()), (w.rows(), b.cols(), w.cols()), "{}", self.name(weight));
+        self.adapters.insert(weight.0, adapter);
+    }
+
+    /// The adapter of a weight.
+    pub fn adapter(&self, weight: ParamId) -> Option<Adapter> {
+        self.adapters.get(&weight.0).copied()
     }
 
     /// A parameter's name.

@@ -1,7 +1,7 @@
 //! The check every operation passes: forward against an obvious version in f64, backward against that version's
 //! finite differences.
 
-use crate::{Gradients, Graph, ParamId, Params, Pool, Rng, Tensor, Var, Weight};
+use crate::{Adapter, Gradients, Graph, ParamId, Params, Pool, Rng, Tensor, Var, Weight};
 
 /// Numbers of rows that are awkward for kernels: none, one, and around the widths of vectors and tiles.
 pub(crate) fn sizes() -> [usize; 6] {
@@ -12,16 +12,23 @@ pub(crate) fn sizes() -> [usize; 6] {
 pub(crate) struct Case {
     vars: Vec<(usize, usize)>,
     params: Vec<Vec<usize>>,
+    adapters: Vec<(usize, [usize; 2], f32)>,
     spread: f64,
 }
 
 impl Case {
     pub(crate) fn new(vars: &[(usize, usize)]) -> Self {
-        Case { vars: vars.to_vec(), params: Vec::new(), spread: 1.0 }
+        Case { vars: vars.to_vec(), params: Vec::new(), adapters: Vec::new(), spread: 1.0 }
     }
 
     pub(crate) fn param(mut self, shape: &[usize]) -> Self {
         self.params.push(shape.to_vec());
+        self
+    }
+
+    /// Gives parameter number `weight` an adapter of the parameters numbered `[a, b]`.
+    pub(crate) fn adapter(mut self, weight: usize, parts: [usize; 2], scale: f32) -> Self {
+        self.adapters.push((weight, parts, scale));
         self
     }
 
@@ -57,6 +64,9 @@ pub(crate) fn check(
             params.add(format!("p{i}"), Weight::owned(shape, data.iter().map(|&x| x as f32).collect()))
         })
         .collect();
+    for &(weight, [a, b], scale) in &case.adapters {
+        params.adapt(ids[weight], Adapter { a: ids[a], b: ids[b], scale });
+    }
     let want = oracle(&inputs);
     for threads in [1, 2] {
         let pool = Pool::new(threads);

@@ -1,6 +1,8 @@
-//! Linear layers without bias: `y = x·Wᵀ`, several weights side by side in one go.
+//! Linear layers without bias: `y = x·Wᵀ`, several weights side by side in one go, with the adapters that weights have
+//! (see [`Adapter`](crate::Adapter) and [`adapter`](super::adapter)).
 
 use crate::kernels::{self, Rows};
+use crate::ops::adapter::{adapter_backward, add_adapter};
 use crate::ops::matmul::matmul;
 use crate::weight::widen;
 use crate::{Backward, Gradients, Graph, MatMut, MatRef, ParamId, Regime, Run, Tensor, Var, Weight};
@@ -8,7 +10,7 @@ use crate::{Backward, Gradients, Graph, MatMut, MatRef, ParamId, Regime, Run, Te
 /// `x·[W₀; W₁; …]ᵀ`: the outputs of several layers with the same input, side by side.
 ///
 /// `x`: [tokens, in]; each weight: [out_i, in]; result: [tokens, Σ out_i]. Backward: `dx = Σ dyᵢ·Wᵢ`,
-/// `dWᵢ = dyᵢᵀ·x`.
+/// `dWᵢ = dyᵢᵀ·x`, and what adapters add to both.
 pub fn linear(graph: &mut Graph<'_>, x: &Var, weights: &[ParamId]) -> Var {
     let run = graph.run;
     let y = project(run, graph.regime, &x.value, weights);
@@ -22,8 +24,8 @@ pub fn logits(graph: &Graph<'_>, x: &Tensor, weight: ParamId) -> Tensor {
     project(graph.run, graph.regime, x, &[weight])
 }
 
-pub(crate) fn project(run: Run<'_>, regime: Regime, x: &Tensor, weights: &[ParamId]) -> Tensor {
-    let weights: Vec<&Weight> = weights.iter().map(|&w| run.params.get(w)).collect();
+pub(crate) fn project(run: Run<'_>, regime: Regime, x: &Tensor, ids: &[ParamId]) -> Tensor {
+    let weights: Vec<&Weight> = ids.iter().map(|&w| run.params.get(w)).collect();
     for w in &weights {
         assert_eq!(w.cols(), x.cols(), "a linear layer of {} inputs on {} features", w.cols(), x.cols());
     }
@@ -41,6 +43,14 @@ pub(crate) fn project(run: Run<'_>, regime: Regime, x: &Tensor, weights: &[Param
             y.data_mut().copy_from_slice(both.row(0));
         }
         Regime::Bulk => many_rows(run, y.view_mut(), x, &weights),
+    }
+    let mut rest = y.view_mut();
+    for (&id, weight) in ids.iter().zip(&weights) {
+        let (part, right) = rest.split_cols(weight.rows());
+        rest = right;
+        if let Some(adapter) = run.params.adapter(id) {
+            add_adapter(run, regime, part, x, adapter);
+        }
     }
     y
 }
@@ -68,7 +78,7 @@ pub(crate) fn with_f32<R>(weight: &Weight, f: impl FnOnce(MatRef<'_>) -> R) -> R
 }
 
 /// Every thread takes a share of the outputs, whichever weights they belong to, and streams its weights once.
-fn few_rows(run: Run<'_>, y: &mut Tensor, x: &Tensor, weights: &[&Weight]) {
+pub(super) fn few_rows(run: Run<'_>, y: &mut Tensor, x: &Tensor, weights: &[&Weight]) {
     let (k, out) = (x.cols(), y.cols());
     let ranges =
         if out * k < 32 << 10 { std::iter::once(0..out).collect() } else { run.pool.ranges(out, 16) };
@@ -113,19 +123,24 @@ impl Backward for LinearBackward {
                 matmul(run, dw.view_mut(), dy.t(), x.view(), add);
             }
         }
-        if let Some(node) = self.node {
-            let (mut dx, mut add) = match gradients.take(node) {
-                Some(sum) => (sum.into_unique(), true),
-                None => (Tensor::unspecified(x.rows(), x.cols()), false),
-            };
-            let mut first = 0;
-            for &id in &self.weights {
-                let weight = run.params.get(id);
-                let dy = dy.view().columns(first, weight.rows());
-                first += weight.rows();
-                with_f32(weight, |w| matmul(run, dx.view_mut(), dy, w, add));
-                add = true;
+        let mut dx = self.node.map(|node| match gradients.take(node) {
+            Some(sum) => (sum.into_unique(), true),
+            None => (Tensor::unspecified(x.rows(), x.cols()), false),
+        });
+        let mut first = 0;
+        for &id in &self.weights {
+            let weight = run.params.get(id);
+            let dy = dy.view().columns(first, weight.rows());
+            first += weight.rows();
+            if let Some((dx, add)) = &mut dx {
+                with_f32(weight, |w| matmul(run, dx.view_mut(), dy, w, *add));
+                *add = true;
             }
+            if let Some(adapter) = run.params.adapter(id) {
+                adapter_backward(run, x, dy, dx.as_mut().map(|(dx, _)| dx), adapter, gradients);
+            }
+        }
+        if let (Some(node), Some((dx, _))) = (self.node, dx) {
             gradients.put(node, dx);
         }
     }

@@ -10,7 +10,7 @@ const SMALL: usize = 64 << 10;
 /// to which `gemm` goes another way, which rounds differently.
 const GRAIN: usize = 96;
 /// Products of up to so many elements go another way too.
-const TINY: usize = 256;
+pub(super) const TINY: usize = 256;
 
 /// `c = a·b`, or `c += a·b` with `accumulate`; `a`: [m, k], `b`: [k, n], `c`: [m, n]. The longer side of `c` is
 /// split over the threads.

@@ -6,6 +6,7 @@
 
 mod activation;
 mod adamw;
+mod adapter;
 mod attention;
 mod cache;
 mod choose;

@@ -1,0 +1,172 @@
+//! What an adapter adds to its linear layer: `y += scale·(x·Aᵀ)·Bᵀ` (LoRA, Hu et al. 2021, section 4.1).
+//!
+//! A and B are small: backward computes `x·Aᵀ` again rather than keep it.
+
+use crate::ops::linear::{few_rows, with_f32};
+use crate::ops::matmul::{TINY, matmul};
+use crate::{Adapter, Gradients, MatMut, MatRef, Regime, Run, Tensor};
+
+/// Products with so many rows at least sum in the order of all larger ones (see [`crate::gemm`]).
+const MANY: usize = 65;
+
+/// `y`: [tokens, out] += for `x`: [tokens, in]. A row gets the same bits whatever else is in the batch.
+pub(super) fn add_adapter(run: Run<'_>, regime: Regime, mut y: MatMut<'_>, x: &Tensor, adapter: Adapter) {
+    let (tokens, rank) = (x.rows(), run.params.get(adapter.a).rows());
+    let enough = MANY.max(TINY / rank.max(1) + 1);
+    match regime {
+        Regime::Steps => {
+            let (a, b) = (run.params.get(adapter.a), run.params.get(adapter.b));
+            let (mut down, mut up) =
+                (Tensor::unspecified(tokens, rank), Tensor::unspecified(tokens, b.rows()));
+            few_rows(run, &mut down, x, &[a]);
+            times(&mut down, adapter.scale);
+            few_rows(run, &mut up, &down, &[b]);
+            for row in 0..tokens {
+                y.row_mut(row).iter_mut().zip(up.row(row)).for_each(|(y, up)| *y += up);
+            }
+        }
+        Regime::Bulk if tokens < enough => {
+            let (mut xs, mut ys) = (Tensor::zeros(enough, x.cols()), Tensor::zeros(enough, y.cols));
+            xs.data_mut()[..x.data().len()].copy_from_slice(x.data());
+            let mut sums = ys.view_mut();
+            (0..tokens).for_each(|row| sums.row_mut(row).copy_from_slice(y.row_mut(row)));
+            many_rows(run, sums, &xs, adapter);
+            (0..tokens).for_each(|row| y.row_mut(row).copy_from_slice(ys.row(row)));
+        }
+        Regime::Bulk => many_rows(run, y, x, adapter),
+    }
+}
+
+fn many_rows(run: Run<'_>, y: MatMut<'_>, x: &Tensor, adapter: Adapter) {
+    let down = down(run, x, adapter);
+    with_f32(run.params.get(adapter.b), |b| matmul(run, y, down.view(), b.t(), true));
+}
+
+/// `scale·x·Aᵀ`: [tokens, rank].
+fn down(run: Run<'_>, x: &Tensor, adapter: Adapter) -> Tensor {
+    let a = run.params.get(adapter.a);
+    let mut down = Tensor::unspecified(x.rows(), a.rows());
+    with_f32(a, |a| matmul(run, down.view_mut(), x.view(), a.t(), false));
+    times(&mut down, adapter.scale);
+    down
+}
+
+fn times(x: &mut Tensor, scale: f32) {
+    x.data_mut().iter_mut().for_each(|x| *x *= scale);
+}
+
+/// With `u = scale·dy·B`: `dA = uᵀ·x`, `dB = scale·dyᵀ·(x·Aᵀ)`, and `dx += u·A` where it is wanted.
+pub(super) fn adapter_backward(
+    run: Run<'_>,
+    x: &Tensor,
+    dy: MatRef<'_>,
+    dx: Option<&mut Tensor>,
+    adapter: Adapter,
+    gradients: &mut Gradients,
+) {
+    let Adapter { a, b, scale } = adapter;
+    let mut u = Tensor::unspecified(x.rows(), run.params.get(a).rows());
+    with_f32(run.params.get(b), |b| matmul(run, u.view_mut(), dy, b, false));
+    times(&mut u, scale);
+    if gradients.wants(b) {
+        let down = down(run, x, adapter);
+        let (db, add) = gradients.param_mut(run, b);
+        matmul(run, db.view_mut(), dy.t(), down.view(), add);
+    }
+    if gradients.wants(a) {
+        let (da, add) = gradients.param_mut(run, a);
+        matmul(run, da.view_mut(), u.view().t(), x.view(), add);
+    }
+    if let Some(dx) = dx {
+        with_f32(run.params.get(a), |a| matmul(run, dx.view_mut(), u.view(), a, true));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::check::{Case, check, sizes};
+    use crate::ops::linear;
+    use crate::ops::linear::project;
+    use crate::{DType, Graph, ParamId, Params, Pool, Rng, Weight};
+
+    const K: usize = 130;
+
+    /// Two layers side by side, of which the second has an adapter of rank 2.
+    #[test]
+    fn agrees_with_the_sum_and_its_derivatives() {
+        for tokens in sizes() {
+            let case = Case::new(&[(tokens, 5)]).param(&[3, 5]).param(&[7, 5]).param(&[2, 5]).param(&[7, 2]);
+            check(
+                &case.adapter(1, [2, 3], 0.75),
+                |g, v, p| linear(g, &v[0], &p[..2]),
+                |x| {
+                    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+                    let mut y = Vec::new();
+                    for x_row in x[0].chunks(5) {
+                        y.extend(x[1].chunks(5).map(|w| dot(w, x_row)));
+                        let down: Vec<f64> = x[3].chunks(5).map(|a| dot(a, x_row)).collect();
+                        let with = |(w, b): (&[f64], &[f64])| dot(w, x_row) + 0.75 * dot(b, &down);
+                        y.extend(x[2].chunks(5).zip(x[4].chunks(2)).map(with));
+                    }
+                    y
+                },
+            );
+        }
+    }
+
+    /// Random numbers for a layer of 130 inputs and `out` outputs with an adapter.
+    fn layer(out: usize, rank: usize, dtype: DType) -> (Params, ParamId, Adapter) {
+        let mut rng = Rng::new(3, rank as u64);
+        let mut normal = |n: usize| -> Vec<f32> { (0..n).map(|_| rng.normal() as f32).collect() };
+        let mut params = Params::default();
+        let w = params.add("w", Weight::owned(&[out, K], normal(out * K)).to_dtype(dtype));
+        let a = params.add("a", Weight::owned(&[rank, K], normal(rank * K)));
+        let b = params.add("b", Weight::owned(&[out, rank], normal(out * rank)));
+        let adapter = Adapter { a, b, scale: 0.5 };
+        params.adapt(w, adapter);
+        (params, w, adapter)
+    }
+
+    /// Whole sequences and steps: a sequence gets the same bits alone and in company, for every storage type of the
+    /// layer's own weight, and they are the right numbers.
+    #[test]
+    fn a_row_does_not_depend_on_the_batch() {
+        let mut rng = Rng::new(4, 0);
+        let x: Vec<f32> = (0..400 * K).map(|_| rng.normal() as f32).collect();
+        for (dtype, rank) in
+            [(DType::F32, 1), (DType::F32, 2), (DType::F32, 3), (DType::Bf16, 8), (DType::F16, 70)]
+        {
+            let (params, w, adapter) = layer(300, rank, dtype);
+            let run = |threads: usize, rows: usize, regime| {
+                let pool = Pool::new(threads);
+                let graph = Graph::inference(&params, &pool, regime);
+                project(graph.run, regime, &Tensor::from_vec(rows, K, x[..rows * K].to_vec()), &[w])
+            };
+            let (wide, a, b) = (
+                params.get(w).to_tensor(),
+                params.get(adapter.a).to_tensor(),
+                params.get(adapter.b).to_tensor(),
+            );
+            for regime in [Regime::Steps, Regime::Bulk] {
+                let all = run(1, 400, regime);
+                for (row, y) in all.data().chunks(300).enumerate() {
+                    let dot =
+                        |w: &[f32], x: &[f64]| w.iter().zip(x).map(|(w, x)| f64::from(*w) * x).sum::<f64>();
+                    let x: Vec<f64> = x[row * K..][..K].iter().map(|&x| x.into()).collect();
+                    let down: Vec<f64> = (0..rank).map(|i| dot(a.row(i), &x)).collect();
+                    for (i, &y) in y.iter().enumerate() {
+                        let want = dot(wide.row(i), &x) + 0.5 * dot(b.row(i), &down);
+                        assert!((f64::from(y) - want).abs() < 1e-3, "row {row}, {i}: {y} {want}");
+                    }
+                }
+                for threads in [1, 2, 3] {
+                    for rows in [1, 2, 5, 63, 64, 65, 161, 256, 257, 399] {
+                        let same = run(threads, rows, regime).data() == &all.data()[..rows * 300];
+                        assert!(same, "{regime:?}, rank {rank}, {rows} rows, {threads} threads");
+                    }
+                }
+            }
+        }
+    }
+}

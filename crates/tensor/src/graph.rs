@@ -86,27 +86,50 @@ pub struct Graph<'a> {
     pub regime: Regime,
     dropout: Option<Dropout>,
     dropouts: u64,
-    tape: Option<Vec<Option<Box<dyn Backward>>>>,
+    /// Whether [`recompute`](crate::ops::recompute) forgets what is within its parts.
+    forgets: bool,
+    tape: Option<Vec<Option<Box<dyn Backward + 'a>>>>,
 }
 
 impl<'a> Graph<'a> {
     /// A pass that records nothing.
     pub fn inference(params: &'a Params, pool: &'a Pool, regime: Regime) -> Self {
         let run = Run { params, pool, isa: kernels::isa(), precision: Precision::F32 };
-        Graph { run, regime, dropout: None, dropouts: 0, tape: None }
+        Graph { run, regime, dropout: None, dropouts: 0, forgets: false, tape: None }
     }
 
     /// A pass that can be run backwards.
     pub fn training(params: &'a Params, pool: &'a Pool, dropout: Option<Dropout>) -> Self {
         let run = Run { params, pool, isa: kernels::isa(), precision: Precision::F32 };
         let dropout = dropout.filter(|d| d.rate > 0.0);
-        Graph { run, regime: Regime::Bulk, dropout, dropouts: 0, tape: Some(Vec::new()) }
+        Graph { run, regime: Regime::Bulk, dropout, dropouts: 0, forgets: false, tape: Some(Vec::new()) }
     }
 
     /// The same pass with products of many rows in `precision`.
     pub fn with_precision(mut self, precision: Precision) -> Self {
         self.run.precision = precision;
         self
+    }
+
+    /// The same pass trading time for memory: parts that can be are computed again on the way back.
+    pub fn with_recompute(mut self, recompute: bool) -> Self {
+        self.forgets = recompute;
+        self
+    }
+
+    /// Whether parts that can be computed again are not to be kept.
+    pub(crate) fn forgets(&self) -> bool {
+        self.forgets && self.records()
+    }
+
+    /// A pass from this point on, dropout masks included, that records or not, apart from this one.
+    pub(crate) fn aside(&self, records: bool) -> Graph<'a> {
+        Graph { tape: records.then(Vec::new), forgets: false, ..*self }
+    }
+
+    /// This pass goes on with the dropout masks that come after those of `aside`.
+    pub(crate) fn resume_after(&mut self, aside: &Graph<'a>) {
+        self.dropouts = aside.dropouts;
     }
 
     /// Whether operations must keep what their backward pass reads.
@@ -131,7 +154,7 @@ impl<'a> Graph<'a> {
     }
 
     /// The output of an operation; `op` is called only when the tape records.
-    pub(crate) fn record(&mut self, value: Tensor, op: impl FnOnce() -> Box<dyn Backward>) -> Var {
+    pub(crate) fn record(&mut self, value: Tensor, op: impl FnOnce() -> Box<dyn Backward + 'a>) -> Var {
         let node = self.tape.as_mut().map(|tape| {
             tape.push(Some(op()));
             tape.len() - 1
@@ -242,6 +265,25 @@ impl Gradients {
             }
         };
         self.put(node, sum);
+    }
+
+    /// Runs a pass of its own backwards from the gradient `dy` of its result, and returns the gradients of its leaves.
+    /// Those of parameters are added to the ones here.
+    pub(crate) fn within(
+        &mut self,
+        graph: Graph<'_>,
+        y: &Var,
+        dy: Tensor,
+        leaves: &[Var],
+    ) -> Vec<Option<Tensor>> {
+        let outside = std::mem::take(&mut self.nodes);
+        if let Some(node) = y.node {
+            self.put(node, dy);
+        }
+        graph.backward(self);
+        let found = leaves.iter().map(|leaf| self.take(leaf.node?)).collect();
+        self.nodes = outside;
+        found
     }
 
     /// The gradient of a leaf after the backward pass.

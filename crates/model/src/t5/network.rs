@@ -3,6 +3,8 @@
 //! Encoder and decoder are the same stack of blocks; a decoder's blocks also look at the encoder's output, and
 //! while generating take their keys and values from a cache.
 
+use std::rc::Rc;
+
 use t5kit_tensor::ops::{self, Attention, CachedAttention, CachedSpan, Source, Span};
 use t5kit_tensor::{Graph, Packed, ParamId, Tensor, Var};
 
@@ -11,7 +13,7 @@ use super::{AttentionLayer, Block, DecoderCache, Stack, T5};
 /// Where a block's keys and values come from.
 enum Memory<'m> {
     /// Every sequence is there as a whole.
-    Whole { own: &'m [Span], cross: Option<(&'m [Span], &'m Var)> },
+    Whole { own: Rc<[Span]>, cross: Option<(Rc<[Span]>, Var)> },
     /// One new token a sequence; the rest is in the cache.
     Cached { cache: &'m mut DecoderCache },
 }
@@ -20,17 +22,22 @@ impl T5 {
     /// The encoder's last hidden states: [source tokens, d_model].
     ///
     /// Panics on ids without a row; check batches with [`Packed::check_ids`].
-    pub fn encode(&self, graph: &mut Graph<'_>, sources: &Packed) -> Var {
-        let spans = spans(sources, sources);
-        let memory = Memory::Whole { own: &spans, cross: None };
+    pub fn encode<'a>(&'a self, graph: &mut Graph<'a>, sources: &Packed) -> Var {
+        let memory = Memory::Whole { own: spans(sources, sources), cross: None };
         self.stack(graph, &self.network.encoder, sources.ids(), memory)
     }
 
     /// The decoder's last hidden states, ready for the softmax: [target tokens, d_model]. `inputs` are the targets
     /// shifted right ([`Packed::shifted_right`]), one for each source.
-    pub fn decode(&self, graph: &mut Graph<'_>, inputs: &Packed, sources: &Packed, encoded: &Var) -> Var {
-        let (own, cross) = (spans(inputs, inputs), spans(inputs, sources));
-        let memory = Memory::Whole { own: &own, cross: Some((&cross, encoded)) };
+    pub fn decode<'a>(
+        &'a self,
+        graph: &mut Graph<'a>,
+        inputs: &Packed,
+        sources: &Packed,
+        encoded: &Var,
+    ) -> Var {
+        let cross = Some((spans(inputs, sources), encoded.clone()));
+        let memory = Memory::Whole { own: spans(inputs, inputs), cross };
         let hidden = self.stack(graph, &self.network.decoder, inputs.ids(), memory);
         self.scaled(graph, hidden)
     }
@@ -47,7 +54,7 @@ impl T5 {
     }
 
     /// One decoding step: feeds `ids[i]` to slot `i`; hidden states ready for the softmax: [slots, d_model].
-    pub fn step(&self, graph: &mut Graph<'_>, ids: &[u32], cache: &mut DecoderCache) -> Tensor {
+    pub fn step<'a>(&'a self, graph: &mut Graph<'a>, ids: &[u32], cache: &mut DecoderCache) -> Tensor {
         assert_eq!(ids.len(), cache.slots(), "an id for every slot");
         cache.advance();
         let hidden = self.stack(graph, &self.network.decoder, ids, Memory::Cached { cache });
@@ -67,14 +74,45 @@ impl T5 {
         }
     }
 
-    fn stack(&self, graph: &mut Graph<'_>, stack: &Stack, ids: &[u32], mut memory: Memory<'_>) -> Var {
+    fn stack<'a>(
+        &'a self,
+        graph: &mut Graph<'a>,
+        stack: &'a Stack,
+        ids: &[u32],
+        mut memory: Memory<'_>,
+    ) -> Var {
         let embedded = ops::embedding(graph, self.network.shared, ids);
         let mut x = ops::dropout(graph, embedded);
         for (layer, block) in stack.blocks.iter().enumerate() {
-            x = self.block(graph, block, layer, x, &mut memory);
+            x = match &mut memory {
+                Memory::Whole { own, cross } => {
+                    self.block_of_whole(graph, block, layer, x, own, cross.as_ref())
+                }
+                cached => self.block(graph, block, layer, x, cached),
+            };
         }
         let x = self.norm(graph, &x, stack.final_norm);
         ops::dropout(graph, x)
+    }
+
+    /// A block that a training pass may compute again on its way back instead of keeping what is within.
+    fn block_of_whole<'a>(
+        &'a self,
+        graph: &mut Graph<'a>,
+        block: &'a Block,
+        layer: usize,
+        x: Var,
+        own: &Rc<[Span]>,
+        cross: Option<&(Rc<[Span]>, Var)>,
+    ) -> Var {
+        let (own, spans) = (own.clone(), cross.map(|(spans, _)| spans.clone()));
+        let inputs = std::iter::once(x).chain(cross.map(|(_, encoded)| encoded.clone())).collect();
+        ops::recompute(graph, inputs, move |graph, inputs| {
+            let mut inputs = inputs.into_iter();
+            let x = inputs.next().expect("the block's input is the first");
+            let cross = spans.clone().zip(inputs.next());
+            self.block(graph, block, layer, x, &mut Memory::Whole { own: own.clone(), cross })
+        })
     }
 
     fn block(
@@ -153,7 +191,7 @@ impl T5 {
         let q = ops::linear(graph, x, &[a.q]);
         match memory {
             Memory::Whole { cross, .. } => {
-                let (spans, encoded) = cross.expect("a decoder is given its sources");
+                let (spans, encoded) = cross.as_ref().expect("a decoder is given its sources");
                 let kv = ops::linear(graph, encoded, &[a.k, a.v]);
                 let what = self.attention(a, false, spans.to_vec());
                 let at = |column| Source { var: &kv, column };
@@ -186,7 +224,7 @@ impl T5 {
 }
 
 /// Sequence `i` of `queries` looks at sequence `i` of `keys`.
-fn spans(queries: &Packed, keys: &Packed) -> Vec<Span> {
+fn spans(queries: &Packed, keys: &Packed) -> Rc<[Span]> {
     assert_eq!(queries.len(), keys.len(), "as many queries as keys");
     let span = |(queries, keys)| Span { queries, keys, position: 0 };
     queries.ranges().zip(keys.ranges()).map(span).collect()

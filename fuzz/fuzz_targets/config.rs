@@ -1,15 +1,20 @@
-//! Any text as a configuration, in JSON and in gin; what is accepted is written and read again.
+//! Any text as a configuration, in JSON (a model's, and an adapter's) and in gin; what is accepted is written and read again.
 #![no_main]
 
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
+use serde_json::{Map, Value};
 use t5kit_formats::T5Config;
+use t5kit_formats::peft::LoraConfig;
 
 fuzz_target!(|text: &str| {
     let path = Path::new("(memory)");
     let _ = T5Config::from_gin(path, text, 1000);
-    let Ok(map) = serde_json::from_str(text) else { return };
+    let Ok(map) = serde_json::from_str::<Map<String, Value>>(text) else { return };
+    if let Ok(lora) = LoraConfig::from_json(path, map.clone()) {
+        LoraConfig::from_json(path, lora.to_json()).expect("what is written is read");
+    }
     if let Ok(config) = T5Config::from_json(path, map) {
         config.validate().expect("what is read is valid");
         let again = T5Config::from_json(path, config.to_json()).expect("what is written is read");

@@ -18,6 +18,10 @@ pub struct ModelArgs {
     /// Tokenizer file or directory [default: the model's directory]
     #[arg(long, value_name = "FILE|DIR")]
     pub tokenizer: Option<PathBuf>,
+    /// Folder of a LoRA adapter (peft's adapter_config.json), or of the run that trained it: part of the weights from
+    /// here on
+    #[arg(long, value_name = "DIR")]
+    pub adapter: Option<PathBuf>,
     #[command(flatten)]
     pub reading: Reading,
 }
@@ -71,7 +75,7 @@ impl From<Storage> for DType {
 impl ModelArgs {
     /// The model at a path, read strictly and with its own tokenizer.
     pub fn at(path: impl Into<String>) -> Self {
-        ModelArgs { model: path.into(), tokenizer: None, reading: Reading::default() }
+        ModelArgs { model: path.into(), tokenizer: None, adapter: None, reading: Reading::default() }
     }
 
     /// What is known of the model before its weights are read, with matrices to be held as `dtype`; says on standard
@@ -87,6 +91,7 @@ impl ModelArgs {
         let options = LoadOptions {
             config: reading.config.clone(),
             keep_tokens: reading.keep_tokens.clone(),
+            adapter: self.adapter.clone(),
             allow,
             dtype,
             ..LoadOptions::default()

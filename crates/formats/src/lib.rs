@@ -10,6 +10,7 @@ pub mod hub;
 mod json;
 pub mod keep_tokens;
 pub mod output;
+pub mod peft;
 pub mod pytorch;
 pub mod safetensors;
 pub mod spiece;

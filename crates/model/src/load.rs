@@ -5,6 +5,7 @@ use std::path::Path;
 use t5kit_formats::{Checkpoint, Dtype, TensorBytes};
 use t5kit_tensor::{Bytes, DType, Params, Weight};
 
+use crate::lora::merged;
 use crate::plan::{Entry, storage};
 use crate::t5::fresh;
 use crate::{Error, LoadOptions, Plan, T5, memory};
@@ -58,8 +59,17 @@ impl Plan {
         }
     }
 
-    /// A parameter as the file stores it, rows cut; `stream` is its number among the entries.
+    /// A parameter as the file stores it, rows cut; with its adapter in it (then in f32). `stream` is its number among
+    /// the entries.
     pub(crate) fn weight(&self, entry: &Entry, stream: usize) -> Result<Weight, Error> {
+        let weight = self.stored(entry, stream)?;
+        match &self.adapter {
+            Some(adapter) => merged(adapter, &entry.slot.name, weight),
+            None => Ok(weight),
+        }
+    }
+
+    fn stored(&self, entry: &Entry, stream: usize) -> Result<Weight, Error> {
         let Some((name, dtype)) = &entry.tensor else {
             return Ok(fresh(&entry.slot, self.options.seed, stream as u64));
         };

@@ -12,6 +12,8 @@ pub struct LoadOptions {
     pub config: Option<PathBuf>,
     /// A list of rows (see [`t5kit_formats::keep_tokens`]): the embedding and the softmax are cut to them.
     pub keep_tokens: Option<PathBuf>,
+    /// An adapter's folder (see [`crate::open_adapter`]): it becomes part of the weights.
+    pub adapter: Option<PathBuf>,
     /// Which disagreements of checkpoint and configuration are let pass.
     pub allow: Allow,
     /// Storage type of the matrices; by default the file's.

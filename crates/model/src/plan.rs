@@ -8,9 +8,11 @@ use std::path::Path;
 
 use t5kit_formats::checkpoint::Checkpoint;
 use t5kit_formats::config::T5Config;
+use t5kit_formats::peft::LoraFile;
 use t5kit_formats::{Dtype, keep_tokens};
 use t5kit_tensor::DType;
 
+use crate::lora::open_adapter;
 use crate::problems::{Kind, Problem, Problems, sentences};
 use crate::t5::{Slot, layout};
 use crate::{Error, LoadOptions};
@@ -62,6 +64,8 @@ pub struct Plan {
     pub keep: Option<Vec<u32>>,
     /// Rows of the embedding in the file.
     pub file_rows: usize,
+    /// What is added to the weights when they are read.
+    pub(crate) adapter: Option<LoraFile>,
     pub(crate) checkpoint: Checkpoint,
     pub(crate) options: LoadOptions,
 }
@@ -107,8 +111,9 @@ impl Plan {
                 }
             }
         }
+        let adapter = options.adapter.as_deref().map(|path| open_adapter(path, &config)).transpose()?;
         let options = options.clone();
-        Ok(Plan { config, entries, notes: sentences(&notes), keep, file_rows, checkpoint, options })
+        Ok(Plan { config, entries, notes: sentences(&notes), keep, file_rows, adapter, checkpoint, options })
     }
 
     /// The folder that the weights lie in: the tokenizer's files are looked for there.

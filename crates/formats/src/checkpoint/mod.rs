@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 pub use crate::bytes::TensorBytes;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
+use crate::peft;
 use crate::pytorch::TorchFile;
 use crate::safetensors::SafetensorsFile;
 use crate::tensorflow::{self, MeshCheckpoint};
@@ -96,7 +97,9 @@ impl Checkpoint {
         if let Some(prefix) = tensorflow::find(dir)? {
             return Self::from_sources(&prefix, vec![Source::Mesh(MeshCheckpoint::open(&prefix)?)]);
         }
-        let what = if dir.exists() {
+        let what = if dir.join(peft::CONFIG).is_file() {
+            "an adapter without its model: give the base by --model and this folder by --adapter"
+        } else if dir.exists() {
             "no model here: looked for model.safetensors, pytorch_model.bin, their .index.json, and *.index"
         } else {
             "there is no such folder, and no TensorFlow checkpoint that begins so"

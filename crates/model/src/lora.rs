@@ -1,0 +1,170 @@
+//! LoRA (Hu et al. 2021) on a T5: which layers can have an adapter, how training begins one, and how one becomes part
+//! of the weights. The files are [`t5kit_formats::peft`]'s.
+
+use std::path::Path;
+
+use t5kit_formats::config::T5Config;
+use t5kit_formats::peft::{self, LoraConfig, LoraFile, Side, adapter_folder, tensor_name};
+use t5kit_tensor::{Adapter, Bytes, DType, Rng, Weight, mix};
+
+use crate::plan::storage;
+use crate::t5::layout;
+use crate::{Error, T5, write_tensors};
+
+/// The layers that can have an adapter, by the last parts of their names: peft's `target_modules`.
+pub const LORA_TARGETS: [&str; 8] = ["q", "k", "v", "o", "wi", "wi_0", "wi_1", "wo"];
+
+/// The layers of a configuration that can have an adapter: name (without `.weight`), outputs and inputs.
+pub fn lora_modules(config: &T5Config) -> impl Iterator<Item = (String, [usize; 2])> {
+    layout(config).into_iter().filter_map(|slot| {
+        let module = slot.name.strip_suffix(".weight")?;
+        let &[outputs, inputs] = &*slot.shape else { return None };
+        LORA_TARGETS.contains(&last(module)).then(|| (module.to_owned(), [outputs, inputs]))
+    })
+}
+
+/// The last part of a layer's name, which targets are compared with.
+fn last(module: &str) -> &str {
+    module.rsplit('.').next().unwrap_or(module)
+}
+
+/// Opens the adapter at `path` (a folder of one, or of a training run: its `best`, else its `last`) for a model.
+///
+/// # Errors
+/// Those of [`LoraFile::open`]; a tensor of a layer that the model has not, or has in another shape.
+pub fn open_adapter(path: &Path, config: &T5Config) -> Result<LoraFile, Error> {
+    let file = LoraFile::open(&adapter_folder(path).unwrap_or_else(|| path.to_owned()))?;
+    let known: std::collections::HashMap<String, [usize; 2]> = lora_modules(config).collect();
+    for (module, &[outputs, inputs]) in &file.modules {
+        let what = match known.get(module) {
+            None => "the model has no such linear layer; is it the adapter's base?".to_owned(),
+            Some(&[o, i]) if (o, i) != (outputs, inputs) => {
+                format!(
+                    "an adapter for {inputs} inputs and {outputs} outputs, where the model has {i} and {o}"
+                )
+            }
+            Some(_) => continue,
+        };
+        let (path, tensor) = (file.path().to_owned(), tensor_name(module, Side::A));
+        return Err(t5kit_formats::Error::Tensor { path, tensor, what }.into());
+    }
+    Ok(file)
+}
+
+/// A matrix of an adapter in f32.
+fn matrix(file: &LoraFile, module: &str, side: Side) -> Result<Weight, Error> {
+    let (dtype, bytes) = file.tensor(module, side)?;
+    let [outputs, inputs] = file.modules[module];
+    let shape = match side {
+        Side::A => [file.config.r, inputs],
+        Side::B => [outputs, file.config.r],
+    };
+    let error = |what: String| t5kit_formats::Error::Tensor {
+        path: file.path().to_owned(),
+        tensor: tensor_name(module, side),
+        what,
+    };
+    let dtype = match storage(dtype) {
+        Some(stored) if stored.size() == dtype.size() => stored,
+        _ => return Err(error(format!("{dtype} elements are not read")).into()),
+    };
+    let (owner, range) = bytes.into_parts();
+    let weight = Weight::mapped(&shape, dtype, Bytes::new(owner, range)).map_err(|e| error(e.to_string()))?;
+    Ok(weight.to_dtype(DType::F32))
+}
+
+/// A parameter with its adapter in it, if it has one: `W + scale·B·A`, in f32.
+pub(crate) fn merged(file: &LoraFile, name: &str, weight: Weight) -> Result<Weight, Error> {
+    let module = name.strip_suffix(".weight").filter(|module| file.modules.contains_key(*module));
+    let Some(module) = module else { return Ok(weight) };
+    let (a, b) = (matrix(file, module, Side::A)?.to_tensor(), matrix(file, module, Side::B)?.to_tensor());
+    let scale = file.config.scale();
+    let mut sum = weight.to_dtype(DType::F32);
+    let mut delta = vec![0f32; a.cols()];
+    let rows = sum.as_mut().expect("a copy in f32").chunks_exact_mut(a.cols().max(1));
+    for (row, w) in rows.enumerate() {
+        delta.fill(0.0);
+        for (k, &b) in b.row(row).iter().enumerate() {
+            delta.iter_mut().zip(a.row(k)).for_each(|(d, a)| *d += b * a);
+        }
+        w.iter_mut().zip(&delta).for_each(|(w, d)| *w += scale * d);
+    }
+    Ok(sum)
+}
+
+impl T5 {
+    /// Gives the layers that `lora.target_modules` names new adapters as peft begins them: A uniform in
+    /// ±1/√inputs (`kaiming_uniform_` with a = √5), B zero, so that the model computes what it did. Nothing else is
+    /// trained from now on.
+    ///
+    /// # Errors
+    /// [`Error::LoraTarget`] for a target that no layer of this model has.
+    pub fn begin_adapters(&mut self, lora: &LoraConfig, seed: u64) -> Result<(), Error> {
+        let modules: Vec<_> = lora_modules(&self.config).collect();
+        for target in &lora.target_modules {
+            if !modules.iter().any(|(module, _)| last(module) == target) {
+                let mut names: Vec<&str> = modules.iter().map(|(module, _)| last(module)).collect();
+                names.sort_unstable();
+                names.dedup();
+                return Err(Error::LoraTarget { target: target.clone(), known: names.join(", ") });
+            }
+        }
+        self.freeze_all();
+        let key = mix(seed, u64::from_be_bytes(*b"adapters"));
+        let targeted = modules.iter().filter(|(m, _)| lora.target_modules.iter().any(|t| last(m) == t));
+        for (stream, (module, [outputs, inputs])) in targeted.enumerate() {
+            let mut rng = Rng::new(key, stream as u64);
+            let bound = (*inputs as f64).powf(-0.5);
+            let a = (0..lora.r * inputs).map(|_| ((2.0 * rng.uniform() - 1.0) * bound) as f32).collect();
+            let a = Weight::owned(&[lora.r, *inputs], a);
+            self.adapt(module, a, Weight::zeros(&[*outputs, lora.r]), lora.scale())?;
+        }
+        Ok(())
+    }
+
+    /// Gives layers the adapters of a file, opened for this model by [`open_adapter`]. Nothing else is trained from now
+    /// on.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn attach_adapters(&mut self, file: &LoraFile) -> Result<(), Error> {
+        self.freeze_all();
+        // In the model's order, as they began.
+        for (module, _) in lora_modules(&self.config).filter(|(module, _)| file.modules.contains_key(module))
+        {
+            let (a, b) = (matrix(file, &module, Side::A)?, matrix(file, &module, Side::B)?);
+            self.adapt(&module, a, b, file.config.scale())?;
+        }
+        Ok(())
+    }
+
+    fn freeze_all(&mut self) {
+        let ids: Vec<_> = self.params.iter().map(|(id, _, _)| id).collect();
+        ids.into_iter().for_each(|id| self.params.freeze(id));
+    }
+
+    fn adapt(&mut self, module: &str, a: Weight, b: Weight, scale: f32) -> Result<(), Error> {
+        let name = format!("{module}.weight");
+        let weight = self.params.id(&name).ok_or(Error::MissingParameter { name })?;
+        let a = self.params.add(tensor_name(module, Side::A), a);
+        let b = self.params.add(tensor_name(module, Side::B), b);
+        self.params.adapt(weight, Adapter { a, b, scale });
+        Ok(())
+    }
+}
+
+/// Writes the adapters of a model, and nothing of the model itself, as peft does into a folder that exists.
+///
+/// # Errors
+/// Those of writing.
+pub fn save_adapter(model: &T5, lora: &LoraConfig, folder: &Path) -> Result<(), Error> {
+    let adapters = model.params.iter().filter_map(|(id, _, _)| model.params.adapter(id));
+    let tensors: Vec<_> = adapters
+        .flat_map(|adapter| [adapter.a, adapter.b])
+        .map(|id| (id, model.params.get(id)))
+        .map(|(id, w)| (model.params.name(id).to_owned(), w.shape(), w.as_rows()))
+        .collect();
+    write_tensors(&folder.join(peft::WEIGHTS), &tensors)?;
+    lora.write(&folder.join(peft::CONFIG))?;
+    Ok(())
+}

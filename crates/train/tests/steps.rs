@@ -5,7 +5,7 @@ use std::path::Path;
 
 use t5kit_model::{T5, T5Config, load};
 use t5kit_tensor::ops::CrossEntropy;
-use t5kit_tensor::{Dropout, Gradients, Packed, Pool, Rng};
+use t5kit_tensor::{Dropout, Gradients, Graph, Packed, Pool, Rng};
 use t5kit_train::{
     Examples, Job, LAST, Observer, OptimizerKind, StepRecord, TrainOptions, accumulate, gradients, train,
 };
@@ -167,6 +167,13 @@ fn frozen_parts_stay_as_they_are_and_cost_nothing() {
         let mut found = Gradients::new();
         let loss = gradients(&model, &pool, &sources, &targets, dropout, &mut found);
         assert_eq!(loss, want_loss, "{parts}");
+        // The way back ends where nothing below is trained.
+        let mut graph = Graph::training(&model.params, &pool, None);
+        let encoded = model.encode(&mut graph, &sources);
+        let recorded = parts.contains("encoder") || parts.contains("embeddings");
+        assert_eq!(encoded.node().is_some(), recorded, "{parts}");
+        let hidden = model.decode(&mut graph, &targets.shifted_right(0), &sources, &encoded);
+        assert_eq!(hidden.node().is_some(), parts != "softmax", "{parts}");
 
         let folder = tempfile::tempdir().unwrap();
         let (trained, _) = run(folder.path(), &options, false).unwrap();

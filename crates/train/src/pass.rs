@@ -53,34 +53,28 @@ pub fn accumulate(
     losses.sum()
 }
 
-/// Where the first value that is not finite is, in a batch whose loss is not finite: in a weight, or on the way
-/// forward, which is gone again (so `dropout` must be what it was).
+/// Where the first value that is not finite is: in a weight, or on the way forward through a batch, which is gone
+/// again (so `dropout` must be what it was). `None` where all of them are finite up to the softmax.
 pub(crate) fn first_non_finite(
     model: &T5,
     pool: &Pool,
     sources: &Packed,
     targets: &Packed,
     dropout: Option<Dropout>,
-) -> String {
+) -> Option<String> {
     for (_, name, weight) in model.params.iter() {
         if let Some((at, value)) =
             weight.as_f32().and_then(|w| w.iter().enumerate().find(|(_, v)| !v.is_finite()))
         {
-            return format!(
-                "{name} itself ({value} in row {}, column {})",
-                at / weight.cols(),
-                at % weight.cols()
-            );
+            let (row, col) = (at / weight.cols(), at % weight.cols());
+            return Some(format!("{name} itself ({value} in row {row}, column {col})"));
         }
     }
     let mut graph = Graph::watching(&model.params, pool, dropout);
     let encoded = model.encode(&mut graph, sources);
     let inputs = targets.shifted_right(model.config.decoder_start_token_id);
     model.decode(&mut graph, &inputs, sources, &encoded);
-    match graph.found() {
-        Some(what) => what.into(),
-        None => format!("the product with {}", model.params.name(model.softmax())),
-    }
+    graph.found().map(String::from)
 }
 
 /// The mean loss of all target tokens of some examples, without dropout. `each` is told how many examples are done

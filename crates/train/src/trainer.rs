@@ -220,19 +220,28 @@ impl Run<'_> {
         self.state.step += 1;
         let mut sum = 0.0;
         gradients.clear();
+        let dropout = |batch: usize| {
+            let key = if batch == 0 { key } else { mix(key, batch as u64) };
+            Some(Dropout { rate: options.dropout, key })
+        };
+        let overflowed = |model: &T5, batch: usize| {
+            let (sources, targets) = &packed[batch];
+            pass::first_non_finite(model, pool, sources, targets, dropout(batch))
+        };
         for (i, (sources, targets)) in packed.iter().enumerate() {
-            let key = if i == 0 { key } else { mix(key, i as u64) };
-            let dropout = Some(Dropout { rate: options.dropout, key });
-            let losses =
-                pass::accumulate(&self.model, pool, sources, targets, loss_options, dropout, gradients);
+            let model = &self.model;
+            let losses = pass::accumulate(model, pool, sources, targets, loss_options, dropout(i), gradients);
             if !losses.is_finite() {
-                return Ok(Err(pass::first_non_finite(&self.model, pool, sources, targets, dropout)));
+                let softmax = || format!("the product with {}", model.params.name(model.softmax()));
+                return Ok(Err(overflowed(model, i).unwrap_or_else(softmax)));
             }
             sum += losses;
         }
         let stepped = self.optimizer.step(&mut self.model.params, gradients, pool, options, lr);
-        if let Some(what) = stepped.non_finite {
-            return Ok(Err(what));
+        if let Some(gradient) = stepped.non_finite {
+            // A norm can hide an infinity from the loss.
+            let forward = (0..packed.len()).find_map(|batch| overflowed(&self.model, batch));
+            return Ok(Err(forward.unwrap_or(gradient)));
         }
         self.state.updates = self.optimizer.steps;
         Ok(Ok(StepRecord {

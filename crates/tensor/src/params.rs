@@ -1,6 +1,6 @@
 //! The parameters of a model, by name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::{DType, Weight};
 
@@ -21,6 +21,8 @@ impl ParamId {
 pub struct Params {
     entries: Vec<(String, Weight)>,
     by_name: HashMap<String, usize>,
+    /// Those that training leaves as they are.
+    frozen: HashSet<usize>,
 }
 
 impl Params {
@@ -46,6 +48,16 @@ impl Params {
     /// A parameter's weight, to write.
     pub fn get_mut(&mut self, id: ParamId) -> &mut Weight {
         &mut self.entries[id.0].1
+    }
+
+    /// Training leaves this parameter as it is: it gets no gradient.
+    pub fn freeze(&mut self, id: ParamId) {
+        self.frozen.insert(id.0);
+    }
+
+    /// Whether training changes a parameter.
+    pub fn trains(&self, id: ParamId) -> bool {
+        !self.frozen.contains(&id.0)
     }
 
     /// A parameter's name.

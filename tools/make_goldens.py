@@ -23,7 +23,13 @@ import torch.nn.functional as F
 import transformers
 from safetensors.torch import load_file, save_file
 from transformers import MT5ForConditionalGeneration, T5ForConditionalGeneration, UMT5ForConditionalGeneration
-from transformers.optimization import Adafactor
+from transformers.optimization import (
+    Adafactor,
+    get_constant_schedule_with_warmup,
+    get_cosine_schedule_with_warmup,
+    get_inverse_sqrt_schedule,
+    get_linear_schedule_with_warmup,
+)
 
 from bert4keras_t5 import Bert4kerasT5
 
@@ -34,6 +40,7 @@ SOURCE_LENGTHS = [150, 33, 1, 64, 9, 2]
 TARGET_LENGTHS = [1, 150, 5, 17, 2, 9]
 TRAIN_BATCHES = [[0, 3], [1, 4], [2, 5]]
 STEPS = 20
+WARMUP = 4
 
 COMMON = dict(
     is_encoder_decoder=True,
@@ -195,34 +202,77 @@ def gradients(model, examples):
     return {name: p.grad.clone() for name, p in model.named_parameters()}
 
 
-OPTIMIZERS = {
-    "adamw": (lambda p: torch.optim.AdamW(p, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01), None),
-    "adamw_clipped": (lambda p: torch.optim.AdamW(p, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01), 0.5),
-    "adam": (lambda p: torch.optim.Adam(p, lr=1e-3, betas=(0.9, 0.999), eps=1e-8), None),
-    "adafactor": (lambda p: adafactor(p, scale_parameter=False), None),
-    "adafactor_scaled": (lambda p: adafactor(p, scale_parameter=True), None),
-}
+def adamw(parameters):
+    return torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01)
 
 
-def adafactor(parameters, scale_parameter):
+def adam(parameters, weight_decay=0.0):
+    return torch.optim.Adam(parameters, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=weight_decay)
+
+
+def adafactor(parameters, scale_parameter=False, weight_decay=0.0):
     return Adafactor(
-        parameters, lr=1e-3, eps=(1e-30, 1e-3), clip_threshold=1.0, decay_rate=-0.8, beta1=None, weight_decay=0.0,
-        scale_parameter=scale_parameter, relative_step=False, warmup_init=False,
+        parameters, lr=1e-3, eps=(1e-30, 1e-3), clip_threshold=1.0, decay_rate=-0.8, beta1=None,
+        weight_decay=weight_decay, scale_parameter=scale_parameter, relative_step=False, warmup_init=False,
     )
 
 
-def training_losses(directory, loader, dtype, optimizer, max_grad_norm, examples):
+class Lion(torch.optim.Optimizer):
+    """Chen et al. 2023 (arXiv:2302.06675), algorithm 2, as it stands there."""
+
+    def __init__(self, parameters):
+        super().__init__(parameters, dict(lr=1e-4, beta1=0.9, beta2=0.99, weight_decay=0.1))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            lr, beta1, beta2, decay = (group[k] for k in ("lr", "beta1", "beta2", "weight_decay"))
+            for p in (p for p in group["params"] if p.grad is not None):
+                m = self.state[p].setdefault("m", torch.zeros_like(p))
+                c = beta1 * m + (1 - beta1) * p.grad
+                p -= lr * (torch.sign(c) + decay * p)
+                m.copy_(beta2 * m + (1 - beta2) * p.grad)
+
+
+# Name → how to train: the optimizer, and what differs from clean cross-entropy at a constant rate.
+TRAININGS = {
+    "adamw": dict(optimizer=adamw),
+    "adamw_clipped": dict(optimizer=adamw, max_grad_norm=0.5),
+    "adam": dict(optimizer=adam),
+    "adam_decayed": dict(optimizer=lambda p: adam(p, weight_decay=0.1)),
+    "adafactor": dict(optimizer=adafactor),
+    "adafactor_scaled": dict(optimizer=lambda p: adafactor(p, scale_parameter=True)),
+    "adafactor_scaled_decayed": dict(optimizer=lambda p: adafactor(p, scale_parameter=True, weight_decay=0.1)),
+    "lion": dict(optimizer=Lion),
+    "adamw_linear": dict(optimizer=adamw, schedule=lambda o: get_linear_schedule_with_warmup(o, WARMUP, STEPS)),
+    "adamw_cosine": dict(optimizer=adamw, schedule=lambda o: get_cosine_schedule_with_warmup(o, WARMUP, STEPS)),
+    "adamw_inverse_sqrt": dict(optimizer=adamw, schedule=lambda o: get_inverse_sqrt_schedule(o, WARMUP)),
+    "adamw_constant_warmup": dict(optimizer=adamw, schedule=lambda o: get_constant_schedule_with_warmup(o, WARMUP)),
+    "adamw_label_smoothing": dict(optimizer=adamw, label_smoothing=0.1),
+    "adamw_z_loss": dict(optimizer=adamw, z_loss=1e-2),
+    "adafactor_everything": dict(
+        optimizer=lambda p: adafactor(p, scale_parameter=True), max_grad_norm=0.5, label_smoothing=0.1, z_loss=1e-3,
+        schedule=lambda o: get_cosine_schedule_with_warmup(o, WARMUP, STEPS),
+    ),
+}
+
+
+def training_losses(directory, loader, dtype, examples, optimizer, max_grad_norm=None, schedule=None, **loss_options):
     """Loss of each step's batch before that step's update; the batches go round."""
     model = load(directory, loader, dtype)
     opt = optimizer(model.parameters())
+    scheduler = schedule and schedule(opt)
     losses = []
     for step in range(STEPS):
         opt.zero_grad(set_to_none=True)
-        loss = batch_loss(model, [examples[i] for i in TRAIN_BATCHES[step % len(TRAIN_BATCHES)]])
+        batch = [examples[i] for i in TRAIN_BATCHES[step % len(TRAIN_BATCHES)]]
+        loss = batch_loss(model, batch, **loss_options)
         loss.backward()
         if max_grad_norm is not None:
             torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
         opt.step()
+        if scheduler:
+            scheduler.step()
         losses.append(loss.item())
     return losses
 
@@ -327,10 +377,9 @@ def make(name, spec, out):
     norm = math.sqrt(sum(g.square().sum().item() for g in grads.values()))
 
     training = {}
-    for key, (optimizer, max_grad_norm) in OPTIMIZERS.items():
+    for key, how in TRAININGS.items():
         losses, losses32 = (
-            training_losses(directory, spec["loader"], t, optimizer, max_grad_norm, examples)
-            for t in (torch.float64, torch.float32)
+            training_losses(directory, spec["loader"], t, examples, **how) for t in (torch.float64, torch.float32)
         )
         check(f"{key} losses, f32 against f64", relative(losses32, losses), 1e-5)
         training[key] = losses

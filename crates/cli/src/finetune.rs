@@ -1,5 +1,7 @@
 //! `t5kit finetune`: examples to a trained model.
 
+mod optimization;
+
 use anyhow::{Context, Result, bail};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -14,6 +16,7 @@ use crate::interrupt;
 use crate::loaded::{Loaded, bytes, notice_cut, pool};
 use crate::model_args::ModelArgs;
 use crate::progress::{Progress, Style, Unit};
+use optimization::Optimization;
 
 /// The flags of `t5kit finetune`.
 #[derive(clap::Args)]
@@ -44,21 +47,6 @@ pub struct Args {
     /// End after this many steps, if the epochs have more
     #[arg(long, value_name = "N")]
     max_steps: Option<u64>,
-    /// Examples a step
-    #[arg(long, value_name = "N", default_value = "16")]
-    batch_size: NonZeroUsize,
-    /// AdamW's learning rate
-    #[arg(long, value_name = "X", default_value = "2e-4")]
-    learning_rate: f64,
-    /// Decoupled weight decay
-    #[arg(long, value_name = "X", default_value = "0")]
-    weight_decay: f64,
-    /// Scale gradients down to this norm; 0: never
-    #[arg(long, value_name = "X", default_value = "1")]
-    max_grad_norm: f64,
-    /// Dropout probability
-    #[arg(long, value_name = "X", default_value = "0.1")]
-    dropout: f32,
     /// Longer sources are cut to this many tokens, </s> included
     #[arg(long, value_name = "N", default_value = "512")]
     max_source_length: NonZeroUsize,
@@ -80,6 +68,8 @@ pub struct Args {
     /// Replace the run that the output folder holds
     #[arg(long, conflicts_with = "resume")]
     force: bool,
+    #[command(flatten)]
+    optimization: Optimization,
 }
 
 /// Trains, saves, and says where.
@@ -127,30 +117,8 @@ pub fn run(args: Args) -> Result<()> {
 
 impl Args {
     fn options(&self) -> Result<TrainOptions> {
-        let positive = |name: &str, value: f64| match value.is_finite() && value > 0.0 {
-            true => Ok(value),
-            false => Err(usage(format!("{name} {value}: give a number above 0"))),
-        };
-        let not_negative = |name: &str, value: f64| match value.is_finite() && value >= 0.0 {
-            true => Ok(value),
-            false => Err(usage(format!("{name} {value}: give a number that is not negative"))),
-        };
-        if !(0.0..1.0).contains(&self.dropout) {
-            return Err(usage(format!(
-                "--dropout {}: give a probability from 0 up to, not including, 1",
-                self.dropout
-            )));
-        }
-        Ok(TrainOptions {
-            epochs: self.epochs,
-            max_steps: self.max_steps,
-            batch_size: self.batch_size.get(),
-            learning_rate: positive("--learning-rate", self.learning_rate)?,
-            weight_decay: not_negative("--weight-decay", self.weight_decay)?,
-            max_grad_norm: not_negative("--max-grad-norm", self.max_grad_norm)?,
-            dropout: self.dropout,
-            seed: self.seed,
-        })
+        let options = self.optimization.options()?;
+        Ok(TrainOptions { epochs: self.epochs, max_steps: self.max_steps, seed: self.seed, ..options })
     }
 
     /// Refuses an output folder that holds something; returns whether to resume.

@@ -4,6 +4,7 @@ use anyhow::Result;
 use std::io::Write;
 use t5kit_model::Summary;
 use t5kit_model::memory::{Batch, available_bytes, generation_bytes};
+use t5kit_train::TrainOptions;
 
 use crate::loaded::{bytes, tokenizer};
 use crate::model_args::{ModelArgs, Storage};
@@ -61,7 +62,7 @@ pub fn run(args: Args) -> Result<()> {
         format!("{} (weights) + {} ({batch})", bytes(summary.bytes()), bytes(inference)),
     )?;
     let (sources, targets) = (sequences * source_tokens, sequences * target_tokens);
-    let training = t5kit_train::predict_for(config, summary.parameters(), sources, targets);
+    let training = t5kit_train::predict(config, &TrainOptions::default(), sources, targets);
     line(
         "memory, training",
         format!(

@@ -78,6 +78,14 @@ pub enum Error {
         /// Bytes that the system could give.
         available: u64,
     },
+    /// A LoRA target that is no layer of the model.
+    #[error("the LoRA target {target} names no layer of this model, whose layers are {known}")]
+    LoraTarget {
+        /// The name asked for.
+        target: String,
+        /// The names that there are.
+        known: String,
+    },
     /// Copying a file.
     #[error("{}: {source}", path.display())]
     Io {

@@ -193,6 +193,7 @@ fn rest(isa: Isa) {
         beta2: 0.999,
         eps: 1e-8,
         weight_decay: 0.0,
+        l2: 0.0,
         bias1: 0.1,
         bias2: 1e-3,
         grad_scale: 1.0,

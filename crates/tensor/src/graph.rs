@@ -8,6 +8,8 @@
 //! nothing is cleared between steps, and most gradients are written exactly once.
 
 use crate::kernels::{self, Isa};
+use crate::ops::{NonFinite, fill_zeros};
+use crate::row_gradient::{Gradient, RowGradient};
 use crate::{ParamId, Params, Pool, Tensor};
 
 /// An activation: a value and, while a tape records, its place on the tape.
@@ -89,20 +91,30 @@ pub struct Graph<'a> {
     /// Whether [`recompute`](crate::ops::recompute) forgets what is within its parts.
     forgets: bool,
     tape: Option<Vec<Option<Box<dyn Backward + 'a>>>>,
+    watch: Watch,
+}
+
+/// Looking for the first value that is not finite.
+enum Watch {
+    Off,
+    Looking,
+    Found(String),
 }
 
 impl<'a> Graph<'a> {
     /// A pass that records nothing.
     pub fn inference(params: &'a Params, pool: &'a Pool, regime: Regime) -> Self {
         let run = Run { params, pool, isa: kernels::isa(), precision: Precision::F32 };
-        Graph { run, regime, dropout: None, dropouts: 0, forgets: false, tape: None }
+        Graph { run, regime, dropout: None, dropouts: 0, forgets: false, tape: None, watch: Watch::Off }
     }
 
     /// A pass that can be run backwards.
     pub fn training(params: &'a Params, pool: &'a Pool, dropout: Option<Dropout>) -> Self {
         let run = Run { params, pool, isa: kernels::isa(), precision: Precision::F32 };
         let dropout = dropout.filter(|d| d.rate > 0.0);
-        Graph { run, regime: Regime::Bulk, dropout, dropouts: 0, forgets: false, tape: Some(Vec::new()) }
+        let tape = Some(Vec::new());
+        let watch = Watch::Off;
+        Graph { run, regime: Regime::Bulk, dropout, dropouts: 0, forgets: false, tape, watch }
     }
 
     /// The same pass with products of many rows in `precision`.
@@ -124,12 +136,56 @@ impl<'a> Graph<'a> {
 
     /// A pass from this point on, dropout masks included, that records or not, apart from this one.
     pub(crate) fn aside(&self, records: bool) -> Graph<'a> {
-        Graph { tape: records.then(Vec::new), forgets: false, ..*self }
+        Graph {
+            run: self.run,
+            regime: self.regime,
+            dropout: self.dropout,
+            dropouts: self.dropouts,
+            forgets: false,
+            tape: records.then(Vec::new),
+            watch: Watch::Off,
+        }
     }
 
     /// This pass goes on with the dropout masks that come after those of `aside`.
     pub(crate) fn resume_after(&mut self, aside: &Graph<'a>) {
         self.dropouts = aside.dropouts;
+    }
+
+    /// A pass that records nothing and looks for the first value that is not finite. `dropout` as in the training
+    /// pass whose numbers are to be seen again.
+    pub fn watching(params: &'a Params, pool: &'a Pool, dropout: Option<Dropout>) -> Self {
+        Graph { tape: None, watch: Watch::Looking, ..Graph::training(params, pool, dropout) }
+    }
+
+    /// Looks at a value, if this pass does that; `name` says whose it is.
+    pub fn watch(&mut self, value: &Tensor, name: impl FnOnce() -> String) {
+        if matches!(self.watch, Watch::Looking)
+            && let Some(at) = NonFinite::find(Gradient::Dense(value))
+        {
+            let NonFinite { row, col, value } = at;
+            self.watch = Watch::Found(format!("{} ({value} in row {row}, column {col})", name()));
+        }
+    }
+
+    /// The first value that was not finite in a pass that looks for them.
+    pub fn found(&self) -> Option<&str> {
+        match &self.watch {
+            Watch::Found(what) => Some(what),
+            _ => None,
+        }
+    }
+
+    /// Runs `f`, recording only where gradients are `wanted`: not where neither what `f` computes nor anything before
+    /// has any use for them. Dropout goes on.
+    pub fn recording<R>(&mut self, wanted: bool, f: impl FnOnce(&mut Self) -> R) -> R {
+        if wanted {
+            return f(self);
+        }
+        let tape = self.tape.take();
+        let result = f(self);
+        self.tape = tape;
+        result
     }
 
     /// Whether operations must keep what their backward pass reads.
@@ -167,6 +223,7 @@ impl<'a> Graph<'a> {
     /// What each operation had saved is freed as soon as it has been used.
     pub fn backward(self, gradients: &mut Gradients) {
         let run = self.run;
+        gradients.frozen = run.params.iter().map(|(id, _, _)| !run.params.trains(id)).collect();
         for (node, op) in self.tape.unwrap_or_default().into_iter().enumerate().rev() {
             if let Some(op) = op
                 && let Some(dy) = gradients.take(node)
@@ -181,9 +238,25 @@ impl<'a> Graph<'a> {
 #[derive(Default)]
 pub struct Gradients {
     nodes: Vec<Option<Tensor>>,
-    params: Vec<Option<Tensor>>,
-    written: Vec<bool>,
+    params: Vec<ParamGradient>,
     frozen: Vec<bool>,
+}
+
+/// The gradient of one parameter: the memory, and what it holds in this step.
+#[derive(Default)]
+struct ParamGradient {
+    dense: Option<Tensor>,
+    rows: RowGradient,
+    by_rows: bool,
+    holds: Holds,
+}
+
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Holds {
+    #[default]
+    Nothing,
+    Dense,
+    Rows,
 }
 
 impl Gradients {
@@ -194,52 +267,86 @@ impl Gradients {
 
     /// Forgets the values of the last step, keeping the memory.
     pub fn clear(&mut self) {
-        self.written.fill(false);
+        for param in &mut self.params {
+            param.holds = Holds::Nothing;
+        }
+        self.next_pass();
+    }
+
+    /// Forgets the activations' gradients: a further pass adds to the parameters' gradients.
+    pub fn next_pass(&mut self) {
         self.nodes.clear();
     }
 
-    /// Parameters that need no gradient; operations then skip the work.
-    pub fn freeze(&mut self, id: ParamId) {
-        grow(&mut self.frozen, id.0, || false);
-        self.frozen[id.0] = true;
+    /// Keeps the gradient of an embedding matrix by rows, as long as nothing but embedding contributes to it.
+    pub fn keep_rows(&mut self, id: ParamId) {
+        self.at(id).by_rows = true;
     }
 
-    /// Whether the gradient of a parameter is wanted.
+    fn at(&mut self, id: ParamId) -> &mut ParamGradient {
+        grow(&mut self.params, id.0, ParamGradient::default);
+        &mut self.params[id.0]
+    }
+
+    /// Whether the gradient of a parameter is wanted; operations else skip the work. Known during
+    /// [`Graph::backward`], from [`Params::trains`].
     pub fn wants(&self, id: ParamId) -> bool {
         !self.frozen.get(id.0).copied().unwrap_or(false)
     }
 
-    /// The gradient of a parameter: `[rows, cols]` as its weight; `None` when nothing contributed to it.
+    /// The gradient of a parameter; `None` when nothing contributed to it.
+    pub fn get(&self, id: ParamId) -> Option<Gradient<'_>> {
+        let param = self.params.get(id.0)?;
+        match param.holds {
+            Holds::Nothing => None,
+            Holds::Dense => param.dense.as_ref().map(Gradient::Dense),
+            Holds::Rows => Some(Gradient::Rows(&param.rows)),
+        }
+    }
+
+    /// The gradient of a parameter that is not kept by rows: `[rows, cols]` as its weight.
     pub fn param(&self, id: ParamId) -> Option<&Tensor> {
-        self.params.get(id.0)?.as_ref().filter(|_| self.written[id.0])
+        match self.get(id)? {
+            Gradient::Dense(tensor) => Some(tensor),
+            Gradient::Rows(_) => None,
+        }
     }
 
     /// The gradient of a parameter to write, and whether it must be added to (else: overwritten).
     pub(crate) fn param_mut(&mut self, run: Run<'_>, id: ParamId) -> (&mut Tensor, bool) {
-        grow(&mut self.params, id.0, || None);
-        grow(&mut self.written, id.0, || false);
-        let add = std::mem::replace(&mut self.written[id.0], true);
         let weight = run.params.get(id);
-        let tensor =
-            self.params[id.0].get_or_insert_with(|| Tensor::unspecified(weight.rows(), weight.cols()));
-        (tensor, add)
+        let ParamGradient { dense, rows, holds, .. } = self.at(id);
+        let tensor = dense.get_or_insert_with(|| Tensor::unspecified(weight.rows(), weight.cols()));
+        let held = std::mem::replace(holds, Holds::Dense);
+        if held == Holds::Rows {
+            fill_zeros(run.pool, tensor);
+            for (row, at) in rows.sorted() {
+                tensor.view_mut().row_mut(row).copy_from_slice(rows.row(at));
+            }
+        }
+        (tensor, held != Holds::Nothing)
     }
 
     /// Like [`Gradients::param_mut`] for contributions that only ever add: zeros at first.
     pub(crate) fn param_add(&mut self, run: Run<'_>, id: ParamId) -> &mut Tensor {
         let (tensor, add) = self.param_mut(run, id);
         if !add {
-            let ranges = run.pool.ranges(tensor.data().len(), 4096);
-            let mut rest = tensor.data_mut();
-            let mut parts = Vec::with_capacity(ranges.len());
-            for range in ranges {
-                let (part, tail) = rest.split_at_mut(range.len());
-                parts.push(part);
-                rest = tail;
-            }
-            run.pool.run_parts(parts, |part| part.fill(0.0));
+            fill_zeros(run.pool, tensor);
         }
         tensor
+    }
+
+    /// The gradient of a parameter to add rows to, where it is kept so.
+    pub(crate) fn rows_mut(&mut self, id: ParamId) -> Option<&mut RowGradient> {
+        let param = self.at(id);
+        if !param.by_rows || param.holds == Holds::Dense {
+            return None;
+        }
+        if param.holds == Holds::Nothing {
+            param.rows.clear();
+            param.holds = Holds::Rows;
+        }
+        Some(&mut param.rows)
     }
 
     /// The gradient of an activation so far, to be added to and given back by [`Gradients::put`].

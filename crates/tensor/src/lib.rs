@@ -16,6 +16,7 @@ mod graph;
 mod params;
 mod pool;
 mod rng;
+mod row_gradient;
 mod tensor;
 mod view;
 mod weight;
@@ -26,6 +27,7 @@ pub use graph::{Backward, Dropout, Gradients, Graph, Precision, Regime, Run, Var
 pub use params::{Adapter, ParamId, Params};
 pub use pool::Pool;
 pub use rng::{Rng, mix};
+pub use row_gradient::{Gradient, RowGradient};
 pub use tensor::Tensor;
 pub use view::{MatMut, MatRef};
 pub use weight::{Bytes, DType, Weight, WeightError};

@@ -1,6 +1,6 @@
 //! The parameters of a model, by name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::{DType, Weight};
 
@@ -35,6 +35,8 @@ pub struct Params {
     by_name: HashMap<String, usize>,
     /// By the weight that has one.
     adapters: HashMap<usize, Adapter>,
+    /// Those that training leaves as they are.
+    frozen: HashSet<usize>,
 }
 
 impl Params {
@@ -73,6 +75,22 @@ impl Params {
     /// The adapter of a weight.
     pub fn adapter(&self, weight: ParamId) -> Option<Adapter> {
         self.adapters.get(&weight.0).copied()
+    }
+
+    /// Training leaves this parameter as it is: it gets no gradient.
+    pub fn freeze(&mut self, id: ParamId) {
+        self.frozen.insert(id.0);
+    }
+
+    /// Whether training changes a parameter.
+    pub fn trains(&self, id: ParamId) -> bool {
+        !self.frozen.contains(&id.0)
+    }
+
+    /// Whether training changes a parameter or its adapter: a gradient has to come this far.
+    pub fn learns(&self, id: ParamId) -> bool {
+        self.trains(id)
+            || self.adapter(id).is_some_and(|adapter| self.trains(adapter.a) || self.trains(adapter.b))
     }
 
     /// A parameter's name.

@@ -9,7 +9,6 @@ use t5kit_formats::Dtype;
 use t5kit_formats::output::AtomicDir;
 use t5kit_formats::safetensors::SafetensorsFile;
 use t5kit_model::{T5, save, write_tensors};
-use t5kit_tensor::Tensor;
 use t5kit_tensor::kernels::Rows;
 
 use crate::{Error, Optimizer, TrainOptions};
@@ -63,9 +62,10 @@ pub(crate) fn write(
 
 fn write_moments(path: &Path, model: &T5, optimizer: &Optimizer) -> Result<(), Error> {
     let mut tensors = Vec::new();
-    for ((_, name, weight), (m, v)) in model.params.iter().zip(&optimizer.moments) {
-        for (moment, tensor) in [("m", m), ("v", v)] {
-            tensors.push((format!("{moment}.{name}"), weight.shape(), Rows::F32(tensor.data())));
+    let slots: Vec<_> = model.params.iter().map(|(_, _, w)| optimizer.kind.slots(w.shape())).collect();
+    for (((_, name, _), slots), state) in model.params.iter().zip(&slots).zip(&optimizer.state) {
+        for ((slot, shape), tensor) in slots.iter().zip(state) {
+            tensors.push((format!("{slot}.{name}"), shape.as_slice(), Rows::F32(tensor.data())));
         }
     }
     write_tensors(path, &tensors)?;
@@ -86,37 +86,35 @@ pub(crate) fn read(
         .map_err(|e| Error::State { path: path.clone(), what: format!("is not a training state ({e})") })?;
     let changed = state.options.difference(&now.options).or_else(|| {
         let other = state.examples != now.examples;
-        other.then(|| ("--train", "other examples".into(), "these".into()))
+        other.then(|| ("--train".to_string(), "other examples".into(), "these".into()))
     });
     let changed = changed.or_else(|| {
         let other = state.threads != now.threads;
-        other.then(|| ("--threads", state.threads.to_string(), now.threads.to_string()))
+        other.then(|| ("--threads".to_string(), state.threads.to_string(), now.threads.to_string()))
     });
     if let Some((name, was, now)) = changed {
-        return Err(Error::Resume { path: last, name: name.into(), was, now });
+        return Err(Error::Resume { path: last, name, was, now });
     }
-    let optimizer = read_moments(&last.join(MOMENTS), model, state.updates)?;
+    let mut optimizer = Optimizer::new(state.options.optimizer, &model.params);
+    optimizer.steps = state.updates;
+    read_moments(&last.join(MOMENTS), model, &mut optimizer)?;
     Ok((optimizer, state))
 }
 
-fn read_moments(path: &Path, model: &T5, steps: u64) -> Result<Optimizer, Error> {
+fn read_moments(path: &Path, model: &T5, optimizer: &mut Optimizer) -> Result<(), Error> {
     let file = SafetensorsFile::open(path)?;
-    let mut moments = Vec::with_capacity(model.params.len());
-    for (_, name, weight) in model.params.iter() {
-        let read = |moment: &str| -> Result<Tensor, Error> {
-            let name = format!("{moment}.{name}");
-            if file.info(&name) != Some((Dtype::F32, weight.shape())) {
-                let what = format!("has no f32 tensor {name} of shape {:?}", weight.shape());
+    for ((_, name, weight), state) in model.params.iter().zip(&mut optimizer.state) {
+        for ((slot, shape), tensor) in optimizer.kind.slots(weight.shape()).iter().zip(state) {
+            let name = format!("{slot}.{name}");
+            if file.info(&name) != Some((Dtype::F32, shape)) {
+                let what = format!("has no f32 tensor {name} of shape {shape:?}");
                 return Err(Error::State { path: path.to_path_buf(), what });
             }
             let view = file.view(&name)?;
-            let mut tensor = Tensor::unspecified(weight.rows(), weight.cols());
             for (x, bytes) in tensor.data_mut().iter_mut().zip(view.data.chunks_exact(4)) {
                 *x = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
             }
-            Ok(tensor)
-        };
-        moments.push((read("m")?, read("v")?));
+        }
     }
-    Ok(Optimizer { moments, steps })
+    Ok(())
 }

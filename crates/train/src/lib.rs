@@ -4,6 +4,7 @@
 //! never padded. Whatever a step needs of randomness is computed from the seed and the step's number, so a resumed
 //! run continues bit for bit.
 
+mod batches;
 mod checkpoint;
 mod examples;
 mod log;
@@ -12,16 +13,18 @@ mod optimizer;
 mod options;
 mod order;
 mod pass;
+mod schedule;
 mod trainer;
 
 pub use checkpoint::{BEST, LAST, TrainingState};
 pub use examples::{Columns, Examples, Lengths};
 pub use log::{EvalRecord, StepRecord, TrainLog};
-pub use memory::{Memory, predict, predict_for, resident_bytes};
-pub use optimizer::Optimizer;
+pub use memory::{Memory, predict, resident_bytes};
+pub use optimizer::{Optimizer, OptimizerKind, Stepped};
 pub use options::TrainOptions;
 pub use order::epoch_order;
-pub use pass::{evaluate, gradients};
+pub use pass::{accumulate, evaluate, gradients};
+pub use schedule::Schedule;
 pub use trainer::{Job, Observer, Plan, Summary, train};
 
 use std::path::PathBuf;
@@ -79,6 +82,14 @@ pub enum Error {
         what: String,
         /// How often.
         times: u32,
+    },
+    /// Settings that this model cannot have.
+    #[error("{flag}: {why}")]
+    Setting {
+        /// The flag, with its value where that matters.
+        flag: String,
+        /// What is wrong and how to mend it.
+        why: &'static str,
     },
     /// A run that would not fit into memory.
     #[error(

@@ -16,9 +16,9 @@ pub struct StepRecord {
     pub step: u64,
     /// Epochs done, with the step's share.
     pub epoch: f64,
-    /// Mean loss of the batch's target tokens before the step's update.
+    /// Mean loss of the step's target tokens before its update, with label smoothing and z-loss.
     pub loss: f64,
-    /// Learning rate.
+    /// Learning rate, as the schedule had it.
     pub lr: f64,
     /// Norm of the gradient before clipping.
     pub grad_norm: f64,

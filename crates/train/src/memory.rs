@@ -1,11 +1,14 @@
 //! How much memory a run takes: predicted before, measured during.
 
-use t5kit_model::{T5, T5Config};
+use t5kit_model::T5Config;
+use t5kit_model::t5::{Part, layout};
+
+use crate::TrainOptions;
 
 /// Predicted memory of training, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// Weights, gradients and both moments.
+    /// Weights, and of what is trained gradients and moments.
     pub parameters: u64,
     /// What the tape keeps for the largest batch, and the working memory on top.
     pub activations: u64,
@@ -18,28 +21,45 @@ impl Memory {
     }
 }
 
-/// Predicts the memory of training on batches of up to so many source and target tokens.
+/// Predicts the memory of training on batches of up to so many source and target tokens. Batches whose gradients are
+/// accumulated come one after the other: they take no more than one.
 ///
 /// Counts what the operations save: of every encoder layer the norms' inputs and outputs, queries, keys and values,
 /// the attention's output, both halves of the feed-forward layer and their product; of a decoder layer the same and
-/// the cross-attention; of the softmax a chunk of logits.
-pub fn predict(model: &T5, source_tokens: usize, target_tokens: usize) -> Memory {
-    predict_for(&model.config, model.params.elements() as u64, source_tokens, target_tokens)
-}
+/// the cross-attention; of the softmax a chunk of logits. Layers that no gradient goes through save nothing.
+pub fn predict(c: &T5Config, options: &TrainOptions, source_tokens: usize, target_tokens: usize) -> Memory {
+    let (s, t) = (source_tokens as u64, target_tokens as u64);
+    let parts = options.parts();
+    let mut parameters = 0;
+    for slot in layout(c) {
+        let elements = slot.shape.iter().product::<usize>() as u64;
+        parameters += elements;
+        if !parts.contains(&slot.part) {
+            continue;
+        }
+        parameters += options.optimizer.state_elements(&slot.shape) as u64;
+        // The gradient of an embedding alone is that of the rows that a step uses.
+        let by_rows = slot.part == Part::Embeddings && !c.tie_word_embeddings;
+        let rows = (s + t) * options.gradient_accumulation as u64 * c.d_model as u64;
+        parameters += if by_rows { elements.min(rows) } else { elements };
+    }
+    let trains = |part| parts.contains(&part);
+    let through_encoder = trains(Part::Embeddings) || trains(Part::Encoder);
+    let through_decoder = through_encoder || trains(Part::Decoder);
 
-/// The same for a model that is not loaded: its configuration and the number of its parameters.
-pub fn predict_for(c: &T5Config, parameters: u64, source_tokens: usize, target_tokens: usize) -> Memory {
     let (d, ff, inner) = (c.d_model as u64, c.d_ff as u64, c.inner_dim() as u64);
     let gate = if c.feed_forward().is_some_and(|f| f.gated) { 2 } else { 1 };
     let attention = 2 * d + 4 * inner;
     let feed_forward = 2 * d + (gate + 1) * ff;
-    let (s, t) = (source_tokens as u64, target_tokens as u64);
-    let encoder = c.num_layers as u64 * s * (attention + feed_forward);
-    let decoder = c.num_decoder_layers as u64 * (t * (2 * attention + feed_forward) + s * 2 * inner);
+    let encoder = if through_encoder { c.num_layers as u64 * s * (attention + feed_forward) } else { 0 };
+    let decoder = match through_decoder {
+        true => c.num_decoder_layers as u64 * (t * (2 * attention + feed_forward) + s * 2 * inner),
+        false => 0,
+    };
     let logits = (16u64 << 20).max(16 * c.vocab_size as u64).min(t * c.vocab_size as u64);
     // On the way back: gradients of one block's activations, and of the encoder's output.
     let working = s * (2 * d + 2 * ff + 3 * inner) + 2 * s * d;
-    Memory { parameters: 4 * 4 * parameters, activations: 4 * (encoder + decoder + logits + working) }
+    Memory { parameters: 4 * parameters, activations: 4 * (encoder + decoder + logits + working) }
 }
 
 /// Memory that this process holds now; 0 where the system does not tell.
@@ -48,4 +68,32 @@ pub fn resident_bytes() -> u64 {
         .ok()
         .and_then(|statm| statm.split_whitespace().nth(1)?.parse::<u64>().ok());
     pages.unwrap_or(0) * 4096
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::OptimizerKind;
+
+    #[test]
+    fn follows_the_optimizer_and_the_parts_that_are_trained() {
+        let config = T5Config { tie_word_embeddings: false, ..T5Config::default() };
+        let bytes = |options: &TrainOptions| predict(&config, options, 100, 20);
+        let adamw = TrainOptions::default();
+        let all: u64 = layout(&config).iter().map(|s| s.shape.iter().product::<usize>() as u64).sum();
+        let rows = (config.vocab_size * config.d_model) as u64;
+        let touched = 120 * config.d_model as u64;
+        assert_eq!(bytes(&adamw).parameters, 4 * (4 * all - rows + touched));
+        let lion = TrainOptions { optimizer: OptimizerKind::Lion, ..adamw.clone() };
+        assert_eq!(bytes(&lion).parameters, 4 * (3 * all - rows + touched));
+        let adafactor = TrainOptions { optimizer: OptimizerKind::Adafactor, ..adamw.clone() };
+        assert!(bytes(&adafactor).parameters < 4 * (2 * all - rows + touched) * 21 / 20);
+        let decoder = TrainOptions { train_parts: vec!["decoder".into()], ..adamw.clone() };
+        let softmax = TrainOptions { train_parts: vec!["softmax".into()], ..adamw.clone() };
+        assert_eq!(bytes(&softmax).parameters, 4 * (all + 3 * rows));
+        assert!(bytes(&softmax).activations < bytes(&decoder).activations);
+        assert!(bytes(&decoder).activations < bytes(&adamw).activations);
+        let accumulating = TrainOptions { gradient_accumulation: 4, ..adamw.clone() };
+        assert_eq!(bytes(&accumulating).activations, bytes(&adamw).activations);
+    }
 }

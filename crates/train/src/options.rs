@@ -1,24 +1,49 @@
 //! The settings of a run.
 
 use serde::{Deserialize, Serialize};
+use t5kit_model::t5::Part;
 
-/// Everything that decides what a run computes (and nothing else: paths and displays are the caller's).
+use crate::{OptimizerKind, Schedule};
+
+/// Everything that decides what a run computes (and nothing else: paths and displays are the caller's). The fields
+/// have the names of their flags.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainOptions {
     /// Times through the examples.
     pub epochs: u64,
     /// Ends earlier after this many steps.
     pub max_steps: Option<u64>,
-    /// Examples a step.
+    /// Examples a batch.
     pub batch_size: usize,
-    /// AdamW's learning rate.
+    /// Source and target tokens a batch at most, instead of `batch_size`; an example that has more is a batch of
+    /// its own.
+    pub batch_tokens: Option<usize>,
+    /// Batches a step: their gradients are added up, as if they were one batch.
+    pub gradient_accumulation: usize,
+    /// How gradients change the parameters.
+    pub optimizer: OptimizerKind,
+    /// Learning rate, before the schedule.
     pub learning_rate: f64,
-    /// Decoupled weight decay.
+    /// How the learning rate changes.
+    pub schedule: Schedule,
+    /// Steps in which the learning rate rises from 0.
+    pub warmup_steps: u64,
+    /// Weight decay; decoupled but for Adam, where it is added to the gradient.
     pub weight_decay: f64,
+    /// Adafactor multiplies the learning rate by the size of each parameter.
+    pub scale_parameter: bool,
+    /// Adam, AdamW and Lion leave rows of the embedding alone that a step does not use.
+    pub lazy_embeddings: bool,
     /// Gradients are scaled down to this norm; 0: never.
     pub max_grad_norm: f64,
     /// Dropout probability.
     pub dropout: f32,
+    /// Share of a target's probability that is spread over all rows.
+    pub label_smoothing: f32,
+    /// Weight of (log Σ exp logits)² in the loss.
+    pub z_loss: f32,
+    /// Names of the parts that are trained ([`Part::name`]).
+    pub train_parts: Vec<String>,
     /// Decides the order of examples and the dropout masks.
     pub seed: u64,
 }
@@ -29,42 +54,61 @@ impl Default for TrainOptions {
             epochs: 3,
             max_steps: None,
             batch_size: 16,
+            batch_tokens: None,
+            gradient_accumulation: 1,
+            optimizer: OptimizerKind::Adamw,
             learning_rate: 2e-4,
+            schedule: Schedule::Constant,
+            warmup_steps: 0,
             weight_decay: 0.0,
+            scale_parameter: false,
+            lazy_embeddings: false,
             max_grad_norm: 1.0,
             dropout: 0.1,
+            label_smoothing: 0.0,
+            z_loss: 0.0,
+            train_parts: Part::ALL.map(|part| part.name().into()).to_vec(),
             seed: 0,
         }
     }
 }
 
 impl TrainOptions {
-    /// Steps of the whole run over that many examples.
-    pub fn total_steps(&self, examples: usize) -> u64 {
-        let all = self.epochs * self.steps_per_epoch(examples);
-        self.max_steps.map_or(all, |most| most.min(all))
+    /// The parts that are trained.
+    pub fn parts(&self) -> Vec<Part> {
+        Part::ALL.into_iter().filter(|part| self.train_parts.iter().any(|name| name == part.name())).collect()
     }
 
-    /// Steps of one epoch; the last may have fewer examples.
-    pub fn steps_per_epoch(&self, examples: usize) -> u64 {
-        examples.div_ceil(self.batch_size) as u64
+    /// The learning rate of a step (from 0) of so many.
+    pub fn rate(&self, step: u64, total: u64) -> f64 {
+        self.learning_rate * self.schedule.factor(step, self.warmup_steps, total)
     }
 
-    /// The first setting that differs in a way that makes it another run: `(name, was, now)`. A run may be made
-    /// longer.
-    pub(crate) fn difference(&self, now: &TrainOptions) -> Option<(&'static str, String, String)> {
-        fn pair<T: PartialEq + ToString>(
-            name: &'static str,
-            was: T,
-            now: T,
-        ) -> Option<(&'static str, String, String)> {
-            (was != now).then(|| (name, was.to_string(), now.to_string()))
-        }
-        pair("--batch-size", self.batch_size, now.batch_size)
-            .or_else(|| pair("--learning-rate", self.learning_rate, now.learning_rate))
-            .or_else(|| pair("--weight-decay", self.weight_decay, now.weight_decay))
-            .or_else(|| pair("--max-grad-norm", self.max_grad_norm, now.max_grad_norm))
-            .or_else(|| pair("--dropout", self.dropout, now.dropout))
-            .or_else(|| pair("--seed", self.seed, now.seed))
+    /// The first setting that differs in a way that makes it another run: `(flag, was, now)`. A run may be made
+    /// longer, unless its learning rate depends on its length.
+    pub(crate) fn difference(&self, now: &TrainOptions) -> Option<(String, String, String)> {
+        // By way of text, in which numbers look as they were given.
+        let fields = |options: &TrainOptions| -> serde_json::Map<String, serde_json::Value> {
+            let text = serde_json::to_string(options).expect("settings are plain data");
+            serde_json::from_str(&text).expect("and an object")
+        };
+        let show = |value: &serde_json::Value| match value {
+            serde_json::Value::Null => "none".to_string(),
+            serde_json::Value::String(text) => text.clone(),
+            serde_json::Value::Array(items) => {
+                let items: Vec<&str> = items.iter().filter_map(|item| item.as_str()).collect();
+                items.join(",")
+            }
+            other => other.to_string(),
+        };
+        let now_fields = fields(now);
+        let length = ["epochs", "max_steps"];
+        fields(self)
+            .into_iter()
+            .filter(|(name, _)| self.schedule.needs_total() || !length.contains(&name.as_str()))
+            .find(|(name, was)| now_fields[name] != *was)
+            .map(|(name, was)| {
+                (format!("--{}", name.replace('_', "-")), show(&was), show(&now_fields[&name]))
+            })
     }
 }

@@ -6,6 +6,15 @@ use t5kit_tensor::{Dropout, Gradients, Graph, Packed, Pool, Regime};
 
 use crate::{Error, Examples};
 
+/// Gradients for a model: that of the embedding by rows, where nothing but embedding uses it.
+pub(crate) fn new_gradients(model: &T5) -> Gradients {
+    let mut gradients = Gradients::new();
+    if model.softmax() != model.shared() {
+        gradients.keep_rows(model.shared());
+    }
+    gradients
+}
+
 /// The mean loss of a batch's target tokens (natural logarithm, `</s>` included), and the gradient of that mean by
 /// every parameter, into `gradients` (cleared first).
 pub fn gradients(
@@ -17,16 +26,55 @@ pub fn gradients(
     gradients: &mut Gradients,
 ) -> f64 {
     gradients.clear();
+    let loss = CrossEntropy { scale: 1.0 / targets.tokens() as f32, ..CrossEntropy::default() };
+    accumulate(model, pool, sources, targets, loss, dropout, gradients) / targets.tokens() as f64
+}
+
+/// Adds the gradients of a batch's losses, each times `loss.scale`, to `gradients`; returns the losses' sum (without
+/// that factor).
+pub fn accumulate(
+    model: &T5,
+    pool: &Pool,
+    sources: &Packed,
+    targets: &Packed,
+    loss: CrossEntropy,
+    dropout: Option<Dropout>,
+    gradients: &mut Gradients,
+) -> f64 {
+    gradients.next_pass();
     let mut graph = Graph::training(&model.params, pool, dropout);
     let encoded = model.encode(&mut graph, sources);
     let inputs = targets.shifted_right(model.config.decoder_start_token_id);
     let hidden = model.decode(&mut graph, &inputs, sources, &encoded);
-    let options = CrossEntropy { scale: 1.0 / targets.tokens() as f32, ..CrossEntropy::default() };
-    let losses =
-        ops::cross_entropy(&graph, &hidden, model.softmax(), targets.ids(), options, Some(&mut *gradients));
+    let softmax = model.softmax();
+    let losses = ops::cross_entropy(&graph, &hidden, softmax, targets.ids(), loss, Some(&mut *gradients));
     drop((encoded, hidden));
     graph.backward(gradients);
-    losses.sum() / targets.tokens() as f64
+    losses.sum()
+}
+
+/// Where the first value that is not finite is: in a weight, or on the way forward through a batch, which is gone
+/// again (so `dropout` must be what it was). `None` where all of them are finite up to the softmax.
+pub(crate) fn first_non_finite(
+    model: &T5,
+    pool: &Pool,
+    sources: &Packed,
+    targets: &Packed,
+    dropout: Option<Dropout>,
+) -> Option<String> {
+    for (_, name, weight) in model.params.iter() {
+        if let Some((at, value)) =
+            weight.as_f32().and_then(|w| w.iter().enumerate().find(|(_, v)| !v.is_finite()))
+        {
+            let (row, col) = (at / weight.cols(), at % weight.cols());
+            return Some(format!("{name} itself ({value} in row {row}, column {col})"));
+        }
+    }
+    let mut graph = Graph::watching(&model.params, pool, dropout);
+    let encoded = model.encode(&mut graph, sources);
+    let inputs = targets.shifted_right(model.config.decoder_start_token_id);
+    model.decode(&mut graph, &inputs, sources, &encoded);
+    graph.found().map(String::from)
 }
 
 /// The mean loss of all target tokens of some examples, without dropout. `each` is told how many examples are done

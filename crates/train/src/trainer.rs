@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use t5kit_model::T5;
+use t5kit_model::t5::Part;
+use t5kit_tensor::ops::CrossEntropy;
 use t5kit_tensor::{Dropout, Gradients, Pool, mix};
 
+use crate::batches::Batches;
 use crate::checkpoint::{self, BEST, LAST, TrainingState};
 use crate::log::{EvalRecord, StepRecord, TrainLog};
 use crate::memory::{Memory, predict, resident_bytes};
-use crate::order::epoch_order;
 use crate::pass;
 use crate::{Error, Examples, Optimizer, TrainOptions};
 
@@ -88,20 +90,24 @@ struct Run<'a> {
     optimizer: Optimizer,
     state: TrainingState,
     log: TrainLog,
-    steps_per_epoch: u64,
+    batches: Batches<'a>,
+    /// Steps of the whole run.
+    total: u64,
 }
 
 /// Trains a model. A resumed run ends with the bytes of one that was never stopped.
 pub fn train(mut model: T5, job: Job<'_>, observer: &mut dyn Observer) -> Result<Summary, Error> {
     let Job { examples, options, .. } = job;
-    let (source, target) = examples.largest_batch(options.batch_size);
-    let memory = predict(&model, source, target);
+    check(&model, options)?;
+    let batches = Batches::new(examples, options);
+    let memory = predict(&model.config, options, batches.largest.0, batches.largest.1);
     if let Some(available) = t5kit_model::memory::available_bytes()
         && memory.total() > available
     {
         let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64);
         return Err(Error::Memory { needed: gib(memory.total()), available: gib(available) });
     }
+    model.train_only(&options.parts());
     model.make_trainable();
     let fresh = TrainingState {
         step: 0,
@@ -114,9 +120,9 @@ pub fn train(mut model: T5, job: Job<'_>, observer: &mut dyn Observer) -> Result
     };
     let (optimizer, state) = match job.resume {
         true => checkpoint::read(job.folder, &model, &fresh)?,
-        false => (Optimizer::new(&model.params), fresh),
+        false => (Optimizer::new(options.optimizer, &model.params), fresh),
     };
-    let total = options.total_steps(examples.len());
+    let total = batches.total();
     observer.started(&Plan {
         parameters: model.params.elements(),
         memory,
@@ -127,13 +133,31 @@ pub fn train(mut model: T5, job: Job<'_>, observer: &mut dyn Observer) -> Result
     });
     let log = TrainLog::open(job.folder, state.step)?;
     let state = TrainingState { options: options.clone(), ..state };
-    let steps_per_epoch = options.steps_per_epoch(examples.len());
-    Run { job, model, optimizer, state, log, steps_per_epoch }.run(total, observer)
+    Run { job, model, optimizer, state, log, batches, total }.run(observer)
+}
+
+/// Refuses settings that make no sense for this model.
+fn check(model: &T5, options: &TrainOptions) -> Result<(), Error> {
+    if !model.config.tie_word_embeddings {
+        return Ok(());
+    }
+    let parts = options.parts();
+    if parts.contains(&Part::Softmax) && !parts.contains(&Part::Embeddings) {
+        let flag = format!("--train-parts {}", options.train_parts.join(","));
+        let why = "this model's softmax matrix is its embedding matrix; name embeddings";
+        return Err(Error::Setting { flag, why });
+    }
+    if options.lazy_embeddings {
+        let why = "this model's softmax shares the embedding matrix, every row of which has a gradient in every \
+                   step; leave the flag out";
+        return Err(Error::Setting { flag: "--lazy-embeddings".into(), why });
+    }
+    Ok(())
 }
 
 impl Run<'_> {
-    fn run(mut self, total: u64, observer: &mut dyn Observer) -> Result<Summary, Error> {
-        if self.ends_epoch(total) && self.state.evaluated != self.state.step {
+    fn run(mut self, observer: &mut dyn Observer) -> Result<Summary, Error> {
+        if self.batches.ends_epoch(self.state.step) && self.state.evaluated != self.state.step {
             // The run was stopped between the epoch's last step and the end of its validation.
             let stopped = self.evaluate(observer)?;
             self.save()?;
@@ -146,19 +170,10 @@ impl Run<'_> {
                 });
             }
         }
-        let mut gradients = Gradients::new();
-        let mut order = (u64::MAX, Vec::new());
+        let mut gradients = pass::new_gradients(&self.model);
         let (mut loss, mut skipped, mut stopped) = (None, 0, false);
-        while self.state.step < total && !stopped {
-            let (epoch, at) =
-                (self.state.step / self.steps_per_epoch, self.state.step % self.steps_per_epoch);
-            if order.0 != epoch {
-                order = (epoch, epoch_order(self.job.examples.len(), self.state.options.seed, epoch));
-            }
-            let size = self.state.options.batch_size;
-            let first = at as usize * size;
-            let batch = &order.1[first..order.1.len().min(first + size)];
-            let record = self.step(batch, &mut gradients)?;
+        while self.state.step < self.total && !stopped {
+            let record = self.step(&mut gradients)?;
             match record {
                 Ok(record) => {
                     skipped = 0;
@@ -175,7 +190,7 @@ impl Run<'_> {
                 }
             }
             stopped = observer.stop();
-            let ended = self.ends_epoch(total);
+            let ended = self.batches.ends_epoch(self.state.step);
             if ended && !stopped {
                 stopped = self.evaluate(observer)?;
             }
@@ -186,38 +201,56 @@ impl Run<'_> {
         Ok(Summary { steps: self.state.step, stopped, loss, best_loss: self.state.best_loss })
     }
 
-    fn ends_epoch(&self, total: u64) -> bool {
-        let step = self.state.step;
-        step > 0 && (step == total || step.is_multiple_of(self.steps_per_epoch))
-    }
-
     /// One step; `Err(what)` when it was skipped because `what` is not finite.
-    fn step(
-        &mut self,
-        batch: &[u32],
-        gradients: &mut Gradients,
-    ) -> Result<Result<StepRecord, String>, Error> {
+    fn step(&mut self, gradients: &mut Gradients) -> Result<Result<StepRecord, String>, Error> {
         let start = Instant::now();
-        let options = &self.state.options;
-        let (sources, targets) = pass::pack(self.job.examples, batch.iter().map(|&i| i as usize));
-        let dropout = Dropout { rate: options.dropout, key: mix(options.seed, self.state.step) };
-        let loss = pass::gradients(&self.model, self.job.pool, &sources, &targets, Some(dropout), gradients);
+        let (options, pool) = (&self.state.options, self.job.pool);
+        let step = self.batches.step(self.state.step);
+        let packed: Vec<_> = step.iter().map(|b| pass::pack(self.job.examples, b.iter().copied())).collect();
+        // The mean is over the target tokens of all the step's batches, as if they were one.
+        let tokens: usize = packed.iter().map(|(_, targets)| targets.tokens()).sum();
+        let loss_options = CrossEntropy {
+            scale: 1.0 / tokens as f32,
+            label_smoothing: options.label_smoothing,
+            z_loss: options.z_loss,
+            ..CrossEntropy::default()
+        };
+        let lr = options.rate(self.state.step, self.total);
+        let key = mix(options.seed, self.state.step);
         self.state.step += 1;
-        if !loss.is_finite() {
-            return Ok(Err("the loss".into()));
+        let mut sum = 0.0;
+        gradients.clear();
+        let dropout = |batch: usize| {
+            let key = if batch == 0 { key } else { mix(key, batch as u64) };
+            Some(Dropout { rate: options.dropout, key })
+        };
+        let overflowed = |model: &T5, batch: usize| {
+            let (sources, targets) = &packed[batch];
+            pass::first_non_finite(model, pool, sources, targets, dropout(batch))
+        };
+        for (i, (sources, targets)) in packed.iter().enumerate() {
+            let model = &self.model;
+            let losses = pass::accumulate(model, pool, sources, targets, loss_options, dropout(i), gradients);
+            if !losses.is_finite() {
+                let softmax = || format!("the product with {}", model.params.name(model.softmax()));
+                return Ok(Err(overflowed(model, i).unwrap_or_else(softmax)));
+            }
+            sum += losses;
         }
-        let stepped = self.optimizer.step(&mut self.model.params, gradients, self.job.pool, options);
-        if let Some(what) = stepped.non_finite {
-            return Ok(Err(what));
+        let stepped = self.optimizer.step(&mut self.model.params, gradients, pool, options, lr);
+        if let Some(gradient) = stepped.non_finite {
+            // A norm can hide an infinity from the loss.
+            let forward = (0..packed.len()).find_map(|batch| overflowed(&self.model, batch));
+            return Ok(Err(forward.unwrap_or(gradient)));
         }
         self.state.updates = self.optimizer.steps;
         Ok(Ok(StepRecord {
             step: self.state.step,
-            epoch: self.state.step as f64 / self.steps_per_epoch as f64,
-            loss,
-            lr: options.learning_rate,
+            epoch: self.batches.epochs_after(self.state.step),
+            loss: sum / tokens as f64,
+            lr,
             grad_norm: stepped.grad_norm,
-            real_tokens: sources.tokens() + targets.tokens(),
+            real_tokens: packed.iter().map(|(s, t)| s.tokens() + t.tokens()).sum(),
             seconds: start.elapsed().as_secs_f64(),
             rss_bytes: resident_bytes(),
         }))
@@ -239,7 +272,7 @@ impl Run<'_> {
         let best = self.state.best_loss.is_none_or(|best| loss < best);
         let record = EvalRecord {
             step: self.state.step,
-            epoch: self.state.step as f64 / self.steps_per_epoch as f64,
+            epoch: self.batches.epochs_after(self.state.step),
             valid_loss: loss,
             best,
         };

@@ -5,7 +5,8 @@ use std::path::Path;
 use t5kit_model::{T5, T5Config, load};
 use t5kit_tensor::{Pool, Rng};
 use t5kit_train::{
-    BEST, EvalRecord, Examples, Job, LAST, Observer, StepRecord, Summary, TrainOptions, train,
+    BEST, EvalRecord, Examples, Job, LAST, Observer, OptimizerKind, Schedule, StepRecord, Summary,
+    TrainOptions, train,
 };
 
 fn config() -> T5Config {
@@ -157,6 +158,10 @@ fn resuming_another_run_is_refused() {
         let error = run(folder.path(), &changed, true, &mut Watch::default()).unwrap_err().to_string();
         assert!(error.contains(message), "{error}");
     }
+    // With a schedule that ends at 0, longer is another run.
+    let mad = TrainOptions { schedule: Schedule::Linear, ..options() };
+    let error = run(folder.path(), &mad, true, &mut Watch::default()).unwrap_err().to_string();
+    assert!(error.contains("--schedule constant, not linear"), "{error}");
     // Longer is the same run.
     let summary = run(folder.path(), &options(), true, &mut Watch::default()).unwrap();
     assert_eq!(summary.steps, 18);
@@ -178,10 +183,58 @@ fn a_damaged_state_is_an_error_that_names_the_file() {
     }
 }
 
+/// Every optimizer, and everything else that a step's arithmetic or the choice of its examples depends on.
 #[test]
-fn a_loss_that_is_not_finite_ends_the_run() {
+fn runs_of_every_kind_resume_bit_for_bit() {
+    let kinds = OptimizerKind::ALL.map(|optimizer| TrainOptions { optimizer, ..options() });
+    let more = [
+        TrainOptions {
+            optimizer: OptimizerKind::Adafactor,
+            scale_parameter: true,
+            schedule: Schedule::Cosine,
+            warmup_steps: 3,
+            label_smoothing: 0.1,
+            z_loss: 1e-3,
+            gradient_accumulation: 2,
+            ..options()
+        },
+        TrainOptions {
+            lazy_embeddings: true,
+            batch_tokens: Some(30),
+            schedule: Schedule::InverseSqrt,
+            train_parts: vec!["embeddings".into(), "decoder".into()],
+            ..options()
+        },
+    ];
+    for options in kinds.into_iter().chain(more) {
+        let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        run(whole.path(), &options, false, &mut Watch::default()).unwrap();
+        for (resume, stop_after) in [(false, Some(2)), (true, Some(7)), (true, None)] {
+            run(parts.path(), &options, resume, &mut Watch { stop_after, ..Watch::default() }).unwrap();
+        }
+        assert_same(whole.path(), parts.path());
+    }
+}
+
+#[test]
+fn a_schedule_that_ends_cannot_be_made_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let linear = TrainOptions { schedule: Schedule::Linear, warmup_steps: 2, ..options() };
+    run(folder.path(), &linear, false, &mut Watch::default()).unwrap();
+    let rates: Vec<f64> = log(folder.path()).iter().filter_map(|line| line["lr"].as_f64()).collect();
+    let want: Vec<f64> = (0..18).map(|step| linear.rate(step, 18)).collect();
+    assert_eq!(rates, want);
+    let longer = TrainOptions { epochs: 4, ..linear };
+    let error = run(folder.path(), &longer, true, &mut Watch::default()).unwrap_err().to_string();
+    assert!(error.contains("--epochs 3, not 4"), "{error}");
+}
+
+#[test]
+fn a_loss_that_is_not_finite_ends_the_run_and_names_the_first_tensor() {
     let folder = tempfile::tempdir().unwrap();
     let mad = TrainOptions { learning_rate: 1e30, epochs: 9, ..options() };
     let error = run(folder.path(), &mad, false, &mut Watch::default()).unwrap_err().to_string();
     assert!(error.contains("not finite") && error.contains("--learning-rate"), "{error}");
+    assert!(error.contains("encoder.block.0.layer.0.SelfAttention.q.weight"), "{error}");
+    assert_eq!(error.lines().count(), 1);
 }

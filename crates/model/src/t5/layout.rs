@@ -18,6 +18,9 @@ pub enum Part {
 }
 
 impl Part {
+    /// All of them.
+    pub const ALL: [Part; 4] = [Part::Embeddings, Part::Encoder, Part::Decoder, Part::Softmax];
+
     /// The name in tables and flags.
     pub fn name(self) -> &'static str {
         match self {

@@ -47,6 +47,18 @@ struct Block {
     feed_forward: FeedForward,
 }
 
+impl Block {
+    /// All its parameters.
+    fn params(&self) -> impl Iterator<Item = ParamId> {
+        let attentions = std::iter::once(&self.attention).chain(&self.cross);
+        let of = |a: &AttentionLayer| {
+            [Some(a.norm), Some(a.q), Some(a.k), Some(a.v), Some(a.o), a.bias.map(|b| b.weight)]
+        };
+        let f = &self.feed_forward;
+        attentions.flat_map(of).flatten().chain(f.wi.iter().copied()).chain([f.norm, f.wo])
+    }
+}
+
 struct Stack {
     blocks: Vec<Block>,
     final_norm: ParamId,
@@ -150,11 +162,21 @@ impl T5 {
         self.params.store_matrices_as(dtype);
     }
 
-    /// Makes every weight writable f32 of its own, as training needs.
+    /// Trains these parts alone; the others keep their weights.
+    pub fn train_only(&mut self, parts: &[Part]) {
+        for slot in layout(&self.config).into_iter().filter(|slot| !parts.contains(&slot.part)) {
+            if let Some(id) = self.params.id(&slot.name) {
+                self.params.freeze(id);
+            }
+        }
+    }
+
+    /// Makes every weight that is trained writable f32 of its own, and the others f32, wherever they are.
     pub fn make_trainable(&mut self) {
         let ids: Vec<ParamId> = self.params.iter().map(|(id, _, _)| id).collect();
         for id in ids {
-            if self.params.get_mut(id).as_mut().is_none() {
+            let left = !self.params.trains(id) && self.params.get(id).as_f32().is_some();
+            if !left && self.params.get_mut(id).as_mut().is_none() {
                 let owned = self.params.get(id).to_dtype(DType::F32);
                 *self.params.get_mut(id) = owned;
             }

@@ -81,18 +81,31 @@ impl T5 {
         ids: &[u32],
         mut memory: Memory<'_>,
     ) -> Var {
-        let embedded = ops::embedding(graph, self.network.shared, ids);
-        let mut x = ops::dropout(graph, embedded);
+        let (params, shared) = (graph.run.params, self.network.shared);
+        let mut x = graph.recording(params.trains(shared), |graph| {
+            let embedded = ops::embedding(graph, shared, ids);
+            saw(graph, &embedded, "the rows of", shared);
+            ops::dropout(graph, embedded)
+        });
+        let source = match &memory {
+            Memory::Whole { cross: Some((_, encoded)), .. } => encoded.node().is_some(),
+            _ => false,
+        };
         for (layer, block) in stack.blocks.iter().enumerate() {
-            x = match &mut memory {
+            // Where nothing below is trained, nothing is kept and the way back ends.
+            let wanted = x.node().is_some() || source || block.params().any(|id| params.learns(id));
+            x = graph.recording(wanted, |graph| match &mut memory {
                 Memory::Whole { own, cross } => {
                     self.block_of_whole(graph, block, layer, x, own, cross.as_ref())
                 }
                 cached => self.block(graph, block, layer, x, cached),
-            };
+            });
         }
-        let x = self.norm(graph, &x, stack.final_norm);
-        ops::dropout(graph, x)
+        let wanted = x.node().is_some() || params.trains(stack.final_norm);
+        graph.recording(wanted, |graph| {
+            let x = self.norm(graph, &x, stack.final_norm);
+            ops::dropout(graph, x)
+        })
     }
 
     /// A block that a training pass may compute again on its way back instead of keeping what is within.
@@ -127,31 +140,41 @@ impl T5 {
         let normed = self.norm(graph, &x, a.norm);
         let attended = self.attend_own(graph, a, layer, &normed, memory);
         drop(normed);
+        saw(graph, &attended, "the attention by", a.q);
         let branch = ops::linear(graph, &attended, &[a.o]);
         let mut x = ops::residual(graph, &x, branch);
+        saw(graph, &x, "the hidden states after", a.o);
 
         if let Some(a) = &block.cross {
             let normed = self.norm(graph, &x, a.norm);
             let attended = self.attend_source(graph, a, layer, &normed, memory);
+            saw(graph, &attended, "the attention by", a.q);
             let branch = ops::linear(graph, &attended, &[a.o]);
             x = ops::residual(graph, &x, branch);
+            saw(graph, &x, "the hidden states after", a.o);
         }
 
         let f = &block.feed_forward;
         let normed = self.norm(graph, &x, f.norm);
         let inner = ops::linear(graph, &normed, &f.wi);
+        saw(graph, &inner, "the output of", f.wi[0]);
         let active = match f.wi.len() {
             2 => ops::gated(graph, self.network.activation, &inner),
             _ => ops::activate(graph, self.network.activation, &inner),
         };
         drop((normed, inner));
+        saw(graph, &active, "the activation before", f.wo);
         let active = ops::dropout(graph, active);
         let branch = ops::linear(graph, &active, &[f.wo]);
-        ops::residual(graph, &x, branch)
+        let x = ops::residual(graph, &x, branch);
+        saw(graph, &x, "the hidden states after", f.wo);
+        x
     }
 
     fn norm(&self, graph: &mut Graph<'_>, x: &Var, weight: ParamId) -> Var {
-        ops::rms_norm(graph, x, weight, self.config.layer_norm_epsilon as f32)
+        let y = ops::rms_norm(graph, x, weight, self.config.layer_norm_epsilon as f32);
+        saw(graph, &y, "the output of", weight);
+        y
     }
 
     /// Self-attention before its output projection.
@@ -164,6 +187,7 @@ impl T5 {
         memory: &mut Memory<'_>,
     ) -> Var {
         let qkv = ops::linear(graph, x, &[a.q, a.k, a.v]);
+        saw(graph, &qkv, "the output of", a.q);
         let inner = self.inner();
         match memory {
             Memory::Whole { own, cross } => {
@@ -221,6 +245,12 @@ impl T5 {
     ) -> CachedAttention<'s> {
         CachedAttention { num_heads: self.config.num_heads, d_kv: self.config.d_kv, bias: layer.bias, spans }
     }
+}
+
+/// Shows a value to a pass that looks for the first one that is not finite.
+fn saw(graph: &mut Graph<'_>, x: &Var, what: &str, weight: ParamId) {
+    let params = graph.run.params;
+    graph.watch(&x.value, || format!("{what} {}", params.name(weight)));
 }
 
 /// Sequence `i` of `queries` looks at sequence `i` of `keys`.

@@ -1,4 +1,4 @@
-//! The AdamW update.
+//! The AdamW update, and Adam's.
 
 use super::Isa;
 use super::vector::{Simd, dispatch};
@@ -16,6 +16,8 @@ pub struct AdamW {
     pub eps: f32,
     /// Decoupled weight decay: every step first multiplies the weights by 1 − lr·weight_decay.
     pub weight_decay: f32,
+    /// L2 penalty, added to the gradient as `torch.optim.Adam`'s weight decay is; 0 in AdamW.
+    pub l2: f32,
     /// 1 − beta1^t, t counting steps from 1; computed from this very `beta1`, since 1 − beta is sensitive to the
     /// rounding of beta to f32.
     pub bias1: f32,
@@ -40,7 +42,7 @@ fn adamw_any<S: Simd>(_: S, step: &AdamW, w: &mut [f32], g: &[f32], m: &mut [f32
     let root_bias2 = step.bias2.sqrt();
     let (rest1, rest2) = (1.0 - step.beta1, 1.0 - step.beta2);
     for (((w, g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
-        let g = g * step.grad_scale;
+        let g = g * step.grad_scale + *w * step.l2;
         *m += (g - *m) * rest1;
         *v = *v * step.beta2 + g * g * rest2;
         let denominator = v.sqrt() / root_bias2 + step.eps;

@@ -84,6 +84,26 @@ fn sum_squares_any<S: Simd>(_: S, x: &[f32]) -> f64 {
     sums.iter().sum()
 }
 
+/// Σ x, in sixteen f64 partial sums as [`sum_squares`].
+pub fn sum(isa: Isa, x: &[f32]) -> f64 {
+    dispatch!(isa, sum_any(x: &[f32]) -> f64)
+}
+
+#[inline(always)]
+fn sum_any<S: Simd>(_: S, x: &[f32]) -> f64 {
+    let mut sums = [0f64; 16];
+    let (chunks, rest) = x.as_chunks::<16>();
+    for chunk in chunks {
+        for (sum, &x) in sums.iter_mut().zip(chunk) {
+            *sum += f64::from(x);
+        }
+    }
+    for (sum, &x) in sums.iter_mut().zip(rest) {
+        *sum += f64::from(x);
+    }
+    sums.iter().sum()
+}
+
 /// Where the first infinity or NaN is.
 pub fn first_non_finite(x: &[f32]) -> Option<usize> {
     /// Big enough to vectorise well, small enough to look through again.

@@ -13,6 +13,7 @@
 //! [`matmul_rows`] with many rows and 16-bit weights.
 
 mod activation;
+mod adafactor;
 mod adamw;
 mod attention;
 #[cfg(target_arch = "x86_64")]
@@ -25,6 +26,7 @@ mod dropout;
 mod elementwise;
 mod isa;
 mod lines;
+mod lion;
 mod math;
 mod norm;
 #[cfg(test)]
@@ -37,6 +39,7 @@ mod top;
 mod vector;
 
 pub use activation::{Activation, activate, activate_backward, gated, gated_backward};
+pub use adafactor::{adafactor_apply, adafactor_squares, adafactor_update_squares, adafactor_vector};
 pub use adamw::{AdamW, adamw};
 pub use attention::{Cached, attend};
 pub use bf16::{
@@ -44,8 +47,9 @@ pub use bf16::{
 };
 pub use convert::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
 pub use dropout::{dropout, dropout_add, dropout_in_place};
-pub use elementwise::{add, argmax, axpy, dot, first_non_finite, scale, sum_squares};
+pub use elementwise::{add, argmax, axpy, dot, first_non_finite, scale, sum, sum_squares};
 pub use isa::{ISA_VARIABLE, Isa, IsaError, available, init, isa};
+pub use lion::{Lion, lion};
 pub use norm::{layer_norm, layer_norm_backward, rms_norm, rms_norm_backward};
 pub use rows::{Rows, matmul_rows, matmul_rows_into};
 pub use softmax::{exp_sub_scale, logsumexp, softmax, softmax_again, softmax_backward};

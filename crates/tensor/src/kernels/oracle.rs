@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use half::{bf16, f16};
 
-use super::{Activation, AdamW, Rows};
+use super::{Activation, AdamW, Lion, Rows};
 
 /// One weight as f32.
 fn weight(w: Rows, index: usize) -> f32 {
@@ -240,9 +240,9 @@ pub fn logsumexp(x: &[f32]) -> f32 {
     (f64::from(max) + sum.ln()) as f32
 }
 
-pub fn exp_sub_scale(x: &mut [f32], lse: f32, scale: f32) {
+pub fn exp_sub_scale(x: &mut [f32], lse: f32, scale: f32, minus: f32) {
     for x in x {
-        *x = ((f64::from(*x) - f64::from(lse)).exp() * f64::from(scale)) as f32;
+        *x = ((f64::from(*x) - f64::from(lse)).exp() * f64::from(scale) - f64::from(minus)) as f32;
     }
 }
 
@@ -260,6 +260,10 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>() as f32
 }
 
+pub fn sum(x: &[f32]) -> f64 {
+    x.iter().map(|&v| f64::from(v)).sum()
+}
+
 pub fn sum_squares(x: &[f32]) -> f64 {
     x.iter().map(|&v| f64::from(v) * f64::from(v)).sum()
 }
@@ -267,7 +271,7 @@ pub fn sum_squares(x: &[f32]) -> f64 {
 pub fn adamw(step: &AdamW, w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
     let [lr, beta1, beta2, eps] = [step.lr, step.beta1, step.beta2, step.eps].map(f64::from);
     for i in 0..w.len() {
-        let g = f64::from(g[i]) * f64::from(step.grad_scale);
+        let g = f64::from(g[i]) * f64::from(step.grad_scale) + f64::from(w[i]) * f64::from(step.l2);
         let decayed = f64::from(w[i]) * (1.0 - lr * f64::from(step.weight_decay));
         let first = beta1 * f64::from(m[i]) + (1.0 - beta1) * g;
         let second = beta2 * f64::from(v[i]) + (1.0 - beta2) * g * g;
@@ -275,6 +279,17 @@ pub fn adamw(step: &AdamW, w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32
         w[i] = (decayed - lr / f64::from(step.bias1) * first / denominator) as f32;
         m[i] = first as f32;
         v[i] = second as f32;
+    }
+}
+
+pub fn lion(step: &Lion, w: &mut [f32], g: &[f32], m: &mut [f32]) {
+    let [lr, beta1, beta2] = [step.lr, step.beta1, step.beta2].map(f64::from);
+    for i in 0..w.len() {
+        let g = f64::from(g[i]) * f64::from(step.grad_scale);
+        let c = beta1 * f64::from(m[i]) + (1.0 - beta1) * g;
+        let sign = if c == 0.0 { 0.0 } else { c.signum() };
+        w[i] = (f64::from(w[i]) - lr * (sign + f64::from(step.weight_decay) * f64::from(w[i]))) as f32;
+        m[i] = (beta2 * f64::from(m[i]) + (1.0 - beta2) * g) as f32;
     }
 }
 

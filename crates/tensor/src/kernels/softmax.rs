@@ -36,9 +36,9 @@ pub fn logsumexp(isa: Isa, x: &[f32]) -> f32 {
     dispatch!(isa, logsumexp_any(x: &[f32]) -> f32)
 }
 
-/// `x ← exp(x − lse) · scale`: the gradient of cross-entropy but for the target's entry.
-pub fn exp_sub_scale(isa: Isa, x: &mut [f32], lse: f32, scale: f32) {
-    dispatch!(isa, exp_sub_scale_any(x: &mut [f32], lse: f32, scale: f32))
+/// `x ← exp(x − lse) · scale − minus`: the gradient of cross-entropy but for the target's entry.
+pub fn exp_sub_scale(isa: Isa, x: &mut [f32], lse: f32, scale: f32, minus: f32) {
+    dispatch!(isa, exp_sub_scale_any(x: &mut [f32], lse: f32, scale: f32, minus: f32))
 }
 
 /// What is subtracted before exp: the maximum, or 0 where nothing is above −∞.
@@ -114,7 +114,7 @@ fn softmax_again_any<S: Simd>(s: S, row: &mut [f32], bias: Option<&[f32]>, lse: 
             *score += bias;
         }
     }
-    exp_sub_scale_any(s, row, shift_for(lse), 1.0);
+    exp_sub_scale_any(s, row, shift_for(lse), 1.0, 0.0);
 }
 
 #[inline(always)]
@@ -137,7 +137,8 @@ fn logsumexp_any<S: Simd>(s: S, x: &[f32]) -> f32 {
 }
 
 #[inline(always)]
-fn exp_sub_scale_any<S: Simd>(s: S, x: &mut [f32], lse: f32, scale: f32) {
-    let (shifts, scales) = (s.splat(lse), s.splat(scale));
-    map_vectors!(s, S::LANES, x, v, f32::NEG_INFINITY => s.mul(exp(s, s.sub(v, shifts)), scales));
+fn exp_sub_scale_any<S: Simd>(s: S, x: &mut [f32], lse: f32, scale: f32, minus: f32) {
+    let (shifts, scales, minuses) = (s.splat(lse), s.splat(scale), s.splat(minus));
+    map_vectors!(s, S::LANES, x, v, f32::NEG_INFINITY =>
+        s.sub(s.mul(exp(s, s.sub(v, shifts)), scales), minuses));
 }

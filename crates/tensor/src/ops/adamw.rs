@@ -1,25 +1,23 @@
-//! The AdamW step (Loshchilov and Hutter 2019), in torch.optim.AdamW's arithmetic.
+//! The AdamW step (Loshchilov and Hutter 2019), in torch.optim.AdamW's arithmetic, and Adam's (Kingma and Ba 2015).
 
 use crate::kernels::{self, AdamW};
-use crate::ops::cut;
-use crate::{Pool, Tensor};
+use crate::ops::update::update;
+use crate::{Gradient, Pool, Tensor};
 
-/// Updates a weight and its moments in place, split over the threads. All tensors have the weight's shape.
+/// Updates a weight and its moments (the weight's shape) in place, split over the threads. `lazy`: rows without a
+/// gradient, where it is kept by rows, are left alone, as `torch.optim.SparseAdam` does.
 pub fn adamw(
     pool: &Pool,
     step: &AdamW,
     weight: &mut [f32],
-    gradient: &Tensor,
+    gradient: Gradient<'_>,
     m: &mut Tensor,
     v: &mut Tensor,
+    lazy: bool,
 ) {
     let isa = kernels::isa();
-    let ranges = pool.ranges(weight.len(), 4096);
-    let moments = cut(m.data_mut(), &ranges, 1).into_iter().zip(cut(v.data_mut(), &ranges, 1));
-    let parts = cut(weight, &ranges, 1).into_iter().zip(moments);
-    pool.run_parts(ranges.iter().zip(parts).collect(), |(range, (w, (m, v)))| {
-        kernels::adamw(isa, step, w, &gradient.data()[range.clone()], m, v);
-    });
+    let tensors = [weight, m.data_mut(), v.data_mut()];
+    update(pool, gradient, lazy, tensors, |[w, m, v], g| kernels::adamw(isa, step, w, g, m, v));
 }
 
 #[cfg(test)]
@@ -44,11 +42,12 @@ mod tests {
                 beta2: 0.999,
                 eps: 1e-8,
                 weight_decay: 0.1,
+                l2: 0.0,
                 bias1: bias1 as f32,
                 bias2: bias2 as f32,
                 grad_scale: 0.5,
             };
-            adamw(&Pool::new(2), &step, &mut w, &g, &mut m, &mut v);
+            adamw(&Pool::new(2), &step, &mut w, Gradient::Dense(&g), &mut m, &mut v, false);
             for i in 0..n {
                 let g = 0.5 * f64::from(g.data()[i]);
                 ow[i] *= 1.0 - 1e-2 * 0.1;

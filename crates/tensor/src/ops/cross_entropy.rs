@@ -12,18 +12,24 @@ pub struct CrossEntropy {
     pub chunk: usize,
     /// Every token's loss is multiplied by this before gradients are taken: 1 / tokens of the whole batch.
     pub scale: f32,
+    /// Share of the target's probability that is spread evenly over all rows: `label_smoothing` of
+    /// `torch.nn.functional.cross_entropy` (Szegedy et al. 2016, section 7).
+    pub label_smoothing: f32,
+    /// Adds this times (log Σ exp logits)² to every token's loss, which keeps the logits from drifting away from 0
+    /// (`z_loss` in mesh-tensorflow's `layers.softmax_cross_entropy_with_logits`).
+    pub z_loss: f32,
 }
 
 impl Default for CrossEntropy {
     fn default() -> Self {
-        CrossEntropy { chunk: 16 << 20, scale: 1.0 }
+        CrossEntropy { chunk: 16 << 20, scale: 1.0, label_smoothing: 0.0, z_loss: 0.0 }
     }
 }
 
 /// What [`cross_entropy`] found.
 #[derive(Clone, Debug, Default)]
 pub struct Losses {
-    /// `−log p(target)` of every token, natural logarithm.
+    /// The loss of every token, natural logarithm: `−log p(target)`, with label smoothing and z-loss where asked for.
     pub tokens: Vec<f32>,
 }
 
@@ -35,11 +41,13 @@ impl Losses {
 }
 
 /// The losses of `softmax(x·Wᵀ)` against `targets`. `x`: [tokens, features], `weight`: [rows, features], targets:
-/// [tokens], each below `rows`.
+/// [tokens], each below `rows`. With `l = x·Wᵀ`, smoothing ε, z-loss z and `lse = log Σ exp l`, a token's loss is
+/// `lse − (1 − ε)·l[target] − ε·mean(l) + z·lse²`.
 ///
-/// With `gradients`, also begins the backward pass: of `scale · Σ losses`, it sets the gradient of `x` and adds to
-/// that of the weight. Doing both while a chunk of logits is there saves keeping or computing it twice:
-/// `dlogits = scale · (softmax − one-hot)`, `dx = dlogits·W`, `dW = dlogitsᵀ·x`.
+/// With `gradients`, also begins the backward pass: of `scale · Σ losses`, it sets the gradient of `x` (where that
+/// is on the tape) and adds to that of the weight (where that is trained). Doing both while a chunk of logits is
+/// there saves keeping or computing it twice:
+/// `dl = scale · ((1 + 2·z·lse)·softmax − (1 − ε)·one-hot − ε/rows)`, `dx = dl·W`, `dW = dlᵀ·x`.
 pub fn cross_entropy(
     graph: &Graph<'_>,
     x: &Var,
@@ -53,7 +61,10 @@ pub fn cross_entropy(
     let (tokens, features, rows) = (x.value.rows(), x.value.cols(), w.rows());
     assert_eq!(targets.len(), tokens, "one target a token");
     let mut losses = vec![0.0f32; tokens];
-    let mut dx = gradients.is_some().then(|| Tensor::unspecified(tokens, features));
+    let backward = gradients.is_some();
+    let mut dx = (backward && x.node().is_some()).then(|| Tensor::unspecified(tokens, features));
+    let CrossEntropy { scale, label_smoothing: smooth, z_loss, .. } = options;
+    let hit = scale * (1.0 - smooth);
     // An even number of tokens a chunk, at least a few: a product of one row rounds differently.
     let chunk = (options.chunk / rows.max(1)).max(16);
     for start in (0..tokens).step_by(chunk) {
@@ -64,26 +75,30 @@ pub fn cross_entropy(
         let ranges = row_ranges(run.pool, end - start, rows);
         let parts =
             cut(logits.data_mut(), &ranges, rows).into_iter().zip(cut(&mut losses[start..end], &ranges, 1));
-        let backward = gradients.is_some();
         run.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, (logits, losses))| {
             let targets = &targets[start + range.start..];
             for ((row, loss), &target) in logits.chunks_exact_mut(rows).zip(losses).zip(targets) {
                 let lse = kernels::logsumexp(run.isa, row);
-                *loss = lse - row[target as usize];
+                *loss = lse - row[target as usize] + z_loss * lse * lse;
+                if smooth > 0.0 {
+                    let mean = (kernels::sum(run.isa, row) / rows as f64) as f32;
+                    *loss += smooth * (row[target as usize] - mean);
+                }
                 if backward {
-                    kernels::exp_sub_scale(run.isa, row, lse, options.scale);
-                    row[target as usize] -= options.scale;
+                    let probability = scale * (1.0 + 2.0 * z_loss * lse);
+                    kernels::exp_sub_scale(run.isa, row, lse, probability, scale * smooth / rows as f32);
+                    row[target as usize] -= hit;
                 }
             }
         });
-        if let (Some(gradients), Some(dx)) = (gradients.as_deref_mut(), dx.as_mut()) {
+        if let Some(dx) = dx.as_mut() {
             let (_, below) = dx.view_mut().split_rows(start);
             let (here, _) = below.split_rows(end - start);
             with_f32(w, |w| matmul(run, here, logits.view(), w, false));
-            if gradients.wants(weight) {
-                let (dw, add) = gradients.param_mut(run, weight);
-                matmul(run, dw.view_mut(), logits.view().t(), part.view(), add);
-            }
+        }
+        if let Some(gradients) = gradients.as_deref_mut().filter(|_| run.params.trains(weight)) {
+            let (dw, add) = gradients.param_mut(run, weight);
+            matmul(run, dw.view_mut(), logits.view().t(), part.view(), add);
         }
     }
     if let (Some(gradients), Some(dx)) = (gradients, dx) {
@@ -101,7 +116,10 @@ mod tests {
     #[test]
     fn agrees_with_the_formula_and_its_derivatives() {
         let (features, rows, scale) = (5, 13, 0.3f32);
-        for tokens in [0, 1, 2, 17, 40] {
+        for (tokens, label_smoothing, z_loss) in
+            [(0, 0.0, 0.0), (1, 0.1, 0.02), (2, 0.0, 0.0), (17, 0.1, 0.0), (17, 0.0, 0.02), (40, 0.2, 0.01)]
+        {
+            let (smooth, z) = (f64::from(label_smoothing), f64::from(z_loss));
             let mut rng = Rng::new(4, tokens as u64);
             let mut normal = |n: usize| -> Vec<f32> { (0..n).map(|_| rng.normal() as f32).collect() };
             let (x, w) = (normal(tokens * features), normal(rows * features));
@@ -112,7 +130,10 @@ mod tests {
                 };
                 (0..tokens)
                     .map(|t| {
-                        (0..rows).map(|r| dot(t, r).exp()).sum::<f64>().ln() - dot(t, targets[t] as usize)
+                        let lse = (0..rows).map(|r| dot(t, r).exp()).sum::<f64>().ln();
+                        let of = |r: usize| lse - dot(t, r);
+                        let all = (0..rows).map(of).sum::<f64>() / rows as f64;
+                        (1.0 - smooth) * of(targets[t] as usize) + smooth * all + z * lse * lse
                     })
                     .collect()
             };
@@ -124,7 +145,7 @@ mod tests {
                 let mut graph = Graph::training(&params, &pool, None);
                 let var = graph.leaf(Tensor::from_vec(tokens, features, x.clone()));
                 let mut gradients = Gradients::new();
-                let options = CrossEntropy { chunk, scale };
+                let options = CrossEntropy { chunk, scale, label_smoothing, z_loss };
                 let losses = cross_entropy(&graph, &var, id, &targets, options, Some(&mut gradients));
                 let (x, w) = (wide(&x), wide(&w));
                 for (got, want) in losses.tokens.iter().zip(oracle(&x, &w)) {

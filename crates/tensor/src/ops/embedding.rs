@@ -3,7 +3,7 @@
 use crate::kernels::{self, Rows};
 use crate::ops::{cut, row_ranges};
 use crate::weight::widen;
-use crate::{Backward, Gradients, Graph, ParamId, Run, Tensor, Var};
+use crate::{Backward, Gradients, Graph, MatMut, ParamId, Run, Tensor, Var};
 
 /// Rows `ids` of a weight: [rows, features] → [ids, features].
 ///
@@ -36,26 +36,35 @@ impl Backward for EmbeddingBackward {
         if !gradients.wants(self.weight) {
             return;
         }
-        let dw = gradients.param_add(run, self.weight);
-        // Threads share the columns, not the tokens: an id may occur twice, and sums keep one order.
-        let mut rest = Some(dw.view_mut());
-        let parts = run.pool.ranges(dy.cols(), 16).into_iter().map(|range| {
-            let (part, right) = rest.take().expect("one remainder a range").split_cols(range.len());
-            rest = Some(right);
-            (range, part)
-        });
-        run.pool.run_parts(parts.collect(), |(range, mut part)| {
-            for (t, &id) in self.ids.iter().enumerate() {
-                kernels::add(run.isa, part.row_mut(id as usize), &dy.row(t)[range.clone()]);
-            }
-        });
+        if let Some(rows) = gradients.rows_mut(self.weight) {
+            return rows.add(run, &self.ids, &dy);
+        }
+        let ids: Vec<usize> = self.ids.iter().map(|&id| id as usize).collect();
+        add_to_rows(run, gradients.param_add(run, self.weight).view_mut(), &ids, &dy);
     }
+}
+
+/// `row rows[t] of dw += dy[t]` for every `t`, in that order.
+pub(crate) fn add_to_rows(run: Run<'_>, dw: MatMut<'_>, rows: &[usize], dy: &Tensor) {
+    // Threads share the columns, not the tokens: a row may occur twice, and sums keep one order.
+    let mut rest = Some(dw);
+    let parts = run.pool.ranges(dy.cols(), 16).into_iter().map(|range| {
+        let (part, right) = rest.take().expect("one remainder a range").split_cols(range.len());
+        rest = Some(right);
+        (range, part)
+    });
+    run.pool.run_parts(parts.collect(), |(range, mut part)| {
+        for (t, &row) in rows.iter().enumerate() {
+            kernels::add(run.isa, part.row_mut(row), &dy.row(t)[range.clone()]);
+        }
+    });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ops::check::{Case, check};
+    use crate::{Gradient, Params, Pool, Regime, Rng, Weight};
 
     #[test]
     fn gathers_rows_and_adds_gradients_of_repeated_ids() {
@@ -67,5 +76,43 @@ mod tests {
                 |x| ids.iter().flat_map(|&id| x[0][id as usize * 6..][..6].to_vec()).collect(),
             );
         }
+    }
+    /// Kept by rows, over two passes, the gradient is the dense one; and it becomes dense when that is asked for.
+    #[test]
+    fn a_gradient_by_rows_is_the_dense_one() {
+        let (rows, cols) = (7, 33);
+        let mut rng = Rng::new(1, 1);
+        let mut params = Params::default();
+        let id = params.add("shared", Weight::zeros(&[rows, cols]));
+        let pool = Pool::new(2);
+        let run = Graph::inference(&params, &pool, Regime::Bulk).run;
+        let (mut dense, mut by_rows) = (Gradients::new(), Gradients::new());
+        by_rows.keep_rows(id);
+        for step in [vec![vec![4u32, 0, 4], vec![6, 0]], vec![vec![2]]] {
+            dense.clear();
+            by_rows.clear();
+            let met: std::collections::BTreeSet<u32> = step.iter().flatten().copied().collect();
+            for ids in step {
+                let dy: Vec<f32> = (0..ids.len() * cols).map(|_| rng.normal() as f32).collect();
+                for gradients in [&mut dense, &mut by_rows] {
+                    gradients.next_pass();
+                    let mut graph = Graph::training(&params, &pool, None);
+                    let y = embedding(&mut graph, id, &ids);
+                    gradients.put(y.node().unwrap(), Tensor::from_vec(ids.len(), cols, dy.clone()));
+                    graph.backward(gradients);
+                }
+            }
+            let want = dense.param(id).unwrap();
+            let Some(Gradient::Rows(got)) = by_rows.get(id) else { panic!("kept by rows") };
+            let sorted = got.sorted();
+            assert!(sorted.iter().map(|&(row, _)| row as u32).eq(met));
+            for (row, at) in sorted {
+                assert_eq!((got.row(at), got.row_of(at)), (want.row(row), row));
+            }
+        }
+        let want = dense.param(id).unwrap().data().to_vec();
+        let (tensor, add) = by_rows.param_mut(run, id);
+        assert!(add && tensor.data() == want);
+        assert_eq!(by_rows.param(id).unwrap().data(), want);
     }
 }

@@ -5,6 +5,7 @@
 //! and return an activation. Shapes are the caller's responsibility: a mismatch panics.
 
 mod activation;
+mod adafactor;
 mod adamw;
 mod adapter;
 mod attention;
@@ -15,6 +16,7 @@ mod dropout;
 mod embedding;
 mod layer_norm;
 mod linear;
+mod lion;
 mod matmul;
 mod norms;
 mod recompute;
@@ -22,12 +24,14 @@ mod relative_bias;
 mod residual;
 mod rms_norm;
 mod scale;
+mod update;
 
 #[cfg(test)]
 mod check;
 
-pub use crate::kernels::{Activation, AdamW};
+pub use crate::kernels::{Activation, AdamW, Lion};
 pub use activation::{activate, gated};
+pub use adafactor::{Adafactor, adafactor, adafactor_vector};
 pub use adamw::adamw;
 pub use attention::{
     Attention, CachedAttention, CachedRows, CachedSpan, Source, Span, attend_cached, attention,
@@ -36,9 +40,11 @@ pub use cache::KeyValues;
 pub use choose::{each_row, suppress};
 pub use cross_entropy::{CrossEntropy, Losses, cross_entropy};
 pub use dropout::dropout;
+pub(crate) use embedding::add_to_rows;
 pub use embedding::embedding;
 pub use layer_norm::layer_norm;
 pub use linear::{linear, logits};
+pub use lion::lion;
 pub use norms::{NonFinite, sum_squares};
 pub use recompute::recompute;
 pub use relative_bias::RelativeBias;
@@ -79,6 +85,12 @@ fn cut<'a, T>(mut data: &'a mut [T], ranges: &[Range<usize>], cols: usize) -> Ve
 /// The elements of a range of rows.
 fn elements(range: &Range<usize>, cols: usize) -> Range<usize> {
     range.start * cols..range.end * cols
+}
+
+/// `y ← 0`
+pub(crate) fn fill_zeros(pool: &Pool, y: &mut Tensor) {
+    let ranges = pool.ranges(y.data().len(), 4096);
+    pool.run_parts(cut(y.data_mut(), &ranges, 1), |part| part.fill(0.0));
 }
 
 /// `y += x`

@@ -1,11 +1,11 @@
 //! Facts about a gradient that a training step needs: its norm, and where it is not a number.
 
-use crate::{Run, Tensor, kernels};
+use crate::{Gradient, Run, kernels};
 
 /// Elements whose squares are summed in one go: fixed, so that the sum does not depend on the threads.
 const BLOCK: usize = 64 << 10;
 
-/// The first element of a tensor that is infinite or not a number.
+/// The first element of a tensor or gradient that is infinite or not a number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NonFinite {
     /// Row of the element.
@@ -18,16 +18,18 @@ pub struct NonFinite {
 
 impl NonFinite {
     /// Looks for one.
-    pub fn find(tensor: &Tensor) -> Option<Self> {
-        let at = kernels::first_non_finite(tensor.data())?;
-        let cols = tensor.cols();
-        Some(NonFinite { row: at / cols, col: at % cols, value: tensor.data()[at] })
+    pub fn find(gradient: Gradient<'_>) -> Option<Self> {
+        let at = kernels::first_non_finite(gradient.values())?;
+        let (row, col) = match gradient {
+            Gradient::Dense(tensor) => (at / tensor.cols(), at % tensor.cols()),
+            Gradient::Rows(rows) => (rows.row_of(at / rows.cols()), at % rows.cols()),
+        };
+        Some(NonFinite { row, col, value: gradient.values()[at] })
     }
 }
 
 /// Sum of the squares of all elements, in f64 and in an order that does not depend on the threads.
-pub fn sum_squares(run: Run<'_>, tensor: &Tensor) -> f64 {
-    let data = tensor.data();
+pub fn sum_squares(run: Run<'_>, data: &[f32]) -> f64 {
     let mut sums = vec![0.0f64; data.len().div_ceil(BLOCK)];
     let ranges = run.pool.ranges(sums.len(), 1);
     let parts = super::cut(&mut sums, &ranges, 1);
@@ -43,7 +45,7 @@ pub fn sum_squares(run: Run<'_>, tensor: &Tensor) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Graph, Params, Pool, Regime, Rng};
+    use crate::{Graph, Params, Pool, Regime, Rng, Tensor};
 
     #[test]
     fn sums_and_finds() {
@@ -55,13 +57,13 @@ mod tests {
         let params = Params::default();
         let sum = |threads| {
             let pool = Pool::new(threads);
-            sum_squares(Graph::inference(&params, &pool, Regime::Bulk).run, &tensor)
+            sum_squares(Graph::inference(&params, &pool, Regime::Bulk).run, tensor.data())
         };
         assert!((sum(1) - want).abs() < 1e-6 * want);
         assert_eq!(sum(1), sum(2));
-        assert_eq!(NonFinite::find(&tensor), None);
+        assert_eq!(NonFinite::find(Gradient::Dense(&tensor)), None);
         tensor.data_mut()[3 * cols + 7] = f32::INFINITY;
-        let found = NonFinite::find(&tensor).unwrap();
+        let found = NonFinite::find(Gradient::Dense(&tensor)).unwrap();
         assert_eq!((found.row, found.col), (3, 7));
     }
 }

@@ -3,6 +3,7 @@
 mod attention;
 mod bf16_products;
 mod norms;
+mod optimizers;
 mod pointwise;
 mod products;
 mod softmax;

@@ -93,6 +93,7 @@ fn sums_match_the_obvious() {
             let mut got = y.clone();
             scale(isa, &mut got, 3.5);
             assert_eq!(got, each(|y, _| y * 3.5));
+            assert!((sum(isa, &x) - oracle::sum(&x)).abs() <= 1e-12 * size as f64);
             let (got, want) = (sum_squares(isa, &x), oracle::sum_squares(&x));
             assert!((got - want).abs() <= 1e-12 * want, "{got} and {want}");
         }
@@ -192,6 +193,7 @@ fn adamw_matches_the_oracle_over_steps() {
                     beta2: 0.999,
                     eps: 1e-8,
                     weight_decay: 0.1,
+                    l2: 0.05,
                     bias1: (1.0 - f64::from(0.9f32).powi(t as i32)) as f32,
                     bias2: (1.0 - f64::from(0.999f32).powi(t as i32)) as f32,
                     grad_scale: 0.5,

@@ -13,7 +13,7 @@ fn exp_is_good_over_its_whole_range() {
     on_every_isa(|isa| {
         let x: Vec<f32> = (0..400_001).map(|i| -87.3 + i as f32 * (176.0 / 400_000.0)).collect();
         let mut got = x.clone();
-        exp_sub_scale(isa, &mut got, 0.0, 1.0);
+        exp_sub_scale(isa, &mut got, 0.0, 1.0, 0.0);
         let worst = got.iter().zip(&x).map(|(&got, &x)| {
             let want = f64::from(x).exp();
             if got.is_infinite() && want > f64::from(f32::MAX) {
@@ -27,7 +27,7 @@ fn exp_is_good_over_its_whole_range() {
         assert!(worst < 1.3e-7, "{worst:e}");
 
         let mut edges = [-87.337, -1e30, f32::NEG_INFINITY, 88.73, 1e30, f32::INFINITY, f32::NAN, 0.0, -0.0];
-        exp_sub_scale(isa, &mut edges, 0.0, 1.0);
+        exp_sub_scale(isa, &mut edges, 0.0, 1.0, 0.0);
         assert_eq!(edges[..3], [0.0; 3]);
         assert_eq!(edges[3..6], [f32::INFINITY; 3]);
         assert!(edges[6].is_nan());
@@ -97,9 +97,13 @@ fn gradients_match_the_oracle() {
             assert_close("softmax_backward", &got, &want, 0.0, 0.0);
 
             let (mut got, mut want) = (scores(size, 6, 10.0), scores(size, 6, 10.0));
-            exp_sub_scale(isa, &mut got, 3.25, 0.125);
-            oracle::exp_sub_scale(&mut want, 3.25, 0.125);
+            let (mut lowered, mut want_lowered) = (got.clone(), want.clone());
+            exp_sub_scale(isa, &mut got, 3.25, 0.125, 0.0);
+            oracle::exp_sub_scale(&mut want, 3.25, 0.125, 0.0);
             assert_close("exp_sub_scale", &got, &want, 1e-37, 3e-6);
+            exp_sub_scale(isa, &mut lowered, 3.25, 0.125, 0.5);
+            oracle::exp_sub_scale(&mut want_lowered, 3.25, 0.125, 0.5);
+            assert_close("exp_sub_scale, lowered", &lowered, &want_lowered, 6e-8, 3e-6);
         }
     });
 }

@@ -1,0 +1,135 @@
+//! The flags of `t5kit finetune` that decide how a step changes the model.
+
+mod common;
+use common::{Run, arg, finish, model, program};
+use std::path::PathBuf;
+
+struct Lab {
+    folder: tempfile::TempDir,
+    arguments: Vec<String>,
+}
+
+impl Lab {
+    fn new() -> Lab {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let files = [
+            ("--model", model::config(path, 40)),
+            ("--tokenizer", model::tokenizer(path)),
+            ("--train", model::pairs(path, "train.tsv", 24)),
+        ];
+        let files = files.iter().flat_map(|(flag, file)| [flag.to_string(), arg(file).to_string()]);
+        let arguments = ["finetune", "--threads", "2"].map(String::from).into_iter().chain(files).collect();
+        Lab { folder, arguments }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn finetune(&self, output: &str, flags: &[&str]) -> Run {
+        finish(program().args(&self.arguments).arg("--output").arg(self.path(output)).args(flags))
+    }
+
+    fn options(&self, output: &str) -> serde_json::Value {
+        let path = self.path(output).join("last/training_state.json");
+        let state: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        state["options"].clone()
+    }
+}
+
+#[test]
+fn presets_are_what_help_says_and_flags_win() {
+    let lab = Lab::new();
+    for (name, flags, want) in [
+        ("none", "", ("adamw", 2e-4, false, 1.0)),
+        ("mt5", "--preset mt5", ("adafactor", 1e-3, true, 0.0)),
+        ("bojone", "--preset bojone", ("adam", 2e-4, false, 0.0)),
+        ("hf", "--preset huggingface", ("adafactor", 1e-3, false, 1.0)),
+        ("plain", "--preset mt5 --scale-parameter false", ("adafactor", 1e-3, false, 0.0)),
+        ("lion", "--preset mt5 --optimizer lion --learning-rate 1e-4", ("lion", 1e-4, false, 0.0)),
+    ] {
+        let flags: Vec<&str> = flags.split_whitespace().chain(["--max-steps", "1"]).collect();
+        lab.finetune(name, &flags).ok();
+        let options = lab.options(name);
+        let got = (
+            options["optimizer"].as_str().unwrap(),
+            options["learning_rate"].as_f64().unwrap(),
+            options["scale_parameter"].as_bool().unwrap(),
+            options["max_grad_norm"].as_f64().unwrap(),
+        );
+        assert_eq!(got, want, "{name}");
+        assert_eq!(
+            (options["batch_size"].as_u64(), options["schedule"].as_str()),
+            (Some(16), Some("constant"))
+        );
+    }
+}
+
+#[test]
+fn everything_at_once_resumes_with_the_same_bytes() {
+    let lab = Lab::new();
+    let flags = [
+        "--batch-tokens=60",
+        "--gradient-accumulation=2",
+        "--optimizer=lion",
+        "--schedule=inverse_sqrt",
+        "--warmup-steps=2",
+        "--label-smoothing=0.1",
+        "--z-loss=1e-4",
+        "--lazy-embeddings",
+        "--train-parts=decoder,embeddings",
+    ];
+    let with = |more: &[&'static str]| [&flags[..], more].concat();
+    lab.finetune("whole", &with(&["--epochs", "2"])).ok();
+    lab.finetune("parts", &with(&["--epochs", "2", "--max-steps", "2"])).ok();
+    lab.finetune("parts", &with(&["--epochs", "2", "--resume"])).ok();
+    for file in ["model.safetensors", "training_state.safetensors", "training_state.json"] {
+        let read = |run: &str| std::fs::read(lab.path(run).join("last").join(file)).unwrap();
+        let (a, b) = (read("whole"), read("parts"));
+        assert!(a == b, "{file} differs");
+    }
+    let changed = [&flags[1..], &["--batch-tokens=50", "--resume"]].concat();
+    lab.finetune("parts", &changed).fails(&["--batch-tokens 60, not 50"]);
+    let fewer = [&flags[..8], &["--train-parts=decoder", "--resume"]].concat();
+    lab.finetune("parts", &fewer).fails(&["--train-parts embeddings,decoder, not decoder"]);
+}
+
+#[test]
+fn a_rate_beyond_reason_ends_with_the_name_of_what_overflowed() {
+    let lab = Lab::new();
+    let run = lab.finetune("run", &["--learning-rate", "1e30", "--epochs", "20"]);
+    assert_eq!(run.code, 1, "{run:#?}");
+    let lines: Vec<&str> = run.stderr.lines().collect();
+    // The plan, four skipped steps, the end.
+    assert_eq!(lines.len(), 6, "{run:#?}");
+    for line in &lines[1..5] {
+        assert!(
+            line.contains("skipped, ") && line.contains(".weight (") && line.ends_with("is not finite"),
+            "{line}"
+        );
+    }
+    assert!(lines[5].starts_with("t5kit: error: step 5: ") && lines[5].contains(".weight ("), "{run:#?}");
+    assert!(lines[5].ends_with("is not finite, 4 steps in a row; lower --learning-rate"), "{run:#?}");
+}
+
+#[test]
+fn wrong_usage_is_refused() {
+    let lab = Lab::new();
+    for (flags, message) in [
+        ("--optimizer sgd", "adafactor"),
+        ("--schedule step", "inverse_sqrt"),
+        ("--train-parts head", "softmax"),
+        ("--preset t6", "mt5"),
+        ("--label-smoothing 1", "--label-smoothing"),
+        ("--z-loss=-1", "--z-loss"),
+        ("--learning-rate 0", "--learning-rate"),
+        ("--batch-size 4 --batch-tokens 100", "--batch-tokens"),
+        ("--optimizer lion --scale-parameter", "--scale-parameter"),
+        ("--preset mt5 --lazy-embeddings", "--lazy-embeddings"),
+        ("--gradient-accumulation 0", "--gradient-accumulation"),
+    ] {
+        let flags: Vec<&str> = flags.split_whitespace().collect();
+        lab.finetune("out", &flags).is_wrong_usage(message);
+    }
+}

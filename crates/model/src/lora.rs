@@ -1,6 +1,7 @@
 //! LoRA (Hu et al. 2021) on a T5: which layers can have an adapter, how training begins one, and how one becomes part
 //! of the weights. The files are [`t5kit_formats::peft`]'s.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use t5kit_formats::config::T5Config;
@@ -15,7 +16,7 @@ use crate::{Error, T5, write_tensors};
 pub const LORA_TARGETS: [&str; 8] = ["q", "k", "v", "o", "wi", "wi_0", "wi_1", "wo"];
 
 /// The layers of a configuration that can have an adapter: name (without `.weight`), outputs and inputs.
-pub fn lora_modules(config: &T5Config) -> impl Iterator<Item = (String, [usize; 2])> {
+pub fn lora_modules(config: &T5Config) -> impl Iterator<Item = (String, [usize; 2])> + use<> {
     layout(config).into_iter().filter_map(|slot| {
         let module = slot.name.strip_suffix(".weight")?;
         let &[outputs, inputs] = &*slot.shape else { return None };
@@ -34,7 +35,7 @@ fn last(module: &str) -> &str {
 /// Those of [`LoraFile::open`]; a tensor of a layer that the model has not, or has in another shape.
 pub fn open_adapter(path: &Path, config: &T5Config) -> Result<LoraFile, Error> {
     let file = LoraFile::open(&adapter_folder(path).unwrap_or_else(|| path.to_owned()))?;
-    let known: std::collections::HashMap<String, [usize; 2]> = lora_modules(config).collect();
+    let known: HashMap<String, [usize; 2]> = lora_modules(config).collect();
     for (module, &[outputs, inputs]) in &file.modules {
         let what = match known.get(module) {
             None => "the model has no such linear layer; is it the adapter's base?".to_owned(),

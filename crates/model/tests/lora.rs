@@ -1,0 +1,226 @@
+//! LoRA against peft 0.21 (`goldens/lora`, on the base `goldens/mt5`): adapters beside the weights and merged into them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use t5kit_formats::Dtype;
+use t5kit_formats::safetensors::SafetensorsFile;
+use t5kit_model::{
+    ConvertOptions, LoadOptions, LoraConfig, Plan, T5, convert, load, open_adapter, save_adapter,
+};
+use t5kit_tensor::{DType, Graph, Packed, Pool, Regime, ops};
+
+/// The examples that the golden has logits of.
+const SHOWN: [usize; 5] = [0, 2, 3, 4, 5];
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(name)
+}
+
+fn examples() -> (Packed, Packed) {
+    let text = std::fs::read_to_string(golden("mt5/golden.json")).unwrap();
+    let golden: Value = serde_json::from_str(&text).unwrap();
+    let packed = |key: &str| {
+        let all: Vec<Vec<u32>> = serde_json::from_value(golden[key].clone()).unwrap();
+        Packed::new(SHOWN.map(|i| all[i].clone())).unwrap()
+    };
+    (packed("sources"), packed("targets"))
+}
+
+fn logits(model: &T5) -> Vec<f32> {
+    let (sources, targets) = examples();
+    let pool = Pool::new(2);
+    let mut graph = Graph::inference(&model.params, &pool, Regime::Bulk);
+    let encoded = model.encode(&mut graph, &sources);
+    let inputs = targets.shifted_right(model.config.decoder_start_token_id);
+    let hidden = model.decode(&mut graph, &inputs, &sources, &encoded);
+    ops::logits(&graph, &hidden.value, model.softmax()).data().to_vec()
+}
+
+/// The same token by token.
+fn logits_by_steps(model: &T5) -> Vec<f32> {
+    let (sources, targets) = examples();
+    let pool = Pool::new(2);
+    let mut bulk = Graph::inference(&model.params, &pool, Regime::Bulk);
+    let encoded = model.encode(&mut bulk, &sources);
+    let inputs = targets.shifted_right(model.config.decoder_start_token_id);
+    let mut steps = Graph::inference(&model.params, &pool, Regime::Steps);
+    let mut rows = vec![Vec::new(); inputs.tokens()];
+    for (i, range) in inputs.ranges().enumerate() {
+        // One source at a time.
+        let ids: Vec<u32> = sources.ids()[sources.ranges().nth(i).unwrap()].to_vec();
+        let source = Packed::new([&ids]).unwrap();
+        let encoded = model.encode(&mut bulk, &source);
+        let mut cache = model.start(&mut bulk, &source, &encoded);
+        for at in range {
+            let hidden = model.step(&mut steps, &inputs.ids()[at..=at], &mut cache);
+            rows[at] = ops::logits(&steps, &hidden, model.softmax()).data().to_vec();
+        }
+    }
+    drop(encoded);
+    rows.concat()
+}
+
+/// Largest difference, relative to the largest value.
+fn difference(got: &[f32], want: &[f32]) -> f32 {
+    assert_eq!(got.len(), want.len());
+    let largest = want.iter().fold(0f32, |m, w| m.max(w.abs()));
+    got.iter().zip(want).map(|(g, w)| (g - w).abs()).fold(0.0, f32::max) / largest
+}
+
+/// Tensors of a file of f32, by name.
+fn tensors(path: &Path) -> BTreeMap<String, (Vec<usize>, Vec<u8>)> {
+    let file = SafetensorsFile::open(path).unwrap();
+    let names: Vec<String> = file.names().map(String::from).collect();
+    let tensor = |name: String| {
+        let (dtype, shape) = file.info(&name).unwrap();
+        assert_eq!(dtype, Dtype::F32);
+        let value = (shape.to_vec(), file.bytes(&name).unwrap().to_vec());
+        (name, value)
+    };
+    names.into_iter().map(tensor).collect()
+}
+
+fn reference() -> Vec<f32> {
+    let (_, bytes) = tensors(&golden("lora/golden.safetensors")).remove("logits").unwrap();
+    bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+}
+
+/// The base with peft's adapter beside its weights.
+fn attached(mut base: T5) -> T5 {
+    let file = open_adapter(&golden("lora"), &base.config).unwrap();
+    base.attach_adapters(&file).unwrap();
+    base
+}
+
+fn with_adapter() -> LoadOptions {
+    LoadOptions { adapter: Some(golden("lora")), ..LoadOptions::default() }
+}
+
+#[test]
+fn logits_are_those_of_peft_beside_the_weights_and_in_them() {
+    let model = attached(load(&golden("mt5")).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    convert(
+        Plan::new(&golden("mt5"), &with_adapter()).unwrap(),
+        ConvertOptions::default(),
+        folder.path(),
+        &|_, _| {},
+    )
+    .unwrap();
+    let merged = Plan::new(&golden("mt5"), &with_adapter()).unwrap().load().unwrap();
+    let converted = load(folder.path()).unwrap();
+    assert_eq!(logits(&merged), logits(&converted));
+    for (how, got) in [
+        ("beside", logits(&model)),
+        ("beside, by steps", logits_by_steps(&model)),
+        ("merged", logits(&merged)),
+        ("merged, by steps", logits_by_steps(&merged)),
+    ] {
+        let d = difference(&got, &reference());
+        println!("{how}: {d:.1e}");
+        assert!(d < 1e-5, "{how}: {d:e}");
+    }
+    assert!(
+        difference(&logits(&load(&golden("mt5")).unwrap()), &reference()) > 0.1,
+        "the adapter does something"
+    );
+}
+
+/// The sum is taken in f32 and rounded once.
+#[test]
+fn a_merged_model_has_the_type_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = ConvertOptions { dtype: Some(DType::Bf16), ..ConvertOptions::default() };
+    convert(Plan::new(&golden("mt5"), &with_adapter()).unwrap(), options, folder.path(), &|_, _| {}).unwrap();
+    let rounded = Plan::new(folder.path(), &LoadOptions::default()).unwrap().load().unwrap();
+    let mut merged = Plan::new(&golden("mt5"), &with_adapter()).unwrap().load().unwrap();
+    merged.store_as(DType::Bf16);
+    for ((_, name, a), (_, _, b)) in
+        rounded.params.iter().zip(merged.params.iter()).filter(|(a, _)| a.2.shape().len() == 2)
+    {
+        assert_eq!(a.dtype(), DType::Bf16, "{name}");
+        assert_eq!(a.to_tensor().data(), b.to_tensor().data(), "{name}");
+    }
+}
+
+/// The base stays in its own storage type, and the numbers are those of its rounded weights in f32.
+#[test]
+fn a_base_in_half_precision_stays_so() {
+    for dtype in [DType::Bf16, DType::F16] {
+        let mut half = load(&golden("mt5")).unwrap();
+        half.store_as(dtype);
+        let mut wide = load(&golden("mt5")).unwrap();
+        wide.store_as(dtype);
+        wide.store_as(DType::F32);
+        let (half, wide) = (attached(half), attached(wide));
+        let q = half.params.id("encoder.block.0.layer.0.SelfAttention.q.weight").unwrap();
+        assert_eq!(half.params.get(q).dtype(), dtype);
+        assert!(difference(&logits(&half), &logits(&wide)) < 1e-5);
+        assert!(difference(&logits_by_steps(&half), &logits(&wide)) < 1e-5);
+    }
+}
+
+#[test]
+fn what_is_written_is_what_peft_wrote() {
+    let model = attached(load(&golden("mt5")).unwrap());
+    let lora = open_adapter(&golden("lora"), &model.config).unwrap().config;
+    let folder = tempfile::tempdir().unwrap();
+    save_adapter(&model, &lora, folder.path()).unwrap();
+    let file = "adapter_model.safetensors";
+    assert!(tensors(&folder.path().join(file)) == tensors(&golden("lora").join(file)));
+    assert_eq!(open_adapter(folder.path(), &model.config).unwrap().config, lora);
+}
+
+#[test]
+fn new_adapters_change_nothing_yet_and_alone_are_trained() {
+    let lora = |targets: &[&str]| LoraConfig {
+        r: 5,
+        lora_alpha: 8.0,
+        target_modules: targets.iter().map(|t| (*t).to_owned()).collect(),
+        base_model_name_or_path: None,
+    };
+    let begin = |seed| {
+        let mut model = load(&golden("mt5")).unwrap();
+        let base = model.params.len();
+        model.begin_adapters(&lora(&["q", "wi_1"]), seed).unwrap();
+        let new: Vec<_> =
+            model.params.iter().skip(base).map(|(_, n, w)| (n.to_owned(), w.to_tensor())).collect();
+        (model, base, new)
+    };
+    let (model, base, new) = begin(3);
+    assert_eq!(logits(&model), logits(&load(&golden("mt5")).unwrap()));
+    // Two layers of three attentions and two feed-forward layers.
+    assert_eq!(new.len(), 2 * 2 * (3 + 2));
+    for (id, name, weight) in model.params.iter() {
+        assert_eq!(model.params.trains(id), id.index() >= base, "{name}");
+        let side = |side: &str| name.ends_with(&format!("lora_{side}.weight"));
+        if side("A") {
+            let bound = (weight.cols() as f32).powf(-0.5);
+            let largest = weight.as_f32().unwrap().iter().fold(0f32, |m, x| m.max(x.abs()));
+            assert!(largest < bound && largest > 0.9 * bound, "{name}: {largest} {bound}");
+        }
+        assert!(!side("B") || weight.as_f32().unwrap().iter().all(|&x| x == 0.0), "{name}");
+    }
+    assert!(new.iter().zip(begin(3).2).all(|(a, b)| a.1.data() == b.1.data()));
+    assert!(new.iter().zip(begin(4).2).any(|(a, b)| a.1.data() != b.1.data()));
+    let mut model = load(&golden("mt5")).unwrap();
+    assert_eq!(
+        model.begin_adapters(&lora(&["q", "wi"]), 0).unwrap_err().to_string(),
+        "the LoRA target wi names no layer of this model, whose layers are k, o, q, v, wi_0, wi_1, wo"
+    );
+}
+
+#[test]
+fn an_adapter_of_another_model_is_refused() {
+    let options = with_adapter();
+    let error = Plan::new(&golden("t5-v1_1"), &options).unwrap_err().to_string();
+    assert!(error.contains("adapter_model.safetensors: tensor base_model.model.decoder.block.0"), "{error}");
+    assert!(error.contains("18 inputs and 24 outputs, where the model has 16 and 24"), "{error}");
+    // ReLU: one wi alone.
+    let error = Plan::new(&golden("t5-v1_0"), &options).unwrap_err().to_string();
+    assert!(error.contains("no such linear layer") || error.contains("where the model has"), "{error}");
+    let error = Plan::new(&golden("lora"), &LoadOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("an adapter without its model: give the base by --model"), "{error}");
+}

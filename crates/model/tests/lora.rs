@@ -217,7 +217,7 @@ fn an_adapter_of_another_model_is_refused() {
     let options = with_adapter();
     let error = Plan::new(&golden("t5-v1_1"), &options).unwrap_err().to_string();
     assert!(error.contains("adapter_model.safetensors: tensor base_model.model.decoder.block.0"), "{error}");
-    assert!(error.contains("18 inputs and 24 outputs, where the model has 16 and 24"), "{error}");
+    assert!(error.contains("24 inputs and 18 outputs, where the model has 24 and 16"), "{error}");
     // ReLU: one wi alone.
     let error = Plan::new(&golden("t5-v1_0"), &options).unwrap_err().to_string();
     assert!(error.contains("no such linear layer") || error.contains("where the model has"), "{error}");

@@ -1,4 +1,4 @@
-//! Checkpoints: Hugging Face directories; the last one with what it takes to go on.
+//! Checkpoints: Hugging Face directories, or peft's where adapters are trained; the last one with what it takes to go on.
 //!
 //! `last/` is replaced as a whole: written beside, then renamed. At every moment there is one complete `last/`.
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use t5kit_formats::Dtype;
 use t5kit_formats::output::AtomicDir;
 use t5kit_formats::safetensors::SafetensorsFile;
-use t5kit_model::{T5, save, write_tensors};
+use t5kit_model::{LoraConfig, T5, save, save_adapter, write_tensors};
 use t5kit_tensor::kernels::Rows;
 
 use crate::{Error, Optimizer, TrainOptions};
@@ -36,20 +36,26 @@ pub struct TrainingState {
     pub options: TrainOptions,
     /// [`crate::Examples::fingerprint`] of the training examples.
     pub examples: String,
+    /// Where adapters are trained, [`crate::lora::fingerprint`] of the model that they belong to.
+    pub base: Option<String>,
     /// Number of threads: sums are split over them, so another number gives other last digits.
     pub threads: usize,
 }
 
-/// Writes `folder/name`: the model, the tokenizer's files and, with an optimizer, the training state.
+/// Writes `folder/name`: the model and the tokenizer's files, or with `lora` its adapters alone; and, with an optimizer, the training state.
 pub(crate) fn write(
     folder: &Path,
     name: &str,
     model: &T5,
     tokenizer_files: &[PathBuf],
+    lora: Option<&LoraConfig>,
     training: Option<(&Optimizer, &TrainingState)>,
 ) -> Result<(), Error> {
     let target = AtomicDir::create(&folder.join(name), true)?;
-    save(model, tokenizer_files, target.path())?;
+    match lora {
+        Some(lora) => save_adapter(model, lora, target.path())?,
+        None => save(model, tokenizer_files, target.path())?,
+    }
     if let Some((optimizer, state)) = training {
         write_moments(&target.path().join(MOMENTS), model, optimizer)?;
         let path = target.path().join(STATE);
@@ -72,13 +78,8 @@ fn write_moments(path: &Path, model: &T5, optimizer: &Optimizer) -> Result<(), E
     Ok(())
 }
 
-/// Reads the training state of `folder/last` and checks that it continues the same run. The model in that folder is
-/// the caller's to load.
-pub(crate) fn read(
-    folder: &Path,
-    model: &T5,
-    now: &TrainingState,
-) -> Result<(Optimizer, TrainingState), Error> {
+/// Reads where the run in `folder/last` stands and checks that it continues the same run.
+pub(crate) fn read_state(folder: &Path, now: &TrainingState) -> Result<TrainingState, Error> {
     let last = folder.join(LAST);
     let path = last.join(STATE);
     let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
@@ -89,16 +90,25 @@ pub(crate) fn read(
         other.then(|| ("--train".to_string(), "other examples".into(), "these".into()))
     });
     let changed = changed.or_else(|| {
+        let other = state.base != now.base;
+        other.then(|| ("--model".to_string(), "another base model".into(), "this one".into()))
+    });
+    let changed = changed.or_else(|| {
         let other = state.threads != now.threads;
         other.then(|| ("--threads".to_string(), state.threads.to_string(), now.threads.to_string()))
     });
     if let Some((name, was, now)) = changed {
         return Err(Error::Resume { path: last, name, was, now });
     }
+    Ok(state)
+}
+
+/// Reads the optimizer of `folder/last`. The model in that folder is the caller's to load.
+pub(crate) fn read_optimizer(folder: &Path, model: &T5, state: &TrainingState) -> Result<Optimizer, Error> {
     let mut optimizer = Optimizer::new(state.options.optimizer, &model.params);
     optimizer.steps = state.updates;
-    read_moments(&last.join(MOMENTS), model, &mut optimizer)?;
-    Ok((optimizer, state))
+    read_moments(&folder.join(LAST).join(MOMENTS), model, &mut optimizer)?;
+    Ok(optimizer)
 }
 
 fn read_moments(path: &Path, model: &T5, optimizer: &mut Optimizer) -> Result<(), Error> {

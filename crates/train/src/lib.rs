@@ -8,6 +8,7 @@ mod batches;
 mod checkpoint;
 mod examples;
 mod log;
+mod lora;
 mod memory;
 mod optimizer;
 mod options;

@@ -27,13 +27,24 @@ impl Memory {
 /// Counts what the operations save: of every encoder layer the norms' inputs and outputs, queries, keys and values,
 /// the attention's output, both halves of the feed-forward layer and their product; of a decoder layer the same and
 /// the cross-attention; of the softmax a chunk of logits. Layers that no gradient goes through save nothing.
-pub fn predict(c: &T5Config, options: &TrainOptions, source_tokens: usize, target_tokens: usize) -> Memory {
+///
+/// Where adapters are trained, the model's own weights stay as they are: `held` is the bytes that they take. By
+/// default all weights are f32. Weights in half precision are widened one at a time.
+pub fn predict(
+    c: &T5Config,
+    options: &TrainOptions,
+    held: Option<u64>,
+    source_tokens: usize,
+    target_tokens: usize,
+) -> Memory {
     let (s, t) = (source_tokens as u64, target_tokens as u64);
     let parts = options.parts();
     let mut parameters = 0;
+    let (mut weights, mut largest) = (0, 0);
     for slot in layout(c) {
         let elements = slot.shape.iter().product::<usize>() as u64;
-        parameters += elements;
+        weights += elements;
+        largest = elements.max(largest);
         if !parts.contains(&slot.part) {
             continue;
         }
@@ -43,7 +54,12 @@ pub fn predict(c: &T5Config, options: &TrainOptions, source_tokens: usize, targe
         let rows = (s + t) * options.gradient_accumulation as u64 * c.d_model as u64;
         parameters += if by_rows { elements.min(rows) } else { elements };
     }
-    let trains = |part| parts.contains(&part);
+    for shape in options.adapter_shapes(c) {
+        parameters += (2 * shape[0] * shape[1] + options.optimizer.state_elements(&shape)) as u64;
+    }
+    let held = held.filter(|_| options.lora_rank.is_some()).unwrap_or(4 * weights);
+    let widened = if held < 4 * weights { largest } else { 0 };
+    let trains = |part| options.lora_rank.is_some() || parts.contains(&part);
     let through_encoder = trains(Part::Embeddings) || trains(Part::Encoder);
     let through_decoder = through_encoder || trains(Part::Decoder);
 
@@ -59,7 +75,10 @@ pub fn predict(c: &T5Config, options: &TrainOptions, source_tokens: usize, targe
     let logits = (16u64 << 20).max(16 * c.vocab_size as u64).min(t * c.vocab_size as u64);
     // On the way back: gradients of one block's activations, and of the encoder's output.
     let working = s * (2 * d + 2 * ff + 3 * inner) + 2 * s * d;
-    Memory { parameters: 4 * parameters, activations: 4 * (encoder + decoder + logits + working) }
+    Memory {
+        parameters: held + 4 * parameters,
+        activations: 4 * (encoder + decoder + logits + working + widened),
+    }
 }
 
 /// Memory that this process holds now; 0 where the system does not tell.
@@ -78,7 +97,7 @@ mod tests {
     #[test]
     fn follows_the_optimizer_and_the_parts_that_are_trained() {
         let config = T5Config { tie_word_embeddings: false, ..T5Config::default() };
-        let bytes = |options: &TrainOptions| predict(&config, options, 100, 20);
+        let bytes = |options: &TrainOptions| predict(&config, options, None, 100, 20);
         let adamw = TrainOptions::default();
         let all: u64 = layout(&config).iter().map(|s| s.shape.iter().product::<usize>() as u64).sum();
         let rows = (config.vocab_size * config.d_model) as u64;
@@ -95,5 +114,15 @@ mod tests {
         assert!(bytes(&decoder).activations < bytes(&adamw).activations);
         let accumulating = TrainOptions { gradient_accumulation: 4, ..adamw.clone() };
         assert_eq!(bytes(&accumulating).activations, bytes(&adamw).activations);
+
+        // q and v of every attention: 12 layers, 6 of them in the decoder with two.
+        let lora = TrainOptions { lora_rank: Some(4), ..adamw.clone() };
+        let attentions = (config.num_layers + 2 * config.num_decoder_layers) as u64;
+        let adapters = attentions * 2 * 4 * (config.d_model + config.inner_dim()) as u64;
+        assert_eq!(bytes(&lora).parameters, 4 * (all + 4 * adapters));
+        assert_eq!(bytes(&lora).activations, bytes(&adamw).activations);
+        let half = predict(&config, &lora, Some(2 * all), 100, 20);
+        assert_eq!(half.parameters, 2 * all + 16 * adapters);
+        assert_eq!(half.activations, bytes(&lora).activations + 4 * rows);
     }
 }

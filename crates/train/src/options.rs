@@ -44,10 +44,18 @@ pub struct TrainOptions {
     pub z_loss: f32,
     /// Names of the parts that are trained ([`Part::name`]).
     pub train_parts: Vec<String>,
-    /// Decides the order of examples and the dropout masks.
+    /// Rank of the adapters that are trained instead of the model's parts (LoRA); `None`: the parts are.
+    pub lora_rank: Option<usize>,
+    /// What adapters add is multiplied by `lora_alpha / lora_rank`.
+    pub lora_alpha: f64,
+    /// The layers that get adapters: some of [`t5kit_model::LORA_TARGETS`].
+    pub lora_targets: Vec<String>,
+    /// Decides the order of examples, the dropout masks and how adapters begin.
     pub seed: u64,
 }
 
+/// peft's own defaults for adapters: alpha 8, on T5 the layers q and v (`LoraConfig`,
+/// `TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING`).
 impl Default for TrainOptions {
     fn default() -> Self {
         TrainOptions {
@@ -68,15 +76,19 @@ impl Default for TrainOptions {
             label_smoothing: 0.0,
             z_loss: 0.0,
             train_parts: Part::ALL.map(|part| part.name().into()).to_vec(),
+            lora_rank: None,
+            lora_alpha: 8.0,
+            lora_targets: ["q", "v"].map(String::from).to_vec(),
             seed: 0,
         }
     }
 }
 
 impl TrainOptions {
-    /// The parts that are trained.
+    /// The parts that are trained: none where adapters are.
     pub fn parts(&self) -> Vec<Part> {
-        Part::ALL.into_iter().filter(|part| self.train_parts.iter().any(|name| name == part.name())).collect()
+        let parts = if self.lora_rank.is_some() { &[][..] } else { &Part::ALL };
+        parts.iter().copied().filter(|part| self.train_parts.iter().any(|name| name == part.name())).collect()
     }
 
     /// The learning rate of a step (from 0) of so many.

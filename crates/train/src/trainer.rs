@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use t5kit_model::T5;
 use t5kit_model::t5::Part;
+use t5kit_model::{LoraConfig, T5, open_adapter};
 use t5kit_tensor::ops::CrossEntropy;
 use t5kit_tensor::{Dropout, Gradients, Pool, mix};
 
@@ -12,8 +12,8 @@ use crate::batches::Batches;
 use crate::checkpoint::{self, BEST, LAST, TrainingState};
 use crate::log::{EvalRecord, StepRecord, TrainLog};
 use crate::memory::{Memory, predict, resident_bytes};
-use crate::pass;
 use crate::{Error, Examples, Optimizer, TrainOptions};
+use crate::{lora, pass};
 
 /// Steps in a row that may be skipped because something was not finite.
 const PATIENCE: u32 = 4;
@@ -23,6 +23,8 @@ const PATIENCE: u32 = 4;
 pub struct Plan {
     /// Elements of all parameters.
     pub parameters: usize,
+    /// Those that are trained.
+    pub trained: usize,
     /// Predicted memory.
     pub memory: Memory,
     /// Training examples.
@@ -80,13 +82,16 @@ pub struct Job<'a> {
     pub folder: &'a Path,
     /// Files to copy beside each checkpoint.
     pub tokenizer_files: &'a [PathBuf],
-    /// Whether to go on from `last/`, whose model is then the one given.
+    /// What the model given is called; where adapters are trained they name it as theirs.
+    pub base: &'a str,
+    /// Whether to go on from `last/`, whose model is then the one given; where adapters are trained, still their base.
     pub resume: bool,
 }
 
 struct Run<'a> {
     job: Job<'a>,
     model: T5,
+    lora: Option<LoraConfig>,
     optimizer: Optimizer,
     state: TrainingState,
     log: TrainLog,
@@ -100,15 +105,14 @@ pub fn train(mut model: T5, job: Job<'_>, observer: &mut dyn Observer) -> Result
     let Job { examples, options, .. } = job;
     check(&model, options)?;
     let batches = Batches::new(examples, options);
-    let memory = predict(&model.config, options, batches.largest.0, batches.largest.1);
+    let held = model.params.iter().map(|(_, _, w)| (w.len() * w.dtype().size()) as u64).sum();
+    let memory = predict(&model.config, options, Some(held), batches.largest.0, batches.largest.1);
     if let Some(available) = t5kit_model::memory::available_bytes()
         && memory.total() > available
     {
         let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64);
         return Err(Error::Memory { needed: gib(memory.total()), available: gib(available) });
     }
-    model.train_only(&options.parts());
-    model.make_trainable();
     let fresh = TrainingState {
         step: 0,
         updates: 0,
@@ -116,15 +120,32 @@ pub fn train(mut model: T5, job: Job<'_>, observer: &mut dyn Observer) -> Result
         best_loss: None,
         options: options.clone(),
         examples: format!("{:016x}", examples.fingerprint()),
+        base: options.lora_rank.map(|_| lora::fingerprint(&model)),
         threads: job.pool.threads(),
     };
-    let (optimizer, state) = match job.resume {
-        true => checkpoint::read(job.folder, &model, &fresh)?,
-        false => (Optimizer::new(options.optimizer, &model.params), fresh),
+    let state = if job.resume { checkpoint::read_state(job.folder, &fresh)? } else { fresh };
+    let lora = options.lora(job.base);
+    match &lora {
+        Some(_) if job.resume => {
+            let adapter = open_adapter(&job.folder.join(LAST), &model.config)?;
+            model.attach_adapters(&adapter)?;
+        }
+        Some(lora) => model.begin_adapters(lora, options.seed)?,
+        None => {
+            model.train_only(&options.parts());
+            model.make_trainable();
+        }
+    }
+    let optimizer = match job.resume {
+        true => checkpoint::read_optimizer(job.folder, &model, &state)?,
+        false => Optimizer::new(options.optimizer, &model.params),
     };
+    let trained = model.params.iter().filter(|(id, _, _)| model.params.trains(*id));
+    let trained = trained.map(|(_, _, weight)| weight.len()).sum();
     let total = batches.total();
     observer.started(&Plan {
         parameters: model.params.elements(),
+        trained,
         memory,
         examples: examples.len(),
         tokens_per_epoch: examples.tokens(),
@@ -133,7 +154,7 @@ pub fn train(mut model: T5, job: Job<'_>, observer: &mut dyn Observer) -> Result
     });
     let log = TrainLog::open(job.folder, state.step)?;
     let state = TrainingState { options: options.clone(), ..state };
-    Run { job, model, optimizer, state, log, batches, total }.run(observer)
+    Run { job, model, lora, optimizer, state, log, batches, total }.run(observer)
 }
 
 /// Refuses settings that make no sense for this model.
@@ -280,13 +301,17 @@ impl Run<'_> {
         observer.evaluated(&record);
         if best {
             self.state.best_loss = Some(loss);
-            checkpoint::write(self.job.folder, BEST, &self.model, self.job.tokenizer_files, None)?;
+            self.write(BEST, None)?;
         }
         Ok(false)
     }
 
     fn save(&self) -> Result<(), Error> {
-        let training = Some((&self.optimizer, &self.state));
-        checkpoint::write(self.job.folder, LAST, &self.model, self.job.tokenizer_files, training)
+        self.write(LAST, Some((&self.optimizer, &self.state)))
+    }
+
+    fn write(&self, name: &str, training: Option<(&Optimizer, &TrainingState)>) -> Result<(), Error> {
+        let Job { folder, tokenizer_files, .. } = self.job;
+        checkpoint::write(folder, name, &self.model, tokenizer_files, self.lora.as_ref(), training)
     }
 }

@@ -11,9 +11,11 @@ pub mod keep_tokens;
 pub mod output;
 pub mod pytorch;
 pub mod safetensors;
+pub mod scratch;
 pub mod spiece;
 pub mod table;
 pub mod tensorflow;
+pub mod tfevents;
 pub mod tokenizer_json;
 mod wire;
 

@@ -293,7 +293,7 @@ impl fmt::Display for Rate {
 }
 
 /// A time for people: `8 s`, `3:07 min`, `2:15 h`.
-struct Took(Duration);
+pub struct Took(pub Duration);
 
 impl fmt::Display for Took {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

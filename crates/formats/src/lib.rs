@@ -5,6 +5,7 @@ pub mod checkpoint;
 pub mod config;
 mod dtype;
 pub mod error;
+pub mod html;
 pub mod hub;
 mod json;
 pub mod keep_tokens;

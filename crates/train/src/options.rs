@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ValidationOptions;
+
 /// Everything that decides what a run computes (and nothing else: paths and displays are the caller's).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainOptions {
@@ -21,6 +23,9 @@ pub struct TrainOptions {
     pub dropout: f32,
     /// Decides the order of examples and the dropout masks.
     pub seed: u64,
+    /// Validation and checkpoints.
+    #[serde(default)]
+    pub validation: ValidationOptions,
 }
 
 impl Default for TrainOptions {
@@ -34,6 +39,7 @@ impl Default for TrainOptions {
             max_grad_norm: 1.0,
             dropout: 0.1,
             seed: 0,
+            validation: ValidationOptions::default(),
         }
     }
 }
@@ -66,5 +72,9 @@ impl TrainOptions {
             .or_else(|| pair("--max-grad-norm", self.max_grad_norm, now.max_grad_norm))
             .or_else(|| pair("--dropout", self.dropout, now.dropout))
             .or_else(|| pair("--seed", self.seed, now.seed))
+            .or_else(|| {
+                let both = self.validation.decisive().into_iter().zip(now.validation.decisive());
+                both.map(|((name, was), (_, now))| (name, was, now)).find(|(_, was, now)| was != now)
+            })
     }
 }

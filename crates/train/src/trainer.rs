@@ -11,6 +11,7 @@ use crate::log::{EvalRecord, StepRecord, TrainLog};
 use crate::memory::{Memory, predict, resident_bytes};
 use crate::order::epoch_order;
 use crate::pass;
+use crate::validation::{Decoding, validate};
 use crate::{Error, Examples, Optimizer, TrainOptions};
 
 /// Steps in a row that may be skipped because something was not finite.
@@ -60,8 +61,10 @@ pub struct Summary {
     pub stopped: bool,
     /// The last step's loss.
     pub loss: Option<f64>,
-    /// Lowest validation loss.
-    pub best_loss: Option<f64>,
+    /// The best validation.
+    pub best: Option<EvalRecord>,
+    /// Whether it ended because nothing had become better for long enough.
+    pub early: bool,
 }
 
 /// What to train on, how, and where to put it.
@@ -78,6 +81,10 @@ pub struct Job<'a> {
     pub folder: &'a Path,
     /// Files to copy beside each checkpoint.
     pub tokenizer_files: &'a [PathBuf],
+    /// How targets are generated for the metrics of [`crate::ValidationOptions`].
+    pub decoding: Option<Decoding<'a>>,
+    /// Folder for TensorBoard's events; made where it is missing.
+    pub tensorboard: Option<&'a Path>,
     /// Whether to go on from `last/`, whose model is then the one given.
     pub resume: bool,
 }
@@ -93,7 +100,7 @@ struct Run<'a> {
 
 /// Trains a model. A resumed run ends with the bytes of one that was never stopped.
 pub fn train(mut model: T5, job: Job<'_>, observer: &mut dyn Observer) -> Result<Summary, Error> {
-    let Job { examples, options, .. } = job;
+    let (examples, options) = (job.examples, job.options);
     let (source, target) = examples.largest_batch(options.batch_size);
     let memory = predict(&model, source, target);
     if let Some(available) = t5kit_model::memory::available_bytes()
@@ -107,9 +114,11 @@ pub fn train(mut model: T5, job: Job<'_>, observer: &mut dyn Observer) -> Result
         step: 0,
         updates: 0,
         evaluated: 0,
-        best_loss: None,
+        best: None,
+        stale: 0,
         options: options.clone(),
         examples: format!("{:016x}", examples.fingerprint()),
+        valid: job.valid.map(|valid| format!("{:016x}", valid.fingerprint())),
         threads: job.pool.threads(),
     };
     let (optimizer, state) = match job.resume {
@@ -125,7 +134,8 @@ pub fn train(mut model: T5, job: Job<'_>, observer: &mut dyn Observer) -> Result
         total_steps: total,
         done_steps: state.step,
     });
-    let log = TrainLog::open(job.folder, state.step)?;
+    let log = TrainLog::open(job.folder, job.tensorboard, state.step, state.evaluated)?;
+    checkpoint::remove_leavings(job.folder);
     let state = TrainingState { options: options.clone(), ..state };
     let steps_per_epoch = options.steps_per_epoch(examples.len());
     Run { job, model, optimizer, state, log, steps_per_epoch }.run(total, observer)
@@ -133,23 +143,16 @@ pub fn train(mut model: T5, job: Job<'_>, observer: &mut dyn Observer) -> Result
 
 impl Run<'_> {
     fn run(mut self, total: u64, observer: &mut dyn Observer) -> Result<Summary, Error> {
-        if self.ends_epoch(total) && self.state.evaluated != self.state.step {
-            // The run was stopped between the epoch's last step and the end of its validation.
-            let stopped = self.evaluate(observer)?;
+        let mut stopped = false;
+        if self.evaluation_due(total) && self.state.evaluated != self.state.step {
+            // The run was stopped between a step and the end of its validation.
+            stopped = self.evaluate(observer)?;
             self.save()?;
-            if stopped {
-                return Ok(Summary {
-                    steps: self.state.step,
-                    stopped,
-                    loss: None,
-                    best_loss: self.state.best_loss,
-                });
-            }
         }
         let mut gradients = Gradients::new();
         let mut order = (u64::MAX, Vec::new());
-        let (mut loss, mut skipped, mut stopped) = (None, 0, false);
-        while self.state.step < total && !stopped {
+        let (mut loss, mut skipped) = (None, 0);
+        while self.state.step < total && !stopped && !self.hopeless() {
             let (epoch, at) =
                 (self.state.step / self.steps_per_epoch, self.state.step % self.steps_per_epoch);
             if order.0 != epoch {
@@ -163,7 +166,7 @@ impl Run<'_> {
                 Ok(record) => {
                     skipped = 0;
                     loss = Some(record.loss);
-                    self.log.write(&record)?;
+                    self.log.step(&record)?;
                     observer.step(&record);
                 }
                 Err(what) => {
@@ -175,20 +178,44 @@ impl Run<'_> {
                 }
             }
             stopped = observer.stop();
-            let ended = self.ends_epoch(total);
-            if ended && !stopped {
+            if self.evaluation_due(total) && !stopped {
                 stopped = self.evaluate(observer)?;
             }
-            if ended || stopped {
+            if self.save_due(total) || stopped || self.hopeless() {
                 self.save()?;
             }
         }
-        Ok(Summary { steps: self.state.step, stopped, loss, best_loss: self.state.best_loss })
+        let early = self.hopeless() && self.state.step < total;
+        Ok(Summary { steps: self.state.step, stopped, loss, best: self.state.best, early })
+    }
+
+    fn evaluation_due(&self, total: u64) -> bool {
+        match self.state.options.validation.eval_every {
+            Some(steps) => self.at_multiple(steps, total),
+            None => self.ends_epoch(total),
+        }
+    }
+
+    fn save_due(&self, total: u64) -> bool {
+        match self.state.options.validation.save_every {
+            Some(steps) => self.at_multiple(steps, total),
+            None => self.evaluation_due(total),
+        }
+    }
+
+    fn at_multiple(&self, steps: u64, total: u64) -> bool {
+        let step = self.state.step;
+        step > 0 && (step == total || step.is_multiple_of(steps.max(1)))
+    }
+
+    /// Whether nothing has become better for as long as one was ready to wait.
+    fn hopeless(&self) -> bool {
+        let patience = self.state.options.validation.early_stopping_patience;
+        patience.is_some_and(|patience| self.state.stale >= patience)
     }
 
     fn ends_epoch(&self, total: u64) -> bool {
-        let step = self.state.step;
-        step > 0 && (step == total || step.is_multiple_of(self.steps_per_epoch))
+        self.at_multiple(self.steps_per_epoch, total)
     }
 
     /// One step; `Err(what)` when it was skipped because `what` is not finite.
@@ -230,29 +257,31 @@ impl Run<'_> {
             return Ok(false);
         };
         let size = self.state.options.batch_size;
-        let loss = pass::evaluate(&self.model, self.job.pool, valid, size, |done| {
-            observer.evaluating(done, valid.len());
+        let options = &self.state.options.validation;
+        let decoding = self.job.decoding.as_ref();
+        let found = validate(&self.model, self.job.pool, valid, size, decoding, options, |done, of| {
+            observer.evaluating(done, of);
             observer.stop()
         })?;
-        let Some(loss) = loss else { return Ok(true) };
+        let Some((valid_loss, metrics)) = found else { return Ok(true) };
         self.state.evaluated = self.state.step;
-        let best = self.state.best_loss.is_none_or(|best| loss < best);
-        let record = EvalRecord {
-            step: self.state.step,
-            epoch: self.state.step as f64 / self.steps_per_epoch as f64,
-            valid_loss: loss,
-            best,
-        };
-        self.log.write(&record)?;
-        observer.evaluated(&record);
-        if best {
-            self.state.best_loss = Some(loss);
+        let epoch = self.state.step as f64 / self.steps_per_epoch as f64;
+        let mut record = EvalRecord { step: self.state.step, epoch, valid_loss, best: false, metrics };
+        record.best = options.is_better(&record, self.state.best.as_ref());
+        if record.best {
             checkpoint::write(self.job.folder, BEST, &self.model, self.job.tokenizer_files, None)?;
+            self.state.best = Some(record.clone());
+            self.state.stale = 0;
+        } else {
+            self.state.stale += 1;
         }
+        self.log.evaluation(&record)?;
+        observer.evaluated(&record);
         Ok(false)
     }
 
     fn save(&self) -> Result<(), Error> {
+        self.log.sync()?;
         let training = Some((&self.optimizer, &self.state));
         checkpoint::write(self.job.folder, LAST, &self.model, self.job.tokenizer_files, training)
     }

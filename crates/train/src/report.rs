@@ -28,7 +28,7 @@ h3 { font-size: 15px; font-weight: 600; color: var(--soft); margin: 22px 0 4px; 
 .texts .same { color: #2f9e63; } .pairs { display: grid; grid-template-columns: repeat(auto-fit, minmax(330px, 1fr)); gap: 0 24px; }
 .settings td { text-align: left; overflow-wrap: anywhere; padding: 3px 10px; font-size: 14px; }
 .settings td:first-child { color: var(--soft); width: 14em; } .wide { overflow-x: auto; }
-@media (max-width: 560px) { body { padding: 20px 14px 40px; } th, td { padding: 5px 6px; } svg text { font-size: 20px; }
+@media (max-width: 560px) { body { padding: 20px 14px 40px; } th, td { padding: 5px 6px; } svg text { font-size: 17px; }
   .pairs { grid-template-columns: 1fr; } .settings td:first-child { width: 9em; } }
 ";
 
@@ -302,8 +302,9 @@ fn flatten(value: &Value, name: &str, out: &mut Vec<(String, String)>) {
     }
 }
 
-/// The beginning of a text, as HTML.
+/// The beginning of a text, as HTML, without the bytes of a character that was cut through.
 fn shorten(text: &str) -> String {
+    let text = text.trim_end_matches('\u{fffd}');
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => escape(&text[..end]) + "…",
         None => escape(text),

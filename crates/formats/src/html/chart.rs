@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 const WIDTH: f64 = 760.0;
-const LEFT: f64 = 64.0;
+const LEFT: f64 = 72.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 46.0;
@@ -84,7 +84,7 @@ impl Chart<'_> {
             }
             svg_line(&mut out, &format!("curve c{i}"), [legend, TOP - 15.0, legend + 18.0, TOP - 15.0]);
             svg_text(&mut out, legend + 24.0, TOP - 11.0, "start", series.name);
-            legend += 48.0 + 7.0 * series.name.chars().count() as f64;
+            legend += 52.0 + 10.0 * series.name.chars().count() as f64;
         }
         out.push_str("</svg>\n");
         out

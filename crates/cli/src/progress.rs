@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 /// Between two plain lines.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// The bar of a job whose length is known, and of one whose length is not.
-const KNOWN: &str = "{label} {bar:24} {position}/{length} {rate}, {left} left  {msg}";
-const UNKNOWN: &str = "{label} {spinner} {position} {rate}, {took}  {msg}";
+/// The bar of a job whose length is known, and of one whose length is not; what is too long for the terminal is cut.
+const KNOWN: &str = "{label} {bar:16} {position}/{length} {rate}, {left} left  {wide_msg}";
+const UNKNOWN: &str = "{label} {spinner} {position} {rate}, {took}  {wide_msg}";
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -85,8 +85,9 @@ impl Observer for Display {
                 0 => String::new(),
                 rss => format!(", {}", bytes(rss)),
             };
-            let (loss, lr) = (record.loss, record.lr);
-            progress.set_message(format!("loss {loss:.4}, lr {lr:.2e}, {:.0} tokens/s{memory}", self.rate()));
+            let lr = format!("{:.2e}", record.lr).replace(".00e", "e");
+            let rate = self.rate();
+            progress.set_message(format!("loss {:.4}, {rate:.0} tokens/s{memory}, lr {lr}", record.loss));
             progress.set_position(record.step);
         }
         self.tell_time(record.step);

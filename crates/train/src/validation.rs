@@ -119,6 +119,9 @@ pub fn samples(
     Ok((!stopped).then_some(samples))
 }
 
+/// The loss, and metrics by name.
+type Found = (f64, serde_json::Map<String, serde_json::Value>);
+
 /// The loss and the metrics of a model on validation examples; `None` where `each`, told how many of how many are done,
 /// stopped it.
 pub(crate) fn validate(
@@ -129,7 +132,7 @@ pub(crate) fn validate(
     decoding: Option<&Decoding<'_>>,
     options: &ValidationOptions,
     mut each: impl FnMut(usize, usize) -> bool,
-) -> Result<Option<(f64, serde_json::Map<String, serde_json::Value>)>, Error> {
+) -> Result<Option<Found>, Error> {
     let Some(loss) = pass::evaluate(model, pool, valid, batch_size, |done| each(done, valid.len()))? else {
         return Ok(None);
     };

@@ -104,7 +104,8 @@ fn bad_rows_are_reported_with_their_lines_and_left_out_on_request() {
     let dir = tempfile::tempdir().unwrap();
     let (tokenizer, pool) = (tokenizer(dir.path()), Pool::new(1));
     let path = write(dir.path(), "bad.tsv", "a\tb\nonly\nc\t \nd\te\n");
-    let error = Examples::read(&[path.clone()], &tokenizer, &pool, &options(), &mut ()).unwrap_err();
+    let error =
+        Examples::read(std::slice::from_ref(&path), &tokenizer, &pool, &options(), &mut ()).unwrap_err();
     assert!(error.to_string().contains("bad.tsv, line 2"), "{error}");
     let mut skip = Skip(Vec::new());
     let examples = Examples::read(&[path], &tokenizer, &pool, &options(), &mut skip).unwrap().unwrap();
@@ -128,7 +129,9 @@ fn memory_and_disk_and_any_number_of_threads_give_the_same_examples() {
     let path = write(dir.path(), "many.tsv", &(0..40_000).map(row).collect::<String>());
     let read = |threads, placement| {
         let options = DataOptions { placement, lengths: Lengths { source: 99, target: 9 }, ..options() };
-        Examples::read(&[path.clone()], &tokenizer, &Pool::new(threads), &options, &mut ()).unwrap().unwrap()
+        Examples::read(std::slice::from_ref(&path), &tokenizer, &Pool::new(threads), &options, &mut ())
+            .unwrap()
+            .unwrap()
     };
     let memory = read(1, Placement::Memory);
     assert!(!memory.on_disk());

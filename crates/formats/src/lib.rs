@@ -6,15 +6,18 @@ pub mod config;
 mod dtype;
 pub mod error;
 pub mod generation_config;
+pub mod html;
 pub mod hub;
 mod json;
 pub mod keep_tokens;
 pub mod output;
 pub mod pytorch;
 pub mod safetensors;
+pub mod scratch;
 pub mod spiece;
 pub mod table;
 pub mod tensorflow;
+pub mod tfevents;
 pub mod tokenizer_json;
 mod wire;
 

@@ -26,7 +26,8 @@ impl Memory {
 ///
 /// Counts what the operations save: of every encoder layer the norms' inputs and outputs, queries, keys and values,
 /// the attention's output, both halves of the feed-forward layer and their product; of a decoder layer the same and
-/// the cross-attention; of the softmax a chunk of logits. Layers that no gradient goes through save nothing.
+/// the cross-attention; of the softmax a chunk of logits. Layers that no gradient goes through save nothing, those that
+/// are computed again their input.
 pub fn predict(c: &T5Config, options: &TrainOptions, source_tokens: usize, target_tokens: usize) -> Memory {
     let (s, t) = (source_tokens as u64, target_tokens as u64);
     let parts = options.parts();
@@ -51,15 +52,21 @@ pub fn predict(c: &T5Config, options: &TrainOptions, source_tokens: usize, targe
     let gate = if c.feed_forward().is_some_and(|f| f.gated) { 2 } else { 1 };
     let attention = 2 * d + 4 * inner;
     let feed_forward = 2 * d + (gate + 1) * ff;
+    // A block that is computed again keeps its input alone, and one of them at a time all of this.
+    let (attention, feed_forward, block) = match options.recompute {
+        false => (attention, feed_forward, 0),
+        true => (0, d, (s + t) * (2 * attention + feed_forward) + s * 2 * inner),
+    };
     let encoder = if through_encoder { c.num_layers as u64 * s * (attention + feed_forward) } else { 0 };
+    let kept = if options.recompute { 0 } else { s * 2 * inner };
     let decoder = match through_decoder {
-        true => c.num_decoder_layers as u64 * (t * (2 * attention + feed_forward) + s * 2 * inner),
+        true => c.num_decoder_layers as u64 * (t * (2 * attention + feed_forward) + kept),
         false => 0,
     };
     let logits = (16u64 << 20).max(16 * c.vocab_size as u64).min(t * c.vocab_size as u64);
     // On the way back: gradients of one block's activations, and of the encoder's output.
     let working = s * (2 * d + 2 * ff + 3 * inner) + 2 * s * d;
-    Memory { parameters: 4 * parameters, activations: 4 * (encoder + decoder + logits + working) }
+    Memory { parameters: 4 * parameters, activations: 4 * (encoder + decoder + block + logits + working) }
 }
 
 /// Memory that this process holds now; 0 where the system does not tell.
@@ -93,6 +100,8 @@ mod tests {
         assert_eq!(bytes(&softmax).parameters, 4 * (all + 3 * rows));
         assert!(bytes(&softmax).activations < bytes(&decoder).activations);
         assert!(bytes(&decoder).activations < bytes(&adamw).activations);
+        let again = TrainOptions { recompute: true, ..adamw.clone() };
+        assert!(bytes(&again).activations < bytes(&adamw).activations);
         let accumulating = TrainOptions { gradient_accumulation: 4, ..adamw.clone() };
         assert_eq!(bytes(&accumulating).activations, bytes(&adamw).activations);
     }

@@ -208,7 +208,10 @@ fn make_full_model(grammar: &grammar::Grammar, data: &Data, seed: u64) -> Result
 /// Runs a subcommand in this process, after printing it as one would type it.
 fn command(args: &[&str]) -> Result<()> {
     say(format!("\n$ t5kit {}", args.join(" ")));
-    let cli = crate::Cli::try_parse_from(["t5kit"].iter().chain(args))?;
+    let mut cli = crate::Cli::try_parse_from(["t5kit"].iter().chain(args))?;
+    if let crate::Command::Finetune(finetune) = &mut cli.command {
+        finetune.command = args.iter().map(|arg| arg.to_string()).collect();
+    }
     cli.command.run()?;
     if interrupt::requested() { Err(Interrupted.into()) } else { Ok(()) }
 }

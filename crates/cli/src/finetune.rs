@@ -1,22 +1,26 @@
 //! `t5kit finetune`: examples to a trained model.
 
+mod data;
+mod display;
 mod optimization;
+mod report;
+mod validation;
 
 use anyhow::{Context, Result, bail};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use t5kit_formats::table::ColumnRef;
+use t5kit_formats::output::remove_whole;
 use t5kit_model::T5Config;
-use t5kit_train::{
-    Columns, EvalRecord, Examples, Job, LAST, Lengths, Observer, Plan, StepRecord, TrainOptions, train,
-};
+use t5kit_train::{BEST, Decoding, EVENTS, Job, LAST, LOG, REPORT, TrainOptions, remove_leavings, train};
 
 use crate::errors::{Interrupted, usage};
-use crate::interrupt;
-use crate::loaded::{Loaded, bytes, notice_cut, pool};
+use crate::loaded::{Loaded, pool};
 use crate::model_args::ModelArgs;
-use crate::progress::{Progress, Style, Unit};
+use data::DataArgs;
+use display::Display;
 use optimization::Optimization;
+use report::Finished;
+use validation::ValidationArgs;
 
 /// The flags of `t5kit finetune`.
 #[derive(clap::Args)]
@@ -26,33 +30,15 @@ use optimization::Optimization;
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// Training examples: TSV, CSV, JSON lines or Parquet, plain, .gz or .zst
-    #[arg(long, value_name = "FILE")]
-    train: PathBuf,
-    /// Validation examples: their loss decides which checkpoint is the best
-    #[arg(long, value_name = "FILE")]
-    valid: Option<PathBuf>,
-    /// Folder of the run: best/, last/ and train_log.jsonl
+    /// Folder of the run: best/, last/, train_log.jsonl and report.html
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
-    /// Column of the sources, by name or by number from 1 [default: source, or the first of two]
-    #[arg(long, value_name = "COLUMN")]
-    source: Option<String>,
-    /// Column of the targets, by name or by number from 1 [default: target, or the second of two]
-    #[arg(long, value_name = "COLUMN")]
-    target: Option<String>,
     /// Times through the examples
     #[arg(long, value_name = "N", default_value = "3")]
     epochs: u64,
     /// End after this many steps, if the epochs have more
     #[arg(long, value_name = "N")]
     max_steps: Option<u64>,
-    /// Longer sources are cut to this many tokens, </s> included
-    #[arg(long, value_name = "N", default_value = "512")]
-    max_source_length: NonZeroUsize,
-    /// Longer targets are cut to this many tokens, </s> included
-    #[arg(long, value_name = "N", default_value = "128")]
-    max_target_length: NonZeroUsize,
     /// Decides the order of the examples and the dropout masks
     #[arg(long, value_name = "N", default_value = "0")]
     seed: u64,
@@ -70,37 +56,46 @@ pub struct Args {
     force: bool,
     #[command(flatten)]
     optimization: Optimization,
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    validation: ValidationArgs,
+    /// The command line from the subcommand on, where it is not the process's own.
+    #[arg(skip)]
+    pub command: Vec<String>,
 }
 
 /// Trains, saves, and says where.
 pub fn run(args: Args) -> Result<()> {
     let options = args.options()?;
     let resume = args.check_output()?;
+    let loaded = args.open_model(resume)?;
+    let decoding = loaded.generate_options();
     // A tokenizer that was cut for this run is copied into every checkpoint.
-    let Loaded { model, tokenizer, cut: _cut, generation_config } = args.open_model(resume)?;
+    let Loaded { model, tokenizer, cut: _cut, generation_config } = loaded;
     let copied: Vec<PathBuf> = tokenizer.source_files().iter().cloned().chain(generation_config).collect();
-    let lengths = Lengths { source: args.max_source_length.get(), target: args.max_target_length.get() };
-    let column = |name: &Option<String>| name.as_deref().map(ColumnRef::parse);
-    let columns = Columns { source: column(&args.source), target: column(&args.target) };
-    let read = |path: &Path| -> Result<Examples> {
-        let examples = Examples::read(path, &columns, &tokenizer, lengths)?;
-        examples.check_ids(tokenizer.vocab_size(), model.config.vocab_size)?;
-        notice_cut("text", examples.cut, lengths.source.max(lengths.target));
-        Ok(examples)
-    };
-    let examples = read(&args.train)?;
-    let valid = args.valid.as_deref().map(read).transpose()?;
+    let pool = pool(args.threads);
+    let (examples, valid) = args.data.read(&tokenizer, &pool, &args.output, model.config.vocab_size)?;
+    let tensorboard = args.validation.tensorboard(&args.output);
+    if let Some(events) = tensorboard.as_ref().map(|folder| folder.join(EVENTS))
+        && events.exists()
+        && !(args.resume || args.force)
+    {
+        bail!("{}: is another run's; give a folder of its own, or --force to replace it", events.display());
+    }
     if !resume {
         args.make_output()?;
     }
     let mut display = Display::default();
     let job = Job {
-        pool: &pool(args.threads),
+        pool: &pool,
         examples: &examples,
         valid: valid.as_ref(),
         options: &options,
         folder: &args.output,
         tokenizer_files: &copied,
+        decoding: Some(Decoding { tokenizer: &tokenizer, options: decoding }),
+        tensorboard: tensorboard.as_deref(),
         resume,
     };
     let summary = train(model, job, &mut display)?;
@@ -110,20 +105,49 @@ pub fn run(args: Args) -> Result<()> {
         eprintln!("t5kit: stopped and saved after step {}; --resume goes on from there", summary.steps);
         return Err(Interrupted.into());
     }
-    let best = summary.best_loss.map_or(String::new(), |loss| format!(", best validation loss {loss:.4}"));
-    eprintln!("t5kit: {} steps{best}; the model is in {folder}", summary.steps);
+    Finished {
+        folder: &args.output,
+        command: &args.command_line(),
+        pool: &pool,
+        options: &options,
+        settings: &args.settings(pool.threads()),
+        examples: &examples,
+        valid: valid.as_ref(),
+        best: summary.best.as_ref(),
+    }
+    .write()?;
+    let early = if summary.early { "nothing had become better for long enough: ended early; " } else { "" };
+    let best = summary.best.map_or(String::new(), |best| {
+        let decisive = options.validation.decides();
+        let (name, value) = match decisive.and_then(|name| Some((name, best.metrics.get(name)?.as_f64()?))) {
+            Some((name, value)) => (name, value),
+            None => ("validation loss", best.valid_loss),
+        };
+        format!(", best {name} {value:.4} after step {}", best.step)
+    });
+    eprintln!("t5kit: {early}{} steps{best}; the model is in {folder}, see {REPORT} there", summary.steps);
     Ok(())
 }
 
 impl Args {
     fn options(&self) -> Result<TrainOptions> {
         let options = self.optimization.options()?;
-        Ok(TrainOptions { epochs: self.epochs, max_steps: self.max_steps, seed: self.seed, ..options })
+        let validation = self.validation.options(self.data.max_target_length.get())?;
+        Ok(TrainOptions {
+            epochs: self.epochs,
+            max_steps: self.max_steps,
+            seed: self.seed,
+            validation,
+            ..options
+        })
     }
 
     /// Refuses an output folder that holds something; returns whether to resume.
     fn check_output(&self) -> Result<bool> {
         let output = &self.output;
+        if self.resume && output.is_dir() {
+            remove_leavings(output);
+        }
         let last = output.join(LAST).join("config.json").is_file();
         if self.resume && last {
             return Ok(true);
@@ -133,9 +157,8 @@ impl Args {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
             Err(error) => return Err(error).with_context(|| format!("{}: cannot be read", output.display())),
         };
-        // A run that was killed before its first checkpoint leaves its log and nothing else.
-        let ours = self.resume
-            && ["train_log.jsonl", LAST, t5kit_train::BEST].iter().any(|name| output.join(name).exists());
+        // A run that was killed before its first checkpoint leaves its log, and best/ at most.
+        let ours = self.resume && [LOG, LAST, BEST].iter().any(|name| output.join(name).exists());
         if !(empty || self.force || ours) {
             bail!(
                 "{}: is not empty; go on with --resume, replace the run with --force, or choose another folder",
@@ -150,15 +173,34 @@ impl Args {
         let output = &self.output;
         std::fs::create_dir_all(output).with_context(|| format!("{}: cannot be made", output.display()))?;
         if self.force {
-            for name in [LAST, t5kit_train::BEST] {
-                let folder = output.join(name);
-                if folder.join("config.json").is_file() {
-                    std::fs::remove_dir_all(&folder)
-                        .with_context(|| format!("{}: cannot be removed", folder.display()))?;
-                }
+            for name in
+                [LAST, BEST].into_iter().filter(|name| output.join(name).join("config.json").is_file())
+            {
+                remove_whole(&output.join(name))?;
+            }
+            for name in [REPORT, LOG].into_iter().filter(|name| output.join(name).is_file()) {
+                remove_whole(&output.join(name))?;
             }
         }
         Ok(())
+    }
+
+    /// The command line from the subcommand on.
+    fn command_line(&self) -> Vec<String> {
+        if self.command.is_empty() { std::env::args().skip(1).collect() } else { self.command.clone() }
+    }
+
+    /// What the report says of the run beside its options.
+    fn settings(&self, threads: usize) -> Vec<(&'static str, String)> {
+        let files = |files: &[PathBuf]| -> String {
+            files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
+        };
+        vec![
+            ("model", self.model.model.clone()),
+            ("train", files(&self.data.train)),
+            ("valid", files(&self.data.valid)),
+            ("threads", threads.to_string()),
+        ]
     }
 
     fn open_model(&self, resume: bool) -> Result<Loaded> {
@@ -176,78 +218,5 @@ impl Args {
             return Loaded::random(T5Config::read(path)?, self.init_seed, tokenizer);
         }
         Loaded::open(&self.model)
-    }
-}
-
-/// Shows a run on standard error.
-#[derive(Default)]
-pub struct Display {
-    progress: Option<Progress>,
-    /// Tokens and seconds of this session's steps, for a rate that does not jump.
-    tokens: usize,
-    seconds: f64,
-    steps: u64,
-}
-
-impl Display {
-    /// Ends the progress bar.
-    pub fn finish(&self) {
-        if let Some(progress) = &self.progress {
-            progress.finish();
-        }
-    }
-}
-
-impl Observer for Display {
-    fn started(&mut self, plan: &Plan) {
-        eprintln!(
-            "t5kit: {} parameters; {} examples, {} tokens an epoch, {} steps; about {} of memory",
-            plan.parameters,
-            plan.examples,
-            plan.tokens_per_epoch,
-            plan.total_steps,
-            bytes(plan.memory.total())
-        );
-        let progress = Progress::new(Some(plan.total_steps), Style::new("training", Unit::Items("steps")));
-        progress.begin_at(plan.done_steps);
-        self.steps = plan.done_steps;
-        self.progress = Some(progress);
-    }
-
-    fn step(&mut self, record: &StepRecord) {
-        self.tokens += record.real_tokens;
-        self.seconds += record.seconds;
-        if let Some(progress) = &self.progress {
-            let rate = self.tokens as f64 / self.seconds;
-            progress.set_message(format!("loss {:.4}, {rate:.0} tokens/s", record.loss));
-            progress.set_position(record.step);
-        }
-    }
-
-    fn evaluating(&mut self, done: usize, of: usize) {
-        if let Some(progress) = &self.progress {
-            progress.set_message(format!("validating {done} of {of}"));
-        }
-    }
-
-    fn evaluated(&mut self, record: &EvalRecord) {
-        if let Some(progress) = &self.progress {
-            let best = if record.best { " (best)" } else { "" };
-            progress.println(format!(
-                "step {}, epoch {:.2}: validation loss {:.4}{best}",
-                record.step, record.epoch, record.valid_loss
-            ));
-            progress.set_message(format!("validation loss {:.4}", record.valid_loss));
-        }
-    }
-
-    fn skipped(&mut self, step: u64, what: &str) {
-        if let Some(progress) = &self.progress {
-            progress.println(format!("step {step}: skipped, {what} is not finite"));
-        }
-    }
-
-    fn stop(&mut self) -> bool {
-        interrupt::requested()
     }
 }

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 /// Between two plain lines.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// The bar of a job whose length is known, and of one whose length is not.
-const KNOWN: &str = "{label} {bar:24} {position}/{length} {rate}, {left} left  {msg}";
-const UNKNOWN: &str = "{label} {spinner} {position} {rate}, {took}  {msg}";
+/// The bar of a job whose length is known, and of one whose length is not; what is too long for the terminal is cut.
+const KNOWN: &str = "{label} {bar:16} {position}/{length} {rate}, {left} left  {wide_msg}";
+const UNKNOWN: &str = "{label} {spinner} {position} {rate}, {took}  {wide_msg}";
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -293,7 +293,7 @@ impl fmt::Display for Rate {
 }
 
 /// A time for people: `8 s`, `3:07 min`, `2:15 h`.
-struct Took(Duration);
+pub struct Took(pub Duration);
 
 impl fmt::Display for Took {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -133,3 +133,53 @@ fn wrong_usage_is_refused() {
         lab.finetune("out", &flags).is_wrong_usage(message);
     }
 }
+
+/// The losses of a run's steps.
+fn losses(lab: &Lab, output: &str) -> Vec<f64> {
+    let log = std::fs::read_to_string(lab.path(output).join("train_log.jsonl")).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    lines.filter_map(|line| line["loss"].as_f64()).collect()
+}
+
+#[test]
+fn recomputing_changes_nothing_that_is_learned() {
+    let lab = Lab::new();
+    lab.finetune("kept", &["--max-steps", "4"]).ok();
+    lab.finetune("again", &["--max-steps", "4", "--recompute"]).ok();
+    let (kept, again) = (losses(&lab, "kept"), losses(&lab, "again"));
+    assert_eq!(kept.len(), 4);
+    for (a, b) in kept.iter().zip(&again) {
+        assert!((a - b).abs() < 1e-4 * a, "{kept:?} {again:?}");
+    }
+    let run = lab.finetune("again", &["--max-steps", "8", "--resume"]);
+    assert_eq!(run.code, 1);
+    assert!(run.stderr.contains("--recompute"), "{}", run.stderr);
+}
+
+#[test]
+fn bf16_learns_alike_where_there_is_any_and_is_refused_elsewhere() {
+    let lab = Lab::new();
+    let command = |output: &str, isa: Option<&str>| {
+        let mut command = program();
+        command.args(&lab.arguments).arg("--output").arg(lab.path(output));
+        command.args(["--max-steps", "4", "--precision", "bf16"]);
+        if let Some(isa) = isa {
+            command.env("T5KIT_ISA", isa);
+        }
+        finish(&mut command)
+    };
+    let refused = command("portable", Some("portable"));
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("--precision bf16"), "{}", refused.stderr);
+    if t5kit_tensor::kernels::bf16_gemm_available() {
+        command("bf16", None).ok();
+        lab.finetune("f32", &["--max-steps", "4"]).ok();
+        let (half, full) = (losses(&lab, "bf16"), losses(&lab, "f32"));
+        assert_ne!(half, full);
+        for (a, b) in full.iter().zip(&half) {
+            assert!((a - b).abs() < 2e-2 * a, "{full:?} {half:?}");
+        }
+    } else {
+        eprintln!("no bf16 products on this machine: only the refusal was tested");
+    }
+}

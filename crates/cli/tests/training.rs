@@ -85,7 +85,7 @@ fn a_run_learns_and_leaves_what_the_guide_says() {
     let lab = Lab::new();
     let out = lab.finetune("run", &["--epochs", "20", "--dropout", "0"]).ok();
     assert_eq!(out, "", "a run has no result to print");
-    assert_eq!(names(&lab.path("run")), ["best", "last", "train_log.jsonl"]);
+    assert_eq!(names(&lab.path("run")), ["best", "last", "report.html", "train_log.jsonl"]);
     for part in ["best", "last"] {
         let files = names(&lab.path("run").join(part));
         for file in ["config.json", "model.safetensors", "spiece.model"] {
@@ -207,6 +207,7 @@ fn bad_input_is_one_line() {
 
     lab.finetune("out", &["--source", "nosuch", "--target", "2"]).fails(&["train.tsv", "nosuch"]);
     lab.finetune("out", &["--source", "1", "--target", "9"]).fails(&["train.tsv", "9"]);
+    lab.finetune("out", &["--prompt", "3", "--source", "1", "--target", "2"]).fails(&["train.tsv", "3"]);
 }
 
 #[test]
@@ -215,6 +216,9 @@ fn wrong_usage_is_refused() {
     lab.finetune("out", &["--dropout", "1"]).is_wrong_usage("--dropout");
     lab.finetune("out", &["--weight-decay=-1"]).is_wrong_usage("--weight-decay");
     lab.finetune("out", &["--epochs", "many"]).is_wrong_usage("many");
+    lab.finetune("out", &["--metric", "beauty"]).is_wrong_usage("rouge-l");
+    lab.finetune("out", &["--metric", "bleu", "--best-metric", "chrf"]).is_wrong_usage("--best-metric");
+    lab.finetune("out", &["--eval-every", "0"]).is_wrong_usage("--eval-every");
     run(["finetune", "--model", "a"]).is_wrong_usage("--train");
     let (config, train) = (arg(&lab.config), arg(&lab.train));
     let out = lab.path("out");

@@ -133,6 +133,12 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, number: u32, value: &[u8]) {
     out.extend_from_slice(value);
 }
 
+/// Appends a `double` field.
+pub(crate) fn put_double(out: &mut Vec<u8>, number: u32, value: f64) {
+    put_varint(out, u64::from(number) << 3 | 1);
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
 /// Appends a `float` field.
 pub(crate) fn put_float(out: &mut Vec<u8>, number: u32, value: f32) {
     put_varint(out, u64::from(number) << 3 | 5);
@@ -149,10 +155,12 @@ mod tests {
         put_uint(&mut message, 1, u64::MAX);
         put_bytes(&mut message, 40, b"abc");
         put_float(&mut message, 3, -1.5);
+        put_double(&mut message, 4, 0.1);
         let fields: Vec<_> = Fields::new(&message).map(|f| f.unwrap()).collect();
         assert_eq!(fields[0].value, Value::Varint(u64::MAX));
         assert_eq!((fields[1].number, fields[1].value), (40, Value::Bytes(b"abc")));
         assert_eq!(fields[2].value, Value::Fixed32((-1.5f32).to_bits()));
+        assert_eq!(fields[3].value, Value::Fixed64(0.1f64.to_bits()));
         let joined: Vec<u8> = fields.iter().flat_map(|f| f.raw.iter().copied()).collect();
         assert_eq!(joined, message);
     }

@@ -142,12 +142,9 @@ mod tests {
     use super::*;
 
     fn examples() -> Examples {
-        let mut examples = Examples::default();
-        for i in 0..23usize {
-            examples.push_ids(&vec![5; 1 + i * 7 % 12], &vec![6; 1 + i % 4]);
-        }
-        examples.push_ids(&[5; 90], &[6; 30]);
-        examples
+        let lengths = (0..23).map(|i| (1 + i * 7 % 12, 1 + i % 4)).chain([(90, 30)]);
+        let pairs: Vec<_> = lengths.map(|(source, target)| (vec![5; source], vec![6; target])).collect();
+        Examples::from_ids(pairs.iter().map(|(source, target)| (&source[..], &target[..])))
     }
 
     #[test]

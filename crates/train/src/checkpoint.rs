@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use t5kit_formats::Dtype;
-use t5kit_formats::output::AtomicDir;
+use t5kit_formats::output::{self, AtomicDir};
 use t5kit_formats::safetensors::SafetensorsFile;
 use t5kit_model::{LoraConfig, T5, save, save_adapter, write_tensors};
 use t5kit_tensor::kernels::Rows;
 
-use crate::{Error, Optimizer, TrainOptions};
+use crate::{Error, EvalRecord, Optimizer, TrainOptions};
 
 /// Folder of the newest checkpoint within a run's folder.
 pub const LAST: &str = "last";
-/// Folder of the checkpoint with the lowest validation loss.
+/// Folder of the checkpoint with the best validation.
 pub const BEST: &str = "best";
 
 const STATE: &str = "training_state.json";
@@ -30,8 +30,12 @@ pub struct TrainingState {
     pub updates: u64,
     /// The step after which the last validation was completed.
     pub evaluated: u64,
-    /// Lowest validation loss so far.
-    pub best_loss: Option<f64>,
+    /// The best validation so far.
+    pub best: Option<EvalRecord>,
+    /// Validations since then.
+    pub stale: u64,
+    /// [`crate::Examples::fingerprint`] of the validation examples.
+    pub valid: Option<String>,
     /// The run's settings.
     pub options: TrainOptions,
     /// [`crate::Examples::fingerprint`] of the training examples.
@@ -42,7 +46,15 @@ pub struct TrainingState {
     pub threads: usize,
 }
 
-/// Writes `folder/name`: the model and the tokenizer's files, or with `lora` its adapters alone; and, with an optimizer, the training state.
+/// Removes what runs that were killed left half written in `folder`, and puts a checkpoint back that was moved aside.
+pub fn remove_leavings(folder: &Path) {
+    for name in [LAST, BEST, crate::report::REPORT] {
+        output::remove_leavings(&folder.join(name));
+    }
+}
+
+/// Writes `folder/name`: the model and the tokenizer's files, or with `lora` its adapters alone; with an optimizer, the
+/// training state too.
 pub(crate) fn write(
     folder: &Path,
     name: &str,
@@ -88,6 +100,10 @@ pub(crate) fn read_state(folder: &Path, now: &TrainingState) -> Result<TrainingS
     let changed = state.options.difference(&now.options).or_else(|| {
         let other = state.examples != now.examples;
         other.then(|| ("--train".to_string(), "other examples".into(), "these".into()))
+    });
+    let changed = changed.or_else(|| {
+        let other = state.valid != now.valid;
+        other.then(|| ("--valid".to_string(), "other examples".into(), "these".into()))
     });
     let changed = changed.or_else(|| {
         let other = state.base != now.base;

@@ -1,99 +1,138 @@
-//! Pairs of texts, tokenized once and kept compactly.
+//! Pairs of token sequences, kept compactly: all ids in one row, in memory or in a nameless file on the disk.
 
-use std::path::Path;
+use std::path::PathBuf;
 
-use t5kit_formats::table::{self, ColumnRef, TableOptions};
-use t5kit_tokenizer::Tokenizer;
+use t5kit_formats::scratch::{MappedNumbers, Scratch};
 
 use crate::Error;
 
-/// Which columns hold the texts; by default those named `source` and `target`, or a file's only two.
-#[derive(Clone, Debug, Default)]
-pub struct Columns {
-    /// The source's column.
-    pub source: Option<ColumnRef>,
-    /// The target's column.
-    pub target: Option<ColumnRef>,
-}
-
-/// Lengths that texts are cut to, `</s>` included.
-#[derive(Clone, Copy, Debug)]
-pub struct Lengths {
-    /// Tokens of a source, at most.
-    pub source: usize,
-    /// Tokens of a target, at most.
-    pub target: usize,
-}
-
 /// Sources and targets as ids, each ending in `</s>`.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 pub struct Examples {
-    ids: Vec<u32>,
+    ids: Ids,
     /// Ends of source 0, target 0, source 1, target 1, …
     ends: Vec<usize>,
-    /// Sources and targets that were too long.
-    pub cut: usize,
+    /// What was seen while they were read.
+    pub facts: Facts,
+    /// The targets as they stand in the file, where they were asked for.
+    pub references: Vec<String>,
+}
+
+/// What was seen while examples were read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Sources and targets that were cut.
+    pub cut: [usize; 2],
+    /// Tokens of the longest source and target before cutting, `</s>` included.
+    pub longest: [usize; 2],
+    /// Bad rows left out.
+    pub skipped: usize,
+}
+
+/// Where ids are kept.
+#[derive(Clone, Debug, Default)]
+pub enum Placement {
+    /// In memory.
+    #[default]
+    Memory,
+    /// In memory up to so many bytes of ids, beyond that all in a nameless file in a folder.
+    Disk {
+        /// The folder: on a disk, not in memory as `/tmp` may be.
+        folder: PathBuf,
+        /// Bytes of ids that may be in memory.
+        from: usize,
+    },
+}
+
+#[derive(Debug)]
+enum Ids {
+    Memory(Vec<u32>),
+    Disk(MappedNumbers),
+}
+
+/// Examples that are being added.
+pub(crate) struct Building {
+    memory: Vec<u32>,
+    disk: Option<Scratch>,
+    placement: Placement,
+    pub examples: Examples,
+}
+
+impl Building {
+    pub fn new(placement: Placement) -> Self {
+        Building { memory: Vec::new(), disk: None, placement, examples: Examples::default() }
+    }
+
+    /// Adds pairs: their ids in a row, and the length of each source and target.
+    pub fn push(&mut self, ids: &[u32], lengths: &[u32]) -> Result<(), Error> {
+        let mut end = self.examples.ends.last().copied().unwrap_or(0);
+        self.examples.ends.extend(lengths.iter().map(|&n| {
+            end += n as usize;
+            end
+        }));
+        if let Placement::Disk { folder, from } = &self.placement
+            && self.disk.is_none()
+            && size_of_val(ids) + size_of_val(&self.memory[..]) > *from
+        {
+            let mut disk = Scratch::create(folder)?;
+            disk.push(&std::mem::take(&mut self.memory))?;
+            self.disk = Some(disk);
+        }
+        match &mut self.disk {
+            Some(disk) => disk.push(ids)?,
+            None => self.memory.extend_from_slice(ids),
+        }
+        Ok(())
+    }
+
+    pub fn finish(self) -> Result<Examples, Error> {
+        let ids = match self.disk {
+            Some(disk) => Ids::Disk(disk.finish()?),
+            None => Ids::Memory(self.memory),
+        };
+        Ok(Examples { ids, ..self.examples })
+    }
+}
+
+impl Default for Examples {
+    fn default() -> Self {
+        Examples {
+            ids: Ids::Memory(Vec::new()),
+            ends: Vec::new(),
+            facts: Facts::default(),
+            references: Vec::new(),
+        }
+    }
 }
 
 impl Examples {
-    /// Reads a file of pairs (TSV, CSV, JSON lines, Parquet, packed or not).
-    pub fn read(
-        path: &Path,
-        columns: &Columns,
-        tokenizer: &Tokenizer,
-        lengths: Lengths,
-    ) -> Result<Self, Error> {
-        let wanted: Vec<ColumnRef> = match (&columns.source, &columns.target) {
-            (None, None) => Vec::new(),
-            (source, target) => vec![
-                source.clone().unwrap_or_else(|| ColumnRef::Name("source".into())),
-                target.clone().unwrap_or_else(|| ColumnRef::Name("target".into())),
-            ],
-        };
-        let mut examples = Examples::default();
-        for row in table::open(path, &wanted, &TableOptions::default())? {
-            let row = row?;
-            let [source, target] = row.values.as_slice() else {
-                return Err(Error::Columns { path: path.to_path_buf(), have: row.values.len() });
-            };
-            for (what, text) in [("source", source), ("target", target)] {
-                if text.trim().is_empty() {
-                    return Err(Error::EmptyText { path: path.to_path_buf(), line: row.line, what });
-                }
+    /// Examples of pairs of ids, each ending in `</s>`.
+    pub fn from_ids<'a>(pairs: impl IntoIterator<Item = (&'a [u32], &'a [u32])>) -> Self {
+        let (mut ids, mut ends) = (Vec::new(), Vec::new());
+        for (source, target) in pairs {
+            for text in [source, target] {
+                ids.extend_from_slice(text);
+                ends.push(ids.len());
             }
-            examples.push(tokenizer, source, target, lengths);
         }
-        if examples.is_empty() {
-            return Err(Error::NoExamples { path: path.to_path_buf() });
-        }
-        Ok(examples)
+        Examples { ids: Ids::Memory(ids), ends, ..Examples::default() }
     }
 
-    /// Tokenizes and adds a pair.
-    pub fn push(&mut self, tokenizer: &Tokenizer, source: &str, target: &str, lengths: Lengths) {
-        for (text, most) in [(source, lengths.source), (target, lengths.target)] {
-            let start = self.ids.len();
-            tokenizer.encode_into(text.as_bytes(), &mut self.ids);
-            if self.ids.len() - start >= most {
-                self.cut += usize::from(self.ids.len() - start > most.saturating_sub(1));
-                self.ids.truncate(start + most.saturating_sub(1));
-            }
-            self.ids.push(tokenizer.eos_id());
-            self.ends.push(self.ids.len());
-        }
+    /// Whether the ids are in a file.
+    pub fn on_disk(&self) -> bool {
+        matches!(self.ids, Ids::Disk(_))
     }
 
-    /// Adds a pair of ids, each ending in `</s>`.
-    pub fn push_ids(&mut self, source: &[u32], target: &[u32]) {
-        for ids in [source, target] {
-            self.ids.extend_from_slice(ids);
-            self.ends.push(self.ids.len());
+    fn ids(&self) -> &[u32] {
+        match &self.ids {
+            Ids::Memory(ids) => ids,
+            Ids::Disk(ids) => ids,
         }
     }
 
     fn text(&self, at: usize) -> &[u32] {
         let start = if at == 0 { 0 } else { self.ends[at - 1] };
-        &self.ids[start..self.ends[at]]
+        &self.ids()[start..self.ends[at]]
     }
 
     /// The source of an example.
@@ -118,12 +157,12 @@ impl Examples {
 
     /// Tokens of all sources and targets.
     pub fn tokens(&self) -> usize {
-        self.ids.len()
+        self.ids().len()
     }
 
     /// An error when an id has no row in a model.
     pub fn check_ids(&self, pieces: usize, rows: usize) -> Result<(), Error> {
-        match self.ids.iter().any(|&id| id as usize >= rows) {
+        match self.ids().iter().any(|&id| id as usize >= rows) {
             true => Err(Error::Vocabulary { pieces, rows }),
             false => Ok(()),
         }
@@ -131,7 +170,7 @@ impl Examples {
 
     /// A number that changes with any id: to recognise the examples of a resumed run.
     pub fn fingerprint(&self) -> u64 {
-        let ids = self.ids.iter().fold(0, |hash, &id| t5kit_tensor::mix(hash, u64::from(id)));
+        let ids = self.ids().iter().fold(0, |hash, &id| t5kit_tensor::mix(hash, u64::from(id)));
         self.ends.iter().fold(ids, |hash, &end| t5kit_tensor::mix(hash, end as u64))
     }
 

@@ -6,6 +6,7 @@
 
 mod batches;
 mod checkpoint;
+mod data;
 mod examples;
 mod log;
 mod lora;
@@ -14,19 +15,24 @@ mod optimizer;
 mod options;
 mod order;
 mod pass;
+mod report;
 mod schedule;
 mod trainer;
+mod validation;
 
-pub use checkpoint::{BEST, LAST, TrainingState};
-pub use examples::{Columns, Examples, Lengths};
-pub use log::{EvalRecord, StepRecord, TrainLog};
+pub use checkpoint::{BEST, LAST, TrainingState, remove_leavings};
+pub use data::{Columns, DataOptions, Lengths, ReadObserver, with_prompt};
+pub use examples::{Examples, Facts, Placement};
+pub use log::{EVENTS, EvalRecord, LOG, StepRecord, TrainLog};
 pub use memory::{Memory, predict, resident_bytes};
 pub use optimizer::{Optimizer, OptimizerKind, Stepped};
-pub use options::TrainOptions;
+pub use options::{Precision, TrainOptions};
 pub use order::epoch_order;
-pub use pass::{accumulate, evaluate, gradients};
+pub use pass::{PassOptions, accumulate, evaluate, gradients};
+pub use report::{REPORT, RunReport, write_report};
 pub use schedule::Schedule;
 pub use trainer::{Job, Observer, Plan, Summary, train};
+pub use validation::{Decoding, Sample, ValidationOptions, samples};
 
 use std::path::PathBuf;
 
@@ -42,6 +48,15 @@ pub enum Error {
     /// The model.
     #[error(transparent)]
     Model(#[from] t5kit_model::Error),
+    /// Generating targets.
+    #[error(transparent)]
+    Generate(#[from] t5kit_generate::Error),
+    /// Two runs in one folder.
+    #[error("{}: another run is writing there; end it first or choose another folder", path.display())]
+    Busy {
+        /// The run's folder.
+        path: PathBuf,
+    },
     /// A file with nothing to learn from.
     #[error("{}: holds no example", path.display())]
     NoExamples {
@@ -133,6 +148,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether one row of the examples is concerned, without which reading can go on.
+    pub fn is_bad_row(&self) -> bool {
+        match self {
+            Error::Table(error) => error.is_bad_row(),
+            Error::EmptyText { .. } => true,
+            _ => false,
+        }
+    }
+
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.into();
         move |source| Error::Io { path, source }

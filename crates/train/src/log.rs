@@ -1,13 +1,19 @@
-//! `train_log.jsonl`: a line a step, a line an evaluation.
+//! What a run writes down as it goes: `train_log.jsonl`, a line a step and a line a validation, and TensorBoard's events.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use t5kit_formats::tfevents::{EventWriter, ScalarEvent};
 
 use crate::Error;
+
+/// Name of the log within a run's folder.
+pub const LOG: &str = "train_log.jsonl";
+/// Name of the event file within a folder for TensorBoard, which wants `tfevents` in it.
+pub const EVENTS: &str = "events.out.tfevents.0.t5kit";
 
 /// What a step did.
 #[derive(Clone, Debug, Serialize)]
@@ -30,8 +36,8 @@ pub struct StepRecord {
     pub rss_bytes: u64,
 }
 
-/// What an evaluation found.
-#[derive(Clone, Debug, Serialize)]
+/// What a validation found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvalRecord {
     /// Steps taken so far.
     pub step: u64,
@@ -39,46 +45,100 @@ pub struct EvalRecord {
     pub epoch: f64,
     /// Mean loss of the validation examples' target tokens.
     pub valid_loss: f64,
-    /// Whether it is the lowest so far.
+    /// Whether it is the best so far.
     pub best: bool,
+    /// Metrics of generated targets by name, between 0 and 1.
+    #[serde(flatten)]
+    pub metrics: serde_json::Map<String, Value>,
 }
 
-/// The log of a run, appended to line by line.
+/// The logs of a run, appended to record by record.
 pub struct TrainLog {
     path: PathBuf,
     file: File,
+    events: Option<EventWriter>,
 }
 
 impl TrainLog {
-    /// The log in `folder`; of one that is there, lines of steps after `after` are dropped (a run that ended after
-    /// its last checkpoint takes those steps again).
-    pub fn open(folder: &Path, after: u64) -> Result<Self, Error> {
-        let path = folder.join("train_log.jsonl");
-        let mut kept = String::new();
-        if after > 0
-            && let Ok(old) = File::open(&path)
-        {
-            for line in BufReader::new(old).lines() {
-                let line = line.map_err(Error::io(&path))?;
-                // A line cut short by a crash is no JSON and belongs to a step that is taken again.
-                let step = serde_json::from_str::<Value>(&line).ok().and_then(|v| v["step"].as_u64());
-                if step.is_some_and(|step| step <= after) {
-                    kept.push_str(&line);
-                    kept.push('\n');
-                }
-            }
+    /// The log in `folder` and the event file in `tensorboard`; of logs that are there, steps after `step` and
+    /// validations after `evaluated` are cut off: a run that ended after its last checkpoint takes them again.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where another run is writing there.
+    pub fn open(folder: &Path, tensorboard: Option<&Path>, step: u64, evaluated: u64) -> Result<Self, Error> {
+        let path = folder.join(LOG);
+        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = opened.map_err(Error::io(&path))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => return Err(Error::Busy { path: folder.to_path_buf() }),
+            // Where the system has no locks the run goes on without.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
         }
-        let beside = folder.join(".train_log.jsonl.tmp");
-        std::fs::write(&beside, kept).map_err(Error::io(&beside))?;
-        std::fs::rename(&beside, &path).map_err(Error::io(&path))?;
-        let file = OpenOptions::new().append(true).open(&path).map_err(Error::io(&path))?;
-        Ok(TrainLog { path, file })
+        let mut end = 0;
+        let mut reader = BufReader::new(&file);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).map_err(Error::io(&path))? > 0 {
+            // A line cut short by a crash is no JSON and belongs to a step that is taken again.
+            let value = serde_json::from_slice::<Value>(&line).unwrap_or_default();
+            let until = if value.get("valid_loss").is_some() { evaluated } else { step };
+            if !line.ends_with(b"\n") || value["step"].as_u64().is_none_or(|step| step > until) {
+                break;
+            }
+            end += line.len() as u64;
+            line.clear();
+        }
+        drop(reader);
+        file.set_len(end).and_then(|()| file.seek(SeekFrom::Start(end))).map_err(Error::io(&path))?;
+        let events = tensorboard.map(|folder| -> Result<EventWriter, Error> {
+            std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+            Ok(EventWriter::resume(&folder.join(EVENTS), |event| {
+                let validation = event.scalars.first().is_some_and(|(tag, _)| tag.starts_with("valid/"));
+                event.step <= if validation { evaluated } else { step } as i64
+            })?)
+        });
+        Ok(TrainLog { path, file, events: events.transpose()? })
     }
 
-    /// Appends a line.
-    pub fn write(&mut self, record: &impl Serialize) -> Result<(), Error> {
+    /// Appends a step.
+    pub fn step(&mut self, record: &StepRecord) -> Result<(), Error> {
+        let rate = record.real_tokens as f64 / record.seconds.max(1e-9);
+        let scalars = [
+            ("train/loss", record.loss),
+            ("train/learning_rate", record.lr),
+            ("train/grad_norm", record.grad_norm),
+            ("train/epoch", record.epoch),
+            ("speed/tokens_per_second", rate),
+            ("memory/rss_bytes", record.rss_bytes as f64),
+        ];
+        self.write(record, record.step, scalars.map(|(tag, value)| (tag.to_owned(), value as f32)).into())
+    }
+
+    /// Appends a validation.
+    pub fn evaluation(&mut self, record: &EvalRecord) -> Result<(), Error> {
+        let mut scalars = vec![("valid/loss".to_owned(), record.valid_loss as f32)];
+        let metrics = record.metrics.iter().filter_map(|(name, value)| Some((name, value.as_f64()?)));
+        scalars.extend(metrics.map(|(name, value)| (format!("valid/{name}"), value as f32)));
+        self.write(record, record.step, scalars)
+    }
+
+    fn write(
+        &mut self,
+        record: &impl Serialize,
+        step: u64,
+        scalars: Vec<(String, f32)>,
+    ) -> Result<(), Error> {
         let mut line = serde_json::to_string(record).map_err(|e| Error::io(&self.path)(e.into()))?;
         line.push('\n');
-        self.file.write_all(line.as_bytes()).map_err(Error::io(&self.path))
+        self.file.write_all(line.as_bytes()).map_err(Error::io(&self.path))?;
+        if let Some(events) = &mut self.events {
+            events.write(&ScalarEvent { step: step as i64, scalars })?;
+        }
+        Ok(())
+    }
+
+    /// Flushes the logs to the disk: before a checkpoint, so that no line of its steps is missing after a crash.
+    pub fn sync(&self) -> Result<(), Error> {
+        self.file.sync_data().map_err(Error::io(&self.path))?;
+        Ok(self.events.as_ref().map_or(Ok(()), EventWriter::sync)?)
     }
 }

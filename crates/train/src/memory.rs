@@ -26,7 +26,8 @@ impl Memory {
 ///
 /// Counts what the operations save: of every encoder layer the norms' inputs and outputs, queries, keys and values,
 /// the attention's output, both halves of the feed-forward layer and their product; of a decoder layer the same and
-/// the cross-attention; of the softmax a chunk of logits. Layers that no gradient goes through save nothing.
+/// the cross-attention; of the softmax a chunk of logits. Layers that no gradient goes through save nothing, those that
+/// are computed again their input.
 ///
 /// Where adapters are trained, the model's own weights stay as they are: `held` is the bytes that they take. By
 /// default all weights are f32. Weights in half precision are widened one at a time.
@@ -67,9 +68,15 @@ pub fn predict(
     let gate = if c.feed_forward().is_some_and(|f| f.gated) { 2 } else { 1 };
     let attention = 2 * d + 4 * inner;
     let feed_forward = 2 * d + (gate + 1) * ff;
+    // A block that is computed again keeps its input alone, and one of them at a time all of this.
+    let (attention, feed_forward, block) = match options.recompute {
+        false => (attention, feed_forward, 0),
+        true => (0, d, (s + t) * (2 * attention + feed_forward) + s * 2 * inner),
+    };
     let encoder = if through_encoder { c.num_layers as u64 * s * (attention + feed_forward) } else { 0 };
+    let kept = if options.recompute { 0 } else { s * 2 * inner };
     let decoder = match through_decoder {
-        true => c.num_decoder_layers as u64 * (t * (2 * attention + feed_forward) + s * 2 * inner),
+        true => c.num_decoder_layers as u64 * (t * (2 * attention + feed_forward) + kept),
         false => 0,
     };
     let logits = (16u64 << 20).max(16 * c.vocab_size as u64).min(t * c.vocab_size as u64);
@@ -77,7 +84,7 @@ pub fn predict(
     let working = s * (2 * d + 2 * ff + 3 * inner) + 2 * s * d;
     Memory {
         parameters: held + 4 * parameters,
-        activations: 4 * (encoder + decoder + logits + working + widened),
+        activations: 4 * (encoder + decoder + block + logits + working + widened),
     }
 }
 
@@ -112,6 +119,8 @@ mod tests {
         assert_eq!(bytes(&softmax).parameters, 4 * (all + 3 * rows));
         assert!(bytes(&softmax).activations < bytes(&decoder).activations);
         assert!(bytes(&decoder).activations < bytes(&adamw).activations);
+        let again = TrainOptions { recompute: true, ..adamw.clone() };
+        assert!(bytes(&again).activations < bytes(&adamw).activations);
         let accumulating = TrainOptions { gradient_accumulation: 4, ..adamw.clone() };
         assert_eq!(bytes(&accumulating).activations, bytes(&adamw).activations);
 

@@ -3,7 +3,31 @@
 use serde::{Deserialize, Serialize};
 use t5kit_model::t5::Part;
 
-use crate::{OptimizerKind, Schedule};
+use crate::{OptimizerKind, Schedule, ValidationOptions};
+
+/// In what the products of linear layers are computed; weights, moments and everything else are f32 in either case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Factors rounded to bf16, sums in f32.
+    Bf16,
+}
+
+impl Precision {
+    /// All of them.
+    pub const ALL: [Precision; 2] = [Precision::F32, Precision::Bf16];
+
+    /// The name that flags and files use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        }
+    }
+}
 
 /// Everything that decides what a run computes (and nothing else: paths and displays are the caller's). The fields
 /// have the names of their flags.
@@ -50,8 +74,15 @@ pub struct TrainOptions {
     pub lora_alpha: f64,
     /// The layers that get adapters: some of [`t5kit_model::LORA_TARGETS`].
     pub lora_targets: Vec<String>,
+    /// In what products are computed.
+    pub precision: Precision,
+    /// Activations within a layer are computed again on the way back instead of kept.
+    pub recompute: bool,
     /// Decides the order of examples, the dropout masks and how adapters begin.
     pub seed: u64,
+    /// Validation and checkpoints.
+    #[serde(default)]
+    pub validation: ValidationOptions,
 }
 
 /// peft's own defaults for adapters: alpha 8, on T5 the layers q and v (`LoraConfig`,
@@ -76,10 +107,13 @@ impl Default for TrainOptions {
             label_smoothing: 0.0,
             z_loss: 0.0,
             train_parts: Part::ALL.map(|part| part.name().into()).to_vec(),
+            precision: Precision::F32,
+            recompute: false,
             lora_rank: None,
             lora_alpha: 8.0,
             lora_targets: ["q", "v"].map(String::from).to_vec(),
             seed: 0,
+            validation: ValidationOptions::default(),
         }
     }
 }
@@ -115,12 +149,17 @@ impl TrainOptions {
         };
         let now_fields = fields(now);
         let length = ["epochs", "max_steps"];
-        fields(self)
+        let steps = fields(self)
             .into_iter()
+            .filter(|(name, _)| name != "validation")
             .filter(|(name, _)| self.schedule.needs_total() || !length.contains(&name.as_str()))
             .find(|(name, was)| now_fields[name] != *was)
             .map(|(name, was)| {
                 (format!("--{}", name.replace('_', "-")), show(&was), show(&now_fields[&name]))
-            })
+            });
+        steps.or_else(|| {
+            let both = self.validation.decisive().into_iter().zip(now.validation.decisive());
+            both.map(|((name, was), (_, now))| (name.to_string(), was, now)).find(|(_, was, now)| was != now)
+        })
     }
 }

@@ -2,9 +2,20 @@
 
 use t5kit_model::T5;
 use t5kit_tensor::ops::{self, CrossEntropy};
-use t5kit_tensor::{Dropout, Gradients, Graph, Packed, Pool, Regime};
+use t5kit_tensor::{Dropout, Gradients, Graph, Packed, Pool, Precision, Regime};
 
 use crate::{Error, Examples};
+
+/// How a training pass computes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PassOptions {
+    /// Dropout, if any.
+    pub dropout: Option<Dropout>,
+    /// In what products of many rows are computed.
+    pub precision: Precision,
+    /// Whether layers are computed again on the way back.
+    pub recompute: bool,
+}
 
 /// Gradients for a model: that of the embedding by rows, where nothing but embedding uses it.
 pub(crate) fn new_gradients(model: &T5) -> Gradients {
@@ -22,12 +33,12 @@ pub fn gradients(
     pool: &Pool,
     sources: &Packed,
     targets: &Packed,
-    dropout: Option<Dropout>,
+    pass: PassOptions,
     gradients: &mut Gradients,
 ) -> f64 {
     gradients.clear();
     let loss = CrossEntropy { scale: 1.0 / targets.tokens() as f32, ..CrossEntropy::default() };
-    accumulate(model, pool, sources, targets, loss, dropout, gradients) / targets.tokens() as f64
+    accumulate(model, pool, sources, targets, loss, pass, gradients) / targets.tokens() as f64
 }
 
 /// Adds the gradients of a batch's losses, each times `loss.scale`, to `gradients`; returns the losses' sum (without
@@ -38,11 +49,13 @@ pub fn accumulate(
     sources: &Packed,
     targets: &Packed,
     loss: CrossEntropy,
-    dropout: Option<Dropout>,
+    pass: PassOptions,
     gradients: &mut Gradients,
 ) -> f64 {
     gradients.next_pass();
-    let mut graph = Graph::training(&model.params, pool, dropout);
+    let mut graph = Graph::training(&model.params, pool, pass.dropout)
+        .with_precision(pass.precision)
+        .with_recompute(pass.recompute);
     let encoded = model.encode(&mut graph, sources);
     let inputs = targets.shifted_right(model.config.decoder_start_token_id);
     let hidden = model.decode(&mut graph, &inputs, sources, &encoded);
@@ -54,13 +67,13 @@ pub fn accumulate(
 }
 
 /// Where the first value that is not finite is: in a weight, or on the way forward through a batch, which is gone
-/// again (so `dropout` must be what it was). `None` where all of them are finite up to the softmax.
+/// again (so `pass` must be what it was). `None` where all of them are finite up to the softmax.
 pub(crate) fn first_non_finite(
     model: &T5,
     pool: &Pool,
     sources: &Packed,
     targets: &Packed,
-    dropout: Option<Dropout>,
+    pass: PassOptions,
 ) -> Option<String> {
     for (_, name, weight) in model.params.iter() {
         if let Some((at, value)) =
@@ -70,7 +83,7 @@ pub(crate) fn first_non_finite(
             return Some(format!("{name} itself ({value} in row {row}, column {col})"));
         }
     }
-    let mut graph = Graph::watching(&model.params, pool, dropout);
+    let mut graph = Graph::watching(&model.params, pool, pass.dropout).with_precision(pass.precision);
     let encoded = model.encode(&mut graph, sources);
     let inputs = targets.shifted_right(model.config.decoder_start_token_id);
     model.decode(&mut graph, &inputs, sources, &encoded);

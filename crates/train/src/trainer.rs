@@ -5,15 +5,18 @@ use std::time::Instant;
 
 use t5kit_model::t5::Part;
 use t5kit_model::{LoraConfig, T5, open_adapter};
+use t5kit_tensor::kernels::bf16_gemm_available;
 use t5kit_tensor::ops::CrossEntropy;
 use t5kit_tensor::{Dropout, Gradients, Pool, mix};
 
 use crate::batches::Batches;
 use crate::checkpoint::{self, BEST, LAST, TrainingState};
 use crate::log::{EvalRecord, StepRecord, TrainLog};
+use crate::lora;
 use crate::memory::{Memory, predict, resident_bytes};
-use crate::{Error, Examples, Optimizer, TrainOptions};
-use crate::{lora, pass};
+use crate::pass::{self, PassOptions};
+use crate::validation::{Decoding, validate};
+use crate::{Error, Examples, Optimizer, Precision, TrainOptions};
 
 /// Steps in a row that may be skipped because something was not finite.
 const PATIENCE: u32 = 4;
@@ -64,8 +67,10 @@ pub struct Summary {
     pub stopped: bool,
     /// The last step's loss.
     pub loss: Option<f64>,
-    /// Lowest validation loss.
-    pub best_loss: Option<f64>,
+    /// The best validation.
+    pub best: Option<EvalRecord>,
+    /// Whether it ended because nothing had become better for long enough.
+    pub early: bool,
 }
 
 /// What to train on, how, and where to put it.
@@ -82,6 +87,10 @@ pub struct Job<'a> {
     pub folder: &'a Path,
     /// Files to copy beside each checkpoint.
     pub tokenizer_files: &'a [PathBuf],
+    /// How targets are generated for the metrics of [`crate::ValidationOptions`].
+    pub decoding: Option<Decoding<'a>>,
+    /// Folder for TensorBoard's events; made where it is missing.
+    pub tensorboard: Option<&'a Path>,
     /// What the model given is called; where adapters are trained they name it as theirs.
     pub base: &'a str,
     /// Whether to go on from `last/`, whose model is then the one given; where adapters are trained, still their base.
@@ -102,7 +111,7 @@ struct Run<'a> {
 
 /// Trains a model. A resumed run ends with the bytes of one that was never stopped.
 pub fn train(mut model: T5, job: Job<'_>, observer: &mut dyn Observer) -> Result<Summary, Error> {
-    let Job { examples, options, .. } = job;
+    let (examples, options) = (job.examples, job.options);
     check(&model, options)?;
     let batches = Batches::new(examples, options);
     let held = model.params.iter().map(|(_, _, w)| (w.len() * w.dtype().size()) as u64).sum();
@@ -117,9 +126,11 @@ pub fn train(mut model: T5, job: Job<'_>, observer: &mut dyn Observer) -> Result
         step: 0,
         updates: 0,
         evaluated: 0,
-        best_loss: None,
+        best: None,
+        stale: 0,
         options: options.clone(),
         examples: format!("{:016x}", examples.fingerprint()),
+        valid: job.valid.map(|valid| format!("{:016x}", valid.fingerprint())),
         base: options.lora_rank.map(|_| lora::fingerprint(&model)),
         threads: job.pool.threads(),
     };
@@ -152,13 +163,19 @@ pub fn train(mut model: T5, job: Job<'_>, observer: &mut dyn Observer) -> Result
         total_steps: total,
         done_steps: state.step,
     });
-    let log = TrainLog::open(job.folder, state.step)?;
+    let log = TrainLog::open(job.folder, job.tensorboard, state.step, state.evaluated)?;
+    checkpoint::remove_leavings(job.folder);
     let state = TrainingState { options: options.clone(), ..state };
     Run { job, model, lora, optimizer, state, log, batches, total }.run(observer)
 }
 
 /// Refuses settings that make no sense for this model.
 fn check(model: &T5, options: &TrainOptions) -> Result<(), Error> {
+    if options.precision == Precision::Bf16 && !bf16_gemm_available() {
+        let why = "this processor (or what T5KIT_ISA allows of it) has neither AMX nor AVX-512 BF16, and without them it \
+                   would be slower than f32; leave the flag out";
+        return Err(Error::Setting { flag: "--precision bf16".into(), why });
+    }
     if !model.config.tie_word_embeddings {
         return Ok(());
     }
@@ -178,28 +195,21 @@ fn check(model: &T5, options: &TrainOptions) -> Result<(), Error> {
 
 impl Run<'_> {
     fn run(mut self, observer: &mut dyn Observer) -> Result<Summary, Error> {
-        if self.batches.ends_epoch(self.state.step) && self.state.evaluated != self.state.step {
-            // The run was stopped between the epoch's last step and the end of its validation.
-            let stopped = self.evaluate(observer)?;
+        let mut stopped = false;
+        if self.evaluation_due() && self.state.evaluated != self.state.step {
+            // The run was stopped between a step and the end of its validation.
+            stopped = self.evaluate(observer)?;
             self.save()?;
-            if stopped {
-                return Ok(Summary {
-                    steps: self.state.step,
-                    stopped,
-                    loss: None,
-                    best_loss: self.state.best_loss,
-                });
-            }
         }
         let mut gradients = pass::new_gradients(&self.model);
-        let (mut loss, mut skipped, mut stopped) = (None, 0, false);
-        while self.state.step < self.total && !stopped {
+        let (mut loss, mut skipped) = (None, 0);
+        while self.state.step < self.total && !stopped && !self.hopeless() {
             let record = self.step(&mut gradients)?;
             match record {
                 Ok(record) => {
                     skipped = 0;
                     loss = Some(record.loss);
-                    self.log.write(&record)?;
+                    self.log.step(&record)?;
                     observer.step(&record);
                 }
                 Err(what) => {
@@ -211,15 +221,40 @@ impl Run<'_> {
                 }
             }
             stopped = observer.stop();
-            let ended = self.batches.ends_epoch(self.state.step);
-            if ended && !stopped {
+            if self.evaluation_due() && !stopped {
                 stopped = self.evaluate(observer)?;
             }
-            if ended || stopped {
+            if self.save_due() || stopped || self.hopeless() {
                 self.save()?;
             }
         }
-        Ok(Summary { steps: self.state.step, stopped, loss, best_loss: self.state.best_loss })
+        let early = self.hopeless() && self.state.step < self.total;
+        Ok(Summary { steps: self.state.step, stopped, loss, best: self.state.best, early })
+    }
+
+    fn evaluation_due(&self) -> bool {
+        match self.state.options.validation.eval_every {
+            Some(steps) => self.at_multiple(steps),
+            None => self.batches.ends_epoch(self.state.step),
+        }
+    }
+
+    fn save_due(&self) -> bool {
+        match self.state.options.validation.save_every {
+            Some(steps) => self.at_multiple(steps),
+            None => self.evaluation_due(),
+        }
+    }
+
+    fn at_multiple(&self, steps: u64) -> bool {
+        let step = self.state.step;
+        step > 0 && (step == self.total || step.is_multiple_of(steps.max(1)))
+    }
+
+    /// Whether nothing has become better for as long as one was ready to wait.
+    fn hopeless(&self) -> bool {
+        let patience = self.state.options.validation.early_stopping_patience;
+        patience.is_some_and(|patience| self.state.stale >= patience)
     }
 
     /// One step; `Err(what)` when it was skipped because `what` is not finite.
@@ -241,17 +276,24 @@ impl Run<'_> {
         self.state.step += 1;
         let mut sum = 0.0;
         gradients.clear();
-        let dropout = |batch: usize| {
+        let pass = |batch: usize| {
             let key = if batch == 0 { key } else { mix(key, batch as u64) };
-            Some(Dropout { rate: options.dropout, key })
+            PassOptions {
+                dropout: Some(Dropout { rate: options.dropout, key }),
+                precision: match options.precision {
+                    Precision::F32 => t5kit_tensor::Precision::F32,
+                    Precision::Bf16 => t5kit_tensor::Precision::Bf16,
+                },
+                recompute: options.recompute,
+            }
         };
         let overflowed = |model: &T5, batch: usize| {
             let (sources, targets) = &packed[batch];
-            pass::first_non_finite(model, pool, sources, targets, dropout(batch))
+            pass::first_non_finite(model, pool, sources, targets, pass(batch))
         };
         for (i, (sources, targets)) in packed.iter().enumerate() {
             let model = &self.model;
-            let losses = pass::accumulate(model, pool, sources, targets, loss_options, dropout(i), gradients);
+            let losses = pass::accumulate(model, pool, sources, targets, loss_options, pass(i), gradients);
             if !losses.is_finite() {
                 let softmax = || format!("the product with {}", model.params.name(model.softmax()));
                 return Ok(Err(overflowed(model, i).unwrap_or_else(softmax)));
@@ -284,29 +326,31 @@ impl Run<'_> {
             return Ok(false);
         };
         let size = self.state.options.batch_size;
-        let loss = pass::evaluate(&self.model, self.job.pool, valid, size, |done| {
-            observer.evaluating(done, valid.len());
+        let options = &self.state.options.validation;
+        let decoding = self.job.decoding.as_ref();
+        let found = validate(&self.model, self.job.pool, valid, size, decoding, options, |done, of| {
+            observer.evaluating(done, of);
             observer.stop()
         })?;
-        let Some(loss) = loss else { return Ok(true) };
+        let Some((valid_loss, metrics)) = found else { return Ok(true) };
         self.state.evaluated = self.state.step;
-        let best = self.state.best_loss.is_none_or(|best| loss < best);
-        let record = EvalRecord {
-            step: self.state.step,
-            epoch: self.batches.epochs_after(self.state.step),
-            valid_loss: loss,
-            best,
-        };
-        self.log.write(&record)?;
-        observer.evaluated(&record);
-        if best {
-            self.state.best_loss = Some(loss);
+        let epoch = self.batches.epochs_after(self.state.step);
+        let mut record = EvalRecord { step: self.state.step, epoch, valid_loss, best: false, metrics };
+        record.best = options.is_better(&record, self.state.best.as_ref());
+        if record.best {
             self.write(BEST, None)?;
+            self.state.best = Some(record.clone());
+            self.state.stale = 0;
+        } else {
+            self.state.stale += 1;
         }
+        self.log.evaluation(&record)?;
+        observer.evaluated(&record);
         Ok(false)
     }
 
     fn save(&self) -> Result<(), Error> {
+        self.log.sync()?;
         self.write(LAST, Some((&self.optimizer, &self.state)))
     }
 

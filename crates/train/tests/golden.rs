@@ -6,8 +6,8 @@ use serde_json::Value;
 use t5kit_formats::safetensors::SafetensorsFile;
 use t5kit_model::{T5, load};
 use t5kit_tensor::ops::CrossEntropy;
-use t5kit_tensor::{Gradients, Packed, Pool};
-use t5kit_train::{Optimizer, OptimizerKind, Schedule, TrainOptions, accumulate, gradients};
+use t5kit_tensor::{Gradients, Packed, Pool, Precision};
+use t5kit_train::{Optimizer, OptimizerKind, PassOptions, Schedule, TrainOptions, accumulate, gradients};
 
 const MODELS: [&str; 6] = ["mt5", "t5-v1_1", "t5-v1_0", "umt5", "byt5", "bert4keras"];
 
@@ -32,6 +32,21 @@ fn pack(sequences: &[Vec<u32>], which: &[usize]) -> Packed {
 
 #[test]
 fn the_loss_and_every_gradient_are_those_of_the_reference() {
+    let kept = PassOptions::default();
+    gradients_agree(kept, 1e-5, 1e-4);
+    gradients_agree(PassOptions { recompute: true, ..kept }, 1e-5, 1e-4);
+}
+
+/// Factors have 8 bits; plain Rust multiplies them where the processor cannot. As near as PyTorch with autocast, whose
+/// gradients of these models are off by up to 0.06 to 0.17 of their norm.
+#[test]
+fn with_products_in_bf16_they_are_near() {
+    for recompute in [false, true] {
+        gradients_agree(PassOptions { precision: Precision::Bf16, recompute, dropout: None }, 3e-3, 0.17);
+    }
+}
+
+fn gradients_agree(pass: PassOptions, of_loss: f64, of_gradient: f32) {
     for name in MODELS {
         let (model, golden) = open(name);
         let (sources, targets) = (sequences(&golden["sources"]), sequences(&golden["targets"]));
@@ -43,9 +58,9 @@ fn the_loss_and_every_gradient_are_those_of_the_reference() {
             // Twice into the same memory: the second must not see the first.
             for _ in 0..2 {
                 let loss =
-                    gradients(&model, &pool, &pack(&sources, &all), &pack(&targets, &all), None, &mut found);
+                    gradients(&model, &pool, &pack(&sources, &all), &pack(&targets, &all), pass, &mut found);
                 let want = golden["loss"].as_f64().unwrap();
-                assert!((loss - want).abs() < 1e-5 * want, "{name}: loss {loss}, {want}");
+                assert!((loss - want).abs() < of_loss * want, "{name}: loss {loss}, {want}");
             }
             let mut worst = (0.0, String::new());
             for (id, parameter, _) in model.params.iter() {
@@ -54,17 +69,24 @@ fn the_loss_and_every_gradient_are_those_of_the_reference() {
                     bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
                 let got = found.param(id).unwrap().data();
                 assert_eq!(got.len(), want.len());
-                let largest = want.iter().fold(0f32, |m, w| m.max(w.abs()));
-                let d = got.iter().zip(&want).map(|(g, w)| (g - w).abs()).fold(0.0, f32::max) / largest;
+                let differences = got.iter().zip(&want).map(|(g, w)| (g - w).abs());
+                // Rounding to bf16 is judged by the whole gradient: single elements are sums that cancel.
+                let norm = |x: &mut dyn Iterator<Item = f32>| x.map(|x| x * x).sum::<f32>().sqrt();
+                let d = match pass.precision {
+                    Precision::F32 => {
+                        differences.fold(0.0, f32::max) / want.iter().fold(0f32, |m, w| m.max(w.abs()))
+                    }
+                    Precision::Bf16 => norm(&mut { differences }) / norm(&mut want.iter().copied()),
+                };
                 if d > worst.0 {
                     worst = (d, parameter.to_string());
                 }
             }
             println!(
-                "{name}, {threads} threads: largest relative difference of a gradient {:.1e} ({})",
+                "{name}, {threads} threads, {pass:?}: largest relative difference of a gradient {:.1e} ({})",
                 worst.0, worst.1
             );
-            assert!(worst.0 < 1e-4, "{name}: {worst:?}");
+            assert!(worst.0 < of_gradient, "{name}: {worst:?}");
         }
     }
 }
@@ -78,7 +100,14 @@ fn a_batch_gives_the_loss_and_gradients_of_its_examples_one_by_one() {
         let all: Vec<usize> = (0..sources.len()).collect();
         let tokens: usize = targets.iter().map(Vec::len).sum();
         let mut whole = Gradients::new();
-        let loss = gradients(&model, &pool, &pack(&sources, &all), &pack(&targets, &all), None, &mut whole);
+        let loss = gradients(
+            &model,
+            &pool,
+            &pack(&sources, &all),
+            &pack(&targets, &all),
+            PassOptions::default(),
+            &mut whole,
+        );
         let mut sums: Vec<Vec<f64>> = model.params.iter().map(|(_, _, w)| vec![0.0; w.len()]).collect();
         let mut sum = 0.0;
         for i in all {
@@ -86,7 +115,14 @@ fn a_batch_gives_the_loss_and_gradients_of_its_examples_one_by_one() {
             let share = targets[i].len() as f64 / tokens as f64;
             let mut one = Gradients::new();
             sum += share
-                * gradients(&model, &pool, &pack(&sources, &[i]), &pack(&targets, &[i]), None, &mut one);
+                * gradients(
+                    &model,
+                    &pool,
+                    &pack(&sources, &[i]),
+                    &pack(&targets, &[i]),
+                    PassOptions::default(),
+                    &mut one,
+                );
             for ((id, _, _), sums) in model.params.iter().zip(&mut sums) {
                 if let Some(gradient) = one.param(id) {
                     sums.iter_mut().zip(gradient.data()).for_each(|(s, g)| *s += share * f64::from(*g));
@@ -178,7 +214,15 @@ fn twenty_losses_are_those_of_the_reference() {
                         ..CrossEntropy::default()
                     };
                     found.clear();
-                    let sum = accumulate(&model, &pool, &sources, &targets, loss, None, &mut found);
+                    let sum = accumulate(
+                        &model,
+                        &pool,
+                        &sources,
+                        &targets,
+                        loss,
+                        PassOptions::default(),
+                        &mut found,
+                    );
                     let loss = sum / targets.tokens() as f64;
                     worst = worst.max((loss - want).abs() / want);
                     assert!(worst < 1e-4, "{name}, {case}, step {step}: {loss} {want}");

@@ -2,11 +2,15 @@
 
 use std::path::Path;
 
+use t5kit_formats::spiece::{NormalizerSpec, Piece, PieceKind, SpieceModel, TrainerSpec};
+use t5kit_formats::tfevents;
+use t5kit_generate::GenerateOptions;
 use t5kit_model::{T5, T5Config, load};
 use t5kit_tensor::{Pool, Rng};
+use t5kit_tokenizer::Tokenizer;
 use t5kit_train::{
-    BEST, EvalRecord, Examples, Job, LAST, Observer, OptimizerKind, Schedule, StepRecord, Summary,
-    TrainOptions, train,
+    BEST, Decoding, EVENTS, EvalRecord, Examples, Job, LAST, LOG, Observer, OptimizerKind, Schedule,
+    StepRecord, Summary, TrainLog, TrainOptions, ValidationOptions, train,
 };
 
 fn config() -> T5Config {
@@ -25,14 +29,45 @@ fn config() -> T5Config {
 /// Random ids; the target is the source's beginning, which can be learned.
 fn examples(count: usize, stream: u64) -> Examples {
     let mut rng = Rng::new(1, stream);
-    let mut examples = Examples::default();
-    for _ in 0..count {
-        let mut ids: Vec<u32> = (0..3 + rng.below(9)).map(|_| 2 + rng.below(58) as u32).collect();
-        ids.push(1);
-        let target = [&ids[..2], &[1]].concat();
-        examples.push_ids(&ids, &target);
-    }
-    examples
+    let pairs: Vec<(Vec<u32>, Vec<u32>)> = (0..count)
+        .map(|_| {
+            let mut ids: Vec<u32> = (0..3 + rng.below(9)).map(|_| 2 + rng.below(58) as u32).collect();
+            ids.push(1);
+            let target = [&ids[..2], &[1]].concat();
+            (ids, target)
+        })
+        .collect();
+    Examples::from_ids(pairs.iter().map(|(source, target)| (&source[..], &target[..])))
+}
+
+/// Pieces `a0` … for the ids behind the control pieces.
+fn tokenizer() -> (tempfile::TempDir, Tokenizer) {
+    let piece = |text: String, kind| Piece { text, kind, score: -1.0, ..Piece::default() };
+    let mut pieces = vec![
+        piece("<pad>".into(), PieceKind::Control),
+        piece("</s>".into(), PieceKind::Control),
+        piece("<unk>".into(), PieceKind::Unknown),
+    ];
+    pieces.extend((3..60).map(|i| piece(format!("▁a{i}"), PieceKind::Normal)));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("spiece.model");
+    let model = SpieceModel::new(pieces, TrainerSpec::default(), NormalizerSpec::default());
+    std::fs::write(&path, model.to_bytes()).unwrap();
+    let tokenizer = Tokenizer::load(&path).unwrap();
+    (folder, tokenizer)
+}
+
+/// Validates every 4 steps by two metrics, saves every 3.
+fn watched() -> TrainOptions {
+    let validation = ValidationOptions {
+        eval_every: Some(4),
+        save_every: Some(3),
+        metrics: vec!["chrf".into(), "accuracy".into()],
+        max_new_tokens: 5,
+        max_examples: Some(5),
+        ..ValidationOptions::default()
+    };
+    TrainOptions { validation, ..options() }
 }
 
 fn options() -> TrainOptions {
@@ -44,6 +79,9 @@ fn options() -> TrainOptions {
 struct Watch {
     stop_after: Option<u64>,
     stop_while_validating: bool,
+    /// Within a validation: stops when asked this often there.
+    stop_within: Option<usize>,
+    asked: usize,
     seen: u64,
     evaluations: Vec<EvalRecord>,
     validating: bool,
@@ -56,12 +94,15 @@ impl Observer for Watch {
     }
     fn evaluating(&mut self, _: usize, _: usize) {
         self.validating = true;
+        self.asked += 1;
     }
     fn evaluated(&mut self, record: &EvalRecord) {
         self.evaluations.push(record.clone());
     }
     fn stop(&mut self) -> bool {
-        self.stop_after.is_some_and(|n| self.seen >= n) || (self.stop_while_validating && self.validating)
+        self.stop_after.is_some_and(|n| self.seen >= n)
+            || (self.stop_while_validating && self.validating)
+            || self.stop_within.is_some_and(|n| self.asked >= n)
     }
 }
 
@@ -75,7 +116,13 @@ fn run(
     let (training, valid) = (examples(21, 0), examples(7, 1));
     let pool = Pool::new(2);
     let (examples, valid) = (&training, Some(&valid));
-    train(model, Job { pool: &pool, examples, valid, options, folder, tokenizer_files: &[], resume }, watch)
+    let (_files, tokenizer) = tokenizer();
+    let decoding = Some(Decoding { tokenizer: &tokenizer, options: GenerateOptions::new(60) });
+    let events = folder.join("tensorboard");
+    let (tensorboard, tokenizer_files) = (Some(events.as_path()), &[][..]);
+    let job =
+        Job { pool: &pool, examples, valid, options, folder, tokenizer_files, decoding, tensorboard, resume };
+    train(model, job, watch)
 }
 
 /// The log without what a clock or the system decides.
@@ -104,6 +151,17 @@ fn assert_same(a: &Path, b: &Path) {
         }
     }
     assert_eq!(log(a), log(b));
+    assert_eq!(events(a), events(b));
+}
+
+/// TensorBoard's events without what a clock or the system decides.
+fn events(folder: &Path) -> Vec<(i64, Vec<(String, u32)>)> {
+    let events = tfevents::read(&folder.join("tensorboard").join(EVENTS)).unwrap();
+    let kept = |(tag, value): (String, f32)| {
+        let of_run = tag.starts_with("train/") || tag.starts_with("valid/");
+        of_run.then_some((tag, value.to_bits()))
+    };
+    events.into_iter().map(|e| (e.step, e.scalars.into_iter().filter_map(kept).collect())).collect()
 }
 
 #[test]
@@ -114,7 +172,8 @@ fn a_resumed_run_is_the_run() {
     assert_eq!((summary.steps, summary.stopped), (18, false));
     assert_eq!(watch.evaluations.len(), 3);
     assert!(watch.evaluations[2].valid_loss < watch.evaluations[0].valid_loss, "it learns");
-    assert_eq!(summary.best_loss, watch.evaluations.iter().map(|e| e.valid_loss).reduce(f64::min));
+    let losses = watch.evaluations.iter().map(|e| e.valid_loss);
+    assert_eq!(summary.best.map(|best| best.valid_loss), losses.reduce(f64::min));
 
     // Stopped within an epoch, at an epoch's end, and while validating.
     for stop_after in [1, 6, 8, 17] {
@@ -129,6 +188,70 @@ fn a_resumed_run_is_the_run() {
             assert_same(whole.path(), parts.path());
         }
     }
+}
+
+#[test]
+fn validations_by_steps_and_metrics_resume_too() {
+    let whole = tempfile::tempdir().unwrap();
+    let mut watch = Watch::default();
+    run(whole.path(), &watched(), false, &mut watch).unwrap();
+    assert_eq!(watch.evaluations.iter().map(|e| e.step).collect::<Vec<_>>(), [4, 8, 12, 16, 18]);
+    let chrf = |e: &EvalRecord| e.metrics["chrf"].as_f64().unwrap();
+    assert!(watch.evaluations.iter().all(|e| e.metrics.len() == 2 && (0.0..=1.0).contains(&chrf(e))));
+    let best = watch.evaluations.iter().rev().find(|e| e.best).unwrap();
+    assert!(watch.evaluations.iter().all(|e| chrf(e) <= chrf(best)), "the first metric decides");
+
+    // Stopped in the loss's batches, while generating, and elsewhere; also twice in one validation.
+    for (stop_within, stop_after) in
+        [(Some(1), None), (Some(3), None), (Some(5), None), (Some(12), None), (None, Some(4))]
+    {
+        let parts = tempfile::tempdir().unwrap();
+        let mut watch = Watch { stop_within, stop_after, ..Watch::default() };
+        assert!(run(parts.path(), &watched(), false, &mut watch).unwrap().stopped);
+        let mut again = Watch { stop_within: Some(2), ..Watch::default() };
+        assert!(run(parts.path(), &watched(), true, &mut again).unwrap().stopped);
+        assert!(!run(parts.path(), &watched(), true, &mut Watch::default()).unwrap().stopped);
+        assert_same(whole.path(), parts.path());
+    }
+}
+
+#[test]
+fn what_was_logged_after_the_last_checkpoint_is_taken_again() {
+    let whole = tempfile::tempdir().unwrap();
+    run(whole.path(), &watched(), false, &mut Watch::default()).unwrap();
+    let parts = tempfile::tempdir().unwrap();
+    let mut watch = Watch { stop_within: Some(3), ..Watch::default() };
+    run(parts.path(), &watched(), false, &mut watch).unwrap();
+    // As after a kill: the validation of the checkpoint's own step, a later step, and half a line.
+    let path = parts.path().join(LOG);
+    let mut log = std::fs::read_to_string(&path).unwrap();
+    assert!(!log.contains("valid_loss"));
+    log.push_str("{\"step\":4,\"epoch\":1,\"valid_loss\":1.0,\"best\":true}\n{\"step\":5,\"loss\":1.0}\n{\"step\":6,\"lo");
+    std::fs::write(&path, log).unwrap();
+    run(parts.path(), &watched(), true, &mut Watch::default()).unwrap();
+    assert_same(whole.path(), parts.path());
+}
+
+#[test]
+fn a_run_that_gets_no_better_ends_early_and_stays_ended() {
+    let mut patient = TrainOptions { epochs: 50, learning_rate: 1e-9, dropout: 0.0, ..watched() };
+    patient.validation.early_stopping_patience = Some(2);
+    let folder = tempfile::tempdir().unwrap();
+    let summary = run(folder.path(), &patient, false, &mut Watch::default()).unwrap();
+    // The first is the best, the next two are not better.
+    assert!(summary.early && summary.steps == 12, "{summary:?}");
+    let again = run(folder.path(), &patient, true, &mut Watch::default()).unwrap();
+    assert!(again.early && again.steps == 12);
+    patient.validation.early_stopping_patience = Some(3);
+    assert_eq!(run(folder.path(), &patient, true, &mut Watch::default()).unwrap().steps, 16);
+}
+
+#[test]
+fn two_runs_in_one_folder_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let _first = TrainLog::open(folder.path(), None, 0, 0).unwrap();
+    let error = run(folder.path(), &options(), false, &mut Watch::default()).unwrap_err().to_string();
+    assert!(error.contains("another run"), "{error}");
 }
 
 #[test]
@@ -154,6 +277,7 @@ fn resuming_another_run_is_refused() {
         (TrainOptions { batch_size: 5, ..options() }, "--batch-size 4, not 5"),
         (TrainOptions { learning_rate: 1.0, ..options() }, "--learning-rate 0.005, not 1"),
         (TrainOptions { seed: 1, ..options() }, "--seed 5, not 1"),
+        (watched(), "--eval-every unset, not 4"),
     ] {
         let error = run(folder.path(), &changed, true, &mut Watch::default()).unwrap_err().to_string();
         assert!(error.contains(message), "{error}");

@@ -7,7 +7,8 @@ use t5kit_model::{T5, T5Config, load};
 use t5kit_tensor::ops::CrossEntropy;
 use t5kit_tensor::{Dropout, Gradients, Graph, Packed, Pool, Rng};
 use t5kit_train::{
-    Examples, Job, LAST, Observer, OptimizerKind, StepRecord, TrainOptions, accumulate, gradients, train,
+    Examples, Job, LAST, Observer, OptimizerKind, PassOptions, StepRecord, TrainOptions, accumulate,
+    gradients, train,
 };
 
 fn config(tie_word_embeddings: bool) -> T5Config {
@@ -34,11 +35,8 @@ fn texts(count: usize, stream: u64) -> Vec<Vec<u32>> {
 }
 
 fn examples(count: usize) -> Examples {
-    let mut examples = Examples::default();
-    for (source, target) in texts(count, 0).iter().zip(texts(count, 1)) {
-        examples.push_ids(source, &target);
-    }
-    examples
+    let (sources, targets) = (texts(count, 0), texts(count, 1));
+    Examples::from_ids(sources.iter().zip(&targets).map(|(source, target)| (&source[..], &target[..])))
 }
 
 #[derive(Default)]
@@ -65,6 +63,8 @@ fn run(
         options,
         folder,
         tokenizer_files: &[],
+        decoding: None,
+        tensorboard: None,
         resume: false,
     };
     train(model, job, &mut watch)?;
@@ -98,7 +98,15 @@ fn accumulated_gradients_are_those_of_the_big_batch() {
             for &end in ends {
                 let (s, t) = (Packed::new(&sources[start..end]), Packed::new(&targets[start..end]));
                 start = end;
-                sum += accumulate(&model, &pool, &s.unwrap(), &t.unwrap(), loss, None, &mut found);
+                sum += accumulate(
+                    &model,
+                    &pool,
+                    &s.unwrap(),
+                    &t.unwrap(),
+                    loss,
+                    PassOptions::default(),
+                    &mut found,
+                );
             }
             (sum, found)
         };
@@ -156,7 +164,14 @@ fn frozen_parts_stay_as_they_are_and_cost_nothing() {
     let mut all = T5::random(config(false), 3).unwrap();
     all.make_trainable();
     let mut want = Gradients::new();
-    let want_loss = gradients(&all, &pool, &sources, &targets, dropout, &mut want);
+    let want_loss = gradients(
+        &all,
+        &pool,
+        &sources,
+        &targets,
+        PassOptions { dropout, ..PassOptions::default() },
+        &mut want,
+    );
     for parts in ["encoder", "decoder", "embeddings", "softmax", "encoder,softmax", "embeddings,decoder"] {
         let options = TrainOptions {
             train_parts: parts.split(',').map(String::from).collect(),
@@ -167,7 +182,14 @@ fn frozen_parts_stay_as_they_are_and_cost_nothing() {
         model.train_only(&options.parts());
         model.make_trainable();
         let mut found = Gradients::new();
-        let loss = gradients(&model, &pool, &sources, &targets, dropout, &mut found);
+        let loss = gradients(
+            &model,
+            &pool,
+            &sources,
+            &targets,
+            PassOptions { dropout, ..PassOptions::default() },
+            &mut found,
+        );
         assert_eq!(loss, want_loss, "{parts}");
         // The way back ends where nothing below is trained.
         let mut graph = Graph::training(&model.params, &pool, None);

@@ -5,6 +5,8 @@
 
 use std::fmt::Write;
 
+use t5kit_formats::html::{svg_line, svg_text, thousands};
+
 use crate::report::{Coverage, Vocabulary};
 
 const WIDTH: f64 = 760.0;
@@ -46,18 +48,18 @@ pub(crate) fn svg(coverage: &Coverage, vocabulary: &Vocabulary) -> String {
     let (bottom, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
     for decade in 0..=axes.decades.floor() as u32 {
         let x = axes.x(10f64.powi(decade as i32));
-        line(&mut out, "grid", [x, TOP, x, bottom]);
-        text(&mut out, x, bottom + 20.0, "middle", &thousands(10u64.pow(decade)));
+        svg_line(&mut out, "grid", [x, TOP, x, bottom]);
+        svg_text(&mut out, x, bottom + 20.0, "middle", &thousands(10u64.pow(decade)));
     }
     for decade in 0..=depth as i32 {
         let y = axes.y(1.0 - 10f64.powi(-decade));
-        line(&mut out, "grid", [LEFT, y, right, y]);
-        text(&mut out, LEFT - 8.0, y + 4.0, "end", &percent(decade as usize));
+        svg_line(&mut out, "grid", [LEFT, y, right, y]);
+        svg_text(&mut out, LEFT - 8.0, y + 4.0, "end", &percent(decade as usize));
     }
-    line(&mut out, "axis", [LEFT, bottom, right, bottom]);
-    line(&mut out, "axis", [LEFT, TOP, LEFT, bottom]);
-    text(&mut out, (LEFT + right) / 2.0, HEIGHT - 10.0, "middle", "most frequent pieces");
-    text(&mut out, 4.0, TOP - 14.0, "start", "tokens covered");
+    svg_line(&mut out, "axis", [LEFT, bottom, right, bottom]);
+    svg_line(&mut out, "axis", [LEFT, TOP, LEFT, bottom]);
+    svg_text(&mut out, (LEFT + right) / 2.0, HEIGHT - 10.0, "middle", "most frequent pieces");
+    svg_text(&mut out, 4.0, TOP - 14.0, "start", "tokens covered");
     let points: Vec<String> = coverage
         .curve
         .iter()
@@ -65,26 +67,15 @@ pub(crate) fn svg(coverage: &Coverage, vocabulary: &Vocabulary) -> String {
         .collect();
     let _ = writeln!(out, "<polyline class=\"curve\" points=\"{}\"/>", points.join(" "));
     let (x, y) = (axes.x(vocabulary.pieces_after as f64), axes.y(coverage.share));
-    line(&mut out, "chosen", [x, y, x, bottom]);
-    line(&mut out, "chosen", [LEFT, y, x, y]);
+    svg_line(&mut out, "chosen", [x, y, x, bottom]);
+    svg_line(&mut out, "chosen", [LEFT, y, x, y]);
     let _ = writeln!(out, "<circle class=\"point\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\"/>");
     let label = format!("{} pieces kept: {}", thousands(vocabulary.pieces_after), share_text(coverage.share));
     // Where there is room: above and to the left of the point, or below it at the left edge.
     let (anchor, dx) = if x > WIDTH / 2.0 { ("end", -10.0) } else { ("start", 10.0) };
-    text(&mut out, x + dx, y - 10.0, anchor, &label);
+    svg_text(&mut out, x + dx, y - 10.0, anchor, &label);
     out.push_str("</svg>\n");
     out
-}
-
-fn line(out: &mut String, class: &str, [x1, y1, x2, y2]: [f64; 4]) {
-    let _ = writeln!(
-        out,
-        "<line class=\"{class}\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>"
-    );
-}
-
-fn text(out: &mut String, x: f64, y: f64, anchor: &str, content: &str) {
-    let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{content}</text>");
 }
 
 /// 0 %, 90 %, 99 %, 99.9 %, … by the number of nines.
@@ -107,29 +98,12 @@ pub(crate) fn share_text(share: f64) -> String {
     format!("{:.*} %", digits, share * 100.0)
 }
 
-/// 12,345.
-pub(crate) fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn numbers_for_people() {
-        assert_eq!(
-            [0, 999, 1000, 250_112, 8_791_281_468].map(thousands),
-            ["0", "999", "1,000", "250,112", "8,791,281,468"]
-        );
         assert_eq!(
             [0.5, 0.9, 0.99912, 0.999_998_76, 1.0].map(share_text),
             ["50.0 %", "90.0 %", "99.912 %", "99.99988 %", "100 %"]

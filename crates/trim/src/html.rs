@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::curve::{share_text, svg, thousands};
+use t5kit_formats::html::{self, escape, megabytes, short, thousands};
+
+use crate::curve::{share_text, svg};
 use crate::report::{ModelSizes, Report};
 use crate::sample::{BeforeAfter, Example, SampleReport};
 
@@ -10,32 +12,12 @@ use crate::sample::{BeforeAfter, Example, SampleReport};
 const SHOWN_MISSING: usize = 200;
 
 const STYLE: &str = "
-:root { color-scheme: light dark; --text: #1c2430; --soft: #5d6b7c; --line: #d8dee6; --back: #ffffff;
-  --card: #f5f7fa; --accent: #1f6feb; --mark: #d9480f; }
-@media (prefers-color-scheme: dark) { :root { --text: #e4e9f0; --soft: #98a5b5; --line: #2f3a48;
-  --back: #12171e; --card: #1a212b; --accent: #6ea8fe; --mark: #ff9f5a; } }
-body { margin: 0 auto; max-width: 860px; padding: 32px 24px 64px; background: var(--back);
-  color: var(--text); font: 16px/1.55 system-ui, 'Noto Sans CJK SC', 'PingFang SC', sans-serif; }
-h1 { font-size: 28px; margin: 0 0 4px; } h2 { font-size: 19px; margin: 40px 0 10px; }
-p { margin: 6px 0; } .soft { color: var(--soft); font-size: 14px; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(170px, 1fr)); gap: 14px; margin: 24px 0 8px; }
-.card { background: var(--card); border-radius: 10px; padding: 14px 18px; }
-.card b { display: block; font-size: 23px; font-weight: 650; white-space: nowrap; }
-.card span { display: block; color: var(--soft); font-size: 14px; line-height: 1.4; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: 6px 10px; border-bottom: 1px solid var(--line); text-align: right; }
-th { color: var(--soft); font-weight: 500; font-size: 14px; } td:first-child, th:first-child { text-align: left; }
-svg { width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 12px; }
-.grid { stroke: var(--line); } .axis { stroke: var(--soft); }
-.curve { fill: none; stroke: var(--accent); stroke-width: 2.5; stroke-linejoin: round; }
-.chosen { stroke: var(--mark); stroke-dasharray: 4 4; } .point { fill: var(--mark); }
 .pieces span { display: inline-block; background: var(--card); border-radius: 5px; padding: 1px 7px; margin: 2px;
   font: 14px/1.5 ui-monospace, monospace; white-space: pre; }
 .pieces .other { box-shadow: inset 0 -2px var(--mark); } .pieces small { color: var(--soft); padding-left: 6px; }
 .changes td { text-align: left; vertical-align: top; width: 50%; } .changes th { text-align: left; }
 .list td, .list th { text-align: left; white-space: nowrap; } .list td:last-child { white-space: normal; width: 100%; }
 .list td:nth-child(2) { text-align: right; }
-pre { background: var(--card); border-radius: 10px; padding: 14px 18px; white-space: pre-wrap; font-size: 14px; }
 .hash { word-break: break-all; color: var(--soft); font-size: 13px; }
 ";
 
@@ -43,15 +25,6 @@ pre { background: var(--card); border-radius: 10px; padding: 14px 18px; white-sp
 pub(crate) fn page(report: &Report) -> String {
     let mut out = String::with_capacity(64 << 10);
     let v = &report.vocabulary;
-    let _ = writeln!(
-        out,
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
-         content=\"width=device-width, initial-scale=1\">\n<title>Vocabulary trim</title>\n<style>{STYLE}</style>\n\
-         </head>\n<body>\n<h1>Vocabulary trim</h1>\n<p class=\"soft\">{} · {} · {}</p>",
-        escape(&report.tokenizer.file),
-        escape(&report.choice.to_flag()),
-        escape(&report.program)
-    );
     out.push_str("<div class=\"cards\">\n");
     card(&mut out, "pieces", thousands, v.pieces_before, v.pieces_after);
     if let Some(ModelSizes { before, after }) = &report.model {
@@ -59,12 +32,8 @@ pub(crate) fn page(report: &Report) -> String {
         card(&mut out, "of weights", megabytes, before.bytes, after.bytes);
     }
     if let Some(coverage) = &report.coverage {
-        let _ = writeln!(
-            out,
-            "<div class=\"card\"><b>{}</b><span>of the tokens covered</span><span>of {} counted</span></div>",
-            share_text(coverage.share),
-            short(coverage.tokens)
-        );
+        let of = format!("of {} counted", short(coverage.tokens));
+        html::card(&mut out, share_text(coverage.share), &["of the tokens covered", &of]);
     }
     out.push_str("</div>\n");
     if let Some(coverage) = &report.coverage {
@@ -76,18 +45,13 @@ pub(crate) fn page(report: &Report) -> String {
     }
     pieces(&mut out, report);
     repeat(&mut out, report);
-    out.push_str("</body>\n</html>\n");
-    out
+    let subtitle = format!("{} · {} · {}", report.tokenizer.file, report.choice.to_flag(), report.program);
+    html::page("Vocabulary trim", &subtitle, STYLE, &out)
 }
 
 fn card(out: &mut String, what: &str, number: fn(u64) -> String, before: u64, after: u64) {
-    let _ = writeln!(
-        out,
-        "<div class=\"card\"><b>{}</b><span>{what}</span><span>{:.1} % of {}</span></div>",
-        number(after),
-        100.0 * after as f64 / before.max(1) as f64,
-        number(before)
-    );
+    let share = format!("{:.1} % of {}", 100.0 * after as f64 / before.max(1) as f64, number(before));
+    html::card(out, number(after), &[what, &share]);
 }
 
 fn sizes(out: &mut String, report: &Report) {
@@ -303,38 +267,6 @@ fn spans<'a>(pieces: impl Iterator<Item = &'a str>) -> String {
     pieces.map(|piece| format!("<span>{}</span>", escape(piece))).collect()
 }
 
-/// 309.8 MB.
-fn megabytes(n: u64) -> String {
-    match n {
-        0..1_000_000 => format!("{} bytes", thousands(n)),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", n as f64 / 1e6),
-        _ => format!("{:.2} GB", n as f64 / 1e9),
-    }
-}
-
-/// 1.23 billion, 45.6 million, 32,596.
-fn short(n: u64) -> String {
-    match n {
-        0..1_000_000 => thousands(n),
-        1_000_000..1_000_000_000 => format!("{:.1} million", n as f64 / 1e6),
-        _ => format!("{:.2} billion", n as f64 / 1e9),
-    }
-}
-
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -350,10 +282,5 @@ mod tests {
             out.split("class=\"other\">").skip(1).map(|s| s.split('<').next().unwrap()).collect();
         // What is behind the other side's last piece is not known to differ.
         assert_eq!(marked, ["电网", "一", "一", "电", "网", "一一"]);
-    }
-
-    #[test]
-    fn text_cannot_become_markup() {
-        assert_eq!(escape("<b a=\"1\">&中"), "&lt;b a=&quot;1&quot;&gt;&amp;中");
     }
 }

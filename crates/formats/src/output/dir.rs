@@ -160,7 +160,7 @@ fn swap(new: &Path, place: &Path) -> Result<()> {
 /// folder is complete beside it, and comes back if the new one cannot be renamed.
 fn swap_by_three(new: &Path, place: &Path) -> io::Result<()> {
     let mut aside = new.as_os_str().to_owned();
-    aside.push("-old");
+    aside.push(temp::OLD);
     let aside = PathBuf::from(aside);
     fs::rename(place, &aside)?;
     fs::rename(new, place).inspect_err(|_| {

@@ -14,7 +14,7 @@ mod temp;
 
 pub use self::dir::AtomicDir;
 pub use self::file::AtomicFile;
-pub use self::temp::cleanup_all;
+pub use self::temp::{cleanup_all, remove_leavings, remove_whole};
 
 #[cfg(test)]
 mod tests;

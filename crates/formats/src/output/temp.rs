@@ -9,6 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
 
+/// What is added to a temporary name for the old folder, where two folders cannot be exchanged in one step.
+pub(super) const OLD: &str = "-old";
+
 /// Every temporary path of this process that is still there.
 static LIVE: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
@@ -34,6 +37,27 @@ pub fn cleanup_all() {
             _ => remove(&path),
         }
     }
+}
+
+/// Removes what processes that were killed left beside the output `path`, as the next one that writes it does; for a
+/// program that goes on from such a run and may not write it again.
+///
+/// Where the process was killed between the two renamings by which a folder is replaced on a system that cannot
+/// exchange two, the old folder is put back first.
+pub fn remove_leavings(path: &Path) {
+    if let Ok(target) = Target::new(path) {
+        remove_stale(&target);
+    }
+}
+
+/// Removes the file or folder at `path`, if there is one: out of its place in one step, so that no part of a folder ever
+/// stands there.
+pub fn remove_whole(path: &Path) -> Result<()> {
+    if fs::symlink_metadata(path).is_err() {
+        return Ok(());
+    }
+    let target = Target::new(path)?;
+    Temp::create(&target, |temporary| fs::rename(target.path(), temporary)).map(drop)
 }
 
 /// A registered temporary path; removed when dropped.
@@ -159,15 +183,22 @@ fn remove_stale(target: &Target) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let Some(rest) = name.to_str().and_then(|n| n.strip_prefix(&prefix)) else { continue };
+        let old = rest.ends_with(OLD);
+        let rest = rest.trim_end_matches(OLD);
         let mut numbers = rest.splitn(2, '-').map(str::parse::<u32>);
         let (Some(Ok(pid)), Some(Ok(_))) = (numbers.next(), numbers.next()) else { continue };
         let path = entry.path();
         // The number alone does not tell: it may have been given away again, or belong to another machine
         // that shares the disk. The lock alone does not either: it is taken just after the path is made.
-        if pid == std::process::id() || alive(pid) {
+        // In a container every process may have this one's number.
+        let own = || live().contains(&target.folder.join(format!("{prefix}{rest}")));
+        if if pid == std::process::id() { own() } else { alive(pid) } {
             continue;
         }
         match File::open(&path).map(|f| f.try_lock()) {
+            Ok(Ok(())) if old && fs::symlink_metadata(target.path()).is_err() => {
+                let _ = fs::rename(&path, target.path());
+            }
             Ok(Ok(())) => remove(&path),
             Ok(Err(TryLockError::WouldBlock | TryLockError::Error(_))) | Err(_) => {}
         }

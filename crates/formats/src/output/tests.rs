@@ -188,3 +188,48 @@ fn leavings_of_the_dead_are_removed_and_those_of_the_living_kept() {
     expected.sort();
     assert_eq!(names(dir.path()), expected);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_old_folder_put_aside_by_the_dead_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = std::process::Command::new("true").spawn().unwrap();
+    let dead = child.id();
+    child.wait().unwrap();
+    let aside = dir.path().join(format!(".model.tmp-{dead}-0-old"));
+    let path = dir.path().join("model");
+    for (there, expected) in [(false, "old"), (true, "new")] {
+        fs::create_dir(&aside).unwrap();
+        fs::write(aside.join("file"), "old").unwrap();
+        if there {
+            fs::write(path.join("file"), "new").unwrap();
+        }
+        remove_leavings(&path);
+        assert_eq!(fs::read_to_string(path.join("file")).unwrap(), expected);
+        assert_eq!(names(dir.path()), ["model"]);
+    }
+}
+
+#[test]
+fn leavings_of_the_same_number_are_removed_unless_they_are_ones_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model");
+    let own = AtomicDir::create(&path, false).unwrap();
+    let stale = dir.path().join(format!(".model.tmp-{}-4000000000", std::process::id()));
+    fs::create_dir(&stale).unwrap();
+    remove_leavings(&path);
+    assert!(!stale.exists() && own.path().exists());
+}
+
+#[test]
+fn what_is_removed_whole_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model");
+    remove_whole(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join("file"), "x").unwrap();
+    remove_whole(&path).unwrap();
+    fs::write(&path, "x").unwrap();
+    remove_whole(&path).unwrap();
+    assert!(names(dir.path()).is_empty());
+}

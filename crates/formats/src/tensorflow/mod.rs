@@ -15,6 +15,7 @@ pub use self::bundle::TensorBundle;
 #[doc(hidden)]
 pub use self::bundle::check;
 pub use self::mesh::MeshCheckpoint;
+pub(crate) use self::table::mask;
 use crate::error::{Error, Result};
 
 /// The name of the format in messages.

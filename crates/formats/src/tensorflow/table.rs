@@ -130,6 +130,6 @@ fn varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
 }
 
 /// The form in which checksums are stored, so that the checksum of data with checksums in it means something.
-pub(super) fn mask(crc: u32) -> u32 {
+pub(crate) fn mask(crc: u32) -> u32 {
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
 }

@@ -1,0 +1,78 @@
+//! Validation, checkpoints and logs of `t5kit finetune`: flags.
+
+use anyhow::Result;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::{Path, PathBuf};
+use t5kit_eval::Metric;
+use t5kit_train::ValidationOptions;
+
+use crate::errors::usage;
+use crate::metrics::metric;
+
+/// When and how a run is validated, saved and logged.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Validation, checkpoints and logs")]
+pub struct ValidationArgs {
+    /// Validate every N steps [default: every epoch]; always at the end
+    #[arg(long, value_name = "N", requires = "valid")]
+    eval_every: Option<NonZeroU64>,
+    /// Write last/ every N steps [default: after every validation, or epoch]; always at the end
+    #[arg(long, value_name = "N")]
+    save_every: Option<NonZeroU64>,
+    /// Metrics of targets generated for the validation examples: bleu, rouge-1, rouge-2, rouge-l, chrf, accuracy,
+    /// macro-f1, exact-match, f1; several with commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = metric, requires = "valid")]
+    metric: Vec<Metric>,
+    /// What decides which checkpoint is the best: loss, or one of --metric [default: the first of --metric, else loss]
+    #[arg(long, value_name = "NAME", requires = "valid")]
+    best_metric: Option<String>,
+    /// End after N validations in a row without a better one
+    #[arg(long, value_name = "N", requires = "valid")]
+    early_stopping_patience: Option<NonZeroU64>,
+    /// Beams that targets are generated with for --metric [default: 1, greedy]
+    #[arg(long, value_name = "N", requires = "metric")]
+    eval_num_beams: Option<NonZeroUsize>,
+    /// Tokens generated at most for --metric, </s> included [default: --max-target-length]
+    #[arg(long, value_name = "N")]
+    eval_max_new_tokens: Option<NonZeroUsize>,
+    /// Generate for the first N validation examples only [default: all]
+    #[arg(long, value_name = "N", requires = "metric")]
+    eval_max_examples: Option<NonZeroUsize>,
+    /// Write TensorBoard event files [default folder: tensorboard/ in the output folder]
+    #[arg(long, value_name = "DIR", num_args = 0..=1)]
+    tensorboard: Option<Option<PathBuf>>,
+}
+
+impl ValidationArgs {
+    /// The options; `max_target_length` is how long targets are.
+    pub fn options(&self, max_target_length: usize) -> Result<ValidationOptions> {
+        let mut metrics: Vec<String> = Vec::new();
+        for metric in &self.metric {
+            let name = metric.name().to_owned();
+            if !metrics.contains(&name) {
+                metrics.push(name);
+            }
+        }
+        if let Some(best) = &self.best_metric
+            && best != "loss"
+            && !metrics.contains(best)
+        {
+            return Err(usage(format!("--best-metric {best}: give loss or one of --metric")));
+        }
+        Ok(ValidationOptions {
+            eval_every: self.eval_every.map(NonZeroU64::get),
+            save_every: self.save_every.map(NonZeroU64::get),
+            metrics,
+            best_metric: self.best_metric.clone(),
+            early_stopping_patience: self.early_stopping_patience.map(NonZeroU64::get),
+            num_beams: self.eval_num_beams.map_or(1, NonZeroUsize::get),
+            max_new_tokens: self.eval_max_new_tokens.map_or(max_target_length, NonZeroUsize::get),
+            max_examples: self.eval_max_examples.map(NonZeroUsize::get),
+        })
+    }
+
+    /// The folder of TensorBoard's events.
+    pub fn tensorboard(&self, output: &Path) -> Option<PathBuf> {
+        self.tensorboard.as_ref().map(|folder| folder.clone().unwrap_or_else(|| output.join("tensorboard")))
+    }
+}

@@ -1,0 +1,242 @@
+//! Line charts and histograms as SVG; colours come from the page's style.
+
+use std::fmt::Write;
+
+const WIDTH: f64 = 760.0;
+const LEFT: f64 = 72.0;
+const RIGHT: f64 = 16.0;
+const TOP: f64 = 30.0;
+const BOTTOM: f64 = 46.0;
+
+/// A line of a chart.
+pub struct Series<'a> {
+    /// Its name in the legend.
+    pub name: &'a str,
+    /// Points from left to right; those that are not finite are left out.
+    pub points: Vec<(f64, f64)>,
+    /// Whether every point is marked: for few points.
+    pub dots: bool,
+}
+
+/// Lines over a common axis.
+pub struct Chart<'a> {
+    /// What is drawn, for those who cannot see it.
+    pub label: &'a str,
+    /// What is written at the horizontal axis.
+    pub x: &'a str,
+    /// The lines, at most four.
+    pub series: Vec<Series<'a>>,
+    /// A mark at this place of the horizontal axis, with its text.
+    pub mark: Option<(f64, String)>,
+    /// Whether the vertical axis begins at 0.
+    pub from_zero: bool,
+}
+
+impl Chart<'_> {
+    /// The drawing, `height` units high of 760 wide; nothing where there is no point.
+    pub fn svg(&self, height: f64) -> String {
+        let all =
+            || self.series.iter().flat_map(|s| &s.points).filter(|(x, y)| x.is_finite() && y.is_finite());
+        let range = |values: &mut dyn Iterator<Item = f64>| {
+            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
+        };
+        let (x0, x1) = range(&mut all().map(|p| p.0));
+        let (low, high) = range(&mut all().map(|p| p.1));
+        if x0 > x1 {
+            return String::new();
+        }
+        let low = if self.from_zero { low.min(0.0) } else { low };
+        let ticks = ticks(low, if high > low { high } else { low + low.abs().max(1e-9) });
+        let (y0, y1) = (ticks[0], ticks[ticks.len() - 1]);
+        let (bottom, right) = (height - BOTTOM, WIDTH - RIGHT);
+        let px = |x: f64| LEFT + (x - x0) / (x1 - x0).max(f64::MIN_POSITIVE) * (right - LEFT);
+        let py = |y: f64| bottom - (y - y0) / (y1 - y0) * (bottom - TOP);
+        let mut out = open(self.label, height);
+        for &tick in &ticks {
+            svg_line(&mut out, "grid", [LEFT, py(tick), right, py(tick)]);
+            svg_text(&mut out, LEFT - 8.0, py(tick) + 4.0, "end", &number(tick, y1 - y0));
+        }
+        for tick in self::ticks(x0, x1.max(x0 + 1.0)).into_iter().filter(|t| (x0..=x1).contains(t)) {
+            svg_text(&mut out, px(tick), bottom + 18.0, "middle", &number(tick, x1 - x0));
+        }
+        svg_line(&mut out, "axis", [LEFT, bottom, right, bottom]);
+        svg_text(&mut out, (LEFT + right) / 2.0, height - 8.0, "middle", self.x);
+        if let Some((x, text)) = &self.mark {
+            let at = px(*x);
+            svg_line(&mut out, "chosen", [at, TOP, at, bottom]);
+            let (anchor, dx) = if at > WIDTH / 2.0 { ("end", -6.0) } else { ("start", 6.0) };
+            svg_text(&mut out, at + dx, bottom - 6.0, anchor, text);
+        }
+        let mut legend = LEFT;
+        for (i, series) in self.series.iter().enumerate() {
+            let points: Vec<String> = series
+                .points
+                .iter()
+                .filter(|(x, y)| x.is_finite() && y.is_finite())
+                .map(|&(x, y)| format!("{:.1},{:.1}", px(x), py(y)))
+                .collect();
+            let _ = writeln!(out, "<polyline class=\"curve c{i}\" points=\"{}\"/>", points.join(" "));
+            if series.dots || points.len() == 1 {
+                for point in &points {
+                    let (x, y) = point.split_once(',').unwrap_or_default();
+                    let _ = writeln!(out, "<circle class=\"dot c{i}\" cx=\"{x}\" cy=\"{y}\" r=\"3.5\"/>");
+                }
+            }
+            svg_line(&mut out, &format!("curve c{i}"), [legend, TOP - 15.0, legend + 18.0, TOP - 15.0]);
+            svg_text(&mut out, legend + 24.0, TOP - 11.0, "start", series.name);
+            legend += 52.0 + 10.0 * series.name.chars().count() as f64;
+        }
+        out.push_str("</svg>\n");
+        out
+    }
+}
+
+/// How often values fall into each of equal ranges.
+pub struct Bars<'a> {
+    /// What is drawn, for those who cannot see it, and at the horizontal axis.
+    pub label: &'a str,
+    /// The count of each range.
+    pub counts: Vec<u64>,
+    /// Where the first range begins, and how wide each is.
+    pub first: f64,
+    /// Width of a range.
+    pub width: f64,
+}
+
+impl Bars<'_> {
+    /// The drawing, `height` units high of 760 wide.
+    pub fn svg(&self, height: f64) -> String {
+        let most = self.counts.iter().copied().max().unwrap_or(0).max(1) as f64;
+        let ticks = ticks(0.0, most);
+        let top = ticks[ticks.len() - 1];
+        let (bottom, right) = (height - BOTTOM, WIDTH - RIGHT);
+        let end = self.first + self.width * self.counts.len() as f64;
+        let px = |x: f64| LEFT + (x - self.first) / (end - self.first).max(1e-9) * (right - LEFT);
+        let py = |y: f64| bottom - y / top * (bottom - TOP);
+        let mut out = open(self.label, height);
+        for &tick in &ticks {
+            svg_line(&mut out, "grid", [LEFT, py(tick), right, py(tick)]);
+            svg_text(&mut out, LEFT - 8.0, py(tick) + 4.0, "end", &number(tick, top));
+        }
+        for (i, &count) in self.counts.iter().enumerate() {
+            let (from, to) =
+                (px(self.first + self.width * i as f64), px(self.first + self.width * (i + 1) as f64));
+            let _ = writeln!(
+                out,
+                "<rect class=\"bar\" x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>",
+                from + 1.0,
+                py(count as f64),
+                (to - from - 2.0).max(0.5),
+                bottom - py(count as f64)
+            );
+        }
+        for tick in self::ticks(self.first, end).into_iter().filter(|t| (self.first..=end).contains(t)) {
+            svg_text(&mut out, px(tick), bottom + 18.0, "middle", &number(tick, end - self.first));
+        }
+        svg_line(&mut out, "axis", [LEFT, bottom, right, bottom]);
+        svg_text(&mut out, (LEFT + right) / 2.0, height - 8.0, "middle", self.label);
+        out.push_str("</svg>\n");
+        out
+    }
+}
+
+fn open(label: &str, height: f64) -> String {
+    let label = super::escape(label);
+    format!("<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{label}\">\n")
+}
+
+/// Three to seven round numbers around a range, both ends covered.
+fn ticks(low: f64, high: f64) -> Vec<f64> {
+    let raw = (high - low).max(f64::MIN_POSITIVE) / 4.0;
+    let power = 10f64.powf(raw.log10().floor());
+    let step =
+        [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().find(|s| s * power >= raw * 0.999).unwrap_or(10.0) * power;
+    let (first, last) = ((low / step + 1e-9).floor(), (high / step - 1e-9).ceil());
+    (0..=(last - first).clamp(1.0, 12.0) as usize).map(|i| (first + i as f64) * step).collect()
+}
+
+/// A tick's number with the digits that a range of that size needs.
+fn number(value: f64, range: f64) -> String {
+    let digits = (1.0 - range.max(1e-300).log10().floor()).clamp(0.0, 12.0) as usize;
+    let text = match value.abs() {
+        a if a >= 1e6 => return format!("{}M", trim_zeros(format!("{:.2}", value / 1e6))),
+        a if a >= 1e4 => return format!("{}k", trim_zeros(format!("{:.1}", value / 1e3))),
+        a if a < 1e-3 && a > 1e-300 && range < 1e-2 => return trim_exponent(format!("{value:.1e}")),
+        _ => format!("{value:.digits$}"),
+    };
+    trim_zeros(text)
+}
+
+fn trim_zeros(text: String) -> String {
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
+fn trim_exponent(text: String) -> String {
+    text.replace(".0e", "e")
+}
+
+/// Appends a line between two points `[x1, y1, x2, y2]`.
+pub fn svg_line(out: &mut String, class: &str, [x1, y1, x2, y2]: [f64; 4]) {
+    let _ = writeln!(
+        out,
+        "<line class=\"{class}\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>"
+    );
+}
+
+/// Appends a text; `anchor` is `start`, `middle` or `end`.
+pub fn svg_text(out: &mut String, x: f64, y: f64, anchor: &str, content: &str) {
+    let content = super::escape(content);
+    let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{content}</text>");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_and_cover_the_range() {
+        assert_eq!(ticks(0.0, 1.0), [0.0, 0.25, 0.5, 0.75, 1.0]);
+        assert_eq!(ticks(0.3, 8.2), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
+        for (low, high) in [(0.0, 2e-4), (1.0, 1.0001), (-5.0, 123456.0), (0.0, 1e-300), (3.0, 3.0)] {
+            let t = ticks(low, high);
+            assert!(
+                (2..=13).contains(&t.len()) && t.windows(2).all(|w| w[0] < w[1] || high < 1e-200),
+                "{t:?}"
+            );
+            assert!(t[0] <= low + 1e-9 && t[t.len() - 1] >= high - 1e-9, "{t:?}");
+        }
+        assert_eq!(
+            [number(0.25, 1.0), number(2e-4, 2e-4), number(25_000.0, 1e5), number(10.0, 100.0)],
+            ["0.25", "2e-4", "25k", "10"]
+        );
+    }
+
+    #[test]
+    fn every_point_is_within_the_drawing() {
+        let odd =
+            [vec![(1.0, 3.0)], vec![(1.0, f64::NAN), (2.0, 5.0), (9.0, 5.0)], vec![(1.0, -1e9), (1e6, 1e9)]];
+        for points in odd {
+            let series = vec![Series { name: "a < b", points, dots: true }];
+            let chart =
+                Chart { label: "x", x: "step", series, mark: Some((1.0, "best".into())), from_zero: true };
+            let drawing = chart.svg(260.0);
+            assert!(drawing.contains("a &lt; b") && !drawing.contains("NaN"), "{drawing}");
+            let points = drawing.split("points=\"").nth(1).unwrap().split('"').next().unwrap();
+            for point in points.split(' ') {
+                let (x, y) = point.split_once(',').unwrap();
+                let (x, y): (f64, f64) = (x.parse().unwrap(), y.parse().unwrap());
+                assert!(
+                    (LEFT..=WIDTH - RIGHT).contains(&x) && (TOP..=260.0 - BOTTOM).contains(&y),
+                    "{point}"
+                );
+            }
+        }
+        let empty = Chart { label: "x", x: "step", series: vec![], mark: None, from_zero: false };
+        assert_eq!(empty.svg(100.0), "");
+        let bars = Bars { label: "tokens", counts: vec![0, 5, 0], first: 1.0, width: 2.0 };
+        assert_eq!(bars.svg(200.0).matches("<rect").count(), 3);
+    }
+}

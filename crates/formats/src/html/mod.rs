@@ -1,0 +1,123 @@
+//! Self-contained pages for people: one style, light and dark, and the small parts that reports are made of.
+
+mod chart;
+
+use std::fmt::{Display, Write};
+
+pub use self::chart::{Bars, Chart, Series, svg_line, svg_text};
+
+/// What every page looks like.
+const STYLE: &str = "
+:root { color-scheme: light dark; --text: #1c2430; --soft: #5d6b7c; --line: #d8dee6; --back: #ffffff;
+  --card: #f5f7fa; --accent: #1f6feb; --mark: #d9480f; }
+@media (prefers-color-scheme: dark) { :root { --text: #e4e9f0; --soft: #98a5b5; --line: #2f3a48;
+  --back: #12171e; --card: #1a212b; --accent: #6ea8fe; --mark: #ff9f5a; } }
+body { margin: 0 auto; max-width: 860px; padding: 32px 24px 64px; background: var(--back);
+  color: var(--text); font: 16px/1.55 system-ui, 'Noto Sans CJK SC', 'PingFang SC', sans-serif; }
+h1 { font-size: 28px; margin: 0 0 4px; } h2 { font-size: 19px; margin: 40px 0 10px; }
+p { margin: 6px 0; } .soft { color: var(--soft); font-size: 14px; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(170px, 1fr)); gap: 14px; margin: 24px 0 8px; }
+.card { background: var(--card); border-radius: 10px; padding: 14px 18px; }
+.card b { display: block; font-size: 23px; font-weight: 650; white-space: nowrap; }
+.card span { display: block; color: var(--soft); font-size: 14px; line-height: 1.4; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { padding: 6px 10px; border-bottom: 1px solid var(--line); text-align: right; }
+th { color: var(--soft); font-weight: 500; font-size: 14px; } td:first-child, th:first-child { text-align: left; }
+svg { width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 12px; }
+.grid { stroke: var(--line); } .axis { stroke: var(--soft); }
+.curve { fill: none; stroke: var(--accent); stroke-width: 2.5; stroke-linejoin: round; }
+.c1 { stroke: var(--mark); } .c2 { stroke: #2f9e63; } .c3 { stroke: #9c5bd6; } .dot { fill: var(--back); stroke-width: 2; }
+.c0.dot { stroke: var(--accent); } .bar { fill: var(--accent); }
+.chosen { stroke: var(--mark); stroke-dasharray: 4 4; } .point { fill: var(--mark); }
+pre { background: var(--card); border-radius: 10px; padding: 14px 18px; white-space: pre-wrap; font-size: 14px; }
+";
+
+/// A whole page; `style` is added to the common one, `body` is HTML.
+pub fn page(title: &str, subtitle: &str, style: &str, body: &str) -> String {
+    let title = escape(title);
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
+         content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n<style>{STYLE}{style}</style>\n\
+         </head>\n<body>\n<h1>{title}</h1>\n<p class=\"soft\">{}</p>\n{body}</body>\n</html>\n",
+        escape(subtitle)
+    )
+}
+
+/// A figure with one line or two under it; goes into an element of class `cards`.
+pub fn card(out: &mut String, figure: impl Display, lines: &[&str]) {
+    let _ = write!(out, "<div class=\"card\"><b>{figure}</b>");
+    for line in lines {
+        let _ = write!(out, "<span>{}</span>", escape(line));
+    }
+    out.push_str("</div>\n");
+}
+
+/// 12,345.
+pub fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// 309.8 MB.
+pub fn megabytes(n: u64) -> String {
+    match n {
+        0..1_000_000 => format!("{} bytes", thousands(n)),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", n as f64 / 1e6),
+        _ => format!("{:.2} GB", n as f64 / 1e9),
+    }
+}
+
+/// 1.23 billion, 45.6 million, 32,596.
+pub fn short(n: u64) -> String {
+    match n {
+        0..1_000_000 => thousands(n),
+        1_000_000..1_000_000_000 => format!("{:.1} million", n as f64 / 1e6),
+        _ => format!("{:.2} billion", n as f64 / 1e9),
+    }
+}
+
+/// A text as HTML has it.
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_cannot_become_markup() {
+        assert_eq!(escape("<b a=\"1\">&中"), "&lt;b a=&quot;1&quot;&gt;&amp;中");
+        assert!(
+            page("<i>", "a & b", "", "<p>x</p>")
+                .contains("<h1>&lt;i&gt;</h1>\n<p class=\"soft\">a &amp; b</p>")
+        );
+    }
+
+    #[test]
+    fn numbers_for_people() {
+        assert_eq!(
+            [0, 999, 1000, 250_112, 8_791_281_468].map(thousands),
+            ["0", "999", "1,000", "250,112", "8,791,281,468"]
+        );
+        assert_eq!([999, 45_600_000, 1_234_000_000].map(short), ["999", "45.6 million", "1.23 billion"]);
+        assert_eq!([999, 2_500_000, 3_210_000_000].map(megabytes), ["999 bytes", "2.5 MB", "3.21 GB"]);
+    }
+}

@@ -1,0 +1,378 @@
+//! `report.html`: a finished run for people, one self-contained page made from its log.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+
+use serde_json::Value;
+use t5kit_formats::html::{self, Bars, Chart, Series, escape, short, thousands};
+use t5kit_formats::output::AtomicFile;
+
+use crate::log::{EvalRecord, LOG};
+use crate::{Error, Examples, Sample, TrainOptions};
+
+/// Name of the page within a run's folder.
+pub const REPORT: &str = "report.html";
+
+/// Points that a curve has at most.
+const POINTS: usize = 300;
+/// Bars of a histogram.
+const BARS: usize = 30;
+/// Characters of a text that are shown.
+const SHOWN: usize = 240;
+
+const STYLE: &str = "
+h3 { font-size: 15px; font-weight: 600; color: var(--soft); margin: 22px 0 4px; }
+.texts { table-layout: fixed; } .texts td, .texts th { text-align: left; vertical-align: top; overflow-wrap: anywhere; }
+.texts th:first-child, .texts td:first-child { width: 50%; } .texts td { font-size: 14px; }
+.texts .same { color: #2f9e63; } .pairs { display: grid; grid-template-columns: repeat(auto-fit, minmax(330px, 1fr)); gap: 0 24px; }
+.settings td { text-align: left; overflow-wrap: anywhere; padding: 3px 10px; font-size: 14px; }
+.settings td:first-child { color: var(--soft); width: 14em; } .wide { overflow-x: auto; }
+@media (max-width: 560px) { body { padding: 20px 14px 40px; } th, td { padding: 5px 6px; } svg text { font-size: 17px; }
+  .pairs { grid-template-columns: 1fr; } .settings td:first-child { width: 9em; } }
+";
+
+/// What the page tells beside the log.
+pub struct RunReport<'a> {
+    /// The program, with its version.
+    pub program: &'a str,
+    /// The command that repeats the run.
+    pub command: &'a str,
+    /// Elements of all parameters.
+    pub parameters: usize,
+    /// The settings.
+    pub options: &'a TrainOptions,
+    /// More settings, by name: files, lengths, threads.
+    pub settings: &'a [(&'a str, String)],
+    /// Training examples.
+    pub examples: &'a Examples,
+    /// Validation examples.
+    pub valid: Option<&'a Examples>,
+    /// Training examples to show: source and target as the model sees them.
+    pub shown: &'a [(String, String)],
+    /// The best validation.
+    pub best: Option<&'a EvalRecord>,
+    /// Outputs of the best model.
+    pub samples: &'a [Sample],
+    /// Whether the samples' sources are of the validation examples.
+    pub samples_valid: bool,
+}
+
+/// Writes the page into the run's folder, from the log there.
+///
+/// # Errors
+/// A log that cannot be read, a page that cannot be written.
+pub fn write_report(folder: &Path, report: &RunReport<'_>) -> Result<(), Error> {
+    let path = folder.join(LOG);
+    let log = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let page = page(report, &Curves::read(&log));
+    let mut file = AtomicFile::create(&folder.join(REPORT), true)?;
+    file.write_all(page.as_bytes()).map_err(Error::io(folder.join(REPORT)))?;
+    Ok(file.commit()?)
+}
+
+/// What the log's lines say: values by step.
+#[derive(Default)]
+struct Curves {
+    loss: Vec<(f64, f64)>,
+    lr: Vec<(f64, f64)>,
+    grad_norm: Vec<(f64, f64)>,
+    rate: Vec<(f64, f64)>,
+    seconds: f64,
+    tokens: f64,
+    rss: f64,
+    /// Validation loss, then each metric by name.
+    valid: Vec<(String, Vec<(f64, f64)>)>,
+}
+
+impl Curves {
+    fn read(log: &str) -> Self {
+        let mut curves = Curves::default();
+        for line in log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+            let number = |key: &str| line[key].as_f64().unwrap_or(f64::NAN);
+            let step = number("step");
+            if line.get("valid_loss").is_some() {
+                for (key, value) in line.as_object().into_iter().flatten() {
+                    let Some(value) = value.as_f64().filter(|_| !matches!(key.as_str(), "step" | "epoch"))
+                    else {
+                        continue;
+                    };
+                    match curves.valid.iter_mut().find(|(name, _)| name == key) {
+                        Some((_, points)) => points.push((step, value)),
+                        None => curves.valid.push((key.clone(), vec![(step, value)])),
+                    }
+                }
+                continue;
+            }
+            let (seconds, tokens) = (number("seconds"), number("real_tokens"));
+            curves.loss.push((step, number("loss")));
+            curves.lr.push((step, number("lr")));
+            curves.grad_norm.push((step, number("grad_norm")));
+            curves.rate.push((step, tokens / seconds.max(1e-9)));
+            curves.seconds += seconds;
+            curves.tokens += tokens;
+            curves.rss = curves.rss.max(number("rss_bytes"));
+        }
+        curves
+    }
+}
+
+/// At most [`POINTS`] points: means of as many stretches.
+fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let each = points.len().div_ceil(POINTS).max(1);
+    let mean = |part: &[(f64, f64)]| {
+        let n = part.len() as f64;
+        (part.iter().map(|p| p.0).sum::<f64>() / n, part.iter().map(|p| p.1).sum::<f64>() / n)
+    };
+    points.chunks(each).map(mean).collect()
+}
+
+fn page(r: &RunReport<'_>, curves: &Curves) -> String {
+    let mut out = String::with_capacity(64 << 10);
+    let steps = curves.loss.last().map_or(0, |p| p.0 as u64);
+    cards(&mut out, r, curves, steps);
+    charts(&mut out, r, curves);
+    samples(&mut out, r);
+    data(&mut out, r);
+    settings(&mut out, r);
+    let _ = writeln!(out, "<h2>To repeat it</h2>\n<pre>{}</pre>", escape(r.command));
+    let subtitle =
+        format!("{} steps · {} parameters · {}", thousands(steps), short(r.parameters as u64), r.program);
+    html::page("Fine-tuning", &subtitle, STYLE, &out)
+}
+
+fn cards(out: &mut String, r: &RunReport<'_>, curves: &Curves, steps: u64) {
+    out.push_str("<div class=\"cards\">\n");
+    if let Some(best) = r.best {
+        let at = format!("best, step {}", thousands(best.step));
+        for (name, value) in &best.metrics {
+            html::card(out, format_args!("{:.4}", value.as_f64().unwrap_or(f64::NAN)), &[name, &at]);
+        }
+        html::card(out, format_args!("{:.4}", best.valid_loss), &["validation loss", &at]);
+    }
+    if let Some((_, loss)) = thin(&curves.loss).last() {
+        html::card(out, format_args!("{loss:.4}"), &["training loss", "at the end"]);
+    }
+    let rate = curves.tokens / curves.seconds.max(1e-9);
+    let tokens = format!("{} in {} steps", short(curves.tokens as u64), thousands(steps));
+    html::card(
+        out,
+        format_args!("{} /s", thousands(rate as u64)),
+        &["tokens, none of them padding", &tokens],
+    );
+    html::card(out, duration(curves.seconds), &["of training steps", "validation not counted"]);
+    if curves.rss > 0.0 {
+        html::card(out, html::megabytes(curves.rss as u64), &["of memory", "the most after a step"]);
+    }
+    out.push_str("</div>\n");
+}
+
+fn charts(out: &mut String, r: &RunReport<'_>, curves: &Curves) {
+    let mark = r.best.map(|best| (best.step as f64, "best".to_owned()));
+    let line = |points: &[(f64, f64)], name| Series { name, points: thin(points), dots: false };
+    let dotted = |(name, points): &(String, Vec<(f64, f64)>)| -> (String, Vec<(f64, f64)>) {
+        (name.clone(), points.clone())
+    };
+    let mut chart = |title: &str, series: Vec<Series<'_>>, mark: Option<(f64, String)>, height, zero| {
+        let drawing = Chart { label: title, x: "step", series, mark, from_zero: zero }.svg(height);
+        if !drawing.is_empty() {
+            let _ = write!(out, "<h3>{title}</h3>\n{drawing}");
+        }
+    };
+    let valid: Vec<(String, Vec<(f64, f64)>)> = curves.valid.iter().map(dotted).collect();
+    let mut losses = vec![line(&curves.loss, "training")];
+    losses.extend(valid.iter().filter(|(name, _)| name == "valid_loss").map(|(_, points)| Series {
+        name: "validation",
+        points: points.clone(),
+        dots: true,
+    }));
+    chart("Loss", losses, mark.clone(), 320.0, false);
+    let metrics: Vec<_> = valid.iter().filter(|(name, _)| name != "valid_loss").collect();
+    for four in metrics.chunks(4) {
+        let series =
+            four.iter().map(|(name, points)| Series { name, points: points.clone(), dots: true }).collect();
+        chart("Metrics of generated targets", series, mark.clone(), 260.0, false);
+    }
+    chart("Learning rate", vec![line(&curves.lr, "learning rate")], None, 200.0, true);
+    chart("Norm of the gradient, before clipping", vec![line(&curves.grad_norm, "norm")], None, 200.0, true);
+    chart("Tokens per second", vec![line(&curves.rate, "tokens per second")], None, 200.0, true);
+}
+
+fn samples(out: &mut String, r: &RunReport<'_>) {
+    if r.samples.is_empty() {
+        return;
+    }
+    let from = if r.samples_valid { "validation" } else { "training" };
+    let _ = writeln!(
+        out,
+        "<h2>Outputs</h2>\n<p class=\"soft\">The best checkpoint on the first {from} examples.</p>\n\
+         <table class=\"texts\">\n<tr><th>source</th><th>reference</th><th>output</th></tr>"
+    );
+    for Sample { source, reference, output } in r.samples {
+        let class = if reference.trim() == output.trim() { " class=\"same\"" } else { "" };
+        let (source, reference, output) = (shorten(source), shorten(reference), shorten(output));
+        let _ = writeln!(out, "<tr><td>{source}</td><td>{reference}</td><td{class}>{output}</td></tr>");
+    }
+    out.push_str("</table>\n");
+}
+
+fn data(out: &mut String, r: &RunReport<'_>) {
+    let columns: Vec<(&str, &Examples)> = [("training", Some(r.examples)), ("validation", r.valid)]
+        .into_iter()
+        .filter_map(|(name, examples)| Some((name, examples?)))
+        .collect();
+    out.push_str("<h2>Data</h2>\n<table>\n<tr><th></th>");
+    columns.iter().for_each(|(name, _)| {
+        let _ = write!(out, "<th>{name}</th>");
+    });
+    out.push_str("</tr>\n");
+    let mut row = |what: &str, value: &dyn Fn(&Examples) -> String| {
+        let _ = write!(out, "<tr><td>{what}</td>");
+        columns.iter().for_each(|(_, examples)| {
+            let _ = write!(out, "<td>{}</td>", value(examples));
+        });
+        out.push_str("</tr>\n");
+    };
+    let count = |n: usize| thousands(n as u64);
+    let mean = |e: &Examples, side: usize| {
+        let tokens: usize = lengths(e, side).sum();
+        format!("{:.1}", tokens as f64 / e.len().max(1) as f64)
+    };
+    row("examples", &|e| count(e.len()));
+    row("tokens, <code>&lt;/s&gt;</code> included", &|e| count(e.tokens()));
+    row("tokens of a source, on average", &|e| mean(e, 0));
+    row("tokens of a target, on average", &|e| mean(e, 1));
+    row("tokens of the longest source, uncut", &|e| count(e.facts.longest[0]));
+    row("tokens of the longest target, uncut", &|e| count(e.facts.longest[1]));
+    row("sources cut", &|e| count(e.facts.cut[0]));
+    row("targets cut", &|e| count(e.facts.cut[1]));
+    row("bad rows left out", &|e| count(e.facts.skipped));
+    out.push_str("</table>\n<div class=\"pairs\">\n");
+    for (side, name) in ["tokens of a source", "tokens of a target"].into_iter().enumerate() {
+        let _ = writeln!(out, "<div>{}</div>", histogram(lengths(r.examples, side), name));
+    }
+    out.push_str("</div>\n");
+    if !r.shown.is_empty() {
+        out.push_str("<table class=\"texts\">\n<tr><th>source</th><th>target</th></tr>\n");
+        for (source, target) in r.shown {
+            let _ = writeln!(out, "<tr><td>{}</td><td>{}</td></tr>", shorten(source), shorten(target));
+        }
+        out.push_str("</table>\n");
+    }
+}
+
+fn lengths(examples: &Examples, side: usize) -> impl Iterator<Item = usize> + Clone {
+    let length = move |i| if side == 0 { examples.source(i).len() } else { examples.target(i).len() };
+    (0..examples.len()).map(length)
+}
+
+fn histogram(lengths: impl Iterator<Item = usize> + Clone, label: &str) -> String {
+    let longest = lengths.clone().max().unwrap_or(1);
+    let width = longest.div_ceil(BARS).max(1);
+    let mut counts = vec![0; longest.div_ceil(width)];
+    lengths.for_each(|n| counts[n.saturating_sub(1) / width] += 1);
+    Bars { label, counts, first: 1.0, width: width as f64 }.svg(260.0)
+}
+
+fn settings(out: &mut String, r: &RunReport<'_>) {
+    out.push_str("<h2>Settings</h2>\n<table class=\"settings\">\n");
+    let mut row = |name: &str, value: &str| {
+        let _ = writeln!(out, "<tr><td>{}</td><td>{}</td></tr>", escape(name), escape(value));
+    };
+    r.settings.iter().for_each(|(name, value)| row(name, value));
+    let options = serde_json::to_value(r.options).unwrap_or_default();
+    let mut flat = Vec::new();
+    flatten(&options, "", &mut flat);
+    flat.iter().for_each(|(name, value)| row(name, value));
+    out.push_str("</table>\n");
+}
+
+/// The leaves of an object by name; what is unset is left out.
+fn flatten(value: &Value, name: &str, out: &mut Vec<(String, String)>) {
+    match value {
+        Value::Null => {}
+        Value::Array(items) if items.is_empty() => {}
+        Value::Object(fields) => fields.iter().for_each(|(key, value)| flatten(value, key, out)),
+        Value::Array(items) => {
+            let text = |item: &Value| item.as_str().map_or_else(|| item.to_string(), str::to_owned);
+            out.push((name.to_owned(), items.iter().map(text).collect::<Vec<_>>().join(", ")));
+        }
+        Value::String(text) => out.push((name.to_owned(), text.clone())),
+        other => out.push((name.to_owned(), other.to_string())),
+    }
+}
+
+/// The beginning of a text, as HTML, without the bytes of a character that was cut through.
+fn shorten(text: &str) -> String {
+    let text = text.trim_end_matches('\u{fffd}');
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => escape(&text[..end]) + "…",
+        None => escape(text),
+    }
+}
+
+/// 4:32 min, 12 s, 1:05 h.
+fn duration(seconds: f64) -> String {
+    let s = seconds as u64;
+    match s {
+        0..60 => format!("{seconds:.1} s"),
+        60..3600 => format!("{}:{:02} min", s / 60, s % 60),
+        _ => format!("{}:{:02} h", s / 3600, s / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_shows_what_the_log_says_and_is_markup_whatever_the_texts() {
+        let mut log = String::new();
+        for step in 1..=1000 {
+            let loss = 5.0 / f64::from(step);
+            let _ = writeln!(
+                log,
+                "{{\"step\":{step},\"epoch\":1.0,\"loss\":{loss},\"lr\":0.001,\"grad_norm\":null,\
+                \"real_tokens\":10,\"seconds\":0.5,\"rss_bytes\":1000000}}"
+            );
+        }
+        log.push_str(
+            "{\"step\":1000,\"epoch\":1.0,\"valid_loss\":0.25,\"best\":true,\"bleu\":0.5}\n{\"step\":10",
+        );
+        let curves = Curves::read(&log);
+        assert_eq!((curves.loss.len(), curves.seconds, curves.tokens), (1000, 500.0, 10_000.0));
+        assert_eq!(
+            curves.valid.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+            ["valid_loss", "bleu"]
+        );
+        assert!(thin(&curves.loss).len() <= POINTS);
+        let examples = Examples::from_ids([(&[5, 6, 1][..], &[7, 1][..]), (&[1][..], &[1][..])]);
+        let best: EvalRecord = serde_json::from_str(log.lines().nth(1000).unwrap()).unwrap();
+        let sample = Sample {
+            source: "<b>".into(),
+            reference: "甲".into(),
+            output: format!("</td>{}", "长".repeat(999)),
+        };
+        let report = RunReport {
+            program: "t5kit 0",
+            command: "t5kit finetune --train 'a<b'",
+            parameters: 5,
+            options: &TrainOptions::default(),
+            settings: &[("--train", "a<b".into())],
+            examples: &examples,
+            valid: Some(&examples),
+            shown: &[("甲".into(), "<i>".into())],
+            best: Some(&best),
+            samples: &[sample],
+            samples_valid: true,
+        };
+        let page = page(&report, &curves);
+        for part in
+            ["<b>0.5000</b><span>bleu</span>", "&lt;b&gt;", "a&lt;b", "batch_size", "<rect", "&lt;/td&gt;长"]
+        {
+            assert!(page.contains(part), "{part} in {page}");
+        }
+        assert!(!page.contains("<b></td>") && !page.contains("NaN") && !page.contains("<script"));
+        assert!(page.matches("<table").count() == page.matches("</table>").count());
+    }
+}

@@ -1,0 +1,153 @@
+//! When and how a run is validated: loss and generated metrics, which checkpoint is the best, when to give up.
+
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+use t5kit_eval::{Metric, Scorer};
+use t5kit_generate::{GenerateOptions, generate};
+use t5kit_model::T5;
+use t5kit_tensor::Pool;
+use t5kit_tokenizer::Tokenizer;
+
+use crate::log::EvalRecord;
+use crate::{Error, Examples, pass};
+
+/// When a run is validated, by what, and what follows from it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ValidationOptions {
+    /// Steps between validations; `None`: every epoch. Always at the end.
+    pub eval_every: Option<u64>,
+    /// Steps between checkpoints; `None`: after every validation. Always at the end.
+    pub save_every: Option<u64>,
+    /// Names of the metrics of generated targets ([`Metric::name`]), beside the loss.
+    pub metrics: Vec<String>,
+    /// What decides which checkpoint is the best: one of `metrics` or `loss`; `None`: the first metric, else the loss.
+    pub best_metric: Option<String>,
+    /// Ends the run after so many validations in a row without a better one.
+    pub early_stopping_patience: Option<u64>,
+    /// Beams that targets are generated with; 0 and 1: greedily.
+    pub num_beams: usize,
+    /// Tokens that are generated at most.
+    pub max_new_tokens: usize,
+    /// Targets are generated for so many examples, the first; `None`: for all.
+    pub max_examples: Option<usize>,
+}
+
+impl ValidationOptions {
+    /// The metric that decides; `None`: the loss.
+    pub fn decides(&self) -> Option<&str> {
+        let name = self.best_metric.as_deref().or(self.metrics.first().map(String::as_str));
+        name.filter(|name| *name != "loss")
+    }
+
+    /// Whether a validation is better than the best so far. What is not a number never is.
+    pub(crate) fn is_better(&self, now: &EvalRecord, best: Option<&EvalRecord>) -> bool {
+        let value = |record: &EvalRecord| match self.decides() {
+            None => Some(-record.valid_loss),
+            Some(name) => record.metrics.get(name).and_then(|value| value.as_f64()),
+        };
+        let Some(now) = value(now).filter(|value| !value.is_nan()) else { return false };
+        best.and_then(value).is_none_or(|best| now > best)
+    }
+
+    /// The settings that decide a run's results, with their flags' names.
+    pub(crate) fn decisive(&self) -> [(&'static str, String); 6] {
+        let text = |n: Option<String>| n.unwrap_or_else(|| "unset".into());
+        [
+            ("--eval-every", text(self.eval_every.map(|n| n.to_string()))),
+            ("--metric", if self.metrics.is_empty() { "unset".into() } else { self.metrics.join(",") }),
+            ("--best-metric", text(self.best_metric.clone())),
+            ("--eval-num-beams", self.num_beams.max(1).to_string()),
+            ("--eval-max-new-tokens", self.max_new_tokens.to_string()),
+            ("--eval-max-examples", text(self.max_examples.map(|n| n.to_string()))),
+        ]
+    }
+}
+
+/// How targets are generated and read.
+#[derive(Clone)]
+pub struct Decoding<'a> {
+    /// The tokenizer.
+    pub tokenizer: &'a Tokenizer,
+    /// What may be generated: pieces and sentinels. Beams and lengths are the [`ValidationOptions`]'.
+    pub options: GenerateOptions,
+}
+
+/// A generated target beside the right one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// The source as the model sees it.
+    pub source: String,
+    /// The right target.
+    pub reference: String,
+    /// The generated one.
+    pub output: String,
+}
+
+/// Generates targets for the first `count` examples, in order; `None` where `each`, told how many are done, stopped it.
+pub fn samples(
+    model: &T5,
+    pool: &Pool,
+    examples: &Examples,
+    count: usize,
+    decoding: &Decoding<'_>,
+    options: &ValidationOptions,
+    mut each: impl FnMut(usize) -> bool,
+) -> Result<Option<Vec<Sample>>, Error> {
+    let count = count.min(examples.len());
+    let text = |ids: &[u32]| decoding.tokenizer.decode(ids);
+    let mut samples: Vec<Sample> = (0..count)
+        .map(|i| Sample {
+            source: text(examples.source(i)),
+            reference: examples.references.get(i).cloned().unwrap_or_else(|| text(examples.target(i))),
+            output: String::new(),
+        })
+        .collect();
+    let sources: Vec<Vec<u32>> = (0..count).map(|i| examples.source(i).to_vec()).collect();
+    let how = GenerateOptions {
+        num_beams: options.num_beams.max(1),
+        max_new_tokens: options.max_new_tokens.max(1),
+        ..decoding.options.clone()
+    };
+    let (mut done, mut stopped) = (0, false);
+    generate(model, pool, &sources, &how, |i, targets| {
+        samples[i].output = targets.first().map(|target| text(&target.ids)).unwrap_or_default();
+        done += 1;
+        stopped = each(done);
+        if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    Ok((!stopped).then_some(samples))
+}
+
+/// The loss, and metrics by name.
+type Found = (f64, serde_json::Map<String, serde_json::Value>);
+
+/// The loss and the metrics of a model on validation examples; `None` where `each`, told how many of how many are done,
+/// stopped it.
+pub(crate) fn validate(
+    model: &T5,
+    pool: &Pool,
+    valid: &Examples,
+    batch_size: usize,
+    decoding: Option<&Decoding<'_>>,
+    options: &ValidationOptions,
+    mut each: impl FnMut(usize, usize) -> bool,
+) -> Result<Option<Found>, Error> {
+    let Some(loss) = pass::evaluate(model, pool, valid, batch_size, |done| each(done, valid.len()))? else {
+        return Ok(None);
+    };
+    let mut metrics = serde_json::Map::new();
+    if let Some(decoding) = decoding.filter(|_| !options.metrics.is_empty()) {
+        let named: Vec<Metric> = options.metrics.iter().filter_map(|name| Metric::by_name(name)).collect();
+        let count = options.max_examples.unwrap_or(usize::MAX).min(valid.len());
+        let Some(samples) = samples(model, pool, valid, count, decoding, options, |done| each(done, count))?
+        else {
+            return Ok(None);
+        };
+        let mut scorer = Scorer::new(&named);
+        samples.iter().for_each(|sample| scorer.add(&sample.output, &sample.reference));
+        metrics
+            .extend(scorer.scores().into_iter().map(|(metric, score)| (metric.name().into(), score.into())));
+    }
+    Ok(Some((loss, metrics)))
+}

@@ -1,0 +1,153 @@
+//! Reading examples: every format gives the same ones, whatever the threads and wherever they are kept.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use t5kit_formats::spiece::{NormalizerSpec, Piece, PieceKind, SpieceModel, TrainerSpec};
+use t5kit_formats::table::ColumnRef;
+use t5kit_tensor::Pool;
+use t5kit_tokenizer::Tokenizer;
+use t5kit_train::{Columns, DataOptions, Error, Examples, Lengths, Placement, ReadObserver, with_prompt};
+
+/// A piece for each letter; ▁ 3, a 4, …
+fn tokenizer(folder: &Path) -> Tokenizer {
+    let piece = |text: String, kind| Piece { text, kind, score: -1.0, ..Piece::default() };
+    let mut pieces = vec![
+        piece("<pad>".into(), PieceKind::Control),
+        piece("</s>".into(), PieceKind::Control),
+        piece("<unk>".into(), PieceKind::Unknown),
+    ];
+    pieces.extend("▁abcdefghijklmnopqrstuvwxyz:".chars().map(|c| piece(c.to_string(), PieceKind::Normal)));
+    let path = folder.join("spiece.model");
+    std::fs::write(
+        &path,
+        SpieceModel::new(pieces, TrainerSpec::default(), NormalizerSpec::default()).to_bytes(),
+    )
+    .unwrap();
+    Tokenizer::load(&path).unwrap()
+}
+
+fn options() -> DataOptions {
+    DataOptions {
+        columns: Columns::default(),
+        source_prefix: String::new(),
+        has_header: None,
+        lengths: Lengths { source: 12, target: 5 },
+        placement: Placement::Memory,
+        references: true,
+    }
+}
+
+struct Skip(Vec<String>);
+
+impl ReadObserver for Skip {
+    fn bad_row(&mut self, error: &Error) -> bool {
+        self.0.push(error.to_string());
+        true
+    }
+}
+
+fn all(examples: &Examples) -> Vec<(Vec<u32>, Vec<u32>)> {
+    (0..examples.len()).map(|i| (examples.source(i).to_vec(), examples.target(i).to_vec())).collect()
+}
+
+fn write(folder: &Path, name: &str, content: &str) -> PathBuf {
+    let path = folder.join(name);
+    let mut file = std::fs::File::create(&path).unwrap();
+    file.write_all(content.as_bytes()).unwrap();
+    path
+}
+
+#[test]
+fn every_format_gives_the_same_examples() {
+    let dir = tempfile::tempdir().unwrap();
+    let (tokenizer, pool) = (tokenizer(dir.path()), Pool::new(2));
+    let read = |path: &Path, options: &DataOptions| {
+        Examples::read(&[path.to_path_buf()], &tokenizer, &pool, options, &mut ()).unwrap().unwrap()
+    };
+    let plain = read(&write(dir.path(), "plain.tsv", "ab\tc\nlonger text than that\tabcdefg\n"), &options());
+    assert_eq!(all(&plain)[0], (vec![3, 4, 5, 1], vec![3, 6, 1]));
+    assert_eq!((plain.facts.cut, plain.facts.longest, plain.facts.skipped), ([1, 1], [23, 9], 0));
+    assert_eq!((plain.source(1).len(), plain.target(1).len()), (12, 5));
+    assert_eq!(plain.references, ["c", "abcdefg"], "as they stand in the file");
+    for (name, content) in [
+        ("plain.csv", "ab,c\n\"longer text than that\",abcdefg\n"),
+        ("named.csv", "target,other,source\nc,x,ab\nabcdefg,x,longer text than that\n"),
+        ("named.tsv", "source\ttarget\nab\tc\nlonger text than that\tabcdefg\n"),
+        (
+            "two.jsonl",
+            "{\"text\": \"ab\", \"label\": \"c\"}\n{\"text\": \"longer text than that\", \"label\": \"abcdefg\"}\n",
+        ),
+        (
+            "named.jsonl",
+            "{\"target\": \"c\", \"id\": 7, \"source\": \"ab\"}\n{\"source\": \"longer text than that\", \"target\": \"abcdefg\"}\n",
+        ),
+    ] {
+        assert_eq!(all(&read(&write(dir.path(), name, content), &options())), all(&plain), "{name}");
+    }
+    // Columns by number, a prompt by name, a prefix; files one after another.
+    let csl = write(dir.path(), "csl.tsv", "to title\tab\tc\n:\tb\tc\n");
+    let number = |n| Some(ColumnRef::Number(n));
+    let columns = Columns { source: number(2), target: number(3), prompt: number(1) };
+    let lengths = Lengths { source: 50, target: 5 };
+    let prompted = DataOptions { columns, lengths, source_prefix: "do ".into(), ..options() };
+    let examples = read(&csl, &prompted);
+    assert_eq!(tokenizer.decode(examples.source(0)), "do to title: ab");
+    assert_eq!(tokenizer.decode(examples.source(1)), "do b");
+    let twice = Examples::read(&[csl.clone(), csl], &tokenizer, &pool, &prompted, &mut ()).unwrap().unwrap();
+    assert_eq!(all(&twice), [all(&examples), all(&examples)].concat());
+    assert_eq!(with_prompt("总结：", "文"), "总结: 文");
+}
+
+#[test]
+fn bad_rows_are_reported_with_their_lines_and_left_out_on_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let (tokenizer, pool) = (tokenizer(dir.path()), Pool::new(1));
+    let path = write(dir.path(), "bad.tsv", "a\tb\nonly\nc\t \nd\te\n");
+    let error =
+        Examples::read(std::slice::from_ref(&path), &tokenizer, &pool, &options(), &mut ()).unwrap_err();
+    assert!(error.to_string().contains("bad.tsv, line 2"), "{error}");
+    let mut skip = Skip(Vec::new());
+    let examples = Examples::read(&[path], &tokenizer, &pool, &options(), &mut skip).unwrap().unwrap();
+    assert_eq!((examples.len(), examples.facts.skipped), (2, 2));
+    assert!(
+        skip.0[0].contains("line 2") && skip.0[1].contains("line 3") && skip.0[1].contains("target"),
+        "{:?}",
+        skip.0
+    );
+    let three = write(dir.path(), "three.tsv", "a\tb\tc\n");
+    let error = Examples::read(&[three], &tokenizer, &pool, &options(), &mut skip).unwrap_err().to_string();
+    assert!(error.contains("3 columns") && error.contains("--source"), "{error}");
+}
+
+#[test]
+fn memory_and_disk_and_any_number_of_threads_give_the_same_examples() {
+    let dir = tempfile::tempdir().unwrap();
+    let tokenizer = tokenizer(dir.path());
+    // Several windows of text.
+    let row = |i: usize| format!("{} {}\t{}\n", "abcdefgh ".repeat(i % 40), i % 7, "xyz".repeat(1 + i % 5));
+    let path = write(dir.path(), "many.tsv", &(0..40_000).map(row).collect::<String>());
+    let read = |threads, placement| {
+        let options = DataOptions { placement, lengths: Lengths { source: 99, target: 9 }, ..options() };
+        Examples::read(std::slice::from_ref(&path), &tokenizer, &Pool::new(threads), &options, &mut ())
+            .unwrap()
+            .unwrap()
+    };
+    let memory = read(1, Placement::Memory);
+    assert!(!memory.on_disk());
+    let disk = |from| Placement::Disk { folder: dir.path().to_path_buf(), from };
+    for (threads, placement, on_disk) in [
+        (3, Placement::Memory, false),
+        (2, disk(0), true),
+        (1, disk(1 << 20), true),
+        (2, disk(1 << 30), false),
+    ] {
+        let other = read(threads, placement);
+        assert_eq!(other.on_disk(), on_disk);
+        assert!(all(&other) == all(&memory) && other.references == memory.references);
+        assert_eq!(other.facts, memory.facts);
+        assert_eq!(other.fingerprint(), memory.fingerprint());
+    }
+    let names = std::fs::read_dir(dir.path()).unwrap().count();
+    assert_eq!(names, 2, "the file has no name");
+}

@@ -2,6 +2,7 @@
 
 mod data;
 mod display;
+mod lora;
 mod optimization;
 mod report;
 mod validation;
@@ -10,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use t5kit_formats::output::remove_whole;
+use t5kit_formats::peft;
 use t5kit_model::T5Config;
 use t5kit_train::{BEST, Decoding, EVENTS, Job, LAST, LOG, REPORT, TrainOptions, remove_leavings, train};
 
@@ -18,6 +20,7 @@ use crate::loaded::{Loaded, pool};
 use crate::model_args::ModelArgs;
 use data::DataArgs;
 use display::Display;
+use lora::LoraArgs;
 use optimization::Optimization;
 use report::Finished;
 use validation::ValidationArgs;
@@ -56,6 +59,8 @@ pub struct Args {
     force: bool,
     #[command(flatten)]
     optimization: Optimization,
+    #[command(flatten)]
+    lora: LoraArgs,
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
@@ -96,6 +101,7 @@ pub fn run(args: Args) -> Result<()> {
         tokenizer_files: &copied,
         decoding: Some(Decoding { tokenizer: &tokenizer, options: decoding }),
         tensorboard: tensorboard.as_deref(),
+        base: &args.model.model,
         resume,
     };
     let summary = train(model, job, &mut display)?;
@@ -106,6 +112,7 @@ pub fn run(args: Args) -> Result<()> {
         return Err(Interrupted.into());
     }
     Finished {
+        loaded: args.trained()?,
         folder: &args.output,
         command: &args.command_line(),
         pool: &pool,
@@ -131,7 +138,7 @@ pub fn run(args: Args) -> Result<()> {
 
 impl Args {
     fn options(&self) -> Result<TrainOptions> {
-        let options = self.optimization.options()?;
+        let options = self.lora.apply(self.optimization.options()?)?;
         let validation = self.validation.options(self.data.max_target_length.get())?;
         Ok(TrainOptions {
             epochs: self.epochs,
@@ -148,8 +155,7 @@ impl Args {
         if self.resume && output.is_dir() {
             remove_leavings(output);
         }
-        let last = output.join(LAST).join("config.json").is_file();
-        if self.resume && last {
+        if self.resume && holds_checkpoint(&output.join(LAST)) {
             return Ok(true);
         }
         let empty = match std::fs::read_dir(output) {
@@ -173,9 +179,7 @@ impl Args {
         let output = &self.output;
         std::fs::create_dir_all(output).with_context(|| format!("{}: cannot be made", output.display()))?;
         if self.force {
-            for name in
-                [LAST, BEST].into_iter().filter(|name| output.join(name).join("config.json").is_file())
-            {
+            for name in [LAST, BEST].into_iter().filter(|name| holds_checkpoint(&output.join(name))) {
                 remove_whole(&output.join(name))?;
             }
             for name in [REPORT, LOG].into_iter().filter(|name| output.join(name).is_file()) {
@@ -203,12 +207,32 @@ impl Args {
         ]
     }
 
+    /// The run's best model, else its last.
+    fn trained(&self) -> Result<Loaded> {
+        match self.lora.lora_rank {
+            Some(_) => Loaded::open(&ModelArgs { adapter: Some(self.output.clone()), ..self.model.clone() }),
+            None => Loaded::at(&self.output),
+        }
+    }
+
     fn open_model(&self, resume: bool) -> Result<Loaded> {
-        if resume {
-            return Loaded::at(&self.output.join(LAST));
+        let lora = self.lora.lora_rank.is_some();
+        if lora && self.model.adapter.is_some() {
+            let why = "merge it into the model first, by t5kit convert";
+            return Err(usage(format!("--adapter and --lora-rank: one adapter lies on another; {why}")));
+        }
+        let last = self.output.join(LAST);
+        // An adapter goes on beside its base.
+        if resume && last.join("config.json").is_file() {
+            return Loaded::at(&last);
         }
         let path = Path::new(&self.model.model);
         if path.is_file() && path.extension().is_some_and(|e| e == "json") {
+            if lora {
+                let why =
+                    "adapters are nothing without the weights that they were trained beside; give a model";
+                return Err(usage(format!("--model {}: {why}", path.display())));
+            }
             let Some(tokenizer) = &self.model.tokenizer else {
                 return Err(usage(format!(
                     "--model {}: a bare configuration needs --tokenizer",
@@ -219,4 +243,9 @@ impl Args {
         }
         Loaded::open(&self.model)
     }
+}
+
+/// Whether a folder holds a model or an adapter.
+fn holds_checkpoint(folder: &Path) -> bool {
+    ["config.json", peft::CONFIG].iter().any(|name| folder.join(name).is_file())
 }

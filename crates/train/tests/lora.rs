@@ -6,7 +6,7 @@ use serde_json::Value;
 use t5kit_formats::safetensors::SafetensorsFile;
 use t5kit_model::{T5, load, open_adapter};
 use t5kit_tensor::{DType, Gradients, Packed, Pool};
-use t5kit_train::{Optimizer, OptimizerKind, TrainOptions, gradients};
+use t5kit_train::{Optimizer, OptimizerKind, PassOptions, TrainOptions, gradients};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/goldens").join(name)
@@ -34,12 +34,12 @@ fn pack(sequences: &[Vec<u32>], which: &[usize]) -> Packed {
 }
 
 /// Loss and gradients of all examples.
-fn backward(model: &T5, threads: usize) -> (f64, Gradients) {
+fn backward(model: &T5, threads: usize, pass: PassOptions) -> (f64, Gradients) {
     let (sources, targets) = (sequences("sources"), sequences("targets"));
     let all: Vec<usize> = (0..sources.len()).collect();
     let mut found = Gradients::new();
     let pool = Pool::new(threads);
-    let loss = gradients(model, &pool, &pack(&sources, &all), &pack(&targets, &all), None, &mut found);
+    let loss = gradients(model, &pool, &pack(&sources, &all), &pack(&targets, &all), pass, &mut found);
     (loss, found)
 }
 
@@ -54,8 +54,8 @@ fn difference(got: &[f32], want: &[f32]) -> f32 {
 fn the_loss_and_every_gradient_are_those_of_peft() {
     let (model, golden) = (model(DType::F32), json("lora"));
     let file = SafetensorsFile::open(&folder("lora").join("golden.safetensors")).unwrap();
-    for threads in [1, 2] {
-        let (loss, found) = backward(&model, threads);
+    for (threads, recompute) in [(1, false), (2, false), (2, true)] {
+        let (loss, found) = backward(&model, threads, PassOptions { recompute, ..PassOptions::default() });
         let want = golden["loss"].as_f64().unwrap();
         assert!((loss - want).abs() < 1e-5 * want, "loss {loss}, {want}");
         let mut worst = (0.0, String::new());
@@ -84,13 +84,14 @@ fn the_loss_and_every_gradient_are_those_of_peft() {
 #[test]
 fn a_base_in_half_precision_gives_the_gradients_of_its_rounded_weights() {
     for dtype in [DType::Bf16, DType::F16] {
+        let pass = PassOptions::default();
         let half = model(dtype);
         let mut wide = load(&folder("mt5")).unwrap();
         wide.store_as(dtype);
         wide.store_as(DType::F32);
         let file = open_adapter(&folder("lora"), &wide.config).unwrap();
         wide.attach_adapters(&file).unwrap();
-        let (got, want) = (backward(&half, 2), backward(&wide, 2));
+        let (got, want) = (backward(&half, 2, pass), backward(&wide, 2, pass));
         assert!((got.0 - want.0).abs() < 1e-5 * want.0);
         for (id, name, _) in half.params.iter().filter(|(id, _, _)| half.params.trains(*id)) {
             let d = difference(got.1.get(id).unwrap().values(), want.1.get(id).unwrap().values());
@@ -108,12 +109,12 @@ fn ten_adamw_losses_are_those_of_peft() {
     assert_eq!(want.len(), 10);
     let options =
         TrainOptions { weight_decay: 0.01, max_grad_norm: 0.0, dropout: 0.0, ..TrainOptions::default() };
-    let pool = Pool::new(2);
+    let (pool, pass) = (Pool::new(2), PassOptions::default());
     let mut optimizer = Optimizer::new(OptimizerKind::Adamw, &model.params);
     let mut found = Gradients::new();
     for (step, want) in want.iter().enumerate() {
         let batch = &batches[step % batches.len()];
-        let loss = gradients(&model, &pool, &pack(&sources, batch), &pack(&targets, batch), None, &mut found);
+        let loss = gradients(&model, &pool, &pack(&sources, batch), &pack(&targets, batch), pass, &mut found);
         assert!((loss - want).abs() < 1e-4 * want, "step {step}: {loss} {want}");
         let stepped = optimizer.step(&mut model.params, &found, &pool, &options, 1e-2);
         assert!(stepped.non_finite.is_none());

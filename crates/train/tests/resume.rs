@@ -74,6 +74,11 @@ fn options() -> TrainOptions {
     TrainOptions { epochs: 3, batch_size: 4, learning_rate: 5e-3, seed: 5, ..TrainOptions::default() }
 }
 
+fn adapters() -> TrainOptions {
+    let lora_targets = ["q", "v", "wi_1"].map(String::from).to_vec();
+    TrainOptions { lora_rank: Some(3), lora_alpha: 6.0, lora_targets, ..options() }
+}
+
 /// Stops after a number of steps; counts what it saw.
 #[derive(Default)]
 struct Watch {
@@ -112,7 +117,19 @@ fn run(
     resume: bool,
     watch: &mut Watch,
 ) -> Result<Summary, t5kit_train::Error> {
-    let model = if resume { load(&folder.join(LAST)).unwrap() } else { T5::random(config(), 3).unwrap() };
+    // Adapters go on beside their base.
+    let base = || T5::random(config(), 3).unwrap();
+    let last = resume && options.lora_rank.is_none();
+    run_on(if last { load(&folder.join(LAST)).unwrap() } else { base() }, folder, options, resume, watch)
+}
+
+fn run_on(
+    model: T5,
+    folder: &Path,
+    options: &TrainOptions,
+    resume: bool,
+    watch: &mut Watch,
+) -> Result<Summary, t5kit_train::Error> {
     let (training, valid) = (examples(21, 0), examples(7, 1));
     let pool = Pool::new(2);
     let (examples, valid) = (&training, Some(&valid));
@@ -120,8 +137,9 @@ fn run(
     let decoding = Some(Decoding { tokenizer: &tokenizer, options: GenerateOptions::new(60) });
     let events = folder.join("tensorboard");
     let (tensorboard, tokenizer_files) = (Some(events.as_path()), &[][..]);
+    let (pool, base) = (&pool, "base");
     let job =
-        Job { pool: &pool, examples, valid, options, folder, tokenizer_files, decoding, tensorboard, resume };
+        Job { pool, examples, valid, options, folder, tokenizer_files, decoding, tensorboard, base, resume };
     train(model, job, watch)
 }
 
@@ -141,8 +159,14 @@ fn log(folder: &Path) -> Vec<serde_json::Value> {
 
 fn assert_same(a: &Path, b: &Path) {
     for name in [LAST, BEST] {
-        for file in ["model.safetensors", "config.json", "training_state.safetensors", "training_state.json"]
-        {
+        for file in [
+            "model.safetensors",
+            "config.json",
+            "adapter_model.safetensors",
+            "adapter_config.json",
+            "training_state.safetensors",
+            "training_state.json",
+        ] {
             let (a, b) = (a.join(name).join(file), b.join(name).join(file));
             assert_eq!(a.exists(), b.exists(), "{}", a.display());
             if a.exists() {
@@ -329,6 +353,8 @@ fn runs_of_every_kind_resume_bit_for_bit() {
             train_parts: vec!["embeddings".into(), "decoder".into()],
             ..options()
         },
+        adapters(),
+        TrainOptions { recompute: true, gradient_accumulation: 2, ..adapters() },
     ];
     for options in kinds.into_iter().chain(more) {
         let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -361,4 +387,39 @@ fn a_loss_that_is_not_finite_ends_the_run_and_names_the_first_tensor() {
     assert!(error.contains("not finite") && error.contains("--learning-rate"), "{error}");
     assert!(error.contains("encoder.block.0.layer.0.SelfAttention.q.weight"), "{error}");
     assert_eq!(error.lines().count(), 1);
+}
+
+#[test]
+fn adapters_learn_beside_their_base_and_go_on_only_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut watch = Watch::default();
+    run(folder.path(), &adapters(), false, &mut watch).unwrap();
+    assert!(watch.evaluations[2].valid_loss < watch.evaluations[0].valid_loss, "it learns");
+    for name in [LAST, BEST] {
+        assert!(!folder.path().join(name).join("model.safetensors").exists(), "{name} is an adapter alone");
+    }
+    // Moments of adapters alone.
+    let moments =
+        std::fs::metadata(folder.path().join(LAST).join("training_state.safetensors")).unwrap().len();
+    let weights =
+        std::fs::metadata(folder.path().join(LAST).join("adapter_model.safetensors")).unwrap().len();
+    assert!(moments < 3 * weights, "{moments} {weights}");
+
+    let longer = TrainOptions { epochs: 4, ..adapters() };
+    let resumed = |base: T5, options: &TrainOptions| {
+        run_on(base, folder.path(), options, true, &mut Watch::default()).map_err(|e| e.to_string())
+    };
+    let base = |seed| T5::random(config(), seed).unwrap();
+    let error = resumed(base(4), &longer).unwrap_err();
+    assert!(error.contains("--model another base model, not this one"), "{error}");
+    for (changed, message) in [
+        (TrainOptions { lora_rank: Some(4), ..longer.clone() }, "--lora-rank 3, not 4"),
+        (TrainOptions { lora_rank: None, ..longer.clone() }, "--lora-rank 3, not none"),
+        (TrainOptions { lora_alpha: 8.0, ..longer.clone() }, "--lora-alpha 6.0, not 8.0"),
+        (TrainOptions { lora_targets: vec!["q".into()], ..longer.clone() }, "--lora-targets q,v,wi_1, not q"),
+    ] {
+        let error = resumed(base(3), &changed).unwrap_err();
+        assert!(error.contains(message), "{error}");
+    }
+    assert_eq!(resumed(base(3), &longer).unwrap().steps, 24);
 }

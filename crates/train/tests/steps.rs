@@ -65,6 +65,7 @@ fn run(
         tokenizer_files: &[],
         decoding: None,
         tensorboard: None,
+        base: "base",
         resume: false,
     };
     train(model, job, &mut watch)?;

@@ -62,8 +62,12 @@ impl Observer for Display {
             0 => String::new(),
             done => format!(", {done} of them done"),
         };
+        let trained = match plan.trained {
+            all if all == plan.parameters => String::new(),
+            some => format!(", {some} of them trained"),
+        };
         eprintln!(
-            "t5kit: {} parameters; {} examples, {} tokens an epoch, {} steps{resumed}; about {} of memory",
+            "t5kit: {} parameters{trained}; {} examples, {} tokens an epoch, {} steps{resumed}; about {} of memory",
             plan.parameters,
             plan.examples,
             plan.tokens_per_epoch,

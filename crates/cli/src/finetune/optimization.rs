@@ -109,7 +109,7 @@ impl Preset {
 }
 
 /// A parser that knows and lists these names.
-fn names<const N: usize>(names: [&'static str; N]) -> clap::builder::PossibleValuesParser {
+pub fn names<const N: usize>(names: [&'static str; N]) -> clap::builder::PossibleValuesParser {
     clap::builder::PossibleValuesParser::new(names)
 }
 

@@ -16,6 +16,7 @@ const SHOWN: usize = 5;
 
 /// What a page is made from.
 pub struct Finished<'a> {
+    pub loaded: Loaded,
     pub folder: &'a Path,
     pub command: &'a [String],
     pub pool: &'a Pool,
@@ -29,7 +30,7 @@ pub struct Finished<'a> {
 impl Finished<'_> {
     /// Generates some targets with the run's best model and writes the page.
     pub fn write(&self) -> Result<()> {
-        let loaded = Loaded::at(self.folder)?;
+        let loaded = &self.loaded;
         let decoding = Decoding { tokenizer: &loaded.tokenizer, options: loaded.generate_options() };
         let from = self.valid.unwrap_or(self.examples);
         let how = &self.options.validation;

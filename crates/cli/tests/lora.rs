@@ -159,7 +159,7 @@ fn what_does_not_belong_together_is_refused() {
     run(["generate", "--model", arg(&base), "--adapter", arg(&base), "甲"]).fails(&["adapter_config.json"]);
     for (flags, message) in [
         (&["--lora-rank", "0"][..], "--lora-rank"),
-        (&["--lora-rank", "4", "--lora-alpha", "-1"], "--lora-alpha"),
+        (&["--lora-rank", "4", "--lora-alpha", "0"], "--lora-alpha"),
         (&["--lora-rank", "4", "--lora-targets", "x"], "wi_0"),
         (&["--lora-alpha", "4"], "--lora-rank"),
         (&["--lora-rank", "4", "--train-parts", "encoder"], "--train-parts"),

@@ -64,6 +64,16 @@ impl Bf16Kernel {
         }
     }
 
+    /// The k and the columns of a block: multiples of a tile's depth and of a strip's width. Half a megabyte of b; AMX,
+    /// which needs less of each for as many operations, does better with shorter strips.
+    pub(super) fn block(self) -> (usize, usize) {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Bf16Kernel::Amx(_) => (256, 1024),
+            _ => (512, 512),
+        }
+    }
+
     /// Readies the thread; the tiles are given back when the result is dropped.
     pub(super) fn start(self) -> Option<Tiles> {
         match self {

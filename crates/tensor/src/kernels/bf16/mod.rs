@@ -4,7 +4,7 @@
 //! of 32×32 results is then computed by one of three kernels ([`micro`]) from the same tiles: AMX, AVX-512 BF16,
 //! and plain Rust, which any machine can run and the others are tested against.
 //!
-//! Blocks: [`DEPTH`] of k and [`WIDTH`] of n at a time, so that the packed part of b stays in the second-level
+//! Blocks: so much of k and of n at a time ([`Bf16Kernel::block`]), so that the packed part of b stays in the second-level
 //! cache while strips of 32 rows of a, packed as they are needed, pass through the first-level one.
 
 mod micro;
@@ -20,11 +20,6 @@ use super::lines::Lines;
 use crate::{MatMut, MatRef};
 use micro::{Block, STRIP};
 use pack::{Layout, Side, pack_strip};
-
-/// The k of a block, in elements; a multiple of the tiles' depth.
-const DEPTH: usize = 256;
-/// Columns of a block, a multiple of the strips' width.
-const WIDTH: usize = 1024;
 
 /// Packed operands, kept by each thread: fresh memory for every call would be a page fault every 4 KiB.
 struct Scratch {
@@ -109,9 +104,10 @@ pub fn gemm_bf16_with(kernel: Bf16Kernel, mut c: MatMut<'_>, a: MatRef<'_>, b: M
     }
     SCRATCH.with_borrow_mut(|scratch| {
         let _tiles = kernel.start();
-        for n0 in (0..n).step_by(WIDTH) {
-            for k0 in (0..k).step_by(DEPTH) {
-                let part = Part { n0, cols: WIDTH.min(n - n0), k0, depth: DEPTH.min(k - k0) };
+        let (depth, width) = kernel.block();
+        for n0 in (0..n).step_by(width) {
+            for k0 in (0..k).step_by(depth) {
+                let part = Part { n0, cols: width.min(n - n0), k0, depth: depth.min(k - k0) };
                 multiply_part(kernel, scratch, &mut c, a, b, part, accumulate || k0 > 0);
             }
         }

@@ -49,7 +49,7 @@ enum Command {
     /// Write a model as a Hugging Face directory, from whatever it is stored in
     Convert(convert::Args),
     /// Train a model on pairs of source and target
-    Finetune(finetune::Args),
+    Finetune(Box<finetune::Args>),
     /// Generate text for sources
     Generate(generate::Args),
     /// Say how probable a model finds given targets
@@ -75,7 +75,7 @@ impl Command {
             Command::Trim(args) => trim::run(args),
             Command::Inspect(args) => inspect::run(args),
             Command::Convert(args) => convert::run(args),
-            Command::Finetune(args) => finetune::run(args),
+            Command::Finetune(args) => finetune::run(*args),
             Command::Generate(args) => generate::run(args),
             Command::Score(args) => score::run(args),
             Command::Metrics(args) => metrics::run(args),

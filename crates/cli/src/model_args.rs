@@ -26,28 +26,30 @@ pub struct ModelArgs {
     pub reading: Reading,
 }
 
+/// The heading of these flags, of each by itself: as the group's it would be that of the flags after them too.
+const READING: &str = "Reading the model";
+
 /// How a checkpoint is read.
 #[derive(clap::Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Reading the model")]
 pub struct Reading {
     /// Configuration: JSON in Hugging Face's or bert4keras's names, or gin
     /// [default: config.json or operative_config.gin beside the weights]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = READING)]
     pub config: Option<PathBuf>,
     /// Cut embedding and softmax to the rows in this JSON list, and the tokenizer with them unless it is cut already
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = READING)]
     pub keep_tokens: Option<PathBuf>,
     /// Begin tensors that the checkpoint lacks with random weights
-    #[arg(long)]
+    #[arg(long, help_heading = READING)]
     pub allow_missing: bool,
     /// Leave out tensors that the configuration does not know
-    #[arg(long)]
+    #[arg(long, help_heading = READING)]
     pub allow_unexpected: bool,
     /// Begin tensors of another shape than the configuration says with random weights
-    #[arg(long)]
+    #[arg(long, help_heading = READING)]
     pub allow_mismatched: bool,
     /// Take shared.weight where another name of the embedding holds something else; where it is missing, take that
-    #[arg(long)]
+    #[arg(long, help_heading = READING)]
     pub allow_aliased: bool,
 }
 

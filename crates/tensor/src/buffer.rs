@@ -10,13 +10,19 @@ use std::sync::Mutex;
 
 use memmap2::MmapMut;
 
+use crate::kernels::LINE;
+
 /// Below this many elements the ordinary allocator is as good.
 const CACHED_FROM: usize = 16 << 10;
 /// From this many elements on, buffers are mapped (2 MiB, a huge page).
 const MAPPED_FROM: usize = 512 << 10;
 
 enum Store {
-    Heap(Vec<f32>),
+    /// The elements from `start` on, where a cache line begins.
+    Heap {
+        data: Vec<f32>,
+        start: usize,
+    },
     Mapped(MmapMut),
 }
 
@@ -59,7 +65,7 @@ fn lock() -> std::sync::MutexGuard<'static, Cache> {
 impl Store {
     fn capacity(&self) -> usize {
         match self {
-            Store::Heap(v) => v.len(),
+            Store::Heap { data, start } => data.len() - start,
             Store::Mapped(m) => m.len() / size_of::<f32>(),
         }
     }
@@ -83,7 +89,14 @@ impl Store {
                 return Store::Mapped(map);
             }
         }
-        Store::Heap(vec![0.0; len])
+        Store::aligned(len)
+    }
+
+    fn aligned(len: usize) -> Store {
+        let mut data = vec![0.0; len + LINE / size_of::<f32>() - 1];
+        let start = data.as_ptr().align_offset(LINE).min(data.len() - len);
+        data.truncate(start + len);
+        Store::Heap { data, start }
     }
 }
 
@@ -142,7 +155,7 @@ impl Buffer {
         let mut used = true;
         let store = if len < CACHED_FROM {
             used = false;
-            Store::Heap(vec![0.0; len])
+            Store::Heap { data: vec![0.0; len], start: 0 }
         } else {
             let mut cache = lock();
             cache.take(len).unwrap_or_else(|| {
@@ -158,7 +171,7 @@ impl Buffer {
 
     pub(crate) fn as_slice(&self) -> &[f32] {
         match self.store.as_ref() {
-            Some(Store::Heap(v)) => &v[..self.len],
+            Some(Store::Heap { data, start }) => &data[*start..][..self.len],
             Some(Store::Mapped(m)) => &bytemuck::cast_slice(m)[..self.len],
             None => &[],
         }
@@ -166,7 +179,7 @@ impl Buffer {
 
     pub(crate) fn as_mut_slice(&mut self) -> &mut [f32] {
         match self.store.as_mut() {
-            Some(Store::Heap(v)) => &mut v[..self.len],
+            Some(Store::Heap { data, start }) => &mut data[*start..][..self.len],
             Some(Store::Mapped(m)) => &mut bytemuck::cast_slice_mut(m)[..self.len],
             None => &mut [],
         }
@@ -176,7 +189,7 @@ impl Buffer {
 impl From<Vec<f32>> for Buffer {
     fn from(v: Vec<f32>) -> Buffer {
         let len = v.len();
-        let store = Store::Heap(v);
+        let store = Store::Heap { data: v, start: 0 };
         if len >= CACHED_FROM {
             lock().given(&store);
         }
@@ -214,7 +227,7 @@ mod tests {
     fn a_cache_takes_the_smallest_that_fits_and_makes_room_below_the_peak() {
         let mut cache = Cache { stores: Vec::new(), elements: 0, used: 0, peak: 0 };
         for len in [100, 60, 300] {
-            let store = Store::Heap(vec![0.0; len]);
+            let store = Store::aligned(len);
             cache.given(&store);
             cache.put(store);
         }

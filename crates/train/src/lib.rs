@@ -109,7 +109,7 @@ pub enum Error {
     },
     /// A run that would not fit into memory.
     #[error(
-        "training needs about {needed} of memory, {available} are free: lower --batch-size or --max-source-length"
+        "training needs about {needed} of memory, {available} are free: lower --batch-size (--gradient-accumulation keeps the step as it is) or --max-source-length, or try --recompute or --optimizer adafactor"
     )]
     Memory {
         /// Predicted, readable.

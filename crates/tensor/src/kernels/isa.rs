@@ -54,6 +54,11 @@ impl Isa {
         }
     }
 
+    /// Whether it is the target's baseline, of whose vectors nothing is known.
+    pub fn is_portable(self) -> bool {
+        self.0 == Kind::Portable
+    }
+
     /// The variant, for the dispatch in this module's siblings.
     pub(super) fn kind(self) -> Kind {
         self.0

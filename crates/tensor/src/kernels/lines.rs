@@ -1,7 +1,7 @@
 //! Scratch that begins at a cache line.
 
 /// Bytes of a cache line, and of the widest vector.
-pub(super) const LINE: usize = 64;
+pub(crate) const LINE: usize = 64;
 
 /// `count` numbers from the start of a cache line on, zero at first.
 pub(super) struct Lines<T> {

@@ -49,6 +49,7 @@ pub use convert::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
 pub use dropout::{dropout, dropout_add, dropout_in_place};
 pub use elementwise::{add, argmax, axpy, dot, first_non_finite, scale, sum, sum_squares};
 pub use isa::{ISA_VARIABLE, Isa, IsaError, available, init, isa};
+pub(crate) use lines::LINE;
 pub use lion::{Lion, lion};
 pub use norm::{layer_norm, layer_norm_backward, rms_norm, rms_norm_backward};
 pub use rows::{Rows, matmul_rows, matmul_rows_into};

@@ -2,7 +2,7 @@
 //!
 //! A and B are small: backward computes `x·Aᵀ` again rather than keep it.
 
-use crate::ops::linear::{few_rows, with_f32};
+use crate::ops::linear::{rows_of_weights, with_f32};
 use crate::ops::matmul::{TINY, matmul};
 use crate::{Adapter, Gradients, MatMut, MatRef, Regime, Run, Tensor};
 
@@ -18,9 +18,9 @@ pub(super) fn add_adapter(run: Run<'_>, regime: Regime, mut y: MatMut<'_>, x: &T
             let (a, b) = (run.params.get(adapter.a), run.params.get(adapter.b));
             let (mut down, mut up) =
                 (Tensor::unspecified(tokens, rank), Tensor::unspecified(tokens, b.rows()));
-            few_rows(run, &mut down, x, &[a]);
+            rows_of_weights(run, &mut down, x, &[a]);
             times(&mut down, adapter.scale);
-            few_rows(run, &mut up, &down, &[b]);
+            rows_of_weights(run, &mut up, &down, &[b]);
             for row in 0..tokens {
                 y.row_mut(row).iter_mut().zip(up.row(row)).for_each(|(y, up)| *y += up);
             }

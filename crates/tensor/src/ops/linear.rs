@@ -5,7 +5,9 @@ use crate::kernels::{self, Rows};
 use crate::ops::adapter::{adapter_backward, add_adapter};
 use crate::ops::matmul::matmul;
 use crate::weight::widen;
-use crate::{Backward, Gradients, Graph, MatMut, MatRef, ParamId, Regime, Run, Tensor, Var, Weight};
+use crate::{
+    Backward, Gradients, Graph, MatMut, MatRef, ParamId, Precision, Regime, Run, Tensor, Var, Weight,
+};
 
 /// `x·[W₀; W₁; …]ᵀ`: the outputs of several layers with the same input, side by side.
 ///
@@ -32,7 +34,11 @@ pub(crate) fn project(run: Run<'_>, regime: Regime, x: &Tensor, ids: &[ParamId])
     let out: usize = weights.iter().map(|w| w.rows()).sum();
     let mut y = Tensor::unspecified(x.rows(), out);
     match regime {
-        Regime::Steps => few_rows(run, &mut y, x, &weights),
+        Regime::Steps => rows_of_weights(run, &mut y, x, &weights),
+        // Where the vectors are known, our own product needs no packing, and its bits do not depend on the rows.
+        Regime::Bulk if run.precision == Precision::F32 && !run.isa.is_portable() => {
+            rows_of_weights(run, &mut y, x, &weights)
+        }
         Regime::Bulk if x.rows() == 1 => {
             // The product of a single row would go another way and round differently; a pair does not.
             let mut pair = Tensor::unspecified(2, x.cols());
@@ -77,9 +83,14 @@ pub(crate) fn with_f32<R>(weight: &Weight, f: impl FnOnce(MatRef<'_>) -> R) -> R
     }
 }
 
-/// Every thread takes a share of the outputs, whichever weights they belong to, and streams its weights once.
-pub(super) fn few_rows(run: Run<'_>, y: &mut Tensor, x: &Tensor, weights: &[&Weight]) {
+/// Bytes of x that stay in the second-level cache while weights pass by.
+const RESIDENT: usize = 512 << 10;
+
+/// Every thread takes a share of the outputs, whichever weights they belong to, and streams its weights past so many
+/// rows of x as its cache holds.
+pub(super) fn rows_of_weights(run: Run<'_>, y: &mut Tensor, x: &Tensor, weights: &[&Weight]) {
     let (k, out) = (x.cols(), y.cols());
+    let resident = (RESIDENT / (4 * k.max(1))).max(1);
     let ranges =
         if out * k < 32 << 10 { std::iter::once(0..out).collect() } else { run.pool.ranges(out, 16) };
     let mut rest = Some(y.view_mut());
@@ -98,7 +109,12 @@ pub(super) fn few_rows(run: Run<'_>, y: &mut Tensor, x: &Tensor, weights: &[&Wei
                 let (here, right) = part.split_cols(to - from);
                 part = right;
                 let rows = weight.as_rows().slice(from * k..to * k);
-                kernels::matmul_rows_into(run.isa, here, x.data(), k, rows, k);
+                let mut rest = here;
+                for x in x.data().chunks((resident * k).max(1)) {
+                    let (here, below) = rest.split_rows(x.len() / k);
+                    rest = below;
+                    kernels::matmul_rows_into(run.isa, here, x, k, rows, k);
+                }
             }
         }
     });

@@ -82,12 +82,12 @@ impl Store {
 
     /// Fresh zeros. Aborts like any allocation when memory is exhausted.
     fn fresh(len: usize) -> Store {
-        if len >= MAPPED_FROM {
-            if let Ok(map) = MmapMut::map_anon(Self::capacity_for(len) * size_of::<f32>()) {
-                #[cfg(target_os = "linux")]
-                let _ = map.advise(memmap2::Advice::HugePage); // a hint: refused on kernels without them
-                return Store::Mapped(map);
-            }
+        if len >= MAPPED_FROM
+            && let Ok(map) = MmapMut::map_anon(Self::capacity_for(len) * size_of::<f32>())
+        {
+            #[cfg(target_os = "linux")]
+            let _ = map.advise(memmap2::Advice::HugePage); // a hint: refused on kernels without them
+            return Store::Mapped(map);
         }
         Store::aligned(len)
     }

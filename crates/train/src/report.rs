@@ -280,7 +280,9 @@ fn settings(out: &mut String, r: &RunReport<'_>) {
         let _ = writeln!(out, "<tr><td>{}</td><td>{}</td></tr>", escape(name), escape(value));
     };
     r.settings.iter().for_each(|(name, value)| row(name, value));
-    let options = serde_json::to_value(r.options).unwrap_or_default();
+    // By way of text, in which numbers look as they were given.
+    let options: serde_json::Value =
+        serde_json::to_string(r.options).and_then(|text| serde_json::from_str(&text)).unwrap_or_default();
     let mut flat = Vec::new();
     flatten(&options, "", &mut flat);
     flat.iter().for_each(|(name, value)| row(name, value));

@@ -54,7 +54,7 @@ mod tests {
         let mut normal = |n: usize| -> Vec<f32> { (0..n).map(|_| rng.normal() as f32).collect() };
         let mut params = Params::default();
         let weights: Vec<ParamId> =
-            (0..2).map(|i| params.add(&format!("w{i}"), Weight::owned(&[6, 6], normal(36)))).collect();
+            (0..2).map(|i| params.add(format!("w{i}"), Weight::owned(&[6, 6], normal(36)))).collect();
         let (x, dy) = (normal(5 * 6), normal(5 * 6));
         let pool = Pool::new(2);
         let part = |weight: ParamId| {

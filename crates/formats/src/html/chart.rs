@@ -159,7 +159,7 @@ fn ticks(low: f64, high: f64) -> Vec<f64> {
 
 /// A tick's number with the digits that a range of that size needs.
 fn number(value: f64, range: f64) -> String {
-    let digits = (1.0 - range.max(1e-300).log10().floor()).clamp(0.0, 12.0) as usize;
+    let digits = (2.0 - range.max(1e-300).log10().floor()).clamp(0.0, 12.0) as usize;
     let text = match value.abs() {
         a if a >= 1e6 => return format!("{}M", trim_zeros(format!("{:.2}", value / 1e6))),
         a if a >= 1e4 => return format!("{}k", trim_zeros(format!("{:.1}", value / 1e3))),

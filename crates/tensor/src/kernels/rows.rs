@@ -11,7 +11,6 @@
 use std::ops::Range;
 
 use super::Isa;
-use super::lines::{LINE, Lines};
 use super::vector::{Simd, dispatch};
 use crate::MatMut;
 
@@ -120,8 +119,6 @@ struct F16(u16);
 
 /// A stored weight.
 trait Stored: Copy {
-    /// Whether a vector of them is loaded without any arithmetic.
-    const IS_F32: bool;
     /// # Safety
     /// A vector's worth can be read at `p`.
     unsafe fn load<S: Simd>(s: S, p: *const Self) -> S::F;
@@ -133,7 +130,6 @@ trait Stored: Copy {
 }
 
 impl Stored for f32 {
-    const IS_F32: bool = true;
     #[inline(always)]
     unsafe fn load<S: Simd>(s: S, p: *const f32) -> S::F {
         // SAFETY: the caller's promise.
@@ -159,7 +155,6 @@ unsafe fn pad(p: *const u16, count: usize) -> [u16; 16] {
 }
 
 impl Stored for Bf16 {
-    const IS_F32: bool = false;
     #[inline(always)]
     unsafe fn load<S: Simd>(s: S, p: *const Bf16) -> S::F {
         // SAFETY: the caller's promise.
@@ -173,7 +168,6 @@ impl Stored for Bf16 {
 }
 
 impl Stored for F16 {
-    const IS_F32: bool = false;
     #[inline(always)]
     unsafe fn load<S: Simd>(s: S, p: *const F16) -> S::F {
         // SAFETY: the caller's promise.
@@ -188,108 +182,82 @@ impl Stored for F16 {
 
 /// Rows of the weights in a block: what stays in the first-level cache while x passes over it.
 const BLOCK: usize = 8;
-/// Rows of the weights in a block that is first copied.
-const COPIED_BLOCK: usize = 4;
+/// Bytes between a weight that is read and the one asked for, where rows are far apart.
+const AHEAD: usize = 1024;
 
 #[inline(always)]
 fn product<S: Simd, W: Stored>(s: S, y: Out, x: &[f32], w: &[W], shape: Shape) {
-    let Shape { m, n, k, ldx, .. } = shape;
-    // With several tiles everything is read several times. Then it pays to widen 16-bit weights once, and to copy
-    // what does not begin at a cache line: a vector across two lines takes two loads.
-    let several = m > S::TILE_ROWS;
-    let off_line =
-        |p: *const f32, stride: usize| !p.addr().is_multiple_of(LINE) || !(stride * 4).is_multiple_of(LINE);
-    let padded = k.next_multiple_of(LINE / 4);
-    let copy_weights = several && (!W::IS_F32 || off_line(w.as_ptr().cast(), k));
-    let mut weights = Lines::new(if copy_weights { COPIED_BLOCK * padded } else { 0 });
-    let copy_x = several && n >= 4 * COPIED_BLOCK && off_line(x.as_ptr(), ldx);
-    let mut rows = Lines::new(if copy_x { m * padded } else { 0 });
-    if copy_x {
-        for (to, from) in rows.slice().chunks_exact_mut(padded).zip(x.chunks(ldx)) {
-            to[..k].copy_from_slice(&from[..k]);
-        }
-    }
-    let (x, shape) = if copy_x { (&*rows.slice(), Shape { ldx: padded, ..shape }) } else { (x, shape) };
-    let block_rows = if copy_weights { COPIED_BLOCK } else { BLOCK };
-    for j in (0..n).step_by(block_rows) {
-        let count = block_rows.min(n - j);
-        let block = &w[j * k..(j + count) * k];
-        let next = Fetch { from: block.as_ptr_range().end.cast(), bytes: size_of_val(block) };
-        if copy_weights {
-            let copy = weights.slice();
-            for (to, from) in copy.chunks_exact_mut(padded).zip(block.chunks_exact(k)) {
-                widen(s, &mut to[..k], from);
-            }
-            pass(s, y, x, copy, padded, shape, j..j + count, next);
+    let Shape { m, n, k, .. } = shape;
+    let row_bytes = k * size_of::<W>();
+    // Where memory is all that counts, rows from eight places keep more requests under way than eight neighbours,
+    // each of whose pages has to be looked up first. An odd number of rows apart: at even ones they could all compete
+    // for the same places in the caches.
+    let apart = if m <= S::TILE_ROWS / 2 && n >= 4 * BLOCK { (n / BLOCK - 1) | 1 } else { 1 };
+    let far = if apart > 1 { apart * BLOCK } else { 0 };
+    let mut at = 0;
+    while at < n {
+        let columns = if at < far {
+            Columns { first: at / BLOCK, apart, count: BLOCK }
         } else {
-            pass(s, y, x, block, k, shape, j..j + count, next);
-        }
+            Columns { first: at, apart: 1, count: BLOCK.min(n - at) }
+        };
+        at += columns.count;
+        let ahead = if columns.apart > 1 { AHEAD } else { columns.count * row_bytes };
+        pass(s, y, x, &w[columns.first * k..], shape, columns, ahead);
     }
 }
 
-/// Copies a row of weights, widening it.
-#[inline(always)]
-fn widen<S: Simd, W: Stored>(s: S, y: &mut [f32], w: &[W]) {
-    let (mut ys, mut ws) = (y.chunks_exact_mut(S::LANES), w.chunks_exact(S::LANES));
-    for (y, w) in (&mut ys).zip(&mut ws) {
-        // SAFETY: the chunk has LANES weights.
-        s.put(y, unsafe { W::load(s, w.as_ptr()) });
-    }
-    let (y, w) = (ys.into_remainder(), ws.remainder());
-    // SAFETY: the remainder has so many weights.
-    s.put_part(y, unsafe { W::load_part(s, w.as_ptr(), w.len()) });
-}
-
-/// Memory to prefetch: the next block of weights. It may lie past the end.
+/// Columns of y, rows of the weights: `first`, `first + apart` and so on.
 #[derive(Clone, Copy)]
-struct Fetch {
-    from: *const u8,
-    bytes: usize,
+struct Columns {
+    first: usize,
+    apart: usize,
+    count: usize,
 }
 
-/// All rows of x with one block of weights, `ldw` apart, whose results are the columns `columns` of y. The tiles share the
-/// prefetching evenly: all at once it would wait for the memory instead of overlapping with the arithmetic.
+/// All rows of x with one block of weights, whose first row is at the beginning of `w`. What lies `ahead` bytes ahead of
+/// the block is prefetched; the tiles share that evenly: all at once it would wait for the memory instead of overlapping
+/// with the arithmetic.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
 fn pass<S: Simd, W: Stored>(
     s: S,
     y: Out,
     x: &[f32],
-    block: &[W],
-    ldw: usize,
+    w: &[W],
     shape: Shape,
-    columns: Range<usize>,
-    mut fetch: Fetch,
+    columns: Columns,
+    ahead: usize,
 ) {
     let Shape { ldy, ldx, m, k, .. } = shape;
-    let count = columns.len();
-    let (mut w, mut j) = (block.as_ptr(), columns.start);
-    while j < columns.end {
-        // Few rows of x leave registers for more rows of weights.
-        let width = match columns.end - j {
-            BLOCK if m <= S::TILE_ROWS / 2 => BLOCK,
-            4.. => 4,
-            _ => 1,
-        };
-        let tiles = m.div_ceil(S::TILE_ROWS);
-        let share = fetch.bytes * width / (count * tiles);
-        let mut i = 0;
-        while i < m {
-            // Tiles of nearly equal height: 4 + 3 rather than 6 + 1.
-            let rows = (m - i).div_ceil((m - i).div_ceil(S::TILE_ROWS));
+    let ldw = columns.apart * k;
+    let tiles = m.div_ceil(S::TILE_ROWS);
+    let share = k * size_of::<W>() / tiles;
+    let (mut i, mut ahead) = (0, ahead);
+    while i < m {
+        // Tiles of nearly equal height: 4 + 3 rather than 6 + 1.
+        let rows = (m - i).div_ceil((m - i).div_ceil(S::TILE_ROWS));
+        let mut j = 0;
+        while j < columns.count {
+            // Few rows of x leave registers for more rows of weights.
+            let width = match columns.count - j {
+                BLOCK if m <= S::TILE_ROWS / 2 => BLOCK,
+                4.. => 4,
+                _ => 1,
+            };
             let tile = Tile {
-                y: y.0.wrapping_add(i * ldy + j),
+                y: y.0.wrapping_add(i * ldy + columns.first + j * columns.apart),
                 ldy,
+                apart: columns.apart,
                 x: x[i * ldx..].as_ptr(),
                 ldx,
-                w,
+                w: w[j * ldw..].as_ptr(),
                 ldw,
                 k,
-                fetch: Fetch { from: fetch.from, bytes: share },
+                ahead,
+                share,
             };
-            fetch.from = fetch.from.wrapping_add(share);
-            // SAFETY: `matmul_rows` checked that rows i…i+rows of x and y and `width` columns from j on exist,
-            // and the block has the rows of weights of all its columns.
+            // SAFETY: `matmul_rows_into` checked that rows i…i+rows of x and y and `width` of the columns from j on
+            // exist, and so do their rows of weights.
             unsafe {
                 match (rows, width) {
                     (1, 8) => tile.run::<S, 1, 8>(s),
@@ -310,10 +278,10 @@ fn pass<S: Simd, W: Stored>(
                     _ => unreachable!("tiles have 1 to 6 rows and 1, 4 or 8 columns"),
                 }
             }
-            i += rows;
+            j += width;
         }
-        j += width;
-        w = w.wrapping_add(width * ldw);
+        i += rows;
+        ahead += share;
     }
 }
 
@@ -321,13 +289,16 @@ fn pass<S: Simd, W: Stored>(
 struct Tile<W> {
     y: *mut f32,
     ldy: usize,
+    /// Between columns of y.
+    apart: usize,
     x: *const f32,
     ldx: usize,
     w: *const W,
     ldw: usize,
     k: usize,
-    /// This tile's share of what is to be prefetched.
-    fetch: Fetch,
+    /// Bytes from each row of weights to what is to be prefetched, and how much of it.
+    ahead: usize,
+    share: usize,
 }
 
 impl<W: Stored> Tile<W> {
@@ -338,11 +309,12 @@ impl<W: Stored> Tile<W> {
     #[inline(always)]
     #[allow(clippy::needless_range_loop)] // i and j are places in x and the weights as well
     unsafe fn run<S: Simd, const MR: usize, const NR: usize>(self, s: S) {
-        let Tile { y, ldy, x, ldx, w, ldw, k, mut fetch } = self;
+        let Tile { y, ldy, apart, x, ldx, w, ldw, k, ahead, share } = self;
+        let mut fetch = w.cast::<u8>().wrapping_add(ahead);
         let mut sums = [[s.splat(0.0); NR]; MR];
         let whole = k / S::LANES * S::LANES;
         // One request a step and column, evenly spread: where they are closer than a line they cost next to nothing.
-        let spread = fetch.bytes / (k / S::LANES * NR).max(1);
+        let spread = share / (k / S::LANES).max(1);
         for l in (0..whole).step_by(S::LANES) {
             // SAFETY: l + LANES ≤ k, and the caller's promise; a prefetch may go anywhere.
             unsafe {
@@ -352,13 +324,13 @@ impl<W: Stored> Tile<W> {
                 }
                 for j in 0..NR {
                     let at = w.add(j * ldw + l);
-                    s.prefetch(fetch.from);
-                    fetch.from = fetch.from.wrapping_add(spread);
+                    s.prefetch(fetch.wrapping_add(j * ldw * size_of::<W>()));
                     let weights = W::load(s, at);
                     for i in 0..MR {
                         sums[i][j] = s.mul_add(xs[i], weights, sums[i][j]);
                     }
                 }
+                fetch = fetch.wrapping_add(spread);
             }
         }
         if whole < k {
@@ -381,7 +353,14 @@ impl<W: Stored> Tile<W> {
                 } else {
                     for (group, four) in sums.chunks_exact(4).enumerate() {
                         let four = s.sum4([four[0], four[1], four[2], four[3]]);
-                        y.add(i * ldy + 4 * group).cast::<[f32; 4]>().write_unaligned(four);
+                        let y = y.add(i * ldy + 4 * group * apart);
+                        if apart == 1 {
+                            y.cast::<[f32; 4]>().write_unaligned(four);
+                        } else {
+                            for (j, sum) in four.into_iter().enumerate() {
+                                *y.add(j * apart) = sum;
+                            }
+                        }
                     }
                 }
             }

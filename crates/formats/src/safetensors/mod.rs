@@ -125,7 +125,12 @@ pub(crate) fn map(path: &Path) -> Result<Mmap> {
     // SAFETY: the map is read-only. As with every mapping, another process that truncates or rewrites the
     // file while it is open can end this one or change the weights; model files are replaced by renaming
     // (see `output`), which leaves an open mapping as it was.
-    unsafe { Mmap::map(&file) }.map_err(Error::io(path, "map"))
+    let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path, "map"))?;
+    // Weights are walked through for every token: in huge pages their addresses are found at once. A hint, taken where
+    // the file is not in memory yet and the file system can.
+    #[cfg(target_os = "linux")]
+    let _ = map.advise(memmap2::Advice::HugePage);
+    Ok(map)
 }
 
 /// The header parser on bytes in memory, for fuzzing: whether `bytes` is a sound file, and if so how many

@@ -145,6 +145,22 @@ impl Buffer {
         buffer.0
     }
 
+    /// Zeros that take memory page by page, as they are written to.
+    pub(crate) fn untouched(len: usize) -> Buffer {
+        if len >= MAPPED_FROM
+            && let Ok(map) = MmapMut::map_anon(len * size_of::<f32>())
+        {
+            #[cfg(target_os = "linux")]
+            let _ = map.advise(memmap2::Advice::NoHugePage); // a hint: such kernels have small pages alone
+            let store = Store::Mapped(map);
+            let mut cache = lock();
+            cache.make_room(len);
+            cache.given(&store);
+            return Buffer { store: Some(store), len };
+        }
+        Self::zeros(len)
+    }
+
     /// Contents unspecified: whatever an earlier user left.
     pub(crate) fn unspecified(len: usize) -> Buffer {
         Self::any(len, false).0

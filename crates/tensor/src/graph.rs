@@ -283,6 +283,11 @@ impl Gradients {
         self.at(id).by_rows = true;
     }
 
+    /// Whether a parameter's gradient is kept by rows.
+    pub fn by_rows(&self, id: ParamId) -> bool {
+        self.params.get(id.0).is_some_and(|gradient| gradient.by_rows)
+    }
+
     fn at(&mut self, id: ParamId) -> &mut ParamGradient {
         grow(&mut self.params, id.0, ParamGradient::default);
         &mut self.params[id.0]

@@ -22,6 +22,11 @@ impl Tensor {
         Tensor { buffer: Arc::new(Buffer::zeros(rows * cols)), rows, cols }
     }
 
+    /// `[rows, cols]` zeros that take memory as they are written to: for a matrix most of whose rows may stay zero.
+    pub fn untouched(rows: usize, cols: usize) -> Self {
+        Tensor { buffer: Arc::new(Buffer::untouched(rows * cols)), rows, cols }
+    }
+
     /// `[rows, cols]` whose elements the caller will all overwrite; until then they are arbitrary numbers.
     pub fn unspecified(rows: usize, cols: usize) -> Self {
         Tensor { buffer: Arc::new(Buffer::unspecified(rows * cols)), rows, cols }

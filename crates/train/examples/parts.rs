@@ -114,7 +114,7 @@ fn training(mut model: T5, pool: &Pool, batch: usize, precision: Precision) {
     if model.softmax() != model.shared() {
         gradients.keep_rows(model.shared());
     }
-    let mut optimizer = Optimizer::new(OptimizerKind::Adamw, &model.params);
+    let mut optimizer = Optimizer::new(OptimizerKind::Adamw, &model.params, &gradients);
     let [encoder, decoder, softmax, backward, adamw] = medians(|| {
         gradients.clear();
         gradients.next_pass();

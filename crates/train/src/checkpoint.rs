@@ -11,6 +11,7 @@ use t5kit_formats::safetensors::SafetensorsFile;
 use t5kit_model::{LoraConfig, T5, save, save_adapter, write_tensors};
 use t5kit_tensor::kernels::Rows;
 
+use crate::pass::new_gradients;
 use crate::{Error, EvalRecord, Optimizer, TrainOptions};
 
 /// Folder of the newest checkpoint within a run's folder.
@@ -121,7 +122,7 @@ pub(crate) fn read_state(folder: &Path, now: &TrainingState) -> Result<TrainingS
 
 /// Reads the optimizer of `folder/last`. The model in that folder is the caller's to load.
 pub(crate) fn read_optimizer(folder: &Path, model: &T5, state: &TrainingState) -> Result<Optimizer, Error> {
-    let mut optimizer = Optimizer::new(state.options.optimizer, &model.params);
+    let mut optimizer = Optimizer::new(state.options.optimizer, &model.params, &new_gradients(model));
     optimizer.steps = state.updates;
     read_moments(&folder.join(LAST).join(MOMENTS), model, &mut optimizer)?;
     Ok(optimizer)
@@ -137,8 +138,12 @@ fn read_moments(path: &Path, model: &T5, optimizer: &mut Optimizer) -> Result<()
                 return Err(Error::State { path: path.to_path_buf(), what });
             }
             let view = file.view(&name)?;
-            for (x, bytes) in tensor.data_mut().iter_mut().zip(view.data.chunks_exact(4)) {
-                *x = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+            // Zeros are there already, and may take no memory as long as nobody writes them.
+            let pieces = tensor.data_mut().chunks_mut(1024).zip(view.data.chunks(4096));
+            for (piece, bytes) in pieces.filter(|(_, bytes)| bytes.iter().any(|&b| b != 0)) {
+                for (x, bytes) in piece.iter_mut().zip(bytes.chunks_exact(4)) {
+                    *x = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+                }
             }
         }
     }

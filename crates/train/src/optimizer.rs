@@ -74,11 +74,11 @@ pub struct Stepped {
 }
 
 impl Optimizer {
-    /// No step taken, moments zero.
-    pub fn new(kind: OptimizerKind, params: &Params) -> Self {
+    /// No step taken, moments zero. Those of parameters whose gradients are kept by rows take memory row by row.
+    pub fn new(kind: OptimizerKind, params: &Params, gradients: &Gradients) -> Self {
         let zeros = |(id, _, weight): (ParamId, &str, &Weight)| -> Vec<Tensor> {
             let slots = if params.trains(id) { kind.slots(weight.shape()) } else { Vec::new() };
-            slots.iter().map(|(_, shape)| zeros(shape)).collect()
+            slots.iter().map(|(_, shape)| zeros(shape, gradients.by_rows(id))).collect()
         };
         Optimizer { kind, state: params.iter().map(zeros).collect(), steps: 0 }
     }
@@ -122,8 +122,9 @@ impl Optimizer {
 }
 
 /// A tensor of zeros of a weight's shape.
-fn zeros(shape: &[usize]) -> Tensor {
+fn zeros(shape: &[usize], by_rows: bool) -> Tensor {
     match shape {
+        [rows, cols] if by_rows => Tensor::untouched(*rows, *cols),
         [rows, cols] => Tensor::zeros(*rows, *cols),
         _ => Tensor::zeros(1, shape.iter().product()),
     }

@@ -149,7 +149,7 @@ pub fn train(mut model: T5, job: Job<'_>, observer: &mut dyn Observer) -> Result
     }
     let optimizer = match job.resume {
         true => checkpoint::read_optimizer(job.folder, &model, &state)?,
-        false => Optimizer::new(options.optimizer, &model.params),
+        false => Optimizer::new(options.optimizer, &model.params, &pass::new_gradients(&model)),
     };
     let trained = model.params.iter().filter(|(id, _, _)| model.params.trains(*id));
     let trained = trained.map(|(_, _, weight)| weight.len()).sum();
@@ -166,7 +166,9 @@ pub fn train(mut model: T5, job: Job<'_>, observer: &mut dyn Observer) -> Result
     let log = TrainLog::open(job.folder, job.tensorboard, state.step, state.evaluated)?;
     checkpoint::remove_leavings(job.folder);
     let state = TrainingState { options: options.clone(), ..state };
-    Run { job, model, lora, optimizer, state, log, batches, total }.run(observer)
+    let summary = Run { job, model, lora, optimizer, state, log, batches, total }.run(observer);
+    t5kit_tensor::release_cached();
+    summary
 }
 
 /// Refuses settings that make no sense for this model.

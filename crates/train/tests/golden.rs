@@ -198,11 +198,11 @@ fn twenty_losses_are_those_of_the_reference() {
             // With the embedding's gradient by rows, as the trainer has it, and without.
             for by_rows in [false, true] {
                 let mut model = open(name).0;
-                let mut optimizer = Optimizer::new(options.optimizer, &model.params);
                 let mut found = Gradients::new();
                 if by_rows {
                     found.keep_rows(model.shared());
                 }
+                let mut optimizer = Optimizer::new(options.optimizer, &model.params, &found);
                 let mut worst = 0f64;
                 for (step, want) in want.iter().enumerate() {
                     let batch = &batches[step % batches.len()];

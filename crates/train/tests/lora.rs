@@ -110,8 +110,8 @@ fn ten_adamw_losses_are_those_of_peft() {
     let options =
         TrainOptions { weight_decay: 0.01, max_grad_norm: 0.0, dropout: 0.0, ..TrainOptions::default() };
     let (pool, pass) = (Pool::new(2), PassOptions::default());
-    let mut optimizer = Optimizer::new(OptimizerKind::Adamw, &model.params);
     let mut found = Gradients::new();
+    let mut optimizer = Optimizer::new(OptimizerKind::Adamw, &model.params, &found);
     for (step, want) in want.iter().enumerate() {
         let batch = &batches[step % batches.len()];
         let loss = gradients(&model, &pool, &pack(&sources, batch), &pack(&targets, batch), pass, &mut found);

@@ -11,7 +11,8 @@ static ZEROS: [f32; 4096] = [0.0; 4096];
 
 /// Calls `f` on pieces of a parameter and its moments, all of one length, with the piece's gradient, until every
 /// element has had its turn; split over the threads. Of a gradient that is kept by rows, the other rows are given
-/// zeros, or left alone where `lazy`.
+/// zeros, or left alone where `lazy`. Moments that are zero and stay so are then not written to (see
+/// [`Tensor::untouched`](crate::Tensor::untouched)).
 pub(super) fn update<const N: usize>(
     pool: &Pool,
     gradient: Gradient<'_>,
@@ -39,10 +40,13 @@ pub(super) fn update<const N: usize>(
             let ranges = pool.ranges(len / cols, 1);
             let parts = share(&ranges, cols);
             pool.run_parts(ranges.into_iter().zip(parts).collect(), |(range, mut part)| {
-                let zeros = |part: &mut [&mut [f32]; N], elements: Range<usize>| {
-                    for start in elements.clone().step_by(ZEROS.len()).filter(|_| !lazy) {
-                        let end = elements.end.min(start + ZEROS.len());
-                        f(part.each_mut().map(|t| &mut t[start..end]), &ZEROS[..end - start]);
+                let piece = cols.min(ZEROS.len());
+                let mut fresh: [Vec<f32>; N] = std::array::from_fn(|_| vec![0.0; piece]);
+                let mut zeros = |part: &mut [&mut [f32]; N], elements: Range<usize>| {
+                    for start in elements.clone().step_by(piece).filter(|_| !lazy) {
+                        let end = elements.end.min(start + piece);
+                        let piece = part.each_mut().map(|t| &mut t[start..end]);
+                        without_gradient(piece, &mut fresh, &f);
                     }
                 };
                 let first = sorted.partition_point(|&(row, _)| row < range.start);
@@ -57,6 +61,33 @@ pub(super) fn update<const N: usize>(
             });
         }
     }
+}
+
+/// Calls `f` with a gradient of zeros on pieces of a parameter and its moments; on zeros in their place where all
+/// moments are zero. `fresh`: zeros, before and after.
+fn without_gradient<const N: usize>(
+    tensors: [&mut [f32]; N],
+    fresh: &mut [Vec<f32>; N],
+    f: impl Fn([&mut [f32]; N], &[f32]),
+) {
+    let len = tensors[0].len();
+    if !tensors[1..].iter().all(|moment| is_zero(moment)) {
+        return f(tensors, &ZEROS[..len]);
+    }
+    let mut instead = fresh.each_mut().map(|zeros| &mut zeros[..len]);
+    instead[0] = &mut *tensors[0];
+    f(instead, &ZEROS[..len]);
+    for (moment, now) in tensors.into_iter().zip(fresh).skip(1) {
+        if !is_zero(&now[..len]) {
+            moment.copy_from_slice(&now[..len]);
+            now.fill(0.0);
+        }
+    }
+}
+
+/// Whether every bit is zero.
+fn is_zero(x: &[f32]) -> bool {
+    x.chunks(64).all(|x| x.iter().fold(0, |bits, x| bits | x.to_bits()) == 0)
 }
 
 #[cfg(test)]
@@ -106,21 +137,24 @@ mod tests {
                 });
                 let [dense, by_rows] = gradients.each_ref().map(|g| g.get(id).unwrap());
                 assert!(matches!(by_rows, Gradient::Rows(_)));
-                let moments = normal(rows * cols);
-                let after = |gradient, lazy, which: bool| {
+                // Rows that were never touched, as at the beginning of a run, among others.
+                let mut moments = normal(rows * cols);
+                moments.chunks_mut(3 * cols).for_each(|rows| rows[..2 * cols].fill(0.0));
+                let l2 = AdamW { weight_decay: 0.0, l2: 0.1, ..adamw };
+                let after = |gradient, lazy, which: usize| {
                     let (mut w, mut m) = (start.clone(), moments.clone());
                     let mut v: Vec<f32> = moments.iter().map(|m| m * m).collect();
                     match which {
-                        false => update(&pool, gradient, lazy, [&mut w, &mut m, &mut v], |[w, m, v], g| {
-                            kernels::adamw(isa, &adamw, w, g, m, v);
+                        0 | 1 => update(&pool, gradient, lazy, [&mut w, &mut m, &mut v], |[w, m, v], g| {
+                            kernels::adamw(isa, if which == 0 { &adamw } else { &l2 }, w, g, m, v);
                         }),
-                        true => update(&pool, gradient, lazy, [&mut w, &mut m], |[w, m], g| {
+                        _ => update(&pool, gradient, lazy, [&mut w, &mut m], |[w, m], g| {
                             kernels::lion(isa, &lion, w, g, m);
                         }),
                     }
                     (w, m, v)
                 };
-                for which in [false, true] {
+                for which in 0..3 {
                     let exact = after(dense, false, which);
                     assert!(after(by_rows, false, which) == exact);
                     let lazily = after(by_rows, true, which);

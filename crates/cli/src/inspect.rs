@@ -62,7 +62,7 @@ pub fn run(args: Args) -> Result<()> {
         format!("{} (weights) + {} ({batch})", bytes(summary.bytes()), bytes(inference)),
     )?;
     let (sources, targets) = (sequences * source_tokens, sequences * target_tokens);
-    let training = t5kit_train::predict(config, &TrainOptions::default(), None, sources, targets);
+    let training = t5kit_train::predict(config, &TrainOptions::default(), None, (sources, targets), None);
     line(
         "memory, training",
         format!(

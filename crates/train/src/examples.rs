@@ -160,6 +160,13 @@ impl Examples {
         self.ids().len()
     }
 
+    /// How many different ids there are.
+    pub fn pieces(&self) -> usize {
+        let mut met = vec![false; self.ids().iter().max().map_or(0, |&most| most as usize + 1)];
+        self.ids().iter().for_each(|&id| met[id as usize] = true);
+        met.into_iter().filter(|&met| met).count()
+    }
+
     /// An error when an id has no row in a model.
     pub fn check_ids(&self, pieces: usize, rows: usize) -> Result<(), Error> {
         match self.ids().iter().any(|&id| id as usize >= rows) {

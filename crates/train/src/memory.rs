@@ -3,7 +3,7 @@
 use t5kit_model::T5Config;
 use t5kit_model::t5::{Part, layout};
 
-use crate::TrainOptions;
+use crate::{OptimizerKind, TrainOptions};
 
 /// Predicted memory of training, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +30,14 @@ impl Memory {
 /// are computed again their input.
 ///
 /// Where adapters are trained, the model's own weights stay as they are: `held` is the bytes that they take. By
-/// default all weights are f32. Weights in half precision are widened one at a time.
+/// default all weights are f32. Weights in half precision are widened one at a time. `pieces`: how many different ids
+/// the examples have, as far as known: the embeddings of others have no moments.
 pub fn predict(
     c: &T5Config,
     options: &TrainOptions,
     held: Option<u64>,
-    source_tokens: usize,
-    target_tokens: usize,
+    (source_tokens, target_tokens): (usize, usize),
+    pieces: Option<usize>,
 ) -> Memory {
     let (s, t) = (source_tokens as u64, target_tokens as u64);
     let parts = options.parts();
@@ -49,9 +50,13 @@ pub fn predict(
         if !parts.contains(&slot.part) {
             continue;
         }
-        parameters += options.optimizer.state_elements(&slot.shape) as u64;
         // The gradient of an embedding alone is that of the rows that a step uses.
         let by_rows = slot.part == Part::Embeddings && !c.tie_word_embeddings;
+        let decays = options.optimizer == OptimizerKind::Adam && options.weight_decay > 0.0;
+        let met = pieces.filter(|_| by_rows && !decays).unwrap_or(usize::MAX);
+        let shape: Vec<usize> =
+            slot.shape.iter().enumerate().map(|(i, &n)| if i == 0 { n.min(met) } else { n }).collect();
+        parameters += options.optimizer.state_elements(&shape) as u64;
         let rows = (s + t) * options.gradient_accumulation as u64 * c.d_model as u64;
         parameters += if by_rows { elements.min(rows) } else { elements };
     }
@@ -99,17 +104,19 @@ pub fn resident_bytes() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::OptimizerKind;
 
     #[test]
     fn follows_the_optimizer_and_the_parts_that_are_trained() {
         let config = T5Config { tie_word_embeddings: false, ..T5Config::default() };
-        let bytes = |options: &TrainOptions| predict(&config, options, None, 100, 20);
+        let bytes = |options: &TrainOptions| predict(&config, options, None, (100, 20), None);
         let adamw = TrainOptions::default();
         let all: u64 = layout(&config).iter().map(|s| s.shape.iter().product::<usize>() as u64).sum();
         let rows = (config.vocab_size * config.d_model) as u64;
         let touched = 120 * config.d_model as u64;
         assert_eq!(bytes(&adamw).parameters, 4 * (4 * all - rows + touched));
+        let few = predict(&config, &adamw, None, (100, 20), Some(1000)).parameters;
+        let unmet = (config.vocab_size - 1000) * config.d_model;
+        assert_eq!(few, bytes(&adamw).parameters - 4 * 2 * unmet as u64);
         let lion = TrainOptions { optimizer: OptimizerKind::Lion, ..adamw.clone() };
         assert_eq!(bytes(&lion).parameters, 4 * (3 * all - rows + touched));
         let adafactor = TrainOptions { optimizer: OptimizerKind::Adafactor, ..adamw.clone() };
@@ -130,7 +137,7 @@ mod tests {
         let adapters = attentions * 2 * 4 * (config.d_model + config.inner_dim()) as u64;
         assert_eq!(bytes(&lora).parameters, 4 * (all + 4 * adapters));
         assert_eq!(bytes(&lora).activations, bytes(&adamw).activations);
-        let half = predict(&config, &lora, Some(2 * all), 100, 20);
+        let half = predict(&config, &lora, Some(2 * all), (100, 20), None);
         assert_eq!(half.parameters, 2 * all + 16 * adapters);
         assert_eq!(half.activations, bytes(&lora).activations + 4 * rows);
     }

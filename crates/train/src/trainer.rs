@@ -115,7 +115,7 @@ pub fn train(mut model: T5, job: Job<'_>, observer: &mut dyn Observer) -> Result
     check(&model, options)?;
     let batches = Batches::new(examples, options);
     let held = model.params.iter().map(|(_, _, w)| (w.len() * w.dtype().size()) as u64).sum();
-    let memory = predict(&model.config, options, Some(held), batches.largest.0, batches.largest.1);
+    let memory = predict(&model.config, options, Some(held), batches.largest, Some(examples.pieces()));
     if let Some(available) = t5kit_model::memory::available_bytes()
         && memory.total() > available
     {

@@ -15,9 +15,14 @@ pub(super) const TINY: usize = 256;
 /// `c = a·b`, or `c += a·b` with `accumulate`; `a`: [m, k], `b`: [k, n], `c`: [m, n]. The longer side of `c` is
 /// split over the threads.
 pub(crate) fn matmul(run: Run<'_>, c: MatMut<'_>, a: MatRef<'_>, b: MatRef<'_>, accumulate: bool) {
+    split_up(run.pool, c, a, b, accumulate, |c, a, b, accumulate| matmul_here(run, c, a, b, accumulate));
+}
+
+/// The same on this thread alone.
+pub(crate) fn matmul_here(run: Run<'_>, c: MatMut<'_>, a: MatRef<'_>, b: MatRef<'_>, accumulate: bool) {
     match run.precision {
-        Precision::F32 => split_up(run.pool, c, a, b, accumulate, gemm),
-        Precision::Bf16 => split_up(run.pool, c, a, b, accumulate, gemm_bf16),
+        Precision::F32 => gemm(c, a, b, accumulate),
+        Precision::Bf16 => gemm_bf16(c, a, b, accumulate),
     }
 }
 

@@ -89,30 +89,39 @@ impl Bf16Kernel {
     /// `block.rows` rows of `block.cols` at `block.c` can be read and written by this thread alone.
     pub(super) unsafe fn run(self, block: Block, a: &[u16], b: &[u16]) {
         assert!(a.len() == b.len() && a.len().is_multiple_of(2 * TILE), "two strips of equal depth");
+        if block.rows == STRIP && block.cols == STRIP {
+            // SAFETY: the caller's promise.
+            return unsafe { self.whole(block, a, b) };
+        }
         // The fast kernels write whole blocks; one that lacks rows or columns goes by way of a copy.
-        let inside = block.rows == STRIP && block.cols == STRIP;
-        let mut whole = Whole([0.0; STRIP * STRIP]);
-        let place = if inside { block } else { Block { c: whole.0.as_mut_ptr(), stride: STRIP, ..block } };
-        if !inside && block.accumulate {
-            for row in 0..block.rows {
-                // SAFETY: the caller's promise; the copy has room for 32 rows of 32.
-                unsafe { block.c.add(row * block.stride).copy_to(place.c.add(row * STRIP), block.cols) };
-            }
+        let mut copy = Whole([0.0; STRIP * STRIP]);
+        let place = Block { c: copy.0.as_mut_ptr(), stride: STRIP, ..block };
+        for row in 0..if block.accumulate { block.rows } else { 0 } {
+            // SAFETY: the caller's promise; the copy has room for 32 rows of 32.
+            unsafe { block.c.add(row * block.stride).copy_to(place.c.add(row * STRIP), block.cols) };
         }
-        match self {
-            // SAFETY: 32 rows of 32 numbers at `place`, whichever it is.
-            Bf16Kernel::Portable => unsafe { portable(place, a, b) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: as above; the kernel's existence proves the instruction set.
-            Bf16Kernel::Avx512Bf16(_) => unsafe { avx512_bf16(place, a, b) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: as above, and the tiles are configured.
-            Bf16Kernel::Amx(_) => unsafe { amx(place, a, b) },
+        // SAFETY: the copy is 32 rows of 32 numbers.
+        unsafe { self.whole(place, a, b) };
+        for row in 0..block.rows {
+            // SAFETY: as for the copy in the other direction.
+            unsafe { block.c.add(row * block.stride).copy_from(place.c.add(row * STRIP), block.cols) };
         }
-        if !inside {
-            for row in 0..block.rows {
-                // SAFETY: as for the copy in the other direction.
-                unsafe { block.c.add(row * block.stride).copy_from(place.c.add(row * STRIP), block.cols) };
+    }
+
+    /// A block with all its rows and columns.
+    ///
+    /// # Safety
+    /// As for [`run`](Self::run), with 32 rows of 32.
+    unsafe fn whole(self, block: Block, a: &[u16], b: &[u16]) {
+        // SAFETY: the caller's promise; the kernel's existence proves the instruction set, and for AMX the tiles are
+        // configured.
+        unsafe {
+            match self {
+                Bf16Kernel::Portable => portable(block, a, b),
+                #[cfg(target_arch = "x86_64")]
+                Bf16Kernel::Avx512Bf16(_) => avx512_bf16(block, a, b),
+                #[cfg(target_arch = "x86_64")]
+                Bf16Kernel::Amx(_) => amx(block, a, b),
             }
         }
     }
@@ -264,45 +273,64 @@ unsafe fn amx(block: Block, a: &[u16], b: &[u16]) {
     }
 }
 
-/// Eight rows by 32 columns of accumulators at a time.
+/// The rows in three groups, the most that their sums have registers for.
 ///
 /// # Safety
 /// 32 rows of 32 numbers at `c`.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bf16")]
 unsafe fn avx512_bf16(block: Block, a: &[u16], b: &[u16]) {
+    // SAFETY: the caller's promise; 0 to 31 are its rows.
+    unsafe {
+        avx512_bf16_rows::<11>(block, a, b, 0);
+        avx512_bf16_rows::<11>(block, a, b, 11);
+        avx512_bf16_rows::<10>(block, a, b, 22);
+    }
+}
+
+/// `ROWS` rows by 32 columns of accumulators.
+///
+/// # Safety
+/// As for [`avx512_bf16`]; `first + ROWS` is at most 32.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+unsafe fn avx512_bf16_rows<const ROWS: usize>(block: Block, a: &[u16], b: &[u16], first: usize) {
     use std::arch::x86_64::*;
-    const ROWS: usize = 8;
-    for first in (0..STRIP).step_by(ROWS) {
-        let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
-        // SAFETY: the caller's promise about c; a tile of a has 16 lines of 16 pairs, one of b 16 pairs of 16
-        // lines, 4 bytes a pair, so every load lies within its tile.
-        unsafe {
-            if block.accumulate {
-                for (i, sums) in sums.iter_mut().enumerate() {
-                    let c = block.c.add((first + i) * block.stride);
-                    *sums = [_mm512_loadu_ps(c), _mm512_loadu_ps(c.add(16))];
-                }
-            }
-            for (a, b) in a.chunks_exact(2 * TILE).zip(b.chunks_exact(2 * TILE)) {
-                let lines = a.as_ptr().add(first * TILE_DEPTH).cast::<i32>();
-                for pair in 0..TILE_DEPTH / 2 {
-                    let at = b.as_ptr().add(pair * 2 * TILE_LINES);
-                    let left: __m512bh = std::mem::transmute(_mm512_loadu_si512(at.cast()));
-                    let right: __m512bh = std::mem::transmute(_mm512_loadu_si512(at.add(TILE).cast()));
-                    for (i, sums) in sums.iter_mut().enumerate() {
-                        let line = _mm512_set1_epi32(lines.add(i * TILE_DEPTH / 2 + pair).read_unaligned());
-                        let line: __m512bh = std::mem::transmute(line);
-                        sums[0] = _mm512_dpbf16_ps(sums[0], line, left);
-                        sums[1] = _mm512_dpbf16_ps(sums[1], line, right);
-                    }
-                }
-            }
-            for (i, sums) in sums.iter().enumerate() {
+    let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
+    // SAFETY: the caller's promise about c; a tile of a has 16 lines of 16 pairs, one of b 16 pairs of 16 lines, 4
+    // bytes a pair, so every load lies within its tile.
+    unsafe {
+        if block.accumulate {
+            for (i, sums) in sums.iter_mut().enumerate() {
                 let c = block.c.add((first + i) * block.stride);
-                _mm512_storeu_ps(c, sums[0]);
-                _mm512_storeu_ps(c.add(16), sums[1]);
+                *sums = [_mm512_loadu_ps(c), _mm512_loadu_ps(c.add(16))];
             }
+        }
+        // The block to the right is next.
+        for i in 0..ROWS {
+            let next = block.c.wrapping_add((first + i) * block.stride + STRIP).cast();
+            _mm_prefetch::<_MM_HINT_ET0>(next);
+            _mm_prefetch::<_MM_HINT_ET0>(next.wrapping_add(64));
+        }
+        for (a, b) in a.chunks_exact(2 * TILE).zip(b.chunks_exact(2 * TILE)) {
+            let lines = a.as_ptr().add(first * TILE_DEPTH).cast::<i32>();
+            for pair in 0..TILE_DEPTH / 2 {
+                let at = b.as_ptr().add(pair * 2 * TILE_LINES);
+                let left: __m512bh = std::mem::transmute(_mm512_loadu_si512(at.cast()));
+                let right: __m512bh = std::mem::transmute(_mm512_loadu_si512(at.add(TILE).cast()));
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    let line = _mm512_set1_epi32(lines.add(i * TILE_DEPTH / 2 + pair).read_unaligned());
+                    let line: __m512bh = std::mem::transmute(line);
+                    sums[0] = _mm512_dpbf16_ps(sums[0], line, left);
+                    sums[1] = _mm512_dpbf16_ps(sums[1], line, right);
+                }
+            }
+        }
+        for (i, sums) in sums.iter().enumerate() {
+            let c = block.c.add((first + i) * block.stride);
+            _mm512_storeu_ps(c, sums[0]);
+            _mm512_storeu_ps(c.add(16), sums[1]);
         }
     }
 }

@@ -148,7 +148,12 @@ fn multiply_part(
         let rows = STRIP.min(c.rows - m0);
         let packed_a = &mut packed_a[..strip_len];
         pack_strip(kernel, packed_a, Side::new(a, m0, rows, k0, depth), Layout::LineFirst);
+        let below = m0 + STRIP;
+        let next = (below < c.rows).then(|| Side::new(a, below, STRIP.min(c.rows - below), k0, depth));
         for (strip, packed_b) in packed_b[..strip_len * b_strips].chunks_exact(strip_len).enumerate() {
+            if let Some(next) = next {
+                next.prefetch(strip, b_strips);
+            }
             let at = strip * STRIP;
             let stride = c.stride();
             let block = Block {

@@ -44,7 +44,31 @@ impl<'a> Side<'a> {
         let m = m.rows(line0, lines).columns(k0, depth);
         Side { data: m.data, lines, depth, line_stride: m.row_stride, k_stride: m.col_stride }
     }
+
+    /// Asks for one of so many parts of it, in the second-level cache: packing does nothing but wait for it else.
+    pub(super) fn prefetch(&self, part: usize, of: usize) {
+        const LINE: usize = 64 / size_of::<f32>();
+        let (outer, inner, stride) = match self.k_stride {
+            1 => (self.lines, self.depth, self.line_stride),
+            _ => (self.depth, self.lines, self.k_stride),
+        };
+        for row in outer * part / of..outer * (part + 1) / of {
+            for at in (0..inner).step_by(LINE) {
+                prefetch(self.data.as_ptr().wrapping_add(row * stride + at));
+            }
+        }
+    }
 }
+
+#[cfg(target_arch = "x86_64")]
+fn prefetch(p: *const f32) {
+    use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+    // SAFETY: a hint; the processor ignores addresses that are not the process's.
+    unsafe { _mm_prefetch(p.cast(), _MM_HINT_T1) };
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn prefetch(_: *const f32) {}
 
 /// Fills `out`, a whole strip, from at most [`STRIP`] lines.
 pub(super) fn pack_strip(kernel: Bf16Kernel, out: &mut [u16], side: Side<'_>, layout: Layout) {

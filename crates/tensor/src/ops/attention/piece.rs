@@ -2,9 +2,9 @@
 
 use std::cell::RefCell;
 
-use crate::gemm::gemm;
 use crate::graph::Dropout;
 use crate::kernels;
+use crate::ops::matmul::matmul_here;
 use crate::ops::relative_bias::BiasTable;
 use crate::{MatMut, MatRef, Run};
 
@@ -58,8 +58,9 @@ impl Piece<'_> {
     }
 
     /// Scores of a block against its keys: q·kᵀ.
-    fn scores(&self, s: &mut [f32], from: usize, rows: usize, keys: usize) {
-        gemm(MatMut::new(s, rows, keys, keys), self.q.rows(from, rows), self.k.rows(0, keys).t(), false);
+    fn scores(&self, run: Run<'_>, s: &mut [f32], from: usize, rows: usize, keys: usize) {
+        let (q, k) = (self.q.rows(from, rows), self.k.rows(0, keys));
+        matmul_here(run, MatMut::new(s, rows, keys, keys), q, k.t(), false);
     }
 
     fn drop_row(&self, run: Run<'_>, row: usize, values: &mut [f32]) {
@@ -76,7 +77,7 @@ impl Piece<'_> {
             rest = below;
             with_scratch(|scratch| {
                 let s = scratch.first(rows * keys);
-                self.scores(s, from, rows, keys);
+                self.scores(run, s, from, rows, keys);
                 for (row, s) in (from..).zip(s.chunks_exact_mut(keys)) {
                     let (s, unseen) = s.split_at_mut(self.seen(row));
                     unseen.fill(0.0);
@@ -86,7 +87,7 @@ impl Piece<'_> {
                     }
                     self.drop_row(run, row, s);
                 }
-                gemm(block, MatRef::new(s, rows, keys, keys), self.v.rows(0, keys), false);
+                matmul_here(run, block, MatRef::new(s, rows, keys, keys), self.v.rows(0, keys), false);
             });
         }
     }
@@ -104,7 +105,7 @@ impl Piece<'_> {
         for (from, rows, keys) in self.blocks() {
             with_scratch(|scratch| {
                 let [p, dropped, dp] = scratch.three(rows * keys);
-                self.scores(p, from, rows, keys);
+                self.scores(run, p, from, rows, keys);
                 for (row, p) in (from..).zip(p.chunks_exact_mut(keys)) {
                     let (p, unseen) = p.split_at_mut(self.seen(row));
                     unseen.fill(0.0);
@@ -120,8 +121,8 @@ impl Piece<'_> {
                     MatRef::new(p, rows, keys, keys)
                 };
                 let dout = dout.rows(from, rows);
-                gemm(dv.reborrow().split_rows(keys).0, weights.t(), dout, true);
-                gemm(MatMut::new(dp, rows, keys, keys), dout, self.v.rows(0, keys).t(), false);
+                matmul_here(run, dv.reborrow().split_rows(keys).0, weights.t(), dout, true);
+                matmul_here(run, MatMut::new(dp, rows, keys, keys), dout, self.v.rows(0, keys).t(), false);
                 for ((row, dp), p) in (from..).zip(dp.chunks_exact_mut(keys)).zip(p.chunks_exact(keys)) {
                     let seen = self.seen(row);
                     self.drop_row(run, row, &mut dp[..seen]);
@@ -135,8 +136,8 @@ impl Piece<'_> {
                 }
                 let ds = MatRef::new(dp, rows, keys, keys);
                 let (_, below) = dq.reborrow().split_rows(from);
-                gemm(below.split_rows(rows).0, ds, self.k.rows(0, keys), false);
-                gemm(dk.reborrow().split_rows(keys).0, ds.t(), self.q.rows(from, rows), true);
+                matmul_here(run, below.split_rows(rows).0, ds, self.k.rows(0, keys), false);
+                matmul_here(run, dk.reborrow().split_rows(keys).0, ds.t(), self.q.rows(from, rows), true);
             });
         }
     }

@@ -3,12 +3,14 @@
 //! A training step allocates the same few hundred large buffers each time. Giving them back to the system
 //! would cost a page fault per 4 KiB on every step, more than many of the operations themselves; so buffers
 //! return to a cache here. What is cached never adds to the peak: a request that nothing cached fits first makes
-//! room, unless there was once room for it beside all that is held now. Large buffers are mapped and ask for huge
-//! pages.
+//! room, unless there was once room for it beside all that is held now.
+//!
+//! Large buffers are mapped, ask for huge pages, and have more addresses than they need: memory comes with the first
+//! touch, so that one grows by the difference when a longer batch comes.
 
 use std::sync::Mutex;
 
-use memmap2::MmapMut;
+use memmap2::{MmapMut, MmapOptions};
 
 use crate::kernels::LINE;
 
@@ -19,11 +21,12 @@ const MAPPED_FROM: usize = 512 << 10;
 
 enum Store {
     /// The elements from `start` on, where a cache line begins.
-    Heap {
-        data: Vec<f32>,
-        start: usize,
+    Heap { data: Vec<f32>, start: usize },
+    Mapped {
+        map: MmapMut,
+        /// The most elements that anybody had: the rest has addresses, but no memory.
+        touched: usize,
     },
-    Mapped(MmapMut),
 }
 
 /// `len` f32 with unspecified (but initialised) contents.
@@ -36,11 +39,11 @@ pub(crate) struct Buffer {
 struct Cache {
     /// Those that nobody uses, the longest unused first.
     stores: Vec<Store>,
-    /// Elements of `stores`.
+    /// Elements of `stores`, as far as they have memory.
     elements: usize,
-    /// Elements of those in use.
+    /// Elements of those in use, as far as they have memory.
     used: usize,
-    /// The most that were ever held, used or not.
+    /// The most that ever had memory, used or not.
     peak: usize,
 }
 
@@ -63,31 +66,37 @@ fn lock() -> std::sync::MutexGuard<'static, Cache> {
 }
 
 impl Store {
+    /// Elements that have addresses.
     fn capacity(&self) -> usize {
         match self {
-            Store::Heap { data, start } => data.len() - start,
-            Store::Mapped(m) => m.len() / size_of::<f32>(),
+            Store::Heap { .. } => self.size(),
+            Store::Mapped { map, .. } => map.len() / size_of::<f32>(),
         }
     }
 
-    /// What [`Store::fresh`] makes of `len` elements: large buffers are whole huge pages, and no more than a quarter of
-    /// their size apart, so that the next step's, a little longer or shorter, finds one that fits.
-    fn capacity_for(len: usize) -> usize {
-        if len < MAPPED_FROM {
-            return len;
+    /// Elements that have memory.
+    fn size(&self) -> usize {
+        match self {
+            Store::Heap { data, start } => data.len() - start,
+            Store::Mapped { touched, .. } => *touched,
         }
-        let grain = (len.next_power_of_two() / 8).max(MAPPED_FROM);
-        len.next_multiple_of(grain)
+    }
+
+    /// Somebody will touch the first `len` elements.
+    fn touch(&mut self, len: usize) {
+        if let Store::Mapped { touched, .. } = self {
+            *touched = len.max(*touched);
+        }
     }
 
     /// Fresh zeros. Aborts like any allocation when memory is exhausted.
     fn fresh(len: usize) -> Store {
         if len >= MAPPED_FROM
-            && let Ok(map) = MmapMut::map_anon(Self::capacity_for(len) * size_of::<f32>())
+            && let Ok(map) = map(len + len / 2)
         {
             #[cfg(target_os = "linux")]
             let _ = map.advise(memmap2::Advice::HugePage); // a hint: refused on kernels without them
-            return Store::Mapped(map);
+            return Store::Mapped { map, touched: len };
         }
         Store::aligned(len)
     }
@@ -100,14 +109,27 @@ impl Store {
     }
 }
 
+/// Addresses of `len` elements, without a promise of memory for all of them.
+fn map(len: usize) -> std::io::Result<MmapMut> {
+    MmapOptions::new().len(len.next_multiple_of(MAPPED_FROM) * size_of::<f32>()).no_reserve_swap().map_anon()
+}
+
 impl Cache {
-    /// The smallest store of `len..=2 * len` elements.
+    /// The smallest store that has memory for `len` elements and no more than twice that, else the largest that can grow
+    /// to so many.
     fn take(&mut self, len: usize) -> Option<Store> {
-        let fits = |s: &Store| (len..=2 * len).contains(&s.capacity());
-        let (at, _) =
-            self.stores.iter().enumerate().filter(|(_, s)| fits(s)).min_by_key(|(_, s)| s.capacity())?;
-        let store = self.stores.remove(at);
-        self.elements -= store.capacity();
+        let fits = |s: &Store| s.capacity() >= len && s.size() <= 2 * len;
+        let (at, _) = self
+            .stores
+            .iter()
+            .enumerate()
+            .filter(|(_, s)| fits(s))
+            .min_by_key(|(_, s)| (s.size() < len, s.size().abs_diff(len)))?;
+        let mut store = self.stores.remove(at);
+        self.elements -= store.size();
+        let grows = len.saturating_sub(store.size());
+        self.make_room(store.size() + grows);
+        store.touch(len);
         self.given(&store);
         Some(store)
     }
@@ -116,7 +138,7 @@ impl Cache {
     fn make_room(&mut self, len: usize) {
         let mut drop = 0;
         while drop < self.stores.len() && self.used + self.elements + len > self.peak {
-            self.elements -= self.stores[drop].capacity();
+            self.elements -= self.stores[drop].size();
             drop += 1;
         }
         self.stores.drain(..drop);
@@ -124,14 +146,14 @@ impl Cache {
 
     /// Somebody uses this store from now on.
     fn given(&mut self, store: &Store) {
-        self.used += store.capacity();
+        self.used += store.size();
         self.peak = self.peak.max(self.used + self.elements);
     }
 
     /// Nobody does any more.
     fn put(&mut self, store: Store) {
-        self.used -= store.capacity();
-        self.elements += store.capacity();
+        self.used -= store.size();
+        self.elements += store.size();
         self.stores.push(store);
     }
 }
@@ -148,11 +170,11 @@ impl Buffer {
     /// Zeros that take memory page by page, as they are written to.
     pub(crate) fn untouched(len: usize) -> Buffer {
         if len >= MAPPED_FROM
-            && let Ok(map) = MmapMut::map_anon(len * size_of::<f32>())
+            && let Ok(map) = map(len)
         {
             #[cfg(target_os = "linux")]
             let _ = map.advise(memmap2::Advice::NoHugePage); // a hint: such kernels have small pages alone
-            let store = Store::Mapped(map);
+            let store = Store::Mapped { map, touched: len };
             let mut cache = lock();
             cache.make_room(len);
             cache.given(&store);
@@ -176,7 +198,7 @@ impl Buffer {
             let mut cache = lock();
             cache.take(len).unwrap_or_else(|| {
                 used = false;
-                cache.make_room(Store::capacity_for(len));
+                cache.make_room(len);
                 let store = Store::fresh(len);
                 cache.given(&store);
                 store
@@ -188,7 +210,7 @@ impl Buffer {
     pub(crate) fn as_slice(&self) -> &[f32] {
         match self.store.as_ref() {
             Some(Store::Heap { data, start }) => &data[*start..][..self.len],
-            Some(Store::Mapped(m)) => &bytemuck::cast_slice(m)[..self.len],
+            Some(Store::Mapped { map, .. }) => &bytemuck::cast_slice(map)[..self.len],
             None => &[],
         }
     }
@@ -196,7 +218,7 @@ impl Buffer {
     pub(crate) fn as_mut_slice(&mut self) -> &mut [f32] {
         match self.store.as_mut() {
             Some(Store::Heap { data, start }) => &mut data[*start..][..self.len],
-            Some(Store::Mapped(m)) => &mut bytemuck::cast_slice_mut(m)[..self.len],
+            Some(Store::Mapped { map, .. }) => &mut bytemuck::cast_slice_mut(map)[..self.len],
             None => &mut [],
         }
     }
@@ -216,7 +238,7 @@ impl From<Vec<f32>> for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         if let Some(store) = self.store.take()
-            && store.capacity() >= CACHED_FROM
+            && store.size() >= CACHED_FROM
         {
             lock().put(store);
         }
@@ -262,14 +284,25 @@ mod tests {
     }
 
     #[test]
-    fn capacities_are_not_far_above_and_alike_for_lengths_that_are() {
-        for len in [1, CACHED_FROM, MAPPED_FROM, MAPPED_FROM + 1, 5_000_000, 16 << 20, (16 << 20) + 1] {
-            let capacity = Store::capacity_for(len);
-            assert!(
-                capacity >= len && (capacity <= len + len / 4 || len < 4 * MAPPED_FROM),
-                "{len}: {capacity}"
-            );
+    fn mapped_ones_grow_by_what_is_missing() {
+        let mut cache = Cache { stores: Vec::new(), elements: 0, used: 0, peak: 0 };
+        let (small, large) = (MAPPED_FROM, 4 * MAPPED_FROM);
+        for len in [small, large] {
+            let store = Store::fresh(len);
+            assert!(matches!(store, Store::Mapped { .. }) && store.capacity() >= len + len / 2);
+            cache.given(&store);
+            cache.put(store);
         }
-        assert_eq!(Store::capacity_for(5_000_000), Store::capacity_for(5_050_000));
+        let grown = cache.take(small + 1000).unwrap();
+        assert_eq!(grown.size(), small + 1000, "the small one has addresses left");
+        assert_eq!(
+            (cache.elements, cache.used),
+            (0, small + 1000),
+            "what was not used made room for the rest"
+        );
+        assert_eq!(cache.peak, small + large);
+        cache.put(grown);
+        assert!(cache.take(3 * small).is_none());
+        assert_eq!(cache.take(small).unwrap().size(), small + 1000);
     }
 }

@@ -6,9 +6,11 @@ use crate::{MatMut, MatRef, Pool, Precision, Run};
 
 /// Multiply-adds below which another thread costs more than it brings.
 const SMALL: usize = 64 << 10;
-/// Splits fall on multiples of this, a multiple of every kernel's tile. It also keeps a part wider than the 64 up
-/// to which `gemm` goes another way, which rounds differently.
-const GRAIN: usize = 96;
+/// Splits of rows and of columns fall on multiples of these: whole tiles of the kernels, but for the few rows of
+/// `gemm`'s, and halves of usual widths.
+const GRAINS: (usize, usize) = (32, 64);
+/// The least rows or columns of a part, more than the 64 up to which `gemm` goes another way, which rounds differently.
+const LEAST: usize = 96;
 /// Products of up to so many elements go another way too.
 pub(super) const TINY: usize = 256;
 
@@ -39,16 +41,16 @@ fn split_up(
         return gemm(c, a, b, accumulate);
     }
     let mut rest = Some(c);
-    let grain = (TINY + 1).div_ceil(m.min(n)).next_multiple_of(GRAIN);
+    let least = (TINY + 1).div_ceil(m.min(n)).max(LEAST);
     if m >= n {
-        let parts = split(pool, m, grain).into_iter().map(|range| {
+        let parts = split(pool, m, GRAINS.0, least).into_iter().map(|range| {
             let (part, below) = rest.take().expect("one remainder a range").split_rows(range.len());
             rest = Some(below);
             (part, a.rows(range.start, range.len()))
         });
         pool.run_parts(parts.collect(), |(c, a)| gemm(c, a, b, accumulate));
     } else {
-        let parts = split(pool, n, grain).into_iter().map(|range| {
+        let parts = split(pool, n, GRAINS.1, least).into_iter().map(|range| {
             let (part, right) = rest.take().expect("one remainder a range").split_cols(range.len());
             rest = Some(right);
             (part, b.columns(range.start, range.len()))
@@ -57,16 +59,11 @@ fn split_up(
     }
 }
 
-/// A range a thread, each at least `grain` long but for a single one: the rest of a division is no range of its own.
-fn split(pool: &Pool, len: usize, grain: usize) -> Vec<std::ops::Range<usize>> {
-    let mut ranges = pool.ranges(len, grain);
-    if ranges.len() > 1
-        && let Some(rest) = ranges.pop_if(|last| last.len() < grain)
-        && let Some(last) = ranges.last_mut()
-    {
-        last.end = rest.end;
-    }
-    ranges
+/// A range a thread, all about as long, each at least `least` but for a single one; cuts fall on multiples of `grain`.
+fn split(pool: &Pool, len: usize, grain: usize, least: usize) -> Vec<std::ops::Range<usize>> {
+    let parts = (len / (least + grain)).clamp(1, pool.threads());
+    let cut = |i: usize| if i == parts { len } else { len * i / parts / grain * grain };
+    (0..parts).map(|i| cut(i)..cut(i + 1)).collect()
 }
 
 #[cfg(test)]

@@ -10,10 +10,10 @@ mod validation;
 use anyhow::{Context, Result, bail};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use t5kit_formats::output::remove_whole;
-use t5kit_formats::peft;
 use t5kit_model::T5Config;
-use t5kit_train::{BEST, Decoding, EVENTS, Job, LAST, LOG, REPORT, TrainOptions, remove_leavings, train};
+use t5kit_train::{
+    BEST, Decoding, EVENTS, Job, LAST, LOG, REPORT, TrainOptions, holds_checkpoint, remove_leavings, train,
+};
 
 use crate::errors::{Interrupted, usage};
 use crate::loaded::{Loaded, pool};
@@ -87,9 +87,6 @@ pub fn run(args: Args) -> Result<()> {
         && !(args.resume || args.force)
     {
         bail!("{}: is another run's; give a folder of its own, or --force to replace it", events.display());
-    }
-    if !resume {
-        args.make_output()?;
     }
     let mut display = Display::default();
     let job = Job {
@@ -174,21 +171,6 @@ impl Args {
         Ok(false)
     }
 
-    /// Makes the output folder, without the run that --force replaces.
-    fn make_output(&self) -> Result<()> {
-        let output = &self.output;
-        std::fs::create_dir_all(output).with_context(|| format!("{}: cannot be made", output.display()))?;
-        if self.force {
-            for name in [LAST, BEST].into_iter().filter(|name| holds_checkpoint(&output.join(name))) {
-                remove_whole(&output.join(name))?;
-            }
-            for name in [REPORT, LOG].into_iter().filter(|name| output.join(name).is_file()) {
-                remove_whole(&output.join(name))?;
-            }
-        }
-        Ok(())
-    }
-
     /// The command line from the subcommand on.
     fn command_line(&self) -> Vec<String> {
         if self.command.is_empty() { std::env::args().skip(1).collect() } else { self.command.clone() }
@@ -243,9 +225,4 @@ impl Args {
         }
         Loaded::open(&self.model)
     }
-}
-
-/// Whether a folder holds a model or an adapter.
-fn holds_checkpoint(folder: &Path) -> bool {
-    ["config.json", peft::CONFIG].iter().any(|name| folder.join(name).is_file())
 }

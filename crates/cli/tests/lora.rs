@@ -149,8 +149,11 @@ fn what_does_not_belong_together_is_refused() {
         .fails(&["--model another base model, not this one"]);
     lab.finetune_of("base", "plain", &["--max-steps", "1"]).ok();
     lab.finetune("plain", &["--max-steps", "2", "--resume"]).fails(&["--lora-rank none, not 4"]);
-    lab.finetune_of("base", "odd", &["--lora-rank", "4", "--lora-targets", "wi"])
-        .fails(&["wi", "wi_0, wi_1, wo"]);
+    let odd = ["--lora-rank", "4", "--lora-targets", "wi"];
+    lab.finetune_of("base", "out", &odd).fails(&["wi", "wi_0, wi_1, wo"]);
+    let before = lab.read("run/train_log.jsonl");
+    lab.finetune_of("base", "run", &[&odd[..], &["--force"]].concat()).fails(&["wi_0, wi_1, wo"]);
+    assert!(lab.read("run/train_log.jsonl") == before && lab.path("run/best").is_dir());
     assert!(lab.finetune("run", &["--max-steps", "2", "--resume"]).code == 0);
     assert!(lab.finetune("run", &["--max-steps", "1", "--force"]).code == 0);
 

@@ -191,6 +191,8 @@ fn a_name_of_the_hub_is_a_model() {
     assert!(run(["inspect", "--model", arg(&out)]).ok().contains("bf16"));
     hub.run(&["inspect", "--model", "tester/other"], &[]).fails(&["tester/other"]);
     hub.run(&["inspect", "--model", "no such model"], &[]).fails(&["no such file or folder"]);
+    hub.run(&["inspect", "--model", "runs/mine"], &[("HF_HUB_OFFLINE", "1")])
+        .fails(&["runs/mine: no such file or folder here", "of the hub: not", "HF_HUB_OFFLINE is set"]);
 }
 
 #[test]

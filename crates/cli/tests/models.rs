@@ -80,6 +80,18 @@ fn a_checkpoint_of_tensorflow_is_a_model() {
 }
 
 #[test]
+fn inspect_says_what_batches_and_loading_take() {
+    let folder = tempfile::tempdir().unwrap();
+    let hf = hugging_face(folder.path());
+    let told = |flags: &[&str]| run([&["inspect", "--model", arg(&hf)], flags].concat()).ok();
+    let (same, half) = (told(&[]), told(&["--dtype", "bf16"]));
+    for told in [&same, &half] {
+        assert!(told.contains("(1 source of 256") && told.contains("(16 sources of 256"), "{told}");
+    }
+    assert!(!same.contains("memory, loading") && half.contains("memory, loading"), "{same}{half}");
+}
+
+#[test]
 fn a_big_model_is_written_in_parts() {
     let folder = tempfile::tempdir().unwrap();
     let hf = hugging_face(folder.path());
@@ -191,8 +203,11 @@ fn a_name_of_the_hub_is_a_model() {
     assert!(run(["inspect", "--model", arg(&out)]).ok().contains("bf16"));
     hub.run(&["inspect", "--model", "tester/other"], &[]).fails(&["tester/other"]);
     hub.run(&["inspect", "--model", "no such model"], &[]).fails(&["no such file or folder"]);
-    hub.run(&["inspect", "--model", "runs/mine"], &[("HF_HUB_OFFLINE", "1")])
-        .fails(&["runs/mine: no such file or folder here", "of the hub: not", "HF_HUB_OFFLINE is set"]);
+    hub.run(&["inspect", "--model", "runs/mine"], &[("HF_HUB_OFFLINE", "1")]).fails(&[
+        "runs/mine: no such file or folder here",
+        "of the hub: not",
+        "HF_HUB_OFFLINE is set",
+    ]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod common;
 #[path = "../../formats/tests/hub_server/mod.rs"]
 mod hub_server;
 
-use common::{Run, arg, file, finish, model, program, run};
+use common::{Run, arg, file, finish, model, names, program, run};
 use hub_server::{NAME, Site, serve};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -23,13 +23,6 @@ fn hugging_face(folder: &Path) -> PathBuf {
     }
     model::tokenizer(&to);
     to
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).unwrap();
-    let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
 }
 
 const LONG: [&str; 2] = ["--max-new-tokens", "8"];

@@ -219,7 +219,15 @@ struct Columns {
 /// the block is prefetched; the tiles share that evenly: all at once it would wait for the memory instead of overlapping
 /// with the arithmetic.
 #[inline(always)]
-fn pass<S: Simd, W: Stored>(s: S, y: Out, x: &[f32], w: &[W], shape: Shape, columns: Columns, ahead: usize) {
+fn pass<S: Simd, W: Stored>(
+    s: S,
+    y: Out,
+    x: &[f32],
+    w: &[W],
+    shape: Shape,
+    columns: Columns,
+    ahead: usize,
+) {
     let Shape { ldy, ldx, m, k, .. } = shape;
     let ldw = columns.apart * k;
     let tiles = m.div_ceil(S::TILE_ROWS);

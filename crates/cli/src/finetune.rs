@@ -146,7 +146,7 @@ impl Args {
         })
     }
 
-    /// Refuses an output folder that holds something; returns whether to resume.
+    /// Refuses an output folder that holds something, or what the run begins from; returns whether to resume.
     fn check_output(&self) -> Result<bool> {
         let output = &self.output;
         if self.resume && output.is_dir() {
@@ -166,6 +166,23 @@ impl Args {
             bail!(
                 "{}: is not empty; go on with --resume, replace the run with --force, or choose another folder",
                 output.display()
+            );
+        }
+        // Checkpoints here go when the run begins; its tokenizer is copied later.
+        let real = |path: &Path| std::fs::canonicalize(path).ok();
+        let [run, last, best] =
+            [output.clone(), output.join(LAST), output.join(BEST)].map(|path| real(&path));
+        let goes = |path: &Path| {
+            Some(path) == run.as_deref()
+                || [&last, &best].into_iter().flatten().any(|folder| path.starts_with(folder))
+        };
+        let begins = [Some(Path::new(&self.model.model)), self.model.tokenizer.as_deref()];
+        if let Some(path) =
+            begins.into_iter().flatten().find(|path| real(path).is_some_and(|path| goes(&path)))
+        {
+            bail!(
+                "{}: would be replaced by the run that begins from it; choose another --output",
+                path.display()
             );
         }
         Ok(false)

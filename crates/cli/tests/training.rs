@@ -102,6 +102,25 @@ fn nothing_of_the_users_is_overwritten() {
     lab.finetune("run", &["--max-steps", "1"]).fails(&["not empty", "--resume"]);
     lab.finetune("run", &["--max-steps", "2", "--force"]).ok();
     assert_eq!(lab.losses("run").len(), 2);
+    // What a run begins from is not what it replaces.
+    for (model, tokenizer) in
+        [("run", "spiece.model"), ("run/last", "spiece.model"), ("config.json", "run/best")]
+    {
+        let flags = [
+            "--model",
+            model,
+            "--tokenizer",
+            tokenizer,
+            "--train",
+            "train.tsv",
+            "--output",
+            "run",
+            "--force",
+        ];
+        let refused = finish(program().current_dir(lab.path("")).arg("finetune").args(flags));
+        refused.fails(&["would be replaced by the run that begins from it"]);
+    }
+    assert!(lab.path("run/last/spiece.model").is_file() && lab.path("run/best/spiece.model").is_file());
 }
 
 #[test]

@@ -5,16 +5,14 @@ usage: generation_config_goldens.py MODELS_DIR OUT_FILE
 
 Needs transformers 4.57 and torch. Each case is a file that lies beside the tiny mT5 model; `generate` is then called
 without any argument but the source and, in some cases, decoder_input_ids. Close calls are left out as in
-make_generation_goldens.py. Where tokens would be drawn there are no ids. Same versions, same bytes out.
+make_generation_goldens.py. Where tokens would be drawn there are no ids. Same versions and processor, same bytes out.
 """
-import argparse
-import json
-import logging
 import os
 
 import torch
-import transformers
-from make_generation_goldens import EOS, LOADERS, PAD, SOURCES, close, models, trimmed
+from make_generation_goldens import (
+    EOS, LOADERS, PAD, SOURCES, agreed, arguments, made_with, models, opened, trimmed, write,
+)
 from transformers import GenerationConfig
 
 MODEL = "mt5"
@@ -61,19 +59,10 @@ def search(model, source, prefix):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("models")
-    parser.add_argument("out")
-    args = parser.parse_args()
-    if not transformers.__version__.startswith("4.57."):
-        parser.error(f"transformers 4.57 is the reference, this is {transformers.__version__}")
-    logging.disable(logging.WARNING)
-    torch.set_num_threads(1)
+    args = arguments(__doc__)
     directory = os.path.join(args.models, MODEL)
-    with open(os.path.join(directory, "golden.json"), encoding="utf8") as f:
-        golden = json.load(f)
+    golden, sources = opened(directory)
     runs = models(directory, LOADERS[MODEL])
-    sources = [golden["sources"][i] for i in SOURCES]
     out, (all_cases, plain) = {}, cases(golden["pieces"])
     rows = runs[0].config.vocab_size
     plain["suppress_tokens"] = list(range(golden["pieces"] - 10, rows))
@@ -90,20 +79,12 @@ def main():
                 "decoder_input_ids", given, torch.zeros(1, given))
             outputs = None
             if not effective.do_sample:
-                outputs = []
-                for source in sources:
-                    found = [search(model, source, prefix) for model in runs]
-                    same = all([ids for ids, _ in f] == [ids for ids, _ in found[0]] for f in found)
-                    outputs.append(found[0] if same and not close(found[0]) else None)
+                outputs = [agreed(runs, lambda model: search(model, source, prefix)) for source in sources]
                 assert sum(o is not None for o in outputs) >= 2, name
             out[name] = {"file": {**what, **plain}, "prefix": prefix,
                          "effective": {k: getattr(effective, k) for k in SHOWN}, "outputs": outputs}
-    golden = {"made_with": {"torch": torch.__version__.split("+")[0], "transformers": transformers.__version__},
-              "model": MODEL, "sources": SOURCES, "cases": out}
-    with open(args.out, "w", encoding="utf8") as f:
-        json.dump(golden, f, separators=(",", ":"))
-        f.write("\n")
-    print(f"{len(out)} cases, {os.path.getsize(args.out) / 1e3:.0f} kB")
+    print(f"{len(out)} cases")
+    write({"made_with": made_with(), "model": MODEL, "sources": SOURCES, "cases": out}, args.out)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ usage: lora_goldens.py make OUT_DIR                       (OUT_DIR: crates/model
        lora_goldens.py check BASE ADAPTER MERGED          (adapter of `t5kit finetune`, merged by `t5kit convert`)
 
 Needs peft 0.21, transformers 4.57, torch, safetensors. The base model of `make` is the golden `mt5` beside OUT_DIR, its
-examples too. Written are peft's own folder of an adapter (`adapter_config.json`, `adapter_model.safetensors`) with
-random A and B, `golden.safetensors` (logits with the adapter, of the examples but the one of the longest target, one
+examples too. Written are peft's own folder of an adapter (`adapter_config.json`, `adapter_model.safetensors`, and the
+`adapter_model.bin` of its older form) with random A and B, `golden.safetensors` (logits with the adapter, of the examples but the one of the longest target, one
 after the other, and the gradient of the mean loss by every A and B) and `golden.json` (that loss, and the losses of ten steps of AdamW on the adapter).
 Values are computed in float64 from the float32 weights, one example at a time; the script fails where float32 disagrees.
 
@@ -71,7 +71,8 @@ def make(out):
     for name, p in model.named_parameters():
         if p.requires_grad:
             p.data = 0.05 * torch.randn(p.shape, generator=generator)
-    model.save_pretrained(out)
+    for safe in (False, True):
+        model.save_pretrained(out, safe_serialization=safe)
     os.remove(os.path.join(out, "README.md"))
     # The same bytes on every machine: no path, and the set of names in an order.
     path = os.path.join(out, "adapter_config.json")

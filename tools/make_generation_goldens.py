@@ -7,7 +7,7 @@ Needs transformers 4.57 and torch. The models are the tiny ones that make_golden
 times: in float64, in float32, and in float64 with every weight moved by one part in 300,000. A source whose ids are not
 the same in all three was a close call and is written as null; a case where too few sources are left is an error.
 Diverse beam search left transformers' `generate` in 4.57; its parts did not, and the loop over them here is that of 4.56
-(`GenerationMixin._group_beam_search`). Same versions, same bytes out.
+(`GenerationMixin._group_beam_search`). Same versions and processor, same bytes out.
 """
 import argparse
 import itertools
@@ -28,6 +28,38 @@ from transformers.generation.logits_process import (
 PAD, EOS = 0, 1
 LOADERS = {"mt5": MT5ForConditionalGeneration, "t5-v1_0": T5ForConditionalGeneration, "umt5": UMT5ForConditionalGeneration}
 SOURCES = [1, 2, 3, 4, 5]  # of the models' six; the first is long
+
+
+def arguments(doc):
+    """The two paths of the command line; torch set so that results repeat."""
+    parser = argparse.ArgumentParser(description=doc.split("\n")[0])
+    parser.add_argument("models")
+    parser.add_argument("out")
+    args = parser.parse_args()
+    if not transformers.__version__.startswith("4.57."):
+        parser.error(f"transformers 4.57 is the reference, this is {transformers.__version__}")
+    logging.disable(logging.WARNING)
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    return args
+
+
+def opened(directory):
+    """A model's golden.json, and the sources of it that are used."""
+    with open(os.path.join(directory, "golden.json"), encoding="utf8") as f:
+        golden = json.load(f)
+    return golden, [golden["sources"][i] for i in SOURCES]
+
+
+def made_with():
+    return {"torch": torch.__version__.split("+")[0], "transformers": transformers.__version__}
+
+
+def write(golden, path):
+    with open(path, "w", encoding="utf8") as f:
+        json.dump(golden, f, separators=(",", ":"))
+        f.write("\n")
+    print(f"{os.path.getsize(path) / 1e3:.0f} kB")
 
 
 def cases(rows, pieces):
@@ -142,18 +174,19 @@ def models(directory, loader):
     return [exact, loader.from_pretrained(directory, dtype=torch.float32).eval(), moved]
 
 
+def agreed(runs, search):
+    """What `search(model)` finds, [(ids, score)], or None where the models' ids differ or the order is a close call."""
+    found = [search(model) for model in runs]
+    same = all([ids for ids, _ in f] == [ids for ids, _ in found[0]] for f in found)
+    return found[0] if same and not close(found[0]) else None
+
+
 def searches(directory, name):
-    with open(os.path.join(directory, name, "golden.json"), encoding="utf8") as f:
-        golden = json.load(f)
+    golden, sources = opened(os.path.join(directory, name))
     runs = models(os.path.join(directory, name), LOADERS[name])
-    sources = [golden["sources"][i] for i in SOURCES]
     out, dropped, ended = {}, 0, 0
     for case, options in cases(runs[0].config.vocab_size, golden["pieces"]).items():
-        outputs = []
-        for source in sources:
-            found = [search(model, source, options) for model in runs]
-            same = all([ids for ids, _ in f] == [ids for ids, _ in found[0]] for f in found)
-            outputs.append(found[0] if same and not close(found[0]) else None)
+        outputs = [agreed(runs, lambda model: search(model, source, options)) for source in sources]
         left = [o for o in outputs if o]
         assert len(left) >= 2, f"{name}, {case}: {len(left)} sources are no close calls"
         dropped += len(outputs) - len(left)
@@ -191,23 +224,11 @@ def warpers():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("models")
-    parser.add_argument("out")
-    args = parser.parse_args()
-    if not transformers.__version__.startswith("4.57."):
-        parser.error(f"transformers 4.57 is the reference, this is {transformers.__version__}")
-    logging.disable(logging.WARNING)
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    args = arguments(__doc__)
     with torch.inference_mode():
-        golden = {"made_with": {"torch": torch.__version__.split("+")[0], "transformers": transformers.__version__},
-                  "warpers": warpers(), **{name: searches(args.models, name) for name in LOADERS}}
-    os.makedirs(os.path.dirname(args.out), exist_ok=True)
-    with open(args.out, "w", encoding="utf8") as f:
-        json.dump(golden, f, separators=(",", ":"))
-        f.write("\n")
-    print(f"{os.path.getsize(args.out) / 1e3:.0f} kB")
+        golden = {"made_with": made_with(), "warpers": warpers(),
+                  **{name: searches(args.models, name) for name in LOADERS}}
+    write(golden, args.out)
 
 
 if __name__ == "__main__":

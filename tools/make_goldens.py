@@ -10,7 +10,7 @@ The README of the goldens, beside them, says what each holds.
 Reference values are computed in float64 from the float32 weights of the file, one example at a time, so that there is
 no padding anywhere and the values are the true ones to float32's precision. Everything is computed in float32 too; the
 script fails when the two disagree (a model too sensitive to be a reference) and when a generated token was a close
-call. Same versions, same bytes out.
+call. Same versions and processor, same bytes out.
 """
 import argparse
 import json

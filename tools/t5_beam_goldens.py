@@ -6,19 +6,16 @@ usage: t5_beam_goldens.py MODELS_DIR OUT_FILE
 The search is written here in numpy after the description in mesh_tensorflow/beam_search.py (arrays of fixed size, alive
 and finished hypotheses apart, minus 1e7 for what is not there), for one source, in float64. The logits are those of
 transformers 4.57, and for bert4keras's peculiarities those of bert4keras_t5.py. As in make_generation_goldens.py a source
-whose ids change in float32 or with weights moved a little is a close call and null. Same versions, same bytes out.
+whose ids change in float32 or with weights moved a little is a close call and null. Same versions and
+processor, same bytes out.
 """
-import argparse
 import itertools
-import json
-import logging
 import os
 
 import numpy as np
 import torch
-import transformers
 from bert4keras_t5 import Bert4kerasT5
-from make_generation_goldens import EOS, LOADERS, PAD, SOURCES, close, models
+from make_generation_goldens import EOS, LOADERS, PAD, SOURCES, agreed, arguments, models, opened, write
 
 INF = 1e7
 # The id that ends a text, where a model's own never comes.
@@ -84,40 +81,27 @@ def runs_of(directory, name):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("models")
-    parser.add_argument("out")
-    args = parser.parse_args()
-    if not transformers.__version__.startswith("4.57."):
-        parser.error(f"transformers 4.57 is the reference, this is {transformers.__version__}")
-    logging.disable(logging.WARNING)
-    torch.set_num_threads(1)
+    args = arguments(__doc__)
     out = {}
     for name in (*LOADERS, "bert4keras"):
         directory = os.path.join(args.models, name)
-        with open(os.path.join(directory, "golden.json"), encoding="utf8") as f:
-            golden = json.load(f)
+        golden, sources = opened(directory)
         runs, eos = runs_of(directory, name), OTHER_EOS.get(name, EOS)
         rows, start = runs[0].config.vocab_size, golden["pieces"] - 10
-        sources, cases, ended, few = [golden["sources"][i] for i in SOURCES], [], 0, 0
+        banned, cases, ended, few = list(range(start, rows)), [], 0, 0
         for beams, alpha, length in itertools.product((2, 4), (0.0, 0.6, 2.0), (5, 16)):
-            outputs = []
-            for source in sources:
-                with torch.inference_mode():
-                    found = [beam_search(reader(model, source, list(range(start, rows))), beams, alpha, length, eos)
-                             for model in runs]
-                same = all([ids for ids, _ in f] == [ids for ids, _ in found[0]] for f in found)
-                outputs.append(found[0] if same and not close(found[0]) else None)
-                ended += found[0][0][1] is not None
-                few += len(found[0]) < beams
+            with torch.inference_mode():
+                outputs = [
+                    agreed(runs, lambda m: beam_search(reader(m, source, banned), beams, alpha, length, eos))
+                    for source in sources
+                ]
+            ended += sum(o[0][1] is not None for o in outputs if o)
+            few += sum(len(o) < beams for o in outputs if o)
             assert sum(o is not None for o in outputs) >= 2, (name, beams, alpha, length)
             cases.append({"num_beams": beams, "length_penalty": alpha, "max_new_tokens": length, "outputs": outputs})
         print(f"{name}: {len(cases)} cases of {len(sources)} sources, {ended} with an end, {few} with fewer than beams")
         out[name] = {"suppress_from": start, "eos": eos, "sources": SOURCES, "cases": cases}
-    with open(args.out, "w", encoding="utf8") as f:
-        json.dump(out, f, separators=(",", ":"))
-        f.write("\n")
-    print(f"{os.path.getsize(args.out) / 1e3:.0f} kB")
+    write(out, args.out)
 
 
 if __name__ == "__main__":

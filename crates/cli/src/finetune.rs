@@ -10,10 +10,10 @@ mod validation;
 use anyhow::{Context, Result, bail};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use t5kit_formats::output::remove_whole;
-use t5kit_formats::peft;
 use t5kit_model::T5Config;
-use t5kit_train::{BEST, Decoding, EVENTS, Job, LAST, LOG, REPORT, TrainOptions, remove_leavings, train};
+use t5kit_train::{
+    BEST, Decoding, EVENTS, Job, LAST, LOG, REPORT, TrainOptions, holds_checkpoint, remove_leavings, train,
+};
 
 use crate::errors::{Interrupted, usage};
 use crate::loaded::{Loaded, pool};
@@ -88,9 +88,6 @@ pub fn run(args: Args) -> Result<()> {
     {
         bail!("{}: is another run's; give a folder of its own, or --force to replace it", events.display());
     }
-    if !resume {
-        args.make_output()?;
-    }
     let mut display = Display::default();
     let job = Job {
         pool: &pool,
@@ -149,7 +146,7 @@ impl Args {
         })
     }
 
-    /// Refuses an output folder that holds something; returns whether to resume.
+    /// Refuses an output folder that holds something, or what the run begins from; returns whether to resume.
     fn check_output(&self) -> Result<bool> {
         let output = &self.output;
         if self.resume && output.is_dir() {
@@ -171,22 +168,24 @@ impl Args {
                 output.display()
             );
         }
-        Ok(false)
-    }
-
-    /// Makes the output folder, without the run that --force replaces.
-    fn make_output(&self) -> Result<()> {
-        let output = &self.output;
-        std::fs::create_dir_all(output).with_context(|| format!("{}: cannot be made", output.display()))?;
-        if self.force {
-            for name in [LAST, BEST].into_iter().filter(|name| holds_checkpoint(&output.join(name))) {
-                remove_whole(&output.join(name))?;
-            }
-            for name in [REPORT, LOG].into_iter().filter(|name| output.join(name).is_file()) {
-                remove_whole(&output.join(name))?;
-            }
+        // Checkpoints here go when the run begins; its tokenizer is copied later.
+        let real = |path: &Path| std::fs::canonicalize(path).ok();
+        let [run, last, best] =
+            [output.clone(), output.join(LAST), output.join(BEST)].map(|path| real(&path));
+        let goes = |path: &Path| {
+            Some(path) == run.as_deref()
+                || [&last, &best].into_iter().flatten().any(|folder| path.starts_with(folder))
+        };
+        let begins = [Some(Path::new(&self.model.model)), self.model.tokenizer.as_deref()];
+        if let Some(path) =
+            begins.into_iter().flatten().find(|path| real(path).is_some_and(|path| goes(&path)))
+        {
+            bail!(
+                "{}: would be replaced by the run that begins from it; choose another --output",
+                path.display()
+            );
         }
-        Ok(())
+        Ok(false)
     }
 
     /// The command line from the subcommand on.
@@ -243,9 +242,4 @@ impl Args {
         }
         Loaded::open(&self.model)
     }
-}
-
-/// Whether a folder holds a model or an adapter.
-fn holds_checkpoint(folder: &Path) -> bool {
-    ["config.json", peft::CONFIG].iter().any(|name| folder.join(name).is_file())
 }

@@ -9,7 +9,7 @@ use t5kit_train::TrainOptions;
 use crate::loaded::{bytes, tokenizer};
 use crate::model_args::{ModelArgs, Storage};
 
-/// The batch that memory is estimated for.
+/// The batch that memory is estimated for; for inference one source alone, too.
 const BATCH: Batch = Batch { sequences: 16, source_tokens: 256, target_tokens: 32 };
 
 /// The flags of `t5kit inspect`.
@@ -54,13 +54,17 @@ pub fn run(args: Args) -> Result<()> {
         let name = format!("  {}", part.part.name());
         line(&name, format!("{:>13}  {:>9}", part.parameters, bytes(part.bytes)))?;
     }
+    let loading = plan.loading_bytes();
+    if loading > summary.bytes() {
+        line("memory, loading", format!("{} (weights change their type)", bytes(loading)))?;
+    }
     let Batch { sequences, source_tokens, target_tokens } = BATCH;
     let batch = format!("{sequences} sources of {source_tokens} tokens, targets of {target_tokens}");
-    let inference = generation_bytes(config, BATCH);
-    line(
-        "memory, inference",
-        format!("{} (weights) + {} ({batch})", bytes(summary.bytes()), bytes(inference)),
-    )?;
+    let alone = format!("1 source of {source_tokens} tokens, target of {target_tokens}");
+    for (sequences, batch) in [(1, &alone), (sequences, &batch)] {
+        let inference = bytes(generation_bytes(config, Batch { sequences, ..BATCH }));
+        line("memory, inference", format!("{} (weights) + {inference} ({batch})", bytes(summary.bytes())))?;
+    }
     let (sources, targets) = (sequences * source_tokens, sequences * target_tokens);
     let training = t5kit_train::predict(config, &TrainOptions::default(), None, (sources, targets), None);
     line(

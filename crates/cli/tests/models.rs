@@ -4,7 +4,7 @@ mod common;
 #[path = "../../formats/tests/hub_server/mod.rs"]
 mod hub_server;
 
-use common::{Run, arg, file, finish, model, program, run};
+use common::{Run, arg, file, finish, model, names, program, run};
 use hub_server::{NAME, Site, serve};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -23,13 +23,6 @@ fn hugging_face(folder: &Path) -> PathBuf {
     }
     model::tokenizer(&to);
     to
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).unwrap();
-    let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
 }
 
 const LONG: [&str; 2] = ["--max-new-tokens", "8"];
@@ -77,6 +70,18 @@ fn a_checkpoint_of_tensorflow_is_a_model() {
         told.lines().filter(same).map(String::from).collect::<Vec<_>>()
     };
     assert_eq!(lines(&out), lines(&hf));
+}
+
+#[test]
+fn inspect_says_what_batches_and_loading_take() {
+    let folder = tempfile::tempdir().unwrap();
+    let hf = hugging_face(folder.path());
+    let told = |flags: &[&str]| run([&["inspect", "--model", arg(&hf)], flags].concat()).ok();
+    let (same, half) = (told(&[]), told(&["--dtype", "bf16"]));
+    for told in [&same, &half] {
+        assert!(told.contains("(1 source of 256") && told.contains("(16 sources of 256"), "{told}");
+    }
+    assert!(!same.contains("memory, loading") && half.contains("memory, loading"), "{same}{half}");
 }
 
 #[test]
@@ -191,6 +196,11 @@ fn a_name_of_the_hub_is_a_model() {
     assert!(run(["inspect", "--model", arg(&out)]).ok().contains("bf16"));
     hub.run(&["inspect", "--model", "tester/other"], &[]).fails(&["tester/other"]);
     hub.run(&["inspect", "--model", "no such model"], &[]).fails(&["no such file or folder"]);
+    hub.run(&["inspect", "--model", "runs/mine"], &[("HF_HUB_OFFLINE", "1")]).fails(&[
+        "runs/mine: no such file or folder here",
+        "of the hub: not",
+        "HF_HUB_OFFLINE is set",
+    ]);
 }
 
 #[test]

@@ -1,46 +1,15 @@
 //! The flags of `t5kit finetune` that decide how a step changes the model.
 
 mod common;
-use common::{Run, arg, finish, model, program};
-use std::path::PathBuf;
+use common::finish;
+use common::lab::Lab;
 
-struct Lab {
-    folder: tempfile::TempDir,
-    arguments: Vec<String>,
-}
-
-impl Lab {
-    fn new() -> Lab {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path();
-        let files = [
-            ("--model", model::config(path, 40)),
-            ("--tokenizer", model::tokenizer(path)),
-            ("--train", model::pairs(path, "train.tsv", 24)),
-        ];
-        let files = files.iter().flat_map(|(flag, file)| [flag.to_string(), arg(file).to_string()]);
-        let arguments = ["finetune", "--threads", "2"].map(String::from).into_iter().chain(files).collect();
-        Lab { folder, arguments }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn finetune(&self, output: &str, flags: &[&str]) -> Run {
-        finish(program().args(&self.arguments).arg("--output").arg(self.path(output)).args(flags))
-    }
-
-    fn options(&self, output: &str) -> serde_json::Value {
-        let path = self.path(output).join("last/training_state.json");
-        let state: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-        state["options"].clone()
-    }
-}
+/// A run from random weights.
+const FLAGS: &str = "--model config.json --tokenizer spiece.model --train train.tsv --threads 2";
 
 #[test]
 fn presets_are_what_help_says_and_flags_win() {
-    let lab = Lab::new();
+    let lab = Lab::new(FLAGS);
     for (name, flags, want) in [
         ("none", "", ("adamw", 2e-4, false, 1.0)),
         ("mt5", "--preset mt5", ("adafactor", 1e-3, true, 0.0)),
@@ -51,7 +20,8 @@ fn presets_are_what_help_says_and_flags_win() {
     ] {
         let flags: Vec<&str> = flags.split_whitespace().chain(["--max-steps", "1"]).collect();
         lab.finetune(name, &flags).ok();
-        let options = lab.options(name);
+        let state = lab.read(format!("{name}/last/training_state.json"));
+        let options = serde_json::from_slice::<serde_json::Value>(&state).unwrap()["options"].clone();
         let got = (
             options["optimizer"].as_str().unwrap(),
             options["learning_rate"].as_f64().unwrap(),
@@ -68,7 +38,7 @@ fn presets_are_what_help_says_and_flags_win() {
 
 #[test]
 fn everything_at_once_resumes_with_the_same_bytes() {
-    let lab = Lab::new();
+    let lab = Lab::new(FLAGS);
     let flags = [
         "--batch-tokens=60",
         "--gradient-accumulation=2",
@@ -85,9 +55,8 @@ fn everything_at_once_resumes_with_the_same_bytes() {
     lab.finetune("parts", &with(&["--epochs", "2", "--max-steps", "2"])).ok();
     lab.finetune("parts", &with(&["--epochs", "2", "--resume"])).ok();
     for file in ["model.safetensors", "training_state.safetensors", "training_state.json"] {
-        let read = |run: &str| std::fs::read(lab.path(run).join("last").join(file)).unwrap();
-        let (a, b) = (read("whole"), read("parts"));
-        assert!(a == b, "{file} differs");
+        let read = |run: &str| lab.read(format!("{run}/last/{file}"));
+        assert!(read("whole") == read("parts"), "{file} differs");
     }
     let changed = [&flags[1..], &["--batch-tokens=50", "--resume"]].concat();
     lab.finetune("parts", &changed).fails(&["--batch-tokens 60, not 50"]);
@@ -97,7 +66,7 @@ fn everything_at_once_resumes_with_the_same_bytes() {
 
 #[test]
 fn a_rate_beyond_reason_ends_with_the_name_of_what_overflowed() {
-    let lab = Lab::new();
+    let lab = Lab::new(FLAGS);
     let run = lab.finetune("run", &["--learning-rate", "1e30", "--epochs", "20"]);
     assert_eq!(run.code, 1, "{run:#?}");
     let lines: Vec<&str> = run.stderr.lines().collect();
@@ -115,7 +84,7 @@ fn a_rate_beyond_reason_ends_with_the_name_of_what_overflowed() {
 
 #[test]
 fn wrong_usage_is_refused() {
-    let lab = Lab::new();
+    let lab = Lab::new(FLAGS);
     for (flags, message) in [
         ("--optimizer sgd", "adafactor"),
         ("--schedule step", "inverse_sqrt"),
@@ -134,19 +103,12 @@ fn wrong_usage_is_refused() {
     }
 }
 
-/// The losses of a run's steps.
-fn losses(lab: &Lab, output: &str) -> Vec<f64> {
-    let log = std::fs::read_to_string(lab.path(output).join("train_log.jsonl")).unwrap();
-    let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    lines.filter_map(|line| line["loss"].as_f64()).collect()
-}
-
 #[test]
 fn recomputing_changes_nothing_that_is_learned() {
-    let lab = Lab::new();
+    let lab = Lab::new(FLAGS);
     lab.finetune("kept", &["--max-steps", "4"]).ok();
     lab.finetune("again", &["--max-steps", "4", "--recompute"]).ok();
-    let (kept, again) = (losses(&lab, "kept"), losses(&lab, "again"));
+    let (kept, again) = (lab.losses("kept"), lab.losses("again"));
     assert_eq!(kept.len(), 4);
     for (a, b) in kept.iter().zip(&again) {
         assert!((a - b).abs() < 1e-4 * a, "{kept:?} {again:?}");
@@ -158,10 +120,9 @@ fn recomputing_changes_nothing_that_is_learned() {
 
 #[test]
 fn bf16_learns_alike_where_there_is_any_and_is_refused_elsewhere() {
-    let lab = Lab::new();
+    let lab = Lab::new(FLAGS);
     let command = |output: &str, isa: Option<&str>| {
-        let mut command = program();
-        command.args(&lab.arguments).arg("--output").arg(lab.path(output));
+        let mut command = lab.command(output);
         command.args(["--max-steps", "4", "--precision", "bf16"]);
         if let Some(isa) = isa {
             command.env("T5KIT_ISA", isa);
@@ -171,10 +132,11 @@ fn bf16_learns_alike_where_there_is_any_and_is_refused_elsewhere() {
     let refused = command("portable", Some("portable"));
     assert_eq!(refused.code, 1);
     assert!(refused.stderr.contains("--precision bf16"), "{}", refused.stderr);
+    assert!(!lab.path("portable").exists());
     if t5kit_tensor::kernels::bf16_gemm_available() {
         command("bf16", None).ok();
         lab.finetune("f32", &["--max-steps", "4"]).ok();
-        let (half, full) = (losses(&lab, "bf16"), losses(&lab, "f32"));
+        let (half, full) = (lab.losses("bf16"), lab.losses("f32"));
         assert_ne!(half, full);
         for (a, b) in full.iter().zip(&half) {
             assert!((a - b).abs() < 2e-2 * a, "{full:?} {half:?}");

@@ -3,41 +3,14 @@
 #![cfg(unix)]
 
 mod common;
-use common::{arg, finish, model, program};
+use common::finish;
+use common::lab::Lab;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-fn flags(lab: &Path, output: &str) -> Vec<String> {
-    let at = |name: &str| arg(&lab.join(name)).to_owned();
-    let mut flags: Vec<String> =
-        ["finetune", "--epochs", "6", "--batch-size", "4", "--threads", "2", "--eval-every", "5"]
-            .map(String::from)
-            .into();
-    flags.extend(
-        ["--save-every", "3", "--metric", "chrf", "--learning-rate", "1e-2", "--tensorboard"]
-            .map(String::from),
-    );
-    for (flag, value) in [
-        ("--model", "config.json"),
-        ("--tokenizer", "spiece.model"),
-        ("--train", "train.tsv"),
-        ("--valid", "valid.tsv"),
-        ("--output", output),
-    ] {
-        flags.extend([flag.to_owned(), at(value)]);
-    }
-    flags
-}
-
-fn lab() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    model::config(folder.path(), 40);
-    model::tokenizer(folder.path());
-    model::pairs(folder.path(), "train.tsv", 24);
-    model::pairs(folder.path(), "valid.tsv", 6);
-    folder
-}
+const FLAGS: &str = "--model config.json --tokenizer spiece.model --train train.tsv --valid valid.tsv --epochs 6
+    --batch-size 4 --threads 2 --eval-every 5 --save-every 3 --metric chrf --learning-rate 1e-2 --tensorboard";
 
 /// Every file under a folder.
 fn files(folder: &Path) -> Vec<String> {
@@ -57,35 +30,31 @@ fn files(folder: &Path) -> Vec<String> {
 }
 
 /// The log without what a clock or the system decides.
-fn log(folder: &Path) -> Vec<serde_json::Value> {
-    let text = std::fs::read_to_string(folder.join("train_log.jsonl")).unwrap();
-    let record = |line: &str| {
-        let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
+fn log(lab: &Lab, output: &str) -> Vec<serde_json::Value> {
+    let mut records = lab.log(output);
+    for record in &mut records {
         for key in ["seconds", "rss_bytes"] {
-            value.as_object_mut().unwrap().remove(key);
+            record.as_object_mut().unwrap().remove(key);
         }
-        value
-    };
-    text.lines().map(record).collect()
+    }
+    records
 }
 
 #[track_caller]
-fn assert_same_run(whole: &Path, parts: &Path) {
-    assert_eq!(files(whole), files(parts));
-    for name in files(whole).iter().filter(|name| name.starts_with("last/") || name.starts_with("best/")) {
-        assert!(
-            std::fs::read(whole.join(name)).unwrap() == std::fs::read(parts.join(name)).unwrap(),
-            "{name} differs"
-        );
+fn assert_same_run(lab: &Lab, parts: &str) {
+    let names = files(&lab.path("whole"));
+    assert_eq!(names, files(&lab.path(parts)));
+    for name in names.iter().filter(|name| name.starts_with("last/") || name.starts_with("best/")) {
+        assert!(lab.read(format!("whole/{name}")) == lab.read(format!("{parts}/{name}")), "{name} differs");
     }
-    assert_eq!(log(whole), log(parts));
+    assert_eq!(log(lab, "whole"), log(lab, parts));
 }
 
 #[test]
 fn a_run_killed_at_random_moments_is_the_run() {
-    let lab = lab();
+    let lab = Lab::new(FLAGS);
     let begun = Instant::now();
-    finish(program().args(flags(lab.path(), "whole"))).ok();
+    lab.finetune("whole", &[]).ok();
     let whole_run = begun.elapsed();
     let mut random = 12345u64;
     let mut killed = 0;
@@ -94,8 +63,8 @@ fn a_run_killed_at_random_moments_is_the_run() {
         for _ in 0..8 {
             random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             let share = (random >> 40) as f64 / (1u64 << 24) as f64;
-            let mut child = program()
-                .args(flags(lab.path(), &name))
+            let mut child = lab
+                .command(&name)
                 .arg("--resume")
                 .stdout(Stdio::null())
                 .stderr(Stdio::piped())
@@ -109,26 +78,27 @@ fn a_run_killed_at_random_moments_is_the_run() {
             let stderr = String::from_utf8_lossy(&output.stderr);
             assert!(!stderr.contains("error") && !stderr.contains("panicked"), "{stderr}");
         }
-        finish(program().args(flags(lab.path(), &name)).arg("--resume")).ok();
-        assert_same_run(&lab.path().join("whole"), &lab.path().join(&name));
+        lab.finetune(&name, &["--resume"]).ok();
+        assert_same_run(&lab, &name);
     }
     assert!(killed >= 8, "only {killed} runs were killed at work");
 }
 
 #[test]
 fn a_full_disk_is_one_line_and_costs_no_checkpoint() {
-    let lab = lab();
-    finish(program().args(flags(lab.path(), "whole"))).ok();
-    let (whole, parts) = (lab.path().join("whole"), lab.path().join("parts"));
+    let lab = Lab::new(FLAGS);
+    lab.finetune("whole", &[]).ok();
+    let parts = lab.path("parts");
     // Files end at so many blocks of 512 bytes: first none fits, then some do and the moments or the log do not.
     let limited = |blocks: u64| {
         let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
         let mut shell = Command::new("sh");
-        shell.args(["-c", &script, "sh", program().get_program().to_str().unwrap()]);
-        finish(shell.args(flags(lab.path(), "parts")).arg("--resume").stdin(Stdio::null()))
+        let command = lab.command("parts");
+        shell.args(["-c", &script, "sh"]).arg(command.get_program()).args(command.get_args());
+        finish(shell.arg("--resume").current_dir(lab.path("")).stdin(Stdio::null()))
     };
-    let size = |name: &str| std::fs::metadata(whole.join(name)).unwrap().len();
-    let (weights, moments) = (size("last/model.safetensors"), size("last/training_state.safetensors"));
+    let size = |name: &str| lab.read(format!("whole/last/{name}")).len() as u64;
+    let (weights, moments) = (size("model.safetensors"), size("training_state.safetensors"));
     assert!(moments > weights);
     for blocks in [0, weights / 1024, weights / 512 + 8] {
         let run = limited(blocks);
@@ -139,16 +109,15 @@ fn a_full_disk_is_one_line_and_costs_no_checkpoint() {
         assert!(!files(&parts).iter().any(|name| name.contains("tmp")), "{:?}", files(&parts));
     }
     // A good checkpoint outlives it.
-    let mut child =
-        program().args(flags(lab.path(), "parts")).arg("--resume").stderr(Stdio::null()).spawn().unwrap();
+    let mut child = lab.command("parts").arg("--resume").stderr(Stdio::null()).spawn().unwrap();
     while !parts.join("last").exists() {
         std::thread::sleep(Duration::from_millis(1));
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    let good = std::fs::read(parts.join("last/training_state.json")).unwrap();
+    let good = lab.read("parts/last/training_state.json");
     assert_eq!(limited(weights / 512 + 8).code, 1);
-    assert!(std::fs::read(parts.join("last/training_state.json")).unwrap() == good);
-    finish(program().args(flags(lab.path(), "parts")).arg("--resume")).ok();
-    assert_same_run(&whole, &parts);
+    assert!(lab.read("parts/last/training_state.json") == good);
+    lab.finetune("parts", &["--resume"]).ok();
+    assert_same_run(&lab, "parts");
 }

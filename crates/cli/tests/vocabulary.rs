@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{arg, file, program, run, run_with_input};
+use common::{arg, file, names, program, run, run_with_input};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -44,15 +44,6 @@ impl Lab {
         assert!(record.starts_with("#t5kit-counts\t{"), "{record}");
         counts.to_owned()
     }
-}
-
-/// File names in a folder.
-fn names(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).unwrap();
-    let mut names: Vec<String> =
-        entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    names
 }
 
 const BOTH: &str = "▁\t4\n甲\t4\n乙\t1\n丙\t1\n丁\t1\na\t1\nb\t1\n，\t1\n。\t1\n";

@@ -128,7 +128,14 @@ pub fn locate(model: &str, options: &HubOptions, watch: &mut dyn Watch) -> Resul
         return Ok(path.to_owned());
     }
     if is_name(model) {
-        return fetch(model, options, watch);
+        // Whoever meant a path must not read of the hub alone.
+        return fetch(model, options, watch).map_err(|error| match error {
+            Error::NoModel { path, what } => Error::NoModel {
+                path,
+                what: format!("no such file or folder here, and as a model of the hub: {what}"),
+            },
+            error => error,
+        });
     }
     let what =
         "no such file or folder, and not the name of a model on the hub, such as google/mt5-small".to_owned();

@@ -236,6 +236,12 @@ fn the_disk_comes_before_the_hub() {
         let error = locate(gone, &server.options, &mut ()).unwrap_err().to_string();
         assert!(error.contains("no such file or folder, and not the name"), "{gone}: {error}");
     }
+    let error = locate("gone/model", &server.options, &mut ()).unwrap_err().to_string();
+    assert!(
+        error.starts_with("gone/model: no such file or folder here, and as a model of the hub: http"),
+        "{error}"
+    );
+    assert!(error.contains("does not have it"), "{error}");
 }
 
 #[test]

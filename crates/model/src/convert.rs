@@ -12,7 +12,7 @@ use t5kit_formats::safetensors::{SafetensorsWriter, TensorSpec};
 use t5kit_tensor::kernels::{self, Rows};
 use t5kit_tensor::{DType, Weight};
 
-use crate::plan::{Entry, storage};
+use crate::plan::Entry;
 use crate::{Error, Plan};
 
 /// Elements converted at a time.
@@ -181,7 +181,7 @@ fn with_dtype(mut config: T5Config, dtype: DType) -> T5Config {
 
 /// The type a tensor is stored in now.
 fn stored(entry: &Entry) -> DType {
-    entry.tensor.as_ref().and_then(|(_, dtype)| storage(*dtype)).unwrap_or(DType::F32)
+    entry.stored_as().unwrap_or(DType::F32)
 }
 
 fn on_disk(dtype: DType) -> Dtype {

@@ -27,11 +27,7 @@ impl Plan {
     pub fn load(mut self) -> Result<T5, Error> {
         self.check_memory()?;
         let mut params = Params::default();
-        // Where matrices change their type nothing stays in the mapped file, whose pages would count twice.
-        let copies = self.entries.iter().any(|entry| {
-            let stored = entry.tensor.as_ref().and_then(|(_, dtype)| storage(*dtype));
-            entry.slot.shape.len() == 2 && stored.is_some_and(|s| s != entry.held_as(self.options.dtype))
-        });
+        let copies = self.copies();
         let mut mapped = 0;
         for stream in 0..self.entries.len() {
             if copies && mapped > MAPPED_BYTES {
@@ -46,6 +42,38 @@ impl Plan {
             params.add(entry.slot.name.clone(), weight);
         }
         T5::new(self.config, params)
+    }
+
+    /// Whether all weights are copied: where matrices change their type nothing stays in the mapped file, whose pages
+    /// would count twice.
+    fn copies(&self) -> bool {
+        self.entries.iter().any(|entry| {
+            let stored = entry.stored_as();
+            entry.slot.shape.len() == 2 && stored.is_some_and(|s| s != entry.held_as(self.options.dtype))
+        })
+    }
+
+    /// Bytes at the widest moment of [`Self::load`], more than [`Self::held_bytes`] where weights change their type: beside
+    /// what is held already there are the mapped part of the file, and of a matrix that is not f32 before or after a copy
+    /// that is.
+    pub fn loading_bytes(&self) -> u64 {
+        if !self.copies() {
+            return self.held_bytes();
+        }
+        let (mut held, mut mapped, mut widest) = (0, 0, 0);
+        for entry in &self.entries {
+            if mapped > MAPPED_BYTES as u64 {
+                mapped = 0;
+            }
+            let bytes = |dtype: DType| entry.elements() * dtype.size() as u64;
+            let (stored, becomes) = (entry.stored_as(), entry.held_as(self.options.dtype));
+            mapped += stored.map_or(0, bytes);
+            held += bytes(becomes);
+            let direct = stored == Some(DType::F32) || becomes == DType::F32;
+            let copied = if direct { 0 } else { bytes(DType::F32) };
+            widest = widest.max(held + mapped + copied);
+        }
+        widest
     }
 
     /// Refuses weights that do not fit into memory.

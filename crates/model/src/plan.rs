@@ -40,8 +40,12 @@ impl Entry {
         if self.slot.shape.len() < 2 {
             return DType::F32;
         }
-        let stored = self.tensor.as_ref().and_then(|(_, dtype)| storage(*dtype));
-        asked.or(stored).unwrap_or(DType::F32)
+        asked.or(self.stored_as()).unwrap_or(DType::F32)
+    }
+
+    /// The storage type of its tensor in the file, doubles as singles; `None`: it begins anew.
+    pub(crate) fn stored_as(&self) -> Option<DType> {
+        self.tensor.as_ref().and_then(|(_, dtype)| storage(*dtype))
     }
 
     /// Number of elements.

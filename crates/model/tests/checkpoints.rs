@@ -347,6 +347,22 @@ fn what_does_not_fit_in_memory_is_refused_with_the_numbers() {
     Plan::new(&golden("mt5"), &half).unwrap().load().unwrap();
 }
 
+/// Less than a window is mapped: of f32 the whole file is, when the last matrix is converted.
+#[test]
+fn loading_takes_more_where_the_type_changes() {
+    let plan =
+        |path: &Path, dtype| Plan::new(path, &LoadOptions { dtype, ..LoadOptions::default() }).unwrap();
+    let [same, half] = [None, Some(DType::Bf16)].map(|dtype| plan(&golden("mt5"), dtype));
+    assert_eq!(same.loading_bytes(), same.held_bytes());
+    assert_eq!(half.loading_bytes(), same.held_bytes() + half.held_bytes());
+    let folder = tempfile::tempdir().unwrap();
+    let options = ConvertOptions { dtype: Some(DType::Bf16), ..ConvertOptions::default() };
+    convert(half, options, folder.path(), &|_, _| {}).unwrap();
+    let [half, other] = [None, Some(DType::F16)].map(|dtype| plan(folder.path(), dtype));
+    let softmax = 4 * (half.config.vocab_size * half.config.d_model) as u64;
+    assert!(other.loading_bytes() > half.held_bytes() + softmax);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     /// Whatever tensors are taken away, renamed or reshaped: an error of one line that names each of them, no panic.

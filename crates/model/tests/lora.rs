@@ -173,6 +173,20 @@ fn what_is_written_is_what_peft_wrote() {
     assert_eq!(open_adapter(folder.path(), &model.config).unwrap().config, lora);
 }
 
+/// `adapter_model.bin`, which peft writes with `safe_serialization=False` and wrote first.
+#[test]
+fn the_older_form_of_an_adapter_is_the_same_adapter() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["adapter_config.json", "adapter_model.bin"] {
+        std::fs::copy(golden("lora").join(name), folder.path().join(name)).unwrap();
+    }
+    let mut model = load(&golden("mt5")).unwrap();
+    let file = open_adapter(folder.path(), &model.config).unwrap();
+    assert_eq!(file.path(), folder.path().join("adapter_model.bin"));
+    model.attach_adapters(&file).unwrap();
+    assert_eq!(logits(&model), logits(&attached(load(&golden("mt5")).unwrap())));
+}
+
 #[test]
 fn new_adapters_change_nothing_yet_and_alone_are_trained() {
     let lora = |targets: &[&str]| LoraConfig {

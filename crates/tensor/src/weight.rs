@@ -127,11 +127,18 @@ impl Weight {
         let storage = match dtype {
             DType::F32 => Storage::Owned(self.to_tensor()),
             DType::Bf16 | DType::F16 => {
-                let full = self.to_tensor();
-                let mut half = vec![0u16; full.data().len()];
+                let widened;
+                let full = match self.as_rows() {
+                    Rows::F32(x) => x,
+                    _ => {
+                        widened = self.to_tensor();
+                        widened.data()
+                    }
+                };
+                let mut half = vec![0u16; full.len()];
                 match dtype {
-                    DType::Bf16 => kernels::f32_to_bf16(isa, &mut half, full.data()),
-                    _ => kernels::f32_to_f16(isa, &mut half, full.data()),
+                    DType::Bf16 => kernels::f32_to_bf16(isa, &mut half, full),
+                    _ => kernels::f32_to_f16(isa, &mut half, full),
                 }
                 Storage::Half(dtype, half)
             }
@@ -251,6 +258,8 @@ mod tests {
         let w = Weight::owned(&[3], vec![1.0, 1.0 + 1.0 / 512.0, -65504.0]);
         let b = w.to_dtype(DType::Bf16);
         assert_eq!(b.to_tensor().data()[..2], [1.0, 1.0]);
+        // -65504 is rounded to -65536, which f16 does not have.
+        assert_eq!(b.to_dtype(DType::F16).to_tensor().data(), [1.0, 1.0, f32::NEG_INFINITY]);
         let h = w.to_dtype(DType::F16);
         assert_eq!(h.to_tensor().data(), w.to_tensor().data());
         assert_eq!(h.dtype(), DType::F16);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use t5kit_formats::Dtype;
 use t5kit_formats::output::{self, AtomicDir};
+use t5kit_formats::peft;
 use t5kit_formats::safetensors::SafetensorsFile;
 use t5kit_model::{LoraConfig, T5, save, save_adapter, write_tensors};
 use t5kit_tensor::kernels::Rows;
@@ -52,6 +53,19 @@ pub fn remove_leavings(folder: &Path) {
     for name in [LAST, BEST, crate::report::REPORT] {
         output::remove_leavings(&folder.join(name));
     }
+}
+
+/// Whether a folder holds a model or an adapter.
+pub fn holds_checkpoint(folder: &Path) -> bool {
+    ["config.json", peft::CONFIG].iter().any(|name| folder.join(name).is_file())
+}
+
+/// Removes the checkpoints and the report of the run that a new one in `folder` replaces.
+pub(crate) fn remove_former(folder: &Path) -> Result<(), Error> {
+    let checkpoints =
+        [LAST, BEST].map(|name| folder.join(name)).into_iter().filter(|path| holds_checkpoint(path));
+    let report = Some(folder.join(crate::report::REPORT)).filter(|path| path.is_file());
+    Ok(checkpoints.chain(report).try_for_each(|path| output::remove_whole(&path))?)
 }
 
 /// Writes `folder/name`: the model and the tokenizer's files, or with `lora` its adapters alone; with an optimizer, the

@@ -20,7 +20,7 @@ mod schedule;
 mod trainer;
 mod validation;
 
-pub use checkpoint::{BEST, LAST, TrainingState, remove_leavings};
+pub use checkpoint::{BEST, LAST, TrainingState, holds_checkpoint, remove_leavings};
 pub use data::{Columns, DataOptions, Lengths, ReadObserver, with_prompt};
 pub use examples::{Examples, Facts, Placement};
 pub use log::{EVENTS, EvalRecord, LOG, StepRecord, TrainLog};

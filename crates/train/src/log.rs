@@ -60,12 +60,14 @@ pub struct TrainLog {
 }
 
 impl TrainLog {
-    /// The log in `folder` and the event file in `tensorboard`; of logs that are there, steps after `step` and
-    /// validations after `evaluated` are cut off: a run that ended after its last checkpoint takes them again.
+    /// The log in `folder` and the event file in `tensorboard`, folders that are made where they are missing; of logs
+    /// that are there, steps after `step` and validations after `evaluated` are cut off: a run that ended after its last
+    /// checkpoint takes them again.
     ///
     /// # Errors
     /// [`Error::Busy`] where another run is writing there.
     pub fn open(folder: &Path, tensorboard: Option<&Path>, step: u64, evaluated: u64) -> Result<Self, Error> {
+        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
         let path = folder.join(LOG);
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = opened.map_err(Error::io(&path))?;

@@ -83,7 +83,8 @@ pub struct Job<'a> {
     pub valid: Option<&'a Examples>,
     /// The settings.
     pub options: &'a TrainOptions,
-    /// The run's folder, which exists: `last/`, `best/` and `train_log.jsonl` are written there.
+    /// The run's folder, made once nothing speaks against the run: `last/`, `best/` and `train_log.jsonl` are written
+    /// there, and those of a former run that is not resumed go.
     pub folder: &'a Path,
     /// Files to copy beside each checkpoint.
     pub tokenizer_files: &'a [PathBuf],
@@ -165,6 +166,9 @@ pub fn train(mut model: T5, job: Job<'_>, observer: &mut dyn Observer) -> Result
     });
     let log = TrainLog::open(job.folder, job.tensorboard, state.step, state.evaluated)?;
     checkpoint::remove_leavings(job.folder);
+    if !job.resume {
+        checkpoint::remove_former(job.folder)?;
+    }
     let state = TrainingState { options: options.clone(), ..state };
     let summary = Run { job, model, lora, optimizer, state, log, batches, total }.run(observer);
     t5kit_tensor::release_cached();

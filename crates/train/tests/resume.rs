@@ -273,9 +273,11 @@ fn a_run_that_gets_no_better_ends_early_and_stays_ended() {
 #[test]
 fn two_runs_in_one_folder_are_refused() {
     let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), &options(), false, &mut Watch::default()).unwrap();
     let _first = TrainLog::open(folder.path(), None, 0, 0).unwrap();
     let error = run(folder.path(), &options(), false, &mut Watch::default()).unwrap_err().to_string();
     assert!(error.contains("another run"), "{error}");
+    assert!(folder.path().join("last/model.safetensors").is_file());
 }
 
 #[test]

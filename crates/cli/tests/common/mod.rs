@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // every test file uses its part
 
+pub mod lab;
 pub mod model;
 
 use std::io::Write;
@@ -98,4 +99,12 @@ pub fn file(folder: &Path, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
 /// A path as an argument.
 pub fn arg(path: &Path) -> &str {
     path.to_str().expect("test folders have plain names")
+}
+
+/// The names in a folder, sorted.
+pub fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
 }

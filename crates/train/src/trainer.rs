@@ -171,7 +171,7 @@ pub fn train(mut model: T5, job: Job<'_>, observer: &mut dyn Observer) -> Result
     }
     let state = TrainingState { options: options.clone(), ..state };
     let summary = Run { job, model, lora, optimizer, state, log, batches, total }.run(observer);
-    t5kit_tensor::release_cached();
+    t5kit_tensor::release_cached(); // the optimizer's memory: what comes next may load a model
     summary
 }
 

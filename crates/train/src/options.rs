@@ -5,7 +5,7 @@ use t5kit_model::t5::Part;
 
 use crate::{OptimizerKind, Schedule, ValidationOptions};
 
-/// In what the products of linear layers are computed; weights, moments and everything else are f32 in either case.
+/// In what the products of linear layers and attention are computed; weights, moments and everything else are f32 in either case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {

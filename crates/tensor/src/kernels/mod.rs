@@ -10,7 +10,7 @@
 //!
 //! The functions are safe: they assert their sizes (a wrong size is a programming error, not an input error) and
 //! take an [`Isa`], which only exists where the processor has the instructions. They do not allocate, but for
-//! [`matmul_rows`] with many rows and 16-bit weights.
+//! [`gemm_bf16`], which packs.
 
 mod activation;
 mod adafactor;

@@ -34,8 +34,7 @@ thread_local! {
 /// The environment variable that forces a bf16 kernel: `portable`, `avx512-bf16` or `amx`.
 pub const BF16_VARIABLE: &str = "T5KIT_BF16";
 
-/// Whether [`gemm_bf16`] is fast here: by AMX, or because `T5KIT_BF16` asks for another fast kernel. A `T5KIT_ISA`
-/// below `avx512` forbids it.
+/// Whether [`gemm_bf16`] is fast here: by AMX or AVX-512 BF16. A `T5KIT_ISA` below `avx512` forbids it.
 pub fn bf16_gemm_available() -> bool {
     best_kernel() != Bf16Kernel::Portable
 }

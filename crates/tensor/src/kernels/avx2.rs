@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::*;
 
+use super::lines::prefetch;
 use super::vector::Simd;
 
 /// Proof that the processor has AVX2, FMA and F16C.
@@ -83,7 +84,7 @@ impl Simd for Avx2 {
     }
     #[inline(always)]
     fn prefetch(self, p: *const u8) {
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
+        prefetch(p);
     }
     #[inline(always)]
     fn add(self, a: __m256, b: __m256) -> __m256 {

@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::*;
 
+use super::lines::prefetch;
 use super::vector::Simd;
 
 /// Proof that the processor has AVX-512 F, BW, DQ and VL, and what [`Avx2`](super::avx2::Avx2) proves.
@@ -69,7 +70,7 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     fn prefetch(self, p: *const u8) {
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
+        prefetch(p);
     }
     #[inline(always)]
     fn add(self, a: __m512, b: __m512) -> __m512 {

@@ -1,7 +1,20 @@
-//! Scratch that begins at a cache line.
+//! Cache lines: asking for them, and scratch that begins at one.
 
 /// Bytes of a cache line, and of the widest vector.
 pub(crate) const LINE: usize = 64;
+
+/// Asks for the cache line at `p`, which may be any address, in the second-level cache: the first has few places for
+/// what is under way.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(super) fn prefetch(p: *const u8) {
+    use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+    // SAFETY: a hint; the processor ignores addresses that are not the process's.
+    unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) fn prefetch(_: *const u8) {}
 
 /// `count` numbers from the start of a cache line on, zero at first.
 pub(super) struct Lines<T> {

@@ -49,8 +49,7 @@ pub(super) trait Simd: Copy {
     /// `LANES` numbers can be written at `p`.
     unsafe fn store_f16(self, p: *mut u16, v: Self::F);
 
-    /// Asks for the cache line at `p`, which may be any address, in the second-level cache: the first has few places
-    /// for what is under way.
+    /// [`prefetch`](super::lines::prefetch), where the instruction set is known.
     fn prefetch(self, p: *const u8);
 
     /// a + b

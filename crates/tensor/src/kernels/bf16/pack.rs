@@ -11,6 +11,7 @@
 use super::micro::{Bf16Kernel, STRIP};
 use crate::MatRef;
 use crate::kernels::convert::round_to_bf16;
+use crate::kernels::lines::prefetch;
 
 /// Lines of a tile.
 pub(super) const TILE_LINES: usize = 16;
@@ -54,21 +55,11 @@ impl<'a> Side<'a> {
         };
         for row in outer * part / of..outer * (part + 1) / of {
             for at in (0..inner).step_by(LINE) {
-                prefetch(self.data.as_ptr().wrapping_add(row * stride + at));
+                prefetch(self.data.as_ptr().wrapping_add(row * stride + at).cast());
             }
         }
     }
 }
-
-#[cfg(target_arch = "x86_64")]
-fn prefetch(p: *const f32) {
-    use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-    // SAFETY: a hint; the processor ignores addresses that are not the process's.
-    unsafe { _mm_prefetch(p.cast(), _MM_HINT_T1) };
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn prefetch(_: *const f32) {}
 
 /// Fills `out`, a whole strip, from at most [`STRIP`] lines.
 pub(super) fn pack_strip(kernel: Bf16Kernel, out: &mut [u16], side: Side<'_>, layout: Layout) {

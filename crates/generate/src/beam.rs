@@ -32,7 +32,8 @@ pub(crate) fn run(
     let processors = Processors::new(options, config.vocab_size, config.eos_token_id);
     let given: Vec<u32> = [config.decoder_start_token_id].iter().chain(&options.prefix).copied().collect();
     let groups = options.num_beam_groups;
-    let mut stepper = Stepper::start(model, pool, packed, &given, groups);
+    let tokens = given.len().saturating_add(options.max_new_tokens).saturating_mul(options.num_beams);
+    let mut stepper = Stepper::start(model, pool, packed, &given, groups, tokens);
     let mut sources: Vec<Source> = (0..batch.len())
         .map(|place| Source {
             place,

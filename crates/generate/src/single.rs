@@ -44,7 +44,8 @@ pub(crate) fn run(
     let warpers = Warpers::new(options);
     let given: Vec<u32> = [config.decoder_start_token_id].iter().chain(&options.prefix).copied().collect();
     let samples = options.num_return_sequences;
-    let mut stepper = Stepper::start(model, pool, packed, &given, samples);
+    let tokens = given.len().saturating_add(options.max_new_tokens).saturating_mul(samples);
+    let mut stepper = Stepper::start(model, pool, packed, &given, samples, tokens);
     let mut live: Vec<Hypothesis> = (0..batch.len() * samples)
         .map(|row| Hypothesis { place: row / samples, sample: row % samples, ids: given.clone(), score: 0.0 })
         .collect();

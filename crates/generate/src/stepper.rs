@@ -13,11 +13,19 @@ pub(crate) struct Stepper<'a> {
 
 impl<'a> Stepper<'a> {
     /// Encodes the sources and feeds all but the last of the ids that every target begins with (`given`, the start
-    /// token first). Every source then has `copies` rows, side by side, that wait for the last of them.
-    pub fn start(model: &'a T5, pool: &'a Pool, sources: &Packed, given: &[u32], copies: usize) -> Self {
+    /// token first). Every source then has `copies` rows, side by side, that wait for the last of them. `tokens`: how many
+    /// a source's rows may be fed, all together.
+    pub fn start(
+        model: &'a T5,
+        pool: &'a Pool,
+        sources: &Packed,
+        given: &[u32],
+        copies: usize,
+        tokens: usize,
+    ) -> Self {
         let mut bulk = Graph::inference(&model.params, pool, Regime::Bulk);
         let encoded = model.encode(&mut bulk, sources);
-        let cache = model.start(&mut bulk, sources, &encoded);
+        let cache = model.start(&mut bulk, sources, &encoded, tokens);
         let graph = Graph::inference(&model.params, pool, Regime::Steps);
         let mut stepper = Stepper { model, graph, cache };
         for &id in &given[..given.len() - 1] {

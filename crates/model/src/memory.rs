@@ -2,6 +2,8 @@
 
 use t5kit_formats::config::T5Config;
 
+use crate::t5::generates_few;
+
 /// A batch that memory is predicted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batch {
@@ -14,7 +16,7 @@ pub struct Batch {
 }
 
 /// Predicted bytes beside the weights while text is generated for a batch: the encoder's activations at their
-/// widest, or the decoder's keys and values with the logits of a step, whichever is more.
+/// widest, or the decoder's keys and values with the logits of a step, whichever is more. One target of each source.
 pub fn generation_bytes(config: &T5Config, batch: Batch) -> u64 {
     let (d, ff, inner) = (config.d_model as u64, config.d_ff as u64, config.inner_dim() as u64);
     let gates = if config.feed_forward().is_some_and(|f| f.gated) { 2 } else { 1 };
@@ -23,8 +25,11 @@ pub fn generation_bytes(config: &T5Config, batch: Batch) -> u64 {
     let encoder = source * (2 * d + (4 * inner).max((gates + 1) * ff));
     // Room for positions is doubled whenever it runs out.
     let positions = sequences * batch.target_tokens.next_power_of_two().max(32) as u64;
-    let caches = config.num_decoder_layers as u64 * (source + positions) * 2 * inner;
-    let step = sequences * (config.vocab_size as u64 + 2 * d + 3 * inner + (gates + 1) * ff);
+    let few = generates_few(config, batch.target_tokens);
+    let seen = if few { 0 } else { source };
+    let caches = config.num_decoder_layers as u64 * (seen + positions) * 2 * inner;
+    let wide = if few { 2 * d * config.num_heads as u64 } else { 0 };
+    let step = sequences * (config.vocab_size as u64 + 2 * d + 3 * inner + wide + (gates + 1) * ff);
     4 * encoder.max(caches + source * d + step)
 }
 
@@ -57,11 +62,14 @@ mod tests {
 
     #[test]
     fn generation_of_mt5_small() {
-        let batch = Batch { sequences: 16, source_tokens: 256, target_tokens: 32 };
+        let batch = Batch { sequences: 16, source_tokens: 256, target_tokens: 128 };
         let bytes = generation_bytes(&T5Config::default(), batch);
-        // 8 layers of keys and values: 4,096 + 512 positions of 768 floats; logits of 16 × 250,112.
-        let caches = 8 * (4096 + 512) * 768 * 4;
-        assert!(bytes > caches + 16 * 250_112 * 4 && bytes < 200 << 20, "{bytes}");
+        // 8 layers of keys and values: 4,096 + 2,048 positions of 768 floats; logits of 16 × 250,112.
+        let caches = 8 * (4096 + 2048) * 768 * 4;
+        assert!(bytes > caches + 16 * 250_112 * 4 && bytes < 230 << 20, "{bytes}");
+        // Short targets need none of the sources'.
+        let short = generation_bytes(&T5Config::default(), Batch { target_tokens: 32, ..batch });
+        assert!(short < bytes - 8 * 4096 * 768 * 4, "{short}");
         let none = Batch { sequences: 0, source_tokens: 0, target_tokens: 0 };
         assert_eq!(generation_bytes(&T5Config::default(), none), 0);
     }

@@ -64,17 +64,18 @@ fn encoder_states_and_logits_are_those_of_the_reference() {
     }
 }
 
-/// Feeding targets token by token through the cache gives the hidden states of the whole.
+/// Feeding targets token by token through the cache gives the hidden states of the whole, both where few tokens are
+/// expected, which look at the source's features, and where many are, for which keys and values are made.
 #[test]
 fn decoding_step_by_step_is_decoding_at_once() {
-    for name in MODELS {
+    for (name, tokens) in MODELS.iter().flat_map(|name| [(name, 1), (name, usize::MAX)]) {
         let (model, golden) = (load(&folder(name)).unwrap(), golden(name));
         let (sources, targets) = (sequences(&golden["sources"]), sequences(&golden["targets"]));
         let pool = Pool::new(2);
         let packed = Packed::new(&sources).unwrap();
         let mut bulk = Graph::inference(&model.params, &pool, Regime::Bulk);
         let encoded = model.encode(&mut bulk, &packed);
-        let mut cache = model.start(&mut bulk, &packed, &encoded);
+        let mut cache = model.start(&mut bulk, &packed, &encoded, tokens);
         let inputs = Packed::new(&targets).unwrap().shifted_right(model.config.decoder_start_token_id);
         let mut rows = vec![Vec::new(); inputs.tokens()];
         let mut steps = Graph::inference(&model.params, &pool, Regime::Steps);
@@ -98,14 +99,14 @@ fn decoding_step_by_step_is_decoding_at_once() {
             }
         }
         let d = difference(&rows.concat(), &tensor(name, "logits"));
-        assert!(d < 1e-5, "{name}: {d:e}");
+        assert!(d < 1e-5, "{name}, {tokens} tokens: {d:e}");
     }
 }
 
 /// Hypotheses that share a past and then part give what each gives alone, bit for bit.
 #[test]
 fn hypotheses_that_share_their_past_are_those_that_do_not() {
-    for name in MODELS {
+    for (name, tokens) in MODELS.iter().flat_map(|name| [(name, 1), (name, usize::MAX)]) {
         let (model, golden) = (load(&folder(name)).unwrap(), golden(name));
         let sources = sequences(&golden["sources"]);
         let pool = Pool::new(2);
@@ -114,7 +115,7 @@ fn hypotheses_that_share_their_past_are_those_that_do_not() {
         let encoded = model.encode(&mut bulk, &packed);
         let mut steps = Graph::inference(&model.params, &pool, Regime::Steps);
         // Two steps of both sources, then three ways on for the second and one for the first.
-        let mut shared = model.start(&mut bulk, &packed, &encoded);
+        let mut shared = model.start(&mut bulk, &packed, &encoded, tokens);
         model.step(&mut steps, &[0, 0], &mut shared);
         model.step(&mut steps, &[5, 6], &mut shared);
         shared.select(&[1, 0, 1, 1]);
@@ -124,12 +125,12 @@ fn hypotheses_that_share_their_past_are_those_that_do_not() {
         for (row, (source, ids)) in
             [(1, [0, 6, 10, 11]), (1, [0, 6, 9, 12]), (0, [0, 5, 8, 13])].iter().enumerate()
         {
-            let mut alone = model.start(&mut bulk, &packed, &encoded);
+            let mut alone = model.start(&mut bulk, &packed, &encoded, tokens);
             alone.select(&[*source]);
             let found: Vec<Tensor> =
                 ids.iter().map(|&id| model.step(&mut steps, &[id], &mut alone)).collect();
             assert_eq!((alone.slots(), alone.length(0)), (1, ids.len()));
-            assert!(found[3].data() == last.row(row), "{name}, row {row}");
+            assert!(found[3].data() == last.row(row), "{name}, {tokens} tokens, row {row}");
         }
     }
 }

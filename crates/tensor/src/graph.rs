@@ -86,6 +86,8 @@ pub struct Graph<'a> {
     pub run: Run<'a>,
     /// Which kernels the products take.
     pub regime: Regime,
+    /// Whether this is a training pass, on a tape or, where nothing is kept, seen again.
+    trains: bool,
     dropout: Option<Dropout>,
     dropouts: u64,
     /// Whether [`recompute`](crate::ops::recompute) forgets what is within its parts.
@@ -105,7 +107,8 @@ impl<'a> Graph<'a> {
     /// A pass that records nothing.
     pub fn inference(params: &'a Params, pool: &'a Pool, regime: Regime) -> Self {
         let run = Run { params, pool, isa: kernels::isa(), precision: Precision::F32 };
-        Graph { run, regime, dropout: None, dropouts: 0, forgets: false, tape: None, watch: Watch::Off }
+        let watch = Watch::Off;
+        Graph { run, regime, trains: false, dropout: None, dropouts: 0, forgets: false, tape: None, watch }
     }
 
     /// A pass that can be run backwards.
@@ -114,7 +117,7 @@ impl<'a> Graph<'a> {
         let dropout = dropout.filter(|d| d.rate > 0.0);
         let tape = Some(Vec::new());
         let watch = Watch::Off;
-        Graph { run, regime: Regime::Bulk, dropout, dropouts: 0, forgets: false, tape, watch }
+        Graph { run, regime: Regime::Bulk, trains: true, dropout, dropouts: 0, forgets: false, tape, watch }
     }
 
     /// The same pass with products of many rows in `precision`.
@@ -139,6 +142,7 @@ impl<'a> Graph<'a> {
         Graph {
             run: self.run,
             regime: self.regime,
+            trains: self.trains,
             dropout: self.dropout,
             dropouts: self.dropouts,
             forgets: false,
@@ -186,6 +190,12 @@ impl<'a> Graph<'a> {
         let result = f(self);
         self.tape = tape;
         result
+    }
+
+    /// Whether this is a training pass, also where it records nothing: one that is to be computed again, or watched.
+    /// Its results need not be the same alone and in company to the bit.
+    pub fn trains(&self) -> bool {
+        self.trains
     }
 
     /// Whether operations must keep what their backward pass reads.

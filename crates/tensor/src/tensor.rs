@@ -32,6 +32,17 @@ impl Tensor {
         Tensor { buffer: Arc::new(Buffer::unspecified(rows * cols)), rows, cols }
     }
 
+    /// Unspecified elements where the caller overwrites `all` of them, zeros where it may leave some.
+    pub(crate) fn to_fill(rows: usize, cols: usize, all: bool) -> Self {
+        if all { Tensor::unspecified(rows, cols) } else { Tensor::zeros(rows, cols) }
+    }
+
+    /// The same elements as a matrix of another shape; panics when their count differs.
+    pub(crate) fn reshaped(self, rows: usize, cols: usize) -> Self {
+        assert_eq!(rows * cols, self.data().len(), "elements of a [{rows}, {cols}] tensor");
+        Tensor { rows, cols, ..self }
+    }
+
     /// Takes `rows * cols` elements; panics when the count differs.
     pub fn from_vec(rows: usize, cols: usize, data: Vec<f32>) -> Self {
         assert_eq!(data.len(), rows * cols, "elements of a [{rows}, {cols}] tensor");

@@ -82,7 +82,7 @@ fn generation(model: &T5, pool: &Pool, batch: usize) {
     let [encoder, cross, decoder, softmax] = medians(|| {
         let mut bulk = Graph::inference(&model.params, pool, Regime::Bulk);
         let (encoder, encoded) = timed(|| model.encode(&mut bulk, &sources));
-        let (cross, mut cache) = timed(|| model.start(&mut bulk, &sources, &encoded));
+        let (cross, mut cache) = timed(|| model.start(&mut bulk, &sources, &encoded, NEW_TOKENS));
         let mut graph = Graph::inference(&model.params, pool, Regime::Steps);
         let (mut decoder, mut softmax) = (0.0, 0.0);
         for step in 0..NEW_TOKENS {

@@ -2,6 +2,7 @@
 
 use t5kit_model::T5Config;
 use t5kit_model::t5::{Part, layout};
+use t5kit_tensor::ops::CrossEntropy;
 
 use crate::{OptimizerKind, TrainOptions};
 
@@ -78,13 +79,17 @@ pub fn predict(
         false => (attention, feed_forward, 0),
         true => (0, d, (s + t) * (2 * attention + feed_forward) + s * 2 * inner),
     };
+    // Keys and values of the source, or where targets are short queries and findings as wide as its features.
+    let wide = c.num_heads as u64 * d;
+    let source = if t * wide <= 2 * s * inner { (2 * s * inner).max(2 * t * wide) } else { 2 * s * inner };
     let encoder = if through_encoder { c.num_layers as u64 * s * (attention + feed_forward) } else { 0 };
-    let kept = if options.recompute { 0 } else { s * 2 * inner };
+    let kept = if options.recompute { 0 } else { source };
     let decoder = match through_decoder {
         true => c.num_decoder_layers as u64 * (t * (2 * attention + feed_forward) + kept),
         false => 0,
     };
-    let logits = (16u64 << 20).max(16 * c.vocab_size as u64).min(t * c.vocab_size as u64);
+    let chunk = CrossEntropy::default().chunk as u64;
+    let logits = chunk.max(16 * c.vocab_size as u64).min(t * c.vocab_size as u64);
     // On the way back: gradients of one block's activations, and of the encoder's output.
     let working = s * (2 * d + 2 * ff + 3 * inner) + 2 * s * d;
     Memory {

@@ -17,10 +17,18 @@ const FIRST_CAPACITY: usize = 32;
 /// Those of the source are there once, however many hypotheses it has.
 pub struct DecoderCache {
     pub(super) own: Vec<KeyValues>,
-    pub(super) cross: Vec<KeyValues>,
+    pub(super) cross: CrossCache,
     /// Rows of `own` that are taken; the same in every layer.
     used: usize,
     slots: Vec<Slot>,
+}
+
+/// What the decoder sees of the sources: a row a source token.
+pub(super) enum CrossCache {
+    /// Each layer's keys and values.
+    Keys(Vec<KeyValues>),
+    /// The encoder's output, for all layers.
+    Features(KeyValues),
 }
 
 #[derive(Clone)]
@@ -32,7 +40,7 @@ struct Slot {
 }
 
 impl DecoderCache {
-    pub(super) fn new(layers: usize, cols: usize, sources: Vec<Range<usize>>, cross: Vec<KeyValues>) -> Self {
+    pub(super) fn new(layers: usize, cols: usize, sources: Vec<Range<usize>>, cross: CrossCache) -> Self {
         let own = (0..layers).map(|_| KeyValues::new(sources.len() * FIRST_CAPACITY, cols)).collect();
         let slots = sources.into_iter().map(|source| Slot { source, past: Vec::new() }).collect();
         DecoderCache { own, cross, used: 0, slots }

@@ -8,6 +8,7 @@ mod network;
 pub use cache::DecoderCache;
 pub(crate) use init::fresh;
 pub use layout::{Part, Slot, layout};
+pub(crate) use network::generates_few;
 
 use t5kit_formats::config::{self, T5Config};
 use t5kit_tensor::ops::{Activation, RelativeBias};

@@ -5,9 +5,11 @@
 
 use std::rc::Rc;
 
-use t5kit_tensor::ops::{self, Attention, CachedAttention, CachedSpan, Source, Span};
+use t5kit_formats::config::T5Config;
+use t5kit_tensor::ops::{self, Attention, CachedAttention, CachedSpan, KeyValues, Source, Span};
 use t5kit_tensor::{Graph, Packed, ParamId, Tensor, Var};
 
+use super::cache::CrossCache;
 use super::{AttentionLayer, Block, DecoderCache, Stack, T5};
 
 /// Where a block's keys and values come from.
@@ -42,14 +44,25 @@ impl T5 {
         self.scaled(graph, hidden)
     }
 
-    /// A cache for generating from these sources: one slot each.
-    pub fn start(&self, graph: &mut Graph<'_>, sources: &Packed, encoded: &Var) -> DecoderCache {
+    /// A cache for generating from these sources: one slot each. `tokens`: how many will be fed for each source at most,
+    /// all its hypotheses together, which decides what is cheaper.
+    pub fn start(
+        &self,
+        graph: &mut Graph<'_>,
+        sources: &Packed,
+        encoded: &Var,
+        tokens: usize,
+    ) -> DecoderCache {
         let blocks = &self.network.decoder.blocks;
-        let cross = blocks
-            .iter()
-            .filter_map(|block| block.cross.as_ref())
-            .map(|layer| ops::KeyValues::from_packed(ops::linear(graph, encoded, &[layer.k, layer.v]).value))
-            .collect();
+        let mut layers = blocks.iter().filter_map(|block| block.cross.as_ref());
+        let cross = if layers.clone().all(|a| self.does_without_keys(graph, a))
+            && generates_few(&self.config, tokens)
+        {
+            CrossCache::Features(KeyValues::from_features(encoded.value.clone()))
+        } else {
+            let keys = |a: &AttentionLayer| ops::linear(graph, encoded, &[a.k, a.v]).value;
+            CrossCache::Keys(layers.map(keys).map(KeyValues::from_packed).collect())
+        };
         DecoderCache::new(blocks.len(), self.inner(), sources.ranges().collect(), cross)
     }
 
@@ -213,19 +226,48 @@ impl T5 {
         memory: &mut Memory<'_>,
     ) -> Var {
         let q = ops::linear(graph, x, &[a.q]);
+        let heads = self.config.num_heads;
         match memory {
             Memory::Whole { cross, .. } => {
                 let (spans, encoded) = cross.as_ref().expect("a decoder is given its sources");
+                if graph.trains() && self.does_without_keys(graph, a) && self.targets_are_short(spans) {
+                    let q = ops::heads_to_features(graph, &q, a.k, heads);
+                    let found = ops::attention_to_features(graph, &q, encoded, heads, spans);
+                    return ops::heads_from_features(graph, &found, a.v, heads);
+                }
                 let kv = ops::linear(graph, encoded, &[a.k, a.v]);
                 let what = self.attention(a, false, spans.to_vec());
                 let at = |column| Source { var: &kv, column };
                 ops::attention(graph, Source { var: &q, column: 0 }, at(0), at(self.inner()), &what)
             }
-            Memory::Cached { cache } => {
-                let what = self.cached_attention(a, cache.cross_spans());
-                Var::constant(ops::attend_cached(graph, &q.value, 0, &cache.cross[layer], &what))
-            }
+            Memory::Cached { cache } => match &cache.cross {
+                CrossCache::Keys(keys) => {
+                    let what = self.cached_attention(a, cache.cross_spans());
+                    Var::constant(ops::attend_cached(graph, &q.value, 0, &keys[layer], &what))
+                }
+                CrossCache::Features(x) => {
+                    let q = ops::heads_to_features(graph, &q, a.k, heads).value;
+                    let found = ops::attend_cached_features(graph, q, x, heads, cache.cross_spans());
+                    ops::heads_from_features(graph, &Var::constant(found), a.v, heads)
+                }
+            },
         }
+    }
+
+    /// Whether a layer can look at the source's features themselves: its key and value matrices are all there is between.
+    fn does_without_keys(&self, graph: &Graph<'_>, layer: &AttentionLayer) -> bool {
+        layer.bias.is_none() && [layer.k, layer.v].iter().all(|&id| graph.run.params.adapter(id).is_none())
+    }
+
+    /// Whether looking at the source's features costs a training pass less than keys and values, and keeps no more than
+    /// twice the memory for the way back.
+    fn targets_are_short(&self, spans: &[Span]) -> bool {
+        let c = &self.config;
+        let sum = |f: fn(&Span) -> usize| spans.iter().map(f).sum::<usize>();
+        let (sources, targets) = (sum(|s| s.keys.len()), sum(|s| s.queries.len()));
+        let pairs = sum(|s| s.keys.len() * s.queries.len());
+        targets * c.num_heads * c.d_model <= 2 * sources * c.inner_dim()
+            && features_cost_less(c, sources, targets, pairs)
     }
 
     fn attention(&self, layer: &AttentionLayer, causal: bool, spans: Vec<Span>) -> Attention {
@@ -245,6 +287,20 @@ impl T5 {
     ) -> CachedAttention<'s> {
         CachedAttention { num_heads: self.config.num_heads, d_kv: self.config.d_kv, bias: layer.bias, spans }
     }
+}
+
+/// Whether it takes fewer multiplications to look at the source's features than to make keys and values of all
+/// `sources` tokens first, when `targets` tokens look at them, `pairs` in all.
+fn features_cost_less(c: &T5Config, sources: usize, targets: usize, pairs: usize) -> bool {
+    let [sources, targets, pairs, d, heads, inner] =
+        [sources, targets, pairs, c.d_model, c.num_heads, c.inner_dim()].map(|n| n as u128);
+    pairs * heads * d + targets * d * inner <= sources * d * inner + pairs * inner
+}
+
+/// Whether a decoder that is fed at most so many tokens for each source looks at the source's features. It depends on
+/// nothing else, so that a source gets the same alone and in company; the weights pass by in any case.
+pub(crate) fn generates_few(c: &T5Config, tokens: usize) -> bool {
+    features_cost_less(c, 1, 0, tokens)
 }
 
 /// Shows a value to a pass that looks for the first one that is not finite.

@@ -21,6 +21,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod bf16;
+mod columns;
 mod convert;
 mod dropout;
 mod elementwise;
@@ -45,6 +46,7 @@ pub use attention::{Cached, attend};
 pub use bf16::{
     BF16_VARIABLE, Bf16Kernel, best_kernel, bf16_gemm_available, gemm_bf16, gemm_bf16_with, kernels_for,
 };
+pub use columns::matmul_columns;
 pub use convert::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
 pub use dropout::{dropout, dropout_add, dropout_in_place};
 pub use elementwise::{add, argmax, axpy, dot, first_non_finite, scale, sum, sum_squares};

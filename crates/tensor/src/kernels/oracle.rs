@@ -28,6 +28,25 @@ pub fn matmul_rows(y: &mut [f32], ldy: usize, x: &[f32], ldx: usize, m: usize, w
     }
 }
 
+/// `y`: rows `n + 1` apart.
+#[allow(clippy::too_many_arguments)]
+pub fn matmul_columns(
+    y: &mut [f32],
+    n: usize,
+    x: &[f32],
+    ldx: usize,
+    m: usize,
+    w: Rows,
+    ldw: usize,
+    first: usize,
+) {
+    let k = w.len() / ldw;
+    for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
+        let term = |l: usize| f64::from(x[i * ldx + l]) * f64::from(weight(w, l * ldw + first + j));
+        y[i * (n + 1) + j] = (0..k).map(term).sum::<f64>() as f32;
+    }
+}
+
 pub fn rms_norm(y: &mut [f32], x: &[f32], weight: &[f32], eps: f32, mut rstd: Option<&mut [f32]>) {
     let cols = weight.len();
     for (row, (y, x)) in y.chunks_exact_mut(cols).zip(x.chunks_exact(cols)).enumerate() {

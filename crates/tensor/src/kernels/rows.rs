@@ -84,13 +84,11 @@ pub fn matmul_rows_into(isa: Isa, mut y: MatMut<'_>, x: &[f32], ldx: usize, w: R
     match w {
         Rows::F32(w) => dispatch!(isa, product(y: Out, x: &[f32], w: &[f32], shape: Shape)),
         Rows::Bf16(w) => {
-            // SAFETY: `Bf16` is a transparent u16.
-            let w = unsafe { std::slice::from_raw_parts(w.as_ptr().cast::<Bf16>(), w.len()) };
+            let w = Bf16::of(w);
             dispatch!(isa, product(y: Out, x: &[f32], w: &[Bf16], shape: Shape))
         }
         Rows::F16(w) => {
-            // SAFETY: `F16` is a transparent u16.
-            let w = unsafe { std::slice::from_raw_parts(w.as_ptr().cast::<F16>(), w.len()) };
+            let w = F16::of(w);
             dispatch!(isa, product(y: Out, x: &[f32], w: &[F16], shape: Shape))
         }
     }
@@ -112,13 +110,27 @@ struct Shape {
 
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-struct Bf16(u16);
+pub(super) struct Bf16(u16);
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-struct F16(u16);
+pub(super) struct F16(u16);
+
+impl Bf16 {
+    pub(super) fn of(bits: &[u16]) -> &[Bf16] {
+        // SAFETY: `Bf16` is a transparent u16.
+        unsafe { std::slice::from_raw_parts(bits.as_ptr().cast(), bits.len()) }
+    }
+}
+
+impl F16 {
+    pub(super) fn of(bits: &[u16]) -> &[F16] {
+        // SAFETY: `F16` is a transparent u16.
+        unsafe { std::slice::from_raw_parts(bits.as_ptr().cast(), bits.len()) }
+    }
+}
 
 /// A stored weight.
-trait Stored: Copy {
+pub(super) trait Stored: Copy {
     /// # Safety
     /// A vector's worth can be read at `p`.
     unsafe fn load<S: Simd>(s: S, p: *const Self) -> S::F;

@@ -8,17 +8,24 @@ use crate::Tensor;
 #[derive(Clone)]
 pub struct KeyValues {
     rows: Tensor,
+    /// The first column of the values: 0 where each row is key and value at once.
+    values: usize,
 }
 
 impl KeyValues {
     /// Room for `rows` positions, keys and values `cols` wide.
     pub fn new(rows: usize, cols: usize) -> Self {
-        KeyValues { rows: Tensor::zeros(rows, 2 * cols) }
+        KeyValues { rows: Tensor::zeros(rows, 2 * cols), values: cols }
     }
 
     /// All rows at once: `kv` is [tokens, 2 · cols].
     pub fn from_packed(kv: Tensor) -> Self {
-        KeyValues { rows: kv }
+        KeyValues { values: kv.cols() / 2, rows: kv }
+    }
+
+    /// Rows that are key and value at once: `x` is [tokens, cols].
+    pub fn from_features(x: Tensor) -> Self {
+        KeyValues { rows: x, values: 0 }
     }
 
     /// Writes rows from `first` on, one for each row of `from`: its columns from `column` on.
@@ -45,7 +52,7 @@ impl KeyValues {
 
     /// Width of a key or a value.
     pub fn cols(&self) -> usize {
-        self.rows.cols() / 2
+        self.rows.cols() - self.values
     }
 
     /// The keys from `row` and `column` on, [`KeyValues::stride`] apart.
@@ -55,7 +62,7 @@ impl KeyValues {
 
     /// The values, alike.
     pub(crate) fn values(&self, row: usize, column: usize) -> &[f32] {
-        self.keys(row, self.cols() + column)
+        self.keys(row, self.values + column)
     }
 
     /// Distance between the rows.

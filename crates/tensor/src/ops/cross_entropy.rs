@@ -8,7 +8,8 @@ use crate::{Gradients, Graph, ParamId, Tensor, Var, kernels};
 /// Options of [`cross_entropy`].
 #[derive(Clone, Copy, Debug)]
 pub struct CrossEntropy {
-    /// Logits held at a time (elements): the tokens are taken in chunks of this many over the vocabulary.
+    /// Logits held at a time (elements): the tokens are taken in equal chunks of at most this many over the vocabulary.
+    /// The weight and its gradient pass by once a chunk, so fewer are better.
     pub chunk: usize,
     /// Every token's loss is multiplied by this before gradients are taken: 1 / tokens of the whole batch.
     pub scale: f32,
@@ -22,7 +23,7 @@ pub struct CrossEntropy {
 
 impl Default for CrossEntropy {
     fn default() -> Self {
-        CrossEntropy { chunk: 16 << 20, scale: 1.0, label_smoothing: 0.0, z_loss: 0.0 }
+        CrossEntropy { chunk: 32 << 20, scale: 1.0, label_smoothing: 0.0, z_loss: 0.0 }
     }
 }
 
@@ -65,8 +66,9 @@ pub fn cross_entropy(
     let mut dx = (backward && x.node().is_some()).then(|| Tensor::unspecified(tokens, features));
     let CrossEntropy { scale, label_smoothing: smooth, z_loss, .. } = options;
     let hit = scale * (1.0 - smooth);
-    // An even number of tokens a chunk, at least a few: a product of one row rounds differently.
-    let chunk = (options.chunk / rows.max(1)).max(16);
+    // At least a few tokens a chunk: a product of one row rounds differently.
+    let most = (options.chunk / rows.max(1)).max(16);
+    let chunk = tokens.div_ceil(tokens.div_ceil(most).max(1)).max(16);
     for start in (0..tokens).step_by(chunk) {
         let end = tokens.min(start + chunk);
         let mut part = Tensor::unspecified(end - start, features);

@@ -14,6 +14,7 @@ mod choose;
 mod cross_entropy;
 mod dropout;
 mod embedding;
+mod heads;
 mod layer_norm;
 mod linear;
 mod lion;
@@ -34,7 +35,8 @@ pub use activation::{activate, gated};
 pub use adafactor::{Adafactor, adafactor, adafactor_vector};
 pub use adamw::adamw;
 pub use attention::{
-    Attention, CachedAttention, CachedRows, CachedSpan, Source, Span, attend_cached, attention,
+    Attention, CachedAttention, CachedRows, CachedSpan, Source, Span, attend_cached, attend_cached_features,
+    attention, attention_to_features,
 };
 pub use cache::KeyValues;
 pub use choose::{each_row, suppress};
@@ -42,6 +44,7 @@ pub use cross_entropy::{CrossEntropy, Losses, cross_entropy};
 pub use dropout::dropout;
 pub(crate) use embedding::add_to_rows;
 pub use embedding::embedding;
+pub use heads::{heads_from_features, heads_to_features};
 pub use layer_norm::layer_norm;
 pub use linear::{linear, logits};
 pub use lion::lion;

@@ -1,9 +1,10 @@
-//! `matmul_rows` and `dot`.
+//! `matmul_rows`, `matmul_columns` and `dot`.
 
 use half::{bf16, f16};
 
-use super::super::{Isa, Rows, dot, matmul_rows, oracle};
+use super::super::{Isa, Rows, dot, matmul_columns, matmul_rows, oracle};
 use super::{SIZES, assert_close, numbers, on_every_isa};
+use crate::MatMut;
 
 /// Weights in all three storage types.
 struct Weights {
@@ -129,6 +130,38 @@ fn dot_products_match_the_oracle() {
         for size in SIZES {
             let (a, b) = (numbers(size, 7), numbers(size, 8));
             assert_close("dot", &[dot(isa, &a, &b)], &[oracle::dot(&a, &b)], 3e-6, 1e-6);
+        }
+    });
+}
+
+/// Columns of a product with the transpose, of every storage type: the oracle's numbers, nothing beside them written,
+/// and every element with the bits that it has alone.
+#[test]
+fn products_by_columns_match_the_oracle_whatever_the_company() {
+    on_every_isa(|isa| {
+        for k in [0, 1, 5, 64] {
+            for n in [0, 1, 7, 8, 15, 16, 17, 64, 65, 130, 200] {
+                let (most, ldx, first, ldw) = (13, k + 2, 3, n + 5);
+                let x = numbers(most * ldx, 1);
+                for (name, w) in Weights::new(k * ldw, 2).all() {
+                    let run = |m: usize, from: usize, n: usize| {
+                        let mut y = vec![7.5; m * (n + 1)];
+                        matmul_columns(isa, MatMut::new(&mut y, m, n, n + 1), &x, ldx, w, ldw, first + from);
+                        y
+                    };
+                    let mut want = vec![7.5; most * (n + 1)];
+                    oracle::matmul_columns(&mut want, n, &x, ldx, most, w, ldw, first);
+                    let all = run(most, 0, n);
+                    assert_close(&format!("{} {name} {n} over {k}", isa.name()), &all, &want, 1e-5, 1e-6);
+                    for m in 1..most {
+                        assert!(run(m, 0, n) == all[..m * (n + 1)], "{} {name}, {m} rows", isa.name());
+                    }
+                    for j in 0..n {
+                        let one = run(most, j, 1);
+                        assert!((0..most).all(|i| one[2 * i] == all[i * (n + 1) + j]), "column {j} of {n}");
+                    }
+                }
+            }
         }
     });
 }

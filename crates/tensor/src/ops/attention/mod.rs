@@ -6,13 +6,15 @@
 
 mod cached;
 mod piece;
+mod shared;
 #[cfg(test)]
 mod tests;
 
 use std::ops::Range;
 
-pub use cached::{CachedAttention, CachedRows, CachedSpan, attend_cached};
-use piece::{Derivatives, Kept, Piece};
+pub use cached::{CachedAttention, CachedRows, CachedSpan, attend_cached, attend_cached_features};
+use piece::{Derivatives, Kept, KeyDerivatives, Piece};
+pub use shared::attention_to_features;
 
 use crate::graph::Dropout;
 use crate::ops::cut;
@@ -65,19 +67,10 @@ pub fn attention(
     let run = graph.run;
     let inner = what.num_heads * what.d_kv;
     let dropout = graph.next_dropout();
-    let table = what.table(run);
     let mut out = Tensor::unspecified(q.var.value.rows(), inner);
     let mut lse = graph.records().then(|| Tensor::unspecified(out.rows(), what.num_heads));
-    let [qv, kv, vv] = [q, k, v].map(|s| s.var.value.view().columns(s.column, inner));
-    let outs = what.pieces(out.view_mut(), 0, |s| s.queries.clone(), what.d_kv);
-    let lses: Vec<Option<MatMut<'_>>> = match lse.as_mut() {
-        Some(lse) => what.pieces(lse.view_mut(), 0, |s| s.queries.clone(), 1).into_iter().map(Some).collect(),
-        None => outs.iter().map(|_| None).collect(),
-    };
-    each(run, outs.into_iter().zip(lses).collect(), |index, (out, lse)| {
-        let piece = what.piece(index, qv, kv, vv, table.as_ref(), dropout);
-        piece.forward(run, out, lse);
-    });
+    let views = [q, k, v].map(|s| s.var.value.view().columns(s.column, inner));
+    what.forward(run, views, &mut out, lse.as_mut(), dropout);
     let sources =
         [q, k, v].map(|s| Saved { tensor: s.var.value.clone(), node: s.var.node(), column: s.column });
     let saved = out.clone();
@@ -99,6 +92,28 @@ fn each<P: Send>(run: Run<'_>, items: Vec<P>, f: impl Fn(usize, P) + Sync) {
 }
 
 impl Attention {
+    /// `out`: [queries, num_heads · d_kv], overwritten; `lse`: [queries, num_heads], likewise.
+    fn forward(
+        &self,
+        run: Run<'_>,
+        [q, k, v]: [MatRef<'_>; 3],
+        out: &mut Tensor,
+        lse: Option<&mut Tensor>,
+        dropout: Option<Dropout>,
+    ) {
+        let table = self.table(run);
+        let outs = self.pieces(out.view_mut(), 0, |s| s.queries.clone(), self.d_kv);
+        let lses: Vec<Option<MatMut<'_>>> = match lse {
+            Some(lse) => {
+                self.pieces(lse.view_mut(), 0, |s| s.queries.clone(), 1).into_iter().map(Some).collect()
+            }
+            None => outs.iter().map(|_| None).collect(),
+        };
+        each(run, outs.into_iter().zip(lses).collect(), |index, (out, lse)| {
+            self.piece(index, q, k, v, table.as_ref(), dropout).forward(run, out, lse);
+        });
+    }
+
     fn table(&self, run: Run<'_>) -> Option<BiasTable> {
         let bias = self.bias.as_ref()?;
         let before = self.spans.iter().map(|s| s.position + s.queries.len()).max().unwrap_or(0);
@@ -178,26 +193,33 @@ impl Backward for AttentionBackward {
         let (heads, inner) = (what.num_heads, what.num_heads * what.d_kv);
         let table = what.table(run);
         let [q, k, v] = self.sources.each_ref().map(|s| s.tensor.view().columns(s.column, inner));
-        // Queries, keys and values are often columns of one tensor, and then so are their gradients.
-        let mut nodes: Vec<(Option<usize>, Tensor)> = Vec::new();
-        let mut blocks: [Vec<MatMut<'_>>; 3] = Default::default();
-        for source in &self.sources {
-            if !nodes.iter().any(|(node, _)| *node == source.node && source.node.is_some()) {
-                nodes.push((source.node, Tensor::zeros(source.tensor.rows(), source.tensor.cols())));
+        // Queries, keys and values are often columns of one tensor, and then so are their gradients: groups of sources,
+        // from left to right.
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        for (i, source) in self.sources.iter().enumerate() {
+            let same =
+                |group: &&mut Vec<usize>| source.node.is_some_and(|n| self.sources[group[0]].node == Some(n));
+            match groups.iter_mut().find(same) {
+                Some(group) => group.push(i),
+                None => groups.push(vec![i]),
             }
         }
-        for (at, (node, gradient)) in nodes.iter_mut().enumerate() {
-            // The sources in this tensor, from left to right.
-            let mut here: Vec<usize> = (0..3)
-                .filter(|&i| if node.is_some() { self.sources[i].node == *node } else { i == at })
-                .collect();
-            here.sort_by_key(|&i| self.sources[i].column);
+        let rows = |i: usize, s: &Span| if i == 0 { s.queries.clone() } else { s.keys.clone() };
+        let mut tensors: Vec<Tensor> = Vec::new();
+        for group in &mut groups {
+            group.sort_by_key(|&i| self.sources[i].column);
+            let (of, columns) = (&self.sources[group[0]].tensor, group.len() * inner);
+            let covered = |i: usize| what.spans.iter().map(|s| rows(i, s).len()).sum::<usize>() == of.rows();
+            let all = columns == of.cols() && group.iter().all(|&i| covered(i));
+            tensors.push(Tensor::to_fill(of.rows(), of.cols(), all));
+        }
+        let mut blocks: [Vec<MatMut<'_>>; 3] = Default::default();
+        for (group, gradient) in groups.iter().zip(&mut tensors) {
             let (mut rest, mut first) = (gradient.view_mut(), 0);
-            for i in here {
+            for &i in group {
                 let (part, right) = rest.split_cols(self.sources[i].column + inner - first);
                 let column = self.sources[i].column - first;
-                let rows = |s: &Span| if i == 0 { s.queries.clone() } else { s.keys.clone() };
-                blocks[i] = what.pieces(part, column, rows, what.d_kv);
+                blocks[i] = what.pieces(part, column, |s| rows(i, s), what.d_kv);
                 (rest, first) = (right, self.sources[i].column + inner);
             }
         }
@@ -221,15 +243,16 @@ impl Backward for AttentionBackward {
                 [(&self.out, what.d_kv), (&dy, what.d_kv), (&self.lse, 1)].map(|(t, width)| {
                     t.view().columns(head * width, width).rows(span.queries.start, span.queries.len())
                 });
-            piece.backward(run, Kept { out, dout, lse }, Derivatives { dq, dk, dv, dbias });
+            let keys = KeyDerivatives::Apart { dk, dv };
+            piece.backward(run, Kept { out, dout, lse }, Derivatives { dq, keys, dbias });
         });
         if let Some(bias) = &what.bias
             && gradients.wants(bias.weight)
         {
             add_bias(run, bias, what, &widths, &dbias, gradients);
         }
-        for (node, gradient) in nodes {
-            gradients.add(run, node, gradient);
+        for (group, gradient) in groups.iter().zip(tensors) {
+            gradients.add(run, self.sources[group[0]].node, gradient);
         }
     }
 }

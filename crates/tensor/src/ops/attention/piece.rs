@@ -34,9 +34,47 @@ pub(super) struct Kept<'a> {
 /// Where the derivatives of a piece go.
 pub(super) struct Derivatives<'a> {
     pub(super) dq: MatMut<'a>,
-    pub(super) dk: MatMut<'a>,
-    pub(super) dv: MatMut<'a>,
+    pub(super) keys: KeyDerivatives<'a>,
     pub(super) dbias: &'a mut [f32],
+}
+
+/// The derivatives by keys and values.
+pub(super) enum KeyDerivatives<'a> {
+    /// Nobody asks for them.
+    Unwanted,
+    /// To be overwritten.
+    Apart { dk: MatMut<'a>, dv: MatMut<'a> },
+    /// Those of rows that are both, to be added to or else overwritten.
+    Shared { dx: MatMut<'a>, add: bool },
+}
+
+impl KeyDerivatives<'_> {
+    fn zero_from(&mut self, row: usize) {
+        let zero = |m: &mut MatMut<'_>| (row..m.rows).for_each(|row| m.row_mut(row).fill(0.0));
+        match self {
+            KeyDerivatives::Apart { dk, dv } => [dk, dv].into_iter().for_each(zero),
+            KeyDerivatives::Shared { dx, add: false } => zero(dx),
+            KeyDerivatives::Shared { .. } | KeyDerivatives::Unwanted => {}
+        }
+    }
+
+    /// The first so many rows, and whether a block adds to them; `first`: whether it is the first block.
+    fn values(&mut self, rows: usize, first: bool) -> Option<(MatMut<'_>, bool)> {
+        match self {
+            KeyDerivatives::Unwanted => None,
+            KeyDerivatives::Apart { dv, .. } => Some((dv.reborrow().split_rows(rows).0, !first)),
+            KeyDerivatives::Shared { dx, add } => Some((dx.reborrow().split_rows(rows).0, *add || !first)),
+        }
+    }
+
+    /// The same of the keys, after the values.
+    fn keys(&mut self, rows: usize, first: bool) -> Option<(MatMut<'_>, bool)> {
+        match self {
+            KeyDerivatives::Unwanted => None,
+            KeyDerivatives::Apart { dk, .. } => Some((dk.reborrow().split_rows(rows).0, !first)),
+            KeyDerivatives::Shared { dx, .. } => Some((dx.reborrow().split_rows(rows).0, true)),
+        }
+    }
 }
 
 impl Piece<'_> {
@@ -92,16 +130,13 @@ impl Piece<'_> {
         }
     }
 
-    /// Overwrites `dq`, `dk`, `dv`; adds the bias's derivatives by relative position to `dbias`, whose entry
+    /// Overwrites `dq` and, as they say, the derivatives by keys and values; adds the bias's derivatives by relative position to `dbias`, whose entry
     /// `position + queries − 1` is the distance 0.
     pub(super) fn backward(&self, run: Run<'_>, kept: Kept<'_>, to: Derivatives<'_>) {
         let Kept { out, dout, lse } = kept;
-        let Derivatives { mut dq, mut dk, mut dv, dbias } = to;
-        // With causal masks a block may see fewer keys than there are: begin with zeros and add.
-        for row in 0..self.k.rows {
-            dk.row_mut(row).fill(0.0);
-            dv.row_mut(row).fill(0.0);
-        }
+        let Derivatives { mut dq, keys: mut to, dbias } = to;
+        // The first block overwrites; with a causal mask it may see fewer keys than there are.
+        to.zero_from(self.blocks().next().map_or(0, |(_, _, keys)| keys));
         for (from, rows, keys) in self.blocks() {
             with_scratch(|scratch| {
                 let [p, dropped, dp] = scratch.three(rows * keys);
@@ -121,7 +156,9 @@ impl Piece<'_> {
                     MatRef::new(p, rows, keys, keys)
                 };
                 let dout = dout.rows(from, rows);
-                matmul_here(run, dv.reborrow().split_rows(keys).0, weights.t(), dout, true);
+                if let Some((dv, add)) = to.values(keys, from == 0) {
+                    matmul_here(run, dv, weights.t(), dout, add);
+                }
                 matmul_here(run, MatMut::new(dp, rows, keys, keys), dout, self.v.rows(0, keys).t(), false);
                 for ((row, dp), p) in (from..).zip(dp.chunks_exact_mut(keys)).zip(p.chunks_exact(keys)) {
                     let seen = self.seen(row);
@@ -137,7 +174,9 @@ impl Piece<'_> {
                 let ds = MatRef::new(dp, rows, keys, keys);
                 let (_, below) = dq.reborrow().split_rows(from);
                 matmul_here(run, below.split_rows(rows).0, ds, self.k.rows(0, keys), false);
-                matmul_here(run, dk.reborrow().split_rows(keys).0, ds.t(), self.q.rows(from, rows), true);
+                if let Some((dk, add)) = to.keys(keys, from == 0) {
+                    matmul_here(run, dk, ds.t(), self.q.rows(from, rows), add);
+                }
             });
         }
     }

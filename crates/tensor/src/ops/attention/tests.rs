@@ -105,6 +105,29 @@ fn cross_attention_and_its_derivatives() {
     }
 }
 
+/// Heads that look at the source's features themselves, one of the sources twice as long as a block of queries; and
+/// where the same rows are looked at twice, the derivatives are the sum.
+#[test]
+fn attention_to_features_and_its_derivatives() {
+    for lengths in [vec![(2, 5), (4, 1), (1, 6)], vec![(70, 3)], vec![]] {
+        let spans = spans(&lengths);
+        let (queries, keys) = lengths.iter().fold((0, 0), |(q, k), (a, b)| (q + a, k + b));
+        let case = Case::new(&[(queries, INNER), (keys, D_KV), (queries, INNER)]);
+        let op = |g: &mut Graph<'_>, vars: &[Var], _: &[ParamId]| {
+            let first = attention_to_features(g, &vars[0], &vars[1], HEADS, &spans);
+            let second = attention_to_features(g, &vars[2], &vars[1], HEADS, &spans);
+            crate::ops::residual(g, &first, second)
+        };
+        check(&case, op, |x| {
+            let once = |q: &Vec<f64>| {
+                let key = |row: usize, column: usize| x[1][row * D_KV + column % D_KV];
+                oracle(&spans, false, None, |row, column| q[row * INNER + column], key, key)
+            };
+            once(&x[0]).iter().zip(once(&x[2])).map(|(a, b)| a + b).collect()
+        });
+    }
+}
+
 /// Sequences longer than a block of queries: forward against the oracle, and a decoding step with a cache against
 /// the same row of the whole.
 #[test]

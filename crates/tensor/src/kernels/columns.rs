@@ -1,0 +1,163 @@
+//! Products of few rows with the transpose of a weight matrix: y[i, j] = Σ_l x[i, l] · w[l, j].
+//!
+//! The counterpart of `rows`: the weights are read as they lie, `MR` rows by `NV` vectors of y in registers while l
+//! passes. An element is one sum, l ascending, whatever tile it falls in: its bits depend on neither m nor n.
+
+use super::Isa;
+use super::rows::{Bf16, F16, Rows, Stored};
+use super::vector::{Simd, dispatch};
+use crate::MatMut;
+
+/// `y[i, j] = Σ_l x[i*ldx + l] · w[l*ldw + first + j]` for y of [m, n]; l runs over the rows of `w`, which are `ldw`
+/// wide.
+pub fn matmul_columns(
+    isa: Isa,
+    mut y: MatMut<'_>,
+    x: &[f32],
+    ldx: usize,
+    w: Rows<'_>,
+    ldw: usize,
+    first: usize,
+) {
+    let (m, n) = (y.rows, y.cols);
+    if m == 0 || n == 0 {
+        return;
+    }
+    assert!(first + n <= ldw && w.len().is_multiple_of(ldw), "columns {first}+{n} of rows of {ldw}");
+    let k = w.len() / ldw;
+    assert!((m - 1) * ldx + k <= x.len(), "x of {m} rows of {k}, {ldx} apart");
+    let shape = Shape { ldy: y.stride(), ldx, ldw, m, n, k };
+    let y = Out(y.as_mut_ptr());
+    match w.slice(first.min(w.len())..w.len()) {
+        Rows::F32(w) => dispatch!(isa, product(y: Out, x: &[f32], w: &[f32], shape: Shape)),
+        Rows::Bf16(w) => {
+            let w = Bf16::of(w);
+            dispatch!(isa, product(y: Out, x: &[f32], w: &[Bf16], shape: Shape))
+        }
+        Rows::F16(w) => {
+            let w = F16::of(w);
+            dispatch!(isa, product(y: Out, x: &[f32], w: &[F16], shape: Shape))
+        }
+    }
+}
+
+/// The first element of the output, exclusively borrowed by [`matmul_columns`] for as long as the product runs.
+#[derive(Clone, Copy)]
+struct Out(*mut f32);
+
+/// The sizes of a product, already checked against its slices.
+#[derive(Clone, Copy)]
+struct Shape {
+    ldy: usize,
+    ldx: usize,
+    ldw: usize,
+    m: usize,
+    n: usize,
+    k: usize,
+}
+
+#[inline(always)]
+fn product<S: Simd, W: Stored>(s: S, y: Out, x: &[f32], w: &[W], shape: Shape) {
+    let Shape { ldy, ldx, m, n, .. } = shape;
+    let mut j = 0;
+    while j < n {
+        // Few rows of x leave registers for more columns.
+        let vectors = match (n - j) / S::LANES {
+            8.. if m <= S::TILE_ROWS / 2 => 8,
+            4.. => 4,
+            _ => 1,
+        };
+        let count = (n - j).min(vectors * S::LANES);
+        let mut i = 0;
+        while i < m {
+            // Tiles of nearly equal height: 4 + 3 rather than 6 + 1.
+            let rows = (m - i).div_ceil((m - i).div_ceil(S::TILE_ROWS));
+            let tile = Tile {
+                y: y.0.wrapping_add(i * ldy + j),
+                x: x.as_ptr().wrapping_add(i * ldx),
+                w: w.as_ptr().wrapping_add(j),
+                count,
+                shape,
+            };
+            // SAFETY: `matmul_columns` checked that rows i…i+rows of x and y are there, and columns j…j+count of y and
+            // of every row of the weights.
+            unsafe {
+                match (rows, vectors) {
+                    (1, 8) => tile.run::<S, 1, 8>(s),
+                    (2, 8) => tile.run::<S, 2, 8>(s),
+                    (3, 8) => tile.run::<S, 3, 8>(s),
+                    (1, 4) => tile.run::<S, 1, 4>(s),
+                    (2, 4) => tile.run::<S, 2, 4>(s),
+                    (3, 4) => tile.run::<S, 3, 4>(s),
+                    (4, 4) => tile.run::<S, 4, 4>(s),
+                    (5, 4) => tile.run::<S, 5, 4>(s),
+                    (6, 4) => tile.run::<S, 6, 4>(s),
+                    (1, 1) => tile.run::<S, 1, 1>(s),
+                    (2, 1) => tile.run::<S, 2, 1>(s),
+                    (3, 1) => tile.run::<S, 3, 1>(s),
+                    (4, 1) => tile.run::<S, 4, 1>(s),
+                    (5, 1) => tile.run::<S, 5, 1>(s),
+                    (6, 1) => tile.run::<S, 6, 1>(s),
+                    _ => unreachable!("tiles have 1 to 6 rows and 1, 4 or 8 vectors"),
+                }
+            }
+            i += rows;
+        }
+        j += count;
+    }
+}
+
+/// A tile's place: the first of its elements in y, x and the weights. `count`: its columns, whole vectors but for a
+/// single one.
+struct Tile<W> {
+    y: *mut f32,
+    x: *const f32,
+    w: *const W,
+    count: usize,
+    shape: Shape,
+}
+
+impl<W: Stored> Tile<W> {
+    /// Computes `MR` rows by `NV` vectors.
+    ///
+    /// # Safety
+    /// `MR` rows of `count` elements of y can be written, `MR` rows of x and `count` elements of each row of the
+    /// weights can be read.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // i and j are places in x and the weights as well
+    unsafe fn run<S: Simd, const MR: usize, const NV: usize>(self, s: S) {
+        let Tile { y, x, w, count, shape: Shape { ldy, ldx, ldw, k, .. } } = self;
+        let whole = count >= S::LANES;
+        let mut sums = [[s.splat(0.0); NV]; MR];
+        for l in 0..k {
+            let mut weights = [s.splat(0.0); NV];
+            for j in 0..NV {
+                let at = w.wrapping_add(l * ldw + j * S::LANES);
+                // What the next tile reads; each of its lines is asked for at least once.
+                s.prefetch(at.wrapping_add(NV * S::LANES).cast());
+                // SAFETY: the caller's promise; a narrower tile than a vector is a single one.
+                weights[j] = unsafe { if whole { W::load(s, at) } else { W::load_part(s, at, count) } };
+            }
+            for i in 0..MR {
+                // SAFETY: the caller's promise.
+                let x = s.splat(unsafe { *x.add(i * ldx + l) });
+                for j in 0..NV {
+                    sums[i][j] = s.mul_add(x, weights[j], sums[i][j]);
+                }
+            }
+        }
+        for i in 0..MR {
+            for j in 0..NV {
+                let at = y.wrapping_add(i * ldy + j * S::LANES);
+                // SAFETY: the caller's promise.
+                unsafe {
+                    if whole {
+                        s.store(at, sums[i][j]);
+                    } else {
+                        s.store_part(at, sums[i][j], count);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Attention to rows that are keys and values at once, for all heads: what remains of attention to the source when its
+//! key and value matrices are multiplied into queries and outputs instead (`ops::heads`).
+//!
+//! To each head of a query the rows look the same, so the heads of a query are as good as queries of their own of one
+//! head (multi-query attention, Shazeer 2019).
+
+use std::ops::Range;
+
+use super::{Attention, Derivatives, Kept, KeyDerivatives, Saved, Span, each};
+use crate::graph::Dropout;
+use crate::{Backward, Gradients, Graph, Run, Tensor, Var};
+
+/// `softmax(q·xᵀ)·x` for every span and head.
+///
+/// `q`: [query tokens, num_heads · d], `x`: [key tokens, d]; result as `q`. A span's `position` means nothing here, and
+/// every row of `x` belongs to at most one.
+pub fn attention_to_features(
+    graph: &mut Graph<'_>,
+    q: &Var,
+    x: &Var,
+    num_heads: usize,
+    spans: &[Span],
+) -> Var {
+    let run = graph.run;
+    let dropout = graph.next_dropout();
+    let (tokens, d) = (q.value.rows(), x.value.cols());
+    assert_eq!(q.value.cols(), num_heads * d, "{num_heads} heads of a query over features");
+    let rows = |r: &Range<usize>| r.start * num_heads..r.end * num_heads;
+    let spans = spans.iter().map(|s| Span { queries: rows(&s.queries), ..s.clone() }).collect();
+    let what = Attention { num_heads: 1, d_kv: d, bias: None, causal: false, spans };
+    let queries = q.value.clone().reshaped(tokens * num_heads, d);
+    let mut out = Tensor::unspecified(queries.rows(), d);
+    let mut lse = graph.records().then(|| Tensor::unspecified(queries.rows(), 1));
+    let features = x.value.view();
+    what.forward(run, [queries.view(), features, features], &mut out, lse.as_mut(), dropout);
+    let saved = out.clone();
+    graph.record(out.reshaped(tokens, num_heads * d), || {
+        let lse = lse.expect("kept when the tape records");
+        let q = Saved { tensor: queries, node: q.node(), column: 0 };
+        let x = Saved { tensor: x.value.clone(), node: x.node(), column: 0 };
+        Box::new(SharedBackward { what, q, x, out: saved, lse, dropout })
+    })
+}
+
+struct SharedBackward {
+    what: Attention,
+    q: Saved,
+    x: Saved,
+    out: Tensor,
+    lse: Tensor,
+    dropout: Option<Dropout>,
+}
+
+impl Backward for SharedBackward {
+    fn backward(self: Box<Self>, run: Run<'_>, dy: Tensor, gradients: &mut Gradients) {
+        let (what, d) = (&self.what, self.what.d_kv);
+        let (q, x) = (self.q.tensor.view(), self.x.tensor.view());
+        let (tokens, columns) = (dy.rows(), dy.cols());
+        let dy = dy.reshaped(q.rows, d);
+        let mut dq = Tensor::unspecified(q.rows, d);
+        // Every layer looks at the same rows: the derivatives go straight to the sum so far.
+        let mut dx = self.x.node.map(|node| match gradients.take(node) {
+            Some(sum) => (sum.into_unique(), true),
+            None => {
+                let seen: usize = what.spans.iter().map(|s| s.keys.len()).sum();
+                (Tensor::to_fill(x.rows, d, seen == x.rows), false)
+            }
+        });
+        let keys: Vec<KeyDerivatives<'_>> = match &mut dx {
+            Some((dx, add)) => {
+                let pieces = what.pieces(dx.view_mut(), 0, |s| s.keys.clone(), d).into_iter();
+                pieces.map(|dx| KeyDerivatives::Shared { dx, add: *add }).collect()
+            }
+            None => what.spans.iter().map(|_| KeyDerivatives::Unwanted).collect(),
+        };
+        let dqs = what.pieces(dq.view_mut(), 0, |s| s.queries.clone(), d);
+        each(run, dqs.into_iter().zip(keys).collect(), |index, (dq, keys)| {
+            let rows = &what.spans[index].queries;
+            let [out, dout, lse] = [&self.out, &dy, &self.lse].map(|t| t.view().rows(rows.start, rows.len()));
+            let piece = what.piece(index, q, x, x, None, self.dropout);
+            piece.backward(run, Kept { out, dout, lse }, Derivatives { dq, keys, dbias: &mut [] });
+        });
+        gradients.add(run, self.q.node, dq.reshaped(tokens, columns));
+        if let (Some(node), Some((dx, _))) = (self.x.node, dx) {
+            gradients.put(node, dx);
+        }
+    }
+}

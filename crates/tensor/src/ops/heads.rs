@@ -1,0 +1,225 @@
+//! Products of each head's columns with that head's rows of a weight: how attention to the source does without keys and
+//! values.
+//!
+//! With x the source's features, a head's scores are `q·(x·Wₖᵀ)ᵀ = (q·Wₖ)·xᵀ`, and its output is
+//! `p·(x·Wᵥᵀ) = (p·x)·Wᵥᵀ`: the weights may be multiplied into the query and into what it finds instead of into every
+//! token of the source (the absorbed weights of DeepSeek-V2, 2024, §2.1.2). Where targets are short against the source
+//! that is less arithmetic, and instead of keys and values of every layer there is one x for all of them.
+
+use crate::kernels;
+use crate::ops::linear::with_f32;
+use crate::ops::matmul::matmul;
+use crate::{Backward, Gradients, Graph, ParamId, Regime, Run, Tensor, Var};
+
+/// `x_h·W_h` for every head, side by side: queries in terms of the features that keys would be made of.
+///
+/// `x`: [tokens, num_heads · d_kv]; `weight`: [num_heads · d_kv, d]; result: [tokens, num_heads · d]. Backward:
+/// `dx_h = dy_h·W_hᵀ`, `dW_h = x_hᵀ·dy_h`.
+pub fn heads_to_features(graph: &mut Graph<'_>, x: &Var, weight: ParamId, num_heads: usize) -> Var {
+    per_head(graph, x, weight, num_heads, Way::ToFeatures)
+}
+
+/// `x_h·W_hᵀ` for every head, side by side: values of what the heads have found among features.
+///
+/// `x`: [tokens, num_heads · d]; `weight`: [num_heads · d_kv, d]; result: [tokens, num_heads · d_kv]. Backward:
+/// `dx_h = dy_h·W_h`, `dW_h = dy_hᵀ·x_h`.
+pub fn heads_from_features(graph: &mut Graph<'_>, x: &Var, weight: ParamId, num_heads: usize) -> Var {
+    per_head(graph, x, weight, num_heads, Way::FromFeatures)
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    ToFeatures,
+    FromFeatures,
+}
+
+impl Way {
+    fn back(self) -> Way {
+        match self {
+            Way::ToFeatures => Way::FromFeatures,
+            Way::FromFeatures => Way::ToFeatures,
+        }
+    }
+
+    /// Widths of a head before and after.
+    fn widths(self, d_kv: usize, d: usize) -> (usize, usize) {
+        match self {
+            Way::ToFeatures => (d_kv, d),
+            Way::FromFeatures => (d, d_kv),
+        }
+    }
+}
+
+fn per_head(graph: &mut Graph<'_>, x: &Var, weight: ParamId, num_heads: usize, way: Way) -> Var {
+    let run = graph.run;
+    let y = match graph.regime {
+        Regime::Bulk => bulk(run, &x.value, weight, num_heads, way),
+        Regime::Steps => steps(run, &x.value, weight, num_heads, way),
+    };
+    graph.record(y, || Box::new(PerHead { x: x.value.clone(), node: x.node(), weight, num_heads, way }))
+}
+
+fn bulk(run: Run<'_>, x: &Tensor, weight: ParamId, num_heads: usize, way: Way) -> Tensor {
+    let weight = run.params.get(weight);
+    let d_kv = weight.rows() / num_heads;
+    let (before, after) = way.widths(d_kv, weight.cols());
+    let mut y = Tensor::unspecified(x.rows(), num_heads * after);
+    with_f32(weight, |w| {
+        let mut rest = y.view_mut();
+        for head in 0..num_heads {
+            let (y, right) = rest.split_cols(after);
+            rest = right;
+            let (x, w) = (x.view().columns(head * before, before), w.rows(head * d_kv, d_kv));
+            matmul(run, y, x, if way == Way::ToFeatures { w } else { w.t() }, false);
+        }
+    });
+    y
+}
+
+/// A few rows, each with the bits that it has alone; every thread takes a share of the outputs.
+fn steps(run: Run<'_>, x: &Tensor, weight: ParamId, num_heads: usize, way: Way) -> Tensor {
+    let weight = run.params.get(weight);
+    let (d_kv, d) = (weight.rows() / num_heads, weight.cols());
+    let (before, after) = way.widths(d_kv, d);
+    let mut y = Tensor::unspecified(x.rows(), num_heads * after);
+    let ranges = run.pool.ranges(y.cols(), 64);
+    let mut rest = Some(y.view_mut());
+    let parts = ranges.into_iter().map(|range| {
+        let (part, right) = rest.take().expect("one remainder a range").split_cols(range.len());
+        rest = Some(right);
+        (range, part)
+    });
+    run.pool.run_parts(parts.collect(), |(range, mut part)| {
+        let mut at = range.start;
+        while at < range.end && x.rows() > 0 {
+            let (head, first) = (at / after, at % after);
+            let count = (after - first).min(range.end - at);
+            let (y, right) = part.split_cols(count);
+            (part, at) = (right, at + count);
+            let x_h = &x.data()[head * before..];
+            let w = weight.as_rows();
+            match way {
+                Way::ToFeatures => {
+                    let w = w.slice(head * d_kv * d..(head + 1) * d_kv * d);
+                    kernels::matmul_columns(run.isa, y, x_h, x.cols(), w, d, first);
+                }
+                Way::FromFeatures => {
+                    let w = w.slice((head * d_kv + first) * d..(head * d_kv + first + count) * d);
+                    kernels::matmul_rows_into(run.isa, y, x_h, x.cols(), w, d);
+                }
+            }
+        }
+    });
+    y
+}
+
+struct PerHead {
+    x: Tensor,
+    node: Option<usize>,
+    weight: ParamId,
+    num_heads: usize,
+    way: Way,
+}
+
+impl Backward for PerHead {
+    fn backward(self: Box<Self>, run: Run<'_>, dy: Tensor, gradients: &mut Gradients) {
+        let PerHead { x, node, weight, num_heads, way } = *self;
+        if gradients.wants(weight) {
+            let (dw, add) = gradients.param_mut(run, weight);
+            // [d_kv, d] is the product of the narrow side's transpose with the wide one's.
+            let (narrow, wide) = if way == Way::ToFeatures { (&x, &dy) } else { (&dy, &x) };
+            let (d_kv, d) = (dw.rows() / num_heads, dw.cols());
+            let mut rest = dw.view_mut();
+            for head in 0..num_heads {
+                let (dw, below) = rest.split_rows(d_kv);
+                rest = below;
+                let narrow = narrow.view().columns(head * d_kv, d_kv);
+                matmul(run, dw, narrow.t(), wide.view().columns(head * d, d), add);
+            }
+        }
+        if node.is_some() {
+            gradients.add(run, node, bulk(run, &dy, weight, num_heads, way.back()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::check::{Case, check, sizes};
+    use crate::{DType, Params, Pool, Rng, Weight};
+
+    const HEADS: usize = 3;
+    const D_KV: usize = 4;
+    const D: usize = 7;
+
+    /// Element (row, column) of the result, heads of the given widths before and after.
+    fn written_out(x: &[f64], w: &[f64], tokens: usize, way: Way) -> Vec<f64> {
+        let (before, after) = way.widths(D_KV, D);
+        let mut y = Vec::new();
+        for t in 0..tokens {
+            for (head, j) in (0..HEADS).flat_map(|head| (0..after).map(move |j| (head, j))) {
+                let weight = |i: usize, j: usize| w[(head * D_KV + i) * D + j];
+                let term = |l: usize| {
+                    let w = if way == Way::ToFeatures { weight(l, j) } else { weight(j, l) };
+                    x[(t * HEADS + head) * before + l] * w
+                };
+                y.push((0..before).map(term).sum());
+            }
+        }
+        y
+    }
+
+    #[test]
+    fn agree_with_the_sums_and_their_derivatives() {
+        for tokens in sizes() {
+            for way in [Way::ToFeatures, Way::FromFeatures] {
+                let before = way.widths(D_KV, D).0;
+                let case = Case::new(&[(tokens, HEADS * before)]).param(&[HEADS * D_KV, D]);
+                check(
+                    &case,
+                    |g, v, p| per_head(g, &v[0], p[0], HEADS, way),
+                    |x| written_out(&x[0], &x[1], tokens, way),
+                );
+            }
+        }
+    }
+
+    /// Steps: right for every storage type, the same bits alone and in company and with any number of threads.
+    #[test]
+    fn steps_do_not_depend_on_the_batch() {
+        let mut rng = Rng::new(3, 1);
+        let mut normal = |n: usize| -> Vec<f32> { (0..n).map(|_| rng.normal() as f32).collect() };
+        let (heads, d_kv, d, most) = (3, 40, 130, 9);
+        for dtype in [DType::F32, DType::Bf16, DType::F16] {
+            for way in [Way::ToFeatures, Way::FromFeatures] {
+                let (before, after) = way.widths(d_kv, d);
+                let mut params = Params::default();
+                let weight = Weight::owned(&[heads * d_kv, d], normal(heads * d_kv * d)).to_dtype(dtype);
+                let id = params.add("w", weight);
+                let x = normal(most * heads * before);
+                let run = |threads: usize, rows: std::ops::Range<usize>| {
+                    let pool = Pool::new(threads);
+                    let graph = Graph::inference(&params, &pool, Regime::Steps);
+                    let x = x[rows.start * heads * before..rows.end * heads * before].to_vec();
+                    let x = Tensor::from_vec(rows.len(), heads * before, x);
+                    (steps(graph.run, &x, id, heads, way), bulk(graph.run, &x, id, heads, way))
+                };
+                let (all, want) = run(2, 0..most);
+                for (got, want) in all.data().iter().zip(want.data()) {
+                    assert!((got - want).abs() < 2e-4, "{got} {want}");
+                }
+                for threads in [1, 2, 3] {
+                    for rows in [0..0, 0..1, 4..5, 2..9, 0..6] {
+                        let width = heads * after;
+                        let part = &all.data()[rows.start * width..rows.end * width];
+                        assert!(
+                            run(threads, rows.clone()).0.data() == part,
+                            "{threads} threads, rows {rows:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use t5kit_tensor::Tensor;
-use t5kit_tensor::ops::{CachedRows, CachedSpan, KeyValues};
+use t5kit_tensor::ops::{CachedRows, CachedSpan, KeyValues, Span};
 
 /// Positions a slot has room for at first; room is doubled whenever it runs out.
 const FIRST_CAPACITY: usize = 32;
@@ -28,7 +28,7 @@ pub(super) enum CrossCache {
     /// Each layer's keys and values.
     Keys(Vec<KeyValues>),
     /// The encoder's output, for all layers.
-    Features(KeyValues),
+    Features(Tensor),
 }
 
 #[derive(Clone)]
@@ -95,14 +95,14 @@ impl DecoderCache {
     }
 
     /// The newest queries against their sources, neighbours of the same source and position together.
-    pub(super) fn cross_spans(&self) -> Vec<CachedSpan<'_>> {
+    pub(super) fn cross_spans(&self) -> Vec<Span> {
         let mut spans = Vec::new();
         let mut first = 0;
         let alike = |a: &Slot, b: &Slot| a.source == b.source && a.past.len() == b.past.len();
         for group in self.slots.chunk_by(alike) {
-            spans.push(CachedSpan {
+            spans.push(Span {
                 queries: first..first + group.len(),
-                keys: CachedRows::Range(group[0].source.clone()),
+                keys: group[0].source.clone(),
                 position: group[0].past.len() - 1,
             });
             first += group.len();

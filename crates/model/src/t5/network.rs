@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use t5kit_formats::config::T5Config;
-use t5kit_tensor::ops::{self, Attention, CachedAttention, CachedSpan, KeyValues, Source, Span};
+use t5kit_tensor::ops::{self, Attention, CachedAttention, CachedRows, CachedSpan, KeyValues, Source, Span};
 use t5kit_tensor::{Graph, Packed, ParamId, Tensor, Var};
 
 use super::cache::CrossCache;
@@ -54,11 +54,11 @@ impl T5 {
         tokens: usize,
     ) -> DecoderCache {
         let blocks = &self.network.decoder.blocks;
-        let mut layers = blocks.iter().filter_map(|block| block.cross.as_ref());
+        let layers = blocks.iter().filter_map(|block| block.cross.as_ref());
         let cross = if layers.clone().all(|a| self.does_without_keys(graph, a))
             && generates_few(&self.config, tokens)
         {
-            CrossCache::Features(KeyValues::from_features(encoded.value.clone()))
+            CrossCache::Features(encoded.value.clone())
         } else {
             let keys = |a: &AttentionLayer| ops::linear(graph, encoded, &[a.k, a.v]).value;
             CrossCache::Keys(layers.map(keys).map(KeyValues::from_packed).collect())
@@ -242,12 +242,18 @@ impl T5 {
             }
             Memory::Cached { cache } => match &cache.cross {
                 CrossCache::Keys(keys) => {
-                    let what = self.cached_attention(a, cache.cross_spans());
+                    let range = |Span { queries, keys, position }| CachedSpan {
+                        queries,
+                        keys: CachedRows::Range(keys),
+                        position,
+                    };
+                    let spans = cache.cross_spans().into_iter().map(range).collect();
+                    let what = self.cached_attention(a, spans);
                     Var::constant(ops::attend_cached(graph, &q.value, 0, &keys[layer], &what))
                 }
                 CrossCache::Features(x) => {
                     let q = ops::heads_to_features(graph, &q, a.k, heads).value;
-                    let found = ops::attend_cached_features(graph, q, x, heads, cache.cross_spans());
+                    let found = ops::attend_features(graph, &q, x, heads, &cache.cross_spans());
                     ops::heads_from_features(graph, &Var::constant(found), a.v, heads)
                 }
             },

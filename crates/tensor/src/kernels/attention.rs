@@ -123,7 +123,7 @@ fn attend_any<S: Simd>(
 ) {
     let (queries, keys) = (q.rows, cache.keys);
     // Queries whose sums with four keys fit into the registers together.
-    let most = if S::TILE_ROWS >= 6 { 6 } else { S::TILE_ROWS.min(2) };
+    let most = if S::TILE_ROWS >= 6 { 4 } else { S::TILE_ROWS.min(2) };
     // Calls `$f::<S, Q, T>` for every query, head and position: Q queries and T positions at a time.
     macro_rules! tiles {
         ($f:ident, $from:expr, $stride:expr) => {
@@ -138,7 +138,6 @@ fn attend_any<S: Simd>(
                             // are there, and the tile lies within them.
                             unsafe {
                                 match (t + 4 <= keys, queries - first) {
-                                    (true, 6..) if most >= 6 => $f::<S, 6, 4>(s, &mut out, q, cache, tile, scratch),
                                     (true, 4..) if most >= 4 => $f::<S, 4, 4>(s, &mut out, q, cache, tile, scratch),
                                     (true, 2..) if most >= 2 => $f::<S, 2, 4>(s, &mut out, q, cache, tile, scratch),
                                     (true, _) => $f::<S, 1, 4>(s, &mut out, q, cache, tile, scratch),
@@ -146,7 +145,6 @@ fn attend_any<S: Simd>(
                                 }
                             }
                             first += match (t + 4 <= keys, queries - first) {
-                                (true, 6..) if most >= 6 => 6,
                                 (true, 4..) if most >= 4 => 4,
                                 (true, 2..) if most >= 2 => 2,
                                 _ => 1,

@@ -58,7 +58,7 @@ struct Shape {
 
 #[inline(always)]
 fn product<S: Simd, W: Stored>(s: S, y: Out, x: &[f32], w: &[W], shape: Shape) {
-    let Shape { ldy, ldx, m, n, .. } = shape;
+    let Shape { ldy, ldx, ldw, m, n, k } = shape;
     let mut j = 0;
     while j < n {
         // Few rows of x leave registers for more columns.
@@ -77,6 +77,8 @@ fn product<S: Simd, W: Stored>(s: S, y: Out, x: &[f32], w: &[W], shape: Shape) {
                 x: x.as_ptr().wrapping_add(i * ldx),
                 w: w.as_ptr().wrapping_add(j),
                 count,
+                // The next columns; after the last ones what lies behind the weights: those of the next head.
+                ahead: if j + count < n { count } else { (k * ldw).saturating_sub(j) },
                 shape,
             };
             // SAFETY: `matmul_columns` checked that rows i…i+rows of x and y are there, and columns j…j+count of y and
@@ -114,6 +116,8 @@ struct Tile<W> {
     x: *const f32,
     w: *const W,
     count: usize,
+    /// Weights from each to what is asked for when it is read.
+    ahead: usize,
     shape: Shape,
 }
 
@@ -126,15 +130,14 @@ impl<W: Stored> Tile<W> {
     #[inline(always)]
     #[allow(clippy::needless_range_loop)] // i and j are places in x and the weights as well
     unsafe fn run<S: Simd, const MR: usize, const NV: usize>(self, s: S) {
-        let Tile { y, x, w, count, shape: Shape { ldy, ldx, ldw, k, .. } } = self;
+        let Tile { y, x, w, count, ahead, shape: Shape { ldy, ldx, ldw, k, .. } } = self;
         let whole = count >= S::LANES;
         let mut sums = [[s.splat(0.0); NV]; MR];
         for l in 0..k {
             let mut weights = [s.splat(0.0); NV];
             for j in 0..NV {
                 let at = w.wrapping_add(l * ldw + j * S::LANES);
-                // What the next tile reads; each of its lines is asked for at least once.
-                s.prefetch(at.wrapping_add(NV * S::LANES).cast());
+                s.prefetch(at.wrapping_add(ahead).cast());
                 // SAFETY: the caller's promise; a narrower tile than a vector is a single one.
                 weights[j] = unsafe { if whole { W::load(s, at) } else { W::load_part(s, at, count) } };
             }

@@ -8,24 +8,17 @@ use crate::Tensor;
 #[derive(Clone)]
 pub struct KeyValues {
     rows: Tensor,
-    /// The first column of the values: 0 where each row is key and value at once.
-    values: usize,
 }
 
 impl KeyValues {
     /// Room for `rows` positions, keys and values `cols` wide.
     pub fn new(rows: usize, cols: usize) -> Self {
-        KeyValues { rows: Tensor::zeros(rows, 2 * cols), values: cols }
+        KeyValues { rows: Tensor::zeros(rows, 2 * cols) }
     }
 
     /// All rows at once: `kv` is [tokens, 2 · cols].
     pub fn from_packed(kv: Tensor) -> Self {
-        KeyValues { values: kv.cols() / 2, rows: kv }
-    }
-
-    /// Rows that are key and value at once: `x` is [tokens, cols].
-    pub fn from_features(x: Tensor) -> Self {
-        KeyValues { rows: x, values: 0 }
+        KeyValues { rows: kv }
     }
 
     /// Writes rows from `first` on, one for each row of `from`: its columns from `column` on.
@@ -52,7 +45,7 @@ impl KeyValues {
 
     /// Width of a key or a value.
     pub fn cols(&self) -> usize {
-        self.rows.cols() - self.values
+        self.rows.cols() / 2
     }
 
     /// The keys from `row` and `column` on, [`KeyValues::stride`] apart.
@@ -62,7 +55,7 @@ impl KeyValues {
 
     /// The values, alike.
     pub(crate) fn values(&self, row: usize, column: usize) -> &[f32] {
-        self.keys(row, self.values + column)
+        self.keys(row, self.cols() + column)
     }
 
     /// Distance between the rows.

@@ -35,7 +35,7 @@ pub use activation::{activate, gated};
 pub use adafactor::{Adafactor, adafactor, adafactor_vector};
 pub use adamw::adamw;
 pub use attention::{
-    Attention, CachedAttention, CachedRows, CachedSpan, Source, Span, attend_cached, attend_cached_features,
+    Attention, CachedAttention, CachedRows, CachedSpan, Source, Span, attend_cached, attend_features,
     attention, attention_to_features,
 };
 pub use cache::KeyValues;

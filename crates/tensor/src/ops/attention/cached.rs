@@ -72,9 +72,9 @@ pub fn attend_cached(
         BiasTable::new(run, bias, num_heads, before, after)
     });
     let mut out = Tensor::unspecified(q.rows(), inner);
-    // With fewer spans than threads, the heads of each are shared out too, or the queries of a single head.
+    // With fewer spans than threads, the heads of each are shared out too.
     let threads = run.pool.threads();
-    let shares = if what.spans.len() >= threads { 1 } else { threads };
+    let shares = if what.spans.len() >= threads { 1 } else { threads.min(num_heads) };
     let mut work = Vec::with_capacity(what.spans.len() * shares);
     let mut rest = Some(out.view_mut());
     let mut at = 0;
@@ -84,23 +84,16 @@ pub fn attend_cached(
         let (mut rows, below) = rest.take().expect("one remainder a span").split_rows(span.queries.len());
         rest = Some(below);
         for share in 0..shares {
-            let of = |n: usize| n * share / shares..n * (share + 1) / shares;
-            let (queries, heads) = match num_heads {
-                1 => (of(span.queries.len()), 0..1),
-                _ => (0..span.queries.len(), of(num_heads)),
-            };
-            let (part, rest) = match num_heads {
-                1 => rows.split_rows(queries.len()),
-                _ => rows.split_cols(heads.len() * d_kv),
-            };
-            rows = rest;
-            work.push((span, span.queries.start + queries.start, heads, part));
+            let heads = num_heads * share / shares..num_heads * (share + 1) / shares;
+            let (part, right) = rows.split_cols(heads.len() * d_kv);
+            rows = right;
+            work.push((span, heads, part));
         }
     }
     assert_eq!(at, q.rows(), "every query row is in a span");
-    let step = |(span, query, heads, part): (&CachedSpan<'_>, usize, Range<usize>, MatMut<'_>)| {
+    let step = |(span, heads, part): (&CachedSpan<'_>, Range<usize>, MatMut<'_>)| {
         let first = heads.start * d_kv;
-        let q = q.view().rows(query, part.rows).columns(column + first, part.cols);
+        let q = q.view().rows(span.queries.start, span.queries.len()).columns(column + first, part.cols);
         let (start, rows) = match &span.keys {
             CachedRows::Range(range) => (range.start, None),
             CachedRows::List(rows) => (0, Some(*rows)),
@@ -118,7 +111,7 @@ pub fn attend_cached(
             (&rows[heads.start * stride..], stride)
         });
         with_scratch(|scratch| {
-            let scores = scratch.first(part.rows * heads.len() * cached.keys);
+            let scores = scratch.first(span.queries.len() * heads.len() * cached.keys);
             kernels::attend(run.isa, part, q, cached, heads.len(), d_kv, bias, scores);
         });
     };
@@ -129,21 +122,4 @@ pub fn attend_cached(
         each(run, work, |_, item| step(item));
     }
     out
-}
-
-/// `softmax(q·xᵀ)·x` for every query and head against rows that are keys and values at once
-/// ([`KeyValues::from_features`]): `q` and the result are [queries, num_heads · d].
-pub fn attend_cached_features(
-    graph: &Graph<'_>,
-    q: Tensor,
-    cache: &KeyValues,
-    num_heads: usize,
-    mut spans: Vec<CachedSpan<'_>>,
-) -> Tensor {
-    let (rows, cols, d) = (q.rows(), q.cols(), cache.cols());
-    for CachedSpan { queries, .. } in &mut spans {
-        *queries = queries.start * num_heads..queries.end * num_heads;
-    }
-    let what = CachedAttention { num_heads: 1, d_kv: d, bias: None, spans };
-    attend_cached(graph, &q.reshaped(rows * num_heads, d), 0, cache, &what).reshaped(rows, cols)
 }

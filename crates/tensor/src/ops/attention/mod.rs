@@ -12,9 +12,9 @@ mod tests;
 
 use std::ops::Range;
 
-pub use cached::{CachedAttention, CachedRows, CachedSpan, attend_cached, attend_cached_features};
+pub use cached::{CachedAttention, CachedRows, CachedSpan, attend_cached};
 use piece::{Derivatives, Kept, KeyDerivatives, Piece};
-pub use shared::attention_to_features;
+pub use shared::{attend_features, attention_to_features};
 
 use crate::graph::Dropout;
 use crate::ops::cut;

@@ -6,9 +6,11 @@
 
 use std::ops::Range;
 
+use super::piece::with_scratch;
 use super::{Attention, Derivatives, Kept, KeyDerivatives, Saved, Span, each};
 use crate::graph::Dropout;
-use crate::{Backward, Gradients, Graph, Run, Tensor, Var};
+use crate::kernels::{self, Rows};
+use crate::{Backward, Gradients, Graph, MatMut, MatRef, Run, Tensor, Var};
 
 /// `softmax(q·xᵀ)·x` for every span and head.
 ///
@@ -85,4 +87,47 @@ impl Backward for SharedBackward {
             gradients.put(node, dx);
         }
     }
+}
+
+/// The same in a decoding step, where a span has few queries: each gets the bits that it gets alone, and nothing is
+/// recorded. Spans are in the order of their queries, every row in one.
+pub fn attend_features(
+    graph: &Graph<'_>,
+    q: &Tensor,
+    x: &Tensor,
+    num_heads: usize,
+    spans: &[Span],
+) -> Tensor {
+    let (run, d) = (graph.run, x.cols());
+    assert_eq!(q.cols(), num_heads * d, "{num_heads} heads of a query over features");
+    let mut out = Tensor::unspecified(q.rows(), q.cols());
+    // With fewer spans than threads, the queries of each are shared out too.
+    let threads = run.pool.threads();
+    let shares = if spans.len() >= threads { 1 } else { threads };
+    let rows = q.rows() * num_heads;
+    let queries = MatRef::new(q.data(), rows, d, d);
+    let mut rest = MatMut::new(out.data_mut(), rows, d, d);
+    let mut work = Vec::with_capacity(spans.len() * shares);
+    for span in spans {
+        let (first, count) = (span.queries.start * num_heads, span.queries.len() * num_heads);
+        for share in 0..shares {
+            let of = count * share / shares..count * (share + 1) / shares;
+            let (part, below) = rest.split_rows(of.len());
+            rest = below;
+            work.push((queries.rows(first + of.start, of.len()), span.keys.clone(), part));
+        }
+    }
+    assert_eq!(rest.rows, 0, "every query row is in a span");
+    each(run, work, |_, (q, keys, mut out)| {
+        let x = Rows::F32(x.view().rows(keys.start, keys.len()).data).slice(0..keys.len() * d);
+        with_scratch(|scratch| {
+            let p = scratch.first(q.rows * keys.len());
+            kernels::matmul_rows(run.isa, p, keys.len(), q.data, d, q.rows, x, keys.len(), d);
+            for p in p.chunks_exact_mut(keys.len()) {
+                kernels::softmax(run.isa, p, None);
+            }
+            kernels::matmul_columns(run.isa, out.reborrow(), p, keys.len(), x, d, 0);
+        });
+    });
+    out
 }

@@ -128,6 +128,43 @@ fn attention_to_features_and_its_derivatives() {
     }
 }
 
+/// Steps: the numbers of the whole, and the same bits alone, in company and with any number of threads.
+#[test]
+fn steps_look_at_features_alike_whatever_the_company() {
+    let (keys, width, params) = ([5, 1, 40], HEADS * 20, Params::default());
+    let mut rng = Rng::new(9, 0);
+    let mut normal = |rows: usize, cols: usize| {
+        Tensor::from_vec(rows, cols, (0..rows * cols).map(|_| rng.normal() as f32).collect())
+    };
+    let (q, x) = (normal(6, width), normal(keys.iter().sum(), 20));
+    let spans = spans(&[(2, keys[0]), (1, keys[1]), (3, keys[2])]);
+    let all = |threads: usize| {
+        let pool = Pool::new(threads);
+        attend_features(&Graph::inference(&params, &pool, Regime::Steps), &q, &x, HEADS, &spans)
+    };
+    let pool = Pool::new(2);
+    let mut bulk = Graph::inference(&params, &pool, Regime::Bulk);
+    let [queries, features] = [&q, &x].map(|t| Var::constant(t.clone()));
+    let whole = attention_to_features(&mut bulk, &queries, &features, HEADS, &spans).value;
+    for threads in [1, 2, 3, 8] {
+        let got = all(threads);
+        assert!(got.data() == all(1).data(), "{threads} threads");
+        for (got, want) in got.data().iter().zip(whole.data()) {
+            assert!((got - want).abs() < 1e-5, "{got} {want}");
+        }
+    }
+    for span in &spans {
+        for row in span.queries.clone() {
+            let one = Tensor::from_vec(1, width, q.row(row).to_vec());
+            let alone = [Span { queries: 0..1, ..span.clone() }];
+            let graph = Graph::inference(&params, &pool, Regime::Steps);
+            let alone = attend_features(&graph, &one, &x, HEADS, &alone);
+            assert!(alone.data() == all(2).row(row), "row {row}");
+        }
+    }
+    assert_eq!(attend_features(&bulk, &Tensor::zeros(0, width), &x, HEADS, &[]).rows(), 0);
+}
+
 /// Sequences longer than a block of queries: forward against the oracle, and a decoding step with a cache against
 /// the same row of the whole.
 #[test]

@@ -16,7 +16,7 @@ pub struct BatchLimits {
 impl Default for BatchLimits {
     fn default() -> Self {
         // Enough rows for the products of a decoding step to be bound by arithmetic rather than by reading the
-        // weights; few enough for the cross-attention's keys and values of small models to stay in the cache.
+        // weights; few enough for what a small model's decoder sees of the sources to stay in the cache.
         BatchLimits { sequences: 32, tokens: 8192 }
     }
 }

@@ -60,6 +60,8 @@ fn weight_product(
 /// The same on this thread alone.
 pub(crate) fn matmul_here(run: Run<'_>, c: MatMut<'_>, a: MatRef<'_>, b: MatRef<'_>, accumulate: bool) {
     match run.precision {
+        // Attention's scores, which T5 does not scale, are not worth rounding for less than a tenth of the encoder's
+        // time.
         Precision::F32 | Precision::Stored => gemm(c, a, b, accumulate),
         Precision::Bf16 => gemm_bf16(c, a, b, accumulate),
     }

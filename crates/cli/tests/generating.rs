@@ -1,7 +1,7 @@
 //! `t5kit generate` and `score` with every option, as a user runs them.
 
 mod common;
-use common::{arg, file, model, run, run_with_input};
+use common::{arg, file, finish, model, program, run, run_with_input};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -312,4 +312,33 @@ fn the_models_own_values_are_the_defaults() {
     let flags = ["--train", arg(&train), "--output", arg(&again), "--max-steps", "1"];
     run(["finetune", "--model", arg(&out)].iter().chain(&flags)).ok();
     assert_eq!(std::fs::read_to_string(again.join("last/generation_config.json")).unwrap(), copied);
+}
+
+/// With weights in bf16: products in bf16 where the machine has them, else, or where that is forbidden, in f32.
+#[test]
+fn products_in_bf16_score_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, pairs) = (trained(folder.path()), model::pairs(folder.path(), "pairs.tsv", 8));
+    let scores = |dtype: &str, env: Option<(&str, &str)>| -> Vec<f64> {
+        let args =
+            ["score", "--model", arg(&model), "--input", arg(&pairs), "--dtype", dtype, "--threads", "2"];
+        let out = finish(program().args(args).envs(env)).ok();
+        out.lines().map(|line| line.split('\t').next().unwrap().parse().unwrap()).collect()
+    };
+    let full = scores("f32", None);
+    let half = scores("bf16", None);
+    let widened = scores("bf16", Some(("T5KIT_BF16", "portable")));
+    let portable = scores("bf16", Some(("T5KIT_ISA", "portable")));
+    if t5kit_tensor::kernels::bf16_gemm_available() {
+        assert_ne!(half, widened);
+    }
+    for (i, want) in full.iter().enumerate() {
+        for (scores, bound) in [(&half, 2e-2), (&widened, 2e-2), (&portable, 2e-2)] {
+            assert!(
+                (scores[i] - want).abs() < bound * want.abs(),
+                "{full:?} {half:?} {widened:?} {portable:?}"
+            );
+        }
+        assert!((widened[i] - portable[i]).abs() < 1e-4 * want.abs(), "{widened:?} {portable:?}");
+    }
 }

@@ -8,7 +8,7 @@ use common::run;
 use t5kit_formats::config::T5Config;
 use t5kit_generate::{BatchLimits, EarlyStopping, GenerateOptions, LengthNormalization, generate_stream};
 use t5kit_model::T5;
-use t5kit_tensor::{Pool, Rng};
+use t5kit_tensor::{DType, Pool, Rng};
 
 const ROWS: usize = 400;
 
@@ -100,17 +100,24 @@ fn modes() -> Vec<(&'static str, GenerateOptions)> {
 
 #[test]
 fn a_batch_of_one_is_a_batch_of_many_bit_for_bit() {
-    let (model, sources) = (model(), sources());
-    for (name, options) in modes() {
-        let all = run(&model, 2, &sources, &options);
+    let sources = sources();
+    let models = [DType::F32, DType::Bf16].map(|dtype| {
+        let mut model = model();
+        model.store_as(dtype);
+        model
+    });
+    for (model, (name, options)) in
+        models.iter().flat_map(|model| modes().into_iter().map(move |m| (model, m)))
+    {
+        let all = run(model, 2, &sources, &options);
         for (threads, sequences, tokens) in [(1, 1, 1000), (2, 3, 1000), (3, 100, 60)] {
             let limits = Some(BatchLimits { sequences, tokens });
-            let some = run(&model, threads, &sources, &GenerateOptions { limits, ..options.clone() });
+            let some = run(model, threads, &sources, &GenerateOptions { limits, ..options.clone() });
             assert_eq!(some, all, "{name}, batches of {sequences}, {threads} threads");
         }
         for (i, source) in sources.iter().enumerate() {
             let one = GenerateOptions { first_source: i as u64, ..options.clone() };
-            let alone = run(&model, 2, std::slice::from_ref(source), &one);
+            let alone = run(model, 2, std::slice::from_ref(source), &one);
             assert_eq!(alone[0], all[i], "{name}, source {i} alone");
         }
         // What may not be in a target is not.

@@ -42,7 +42,7 @@ pub enum Regime {
     Steps,
 }
 
-/// In what the products of many rows are computed; sums, norms, softmax and everything else are f32 in either case.
+/// In what the products of many rows are computed; sums, norms, softmax and everything else are f32 in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// Single precision.
@@ -50,6 +50,10 @@ pub enum Precision {
     F32,
     /// Factors rounded to bf16, sums in f32.
     Bf16,
+    /// Each layer's products in what its weights are stored in: `Bf16` with weights in bf16, where the processor has
+    /// [instructions](kernels::bf16_gemm_available) for it, else `F32`. Attention's products, in which no weight takes
+    /// part, are F32.
+    Stored,
 }
 
 /// Dropout of a training pass: every element is dropped with probability `rate`, decided by `key`.
@@ -104,9 +108,9 @@ enum Watch {
 }
 
 impl<'a> Graph<'a> {
-    /// A pass that records nothing.
+    /// A pass that records nothing, its products in what the weights are [stored](Precision::Stored) in.
     pub fn inference(params: &'a Params, pool: &'a Pool, regime: Regime) -> Self {
-        let run = Run { params, pool, isa: kernels::isa(), precision: Precision::F32 };
+        let run = Run { params, pool, isa: kernels::isa(), precision: Precision::Stored };
         let watch = Watch::Off;
         Graph { run, regime, trains: false, dropout: None, dropouts: 0, forgets: false, tape: None, watch }
     }

@@ -5,10 +5,10 @@
 
 use std::marker::PhantomData;
 
-/// A read-only view of a `[rows, cols]` matrix of f32 with any strides.
+/// A read-only view of a `[rows, cols]` matrix, of f32 where nothing else is said, with any strides.
 #[derive(Clone, Copy)]
-pub struct MatRef<'a> {
-    pub(crate) data: &'a [f32],
+pub struct MatRef<'a, T = f32> {
+    pub(crate) data: &'a [T],
     /// Number of rows.
     pub rows: usize,
     /// Number of columns.
@@ -17,11 +17,11 @@ pub struct MatRef<'a> {
     pub(crate) col_stride: usize,
 }
 
-impl<'a> MatRef<'a> {
+impl<'a, T: Copy> MatRef<'a, T> {
     /// `[rows, cols]`, rows `stride` elements apart, unit stride within a row.
     ///
     /// Panics when `data` is too short.
-    pub fn new(data: &'a [f32], rows: usize, cols: usize, stride: usize) -> Self {
+    pub fn new(data: &'a [T], rows: usize, cols: usize, stride: usize) -> Self {
         check(data.len(), rows, cols, stride);
         MatRef { data, rows, cols, row_stride: stride, col_stride: 1 }
     }
@@ -52,18 +52,18 @@ impl<'a> MatRef<'a> {
     }
 
     /// One element (bounds-checked; for oracles and tests).
-    pub fn at(&self, row: usize, col: usize) -> f32 {
+    pub fn at(&self, row: usize, col: usize) -> T {
         assert!(row < self.rows && col < self.cols);
         self.data[row * self.row_stride + col * self.col_stride]
     }
 
     /// One row of a view whose rows are contiguous.
-    pub(crate) fn row(&self, row: usize) -> &'a [f32] {
+    pub(crate) fn row(&self, row: usize) -> &'a [T] {
         assert!(row < self.rows && (self.col_stride == 1 || self.cols <= 1));
         &self.data[row * self.row_stride..][..self.cols]
     }
 
-    pub(crate) fn as_ptr(&self) -> *const f32 {
+    pub(crate) fn as_ptr(&self) -> *const T {
         self.data.as_ptr()
     }
 }

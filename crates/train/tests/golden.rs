@@ -73,7 +73,7 @@ fn gradients_agree(pass: PassOptions, of_loss: f64, of_gradient: f32) {
                 // Rounding to bf16 is judged by the whole gradient: single elements are sums that cancel.
                 let norm = |x: &mut dyn Iterator<Item = f32>| x.map(|x| x * x).sum::<f32>().sqrt();
                 let d = match pass.precision {
-                    Precision::F32 => {
+                    Precision::F32 | Precision::Stored => {
                         differences.fold(0.0, f32::max) / want.iter().fold(0f32, |m, w| m.max(w.abs()))
                     }
                     Precision::Bf16 => norm(&mut { differences }) / norm(&mut want.iter().copied()),

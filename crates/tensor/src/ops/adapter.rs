@@ -2,8 +2,8 @@
 //!
 //! A and B are small: backward computes `x·Aᵀ` again rather than keep it.
 
-use crate::ops::linear::{rows_of_weights, with_f32};
-use crate::ops::matmul::{TINY, matmul};
+use crate::ops::linear::rows_of_weights;
+use crate::ops::matmul::{TINY, matmul, matmul_weight, matmul_weight_t};
 use crate::{Adapter, Gradients, MatMut, MatRef, Regime, Run, Tensor};
 
 /// Products with so many rows at least sum in the order of all larger ones (see [`crate::gemm`]).
@@ -39,14 +39,14 @@ pub(super) fn add_adapter(run: Run<'_>, regime: Regime, mut y: MatMut<'_>, x: &T
 
 fn many_rows(run: Run<'_>, y: MatMut<'_>, x: &Tensor, adapter: Adapter) {
     let down = down(run, x, adapter);
-    with_f32(run.params.get(adapter.b), |b| matmul(run, y, down.view(), b.t(), true));
+    matmul_weight_t(run, y, down.view(), run.params.get(adapter.b), true);
 }
 
 /// `scale·x·Aᵀ`: [tokens, rank].
 fn down(run: Run<'_>, x: &Tensor, adapter: Adapter) -> Tensor {
     let a = run.params.get(adapter.a);
     let mut down = Tensor::unspecified(x.rows(), a.rows());
-    with_f32(a, |a| matmul(run, down.view_mut(), x.view(), a.t(), false));
+    matmul_weight_t(run, down.view_mut(), x.view(), a, false);
     times(&mut down, adapter.scale);
     down
 }
@@ -66,7 +66,7 @@ pub(super) fn adapter_backward(
 ) {
     let Adapter { a, b, scale } = adapter;
     let mut u = Tensor::unspecified(x.rows(), run.params.get(a).rows());
-    with_f32(run.params.get(b), |b| matmul(run, u.view_mut(), dy, b, false));
+    matmul_weight(run, u.view_mut(), dy, run.params.get(b), false);
     times(&mut u, scale);
     if gradients.wants(b) {
         let down = down(run, x, adapter);
@@ -78,13 +78,14 @@ pub(super) fn adapter_backward(
         matmul(run, da.view_mut(), u.view().t(), x.view(), add);
     }
     if let Some(dx) = dx {
-        with_f32(run.params.get(a), |a| matmul(run, dx.view_mut(), u.view(), a, true));
+        matmul_weight(run, dx.view_mut(), u.view(), run.params.get(a), true);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::bf16_gemm_available;
     use crate::ops::check::{Case, check, sizes};
     use crate::ops::linear;
     use crate::ops::linear::project;
@@ -150,6 +151,9 @@ mod tests {
             );
             for regime in [Regime::Steps, Regime::Bulk] {
                 let all = run(1, 400, regime);
+                // The layer's own product, over 130 inputs, may be in bf16; the adapter's is not.
+                let half = regime == Regime::Bulk && dtype == DType::Bf16 && bf16_gemm_available();
+                let bound = if half { 0.2 } else { 1e-3 };
                 for (row, y) in all.data().chunks(300).enumerate() {
                     let dot =
                         |w: &[f32], x: &[f64]| w.iter().zip(x).map(|(w, x)| f64::from(*w) * x).sum::<f64>();
@@ -157,7 +161,7 @@ mod tests {
                     let down: Vec<f64> = (0..rank).map(|i| dot(a.row(i), &x)).collect();
                     for (i, &y) in y.iter().enumerate() {
                         let want = dot(wide.row(i), &x) + 0.5 * dot(b.row(i), &down);
-                        assert!((f64::from(y) - want).abs() < 1e-3, "row {row}, {i}: {y} {want}");
+                        assert!((f64::from(y) - want).abs() < bound, "row {row}, {i}: {y} {want}");
                     }
                 }
                 for threads in [1, 2, 3] {

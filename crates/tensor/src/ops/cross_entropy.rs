@@ -1,7 +1,7 @@
 //! Softmax and cross-entropy over a large vocabulary, without ever holding all logits.
 
-use crate::ops::linear::{project, with_f32};
-use crate::ops::matmul::matmul;
+use crate::ops::linear::project;
+use crate::ops::matmul::{matmul, matmul_weight};
 use crate::ops::{cut, row_ranges};
 use crate::{Gradients, Graph, ParamId, Tensor, Var, kernels};
 
@@ -96,7 +96,7 @@ pub fn cross_entropy(
         if let Some(dx) = dx.as_mut() {
             let (_, below) = dx.view_mut().split_rows(start);
             let (here, _) = below.split_rows(end - start);
-            with_f32(w, |w| matmul(run, here, logits.view(), w, false));
+            matmul_weight(run, here, logits.view(), w, false);
         }
         if let Some(gradients) = gradients.as_deref_mut().filter(|_| run.params.trains(weight)) {
             let (dw, add) = gradients.param_mut(run, weight);

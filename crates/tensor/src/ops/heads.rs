@@ -7,9 +7,8 @@
 //! that is less arithmetic, and instead of keys and values of every layer there is one x for all of them.
 
 use crate::kernels;
-use crate::ops::linear::with_f32;
 use crate::ops::matmul::matmul;
-use crate::{Backward, Gradients, Graph, ParamId, Regime, Run, Tensor, Var};
+use crate::{Backward, Gradients, Graph, MatRef, ParamId, Regime, Run, Tensor, Var};
 
 /// `x_h·W_h` for every head, side by side: queries in terms of the features that keys would be made of.
 ///
@@ -64,15 +63,22 @@ fn bulk(run: Run<'_>, x: &Tensor, weight: ParamId, num_heads: usize, way: Way) -
     let d_kv = weight.rows() / num_heads;
     let (before, after) = way.widths(d_kv, weight.cols());
     let mut y = Tensor::unspecified(x.rows(), num_heads * after);
-    with_f32(weight, |w| {
-        let mut rest = y.view_mut();
-        for head in 0..num_heads {
-            let (y, right) = rest.split_cols(after);
-            rest = right;
-            let (x, w) = (x.view().columns(head * before, before), w.rows(head * d_kv, d_kv));
-            matmul(run, y, x, if way == Way::ToFeatures { w } else { w.t() }, false);
+    let wide;
+    let w = match weight.as_f32() {
+        Some(w) => w,
+        None => {
+            wide = weight.to_tensor();
+            wide.data()
         }
-    });
+    };
+    let w = MatRef::new(w, weight.rows(), weight.cols(), weight.cols());
+    let mut rest = y.view_mut();
+    for head in 0..num_heads {
+        let (y, right) = rest.split_cols(after);
+        rest = right;
+        let (x, w) = (x.view().columns(head * before, before), w.rows(head * d_kv, d_kv));
+        matmul(run, y, x, if way == Way::ToFeatures { w } else { w.t() }, false);
+    }
     y
 }
 

@@ -1,8 +1,8 @@
 //! Matrix products of many rows, split over the threads.
 
 use crate::gemm::gemm;
-use crate::kernels::gemm_bf16;
-use crate::{MatMut, MatRef, Pool, Precision, Run};
+use crate::kernels::{Rows, gemm_bf16};
+use crate::{MatMut, MatRef, Pool, Precision, Run, Weight};
 
 /// Multiply-adds below which another thread costs more than it brings.
 const SMALL: usize = 64 << 10;
@@ -20,21 +20,60 @@ pub(crate) fn matmul(run: Run<'_>, c: MatMut<'_>, a: MatRef<'_>, b: MatRef<'_>, 
     split_up(run.pool, c, a, b, accumulate, |c, a, b, accumulate| matmul_here(run, c, a, b, accumulate));
 }
 
+/// The same with a weight for `b`, [k, n].
+pub(crate) fn matmul_weight(run: Run<'_>, c: MatMut<'_>, a: MatRef<'_>, weight: &Weight, accumulate: bool) {
+    weight_product(run, c, a, weight, false, accumulate);
+}
+
+/// The same with a transposed weight, [n, k], for `b`.
+pub(crate) fn matmul_weight_t(run: Run<'_>, c: MatMut<'_>, a: MatRef<'_>, weight: &Weight, accumulate: bool) {
+    weight_product(run, c, a, weight, true, accumulate);
+}
+
+/// Products in bf16 take weights stored so as they lie, products in f32 a widened copy.
+fn weight_product(
+    run: Run<'_>,
+    c: MatMut<'_>,
+    a: MatRef<'_>,
+    weight: &Weight,
+    transposed: bool,
+    accumulate: bool,
+) {
+    fn factor<'a, T: Copy>(data: &'a [T], weight: &Weight, transposed: bool) -> MatRef<'a, T> {
+        let w = MatRef::new(data, weight.rows(), weight.cols(), weight.cols());
+        if transposed { w.t() } else { w }
+    }
+    let wide;
+    let w = match weight.as_rows() {
+        Rows::Bf16(w) if run.precision == Precision::Bf16 => {
+            return split_up(run.pool, c, a, factor(w, weight, transposed), accumulate, gemm_bf16);
+        }
+        Rows::F32(w) => w,
+        _ => {
+            wide = weight.to_tensor();
+            wide.data()
+        }
+    };
+    matmul(run, c, a, factor(w, weight, transposed), accumulate);
+}
+
 /// The same on this thread alone.
 pub(crate) fn matmul_here(run: Run<'_>, c: MatMut<'_>, a: MatRef<'_>, b: MatRef<'_>, accumulate: bool) {
     match run.precision {
-        Precision::F32 => gemm(c, a, b, accumulate),
+        // Attention's scores, which T5 does not scale, are not worth rounding for less than a tenth of the encoder's
+        // time.
+        Precision::F32 | Precision::Stored => gemm(c, a, b, accumulate),
         Precision::Bf16 => gemm_bf16(c, a, b, accumulate),
     }
 }
 
-fn split_up(
+fn split_up<B: Copy + Sync>(
     pool: &Pool,
     c: MatMut<'_>,
     a: MatRef<'_>,
-    b: MatRef<'_>,
+    b: MatRef<'_, B>,
     accumulate: bool,
-    gemm: impl Fn(MatMut<'_>, MatRef<'_>, MatRef<'_>, bool) + Sync,
+    gemm: impl Fn(MatMut<'_>, MatRef<'_>, MatRef<'_, B>, bool) + Sync,
 ) {
     let (m, n, k) = (c.rows, c.cols, a.cols);
     if pool.threads() == 1 || m * n * k <= SMALL {

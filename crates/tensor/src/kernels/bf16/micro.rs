@@ -33,6 +33,8 @@ pub(super) struct Block {
     pub(super) stride: usize,
     pub(super) rows: usize,
     pub(super) cols: usize,
+    /// Where the next block's results go; any address.
+    pub(super) next: *mut f32,
     /// Whether to add to what is there.
     pub(super) accumulate: bool,
 }
@@ -64,7 +66,7 @@ impl Bf16Kernel {
         }
     }
 
-    /// The k and the columns of a block: multiples of a tile's depth and of a strip's width. Half a megabyte of b; AMX,
+    /// The k and the lines of a block: multiples of a tile's depth and of a strip's lines. Half a megabyte; AMX,
     /// which needs less of each for as many operations, does better with shorter strips.
     pub(super) fn block(self) -> (usize, usize) {
         match self {
@@ -204,8 +206,8 @@ impl Drop for Tiles {
     }
 }
 
-/// 2×2 tiles of accumulators over the whole depth. Each step also asks for four rows of the block to the right,
-/// which is next: its 64 lines, all in different pages, would otherwise be waited for when it is stored.
+/// 2×2 tiles of accumulators over the whole depth. Each step also asks for four rows of the next block: its 64 lines,
+/// all in different pages, would otherwise be waited for when it is stored.
 ///
 /// # Safety
 /// 32 rows of 32 numbers at `c`; tiles configured.
@@ -260,7 +262,7 @@ unsafe fn amx(block: Block, a: &[u16], b: &[u16]) {
             a = inout(reg) a.as_ptr() => _,
             b = inout(reg) b.as_ptr() => _,
             c = in(reg) c,
-            next = inout(reg) c.wrapping_add(STRIP) => _,
+            next = inout(reg) block.next => _,
             low = in(reg) c.add(TILE_LINES * block.stride),
             stride = in(reg) block.stride * size_of::<f32>(),
             line = in(reg) 64usize,
@@ -273,7 +275,7 @@ unsafe fn amx(block: Block, a: &[u16], b: &[u16]) {
     }
 }
 
-/// The rows in three groups, the most that their sums have registers for.
+/// The rows in three groups, the most that their sums have registers for; those without a row of c are left out.
 ///
 /// # Safety
 /// 32 rows of 32 numbers at `c`.
@@ -283,8 +285,12 @@ unsafe fn avx512_bf16(block: Block, a: &[u16], b: &[u16]) {
     // SAFETY: the caller's promise; 0 to 31 are its rows.
     unsafe {
         avx512_bf16_rows::<11>(block, a, b, 0);
-        avx512_bf16_rows::<11>(block, a, b, 11);
-        avx512_bf16_rows::<10>(block, a, b, 22);
+        if block.rows > 11 {
+            avx512_bf16_rows::<11>(block, a, b, 11);
+        }
+        if block.rows > 22 {
+            avx512_bf16_rows::<10>(block, a, b, 22);
+        }
     }
 }
 
@@ -307,9 +313,8 @@ unsafe fn avx512_bf16_rows<const ROWS: usize>(block: Block, a: &[u16], b: &[u16]
                 *sums = [_mm512_loadu_ps(c), _mm512_loadu_ps(c.add(16))];
             }
         }
-        // The block to the right is next.
         for i in 0..ROWS {
-            let next = block.c.wrapping_add((first + i) * block.stride + STRIP).cast();
+            let next = block.next.wrapping_add((first + i) * block.stride).cast();
             _mm_prefetch::<_MM_HINT_ET0>(next);
             _mm_prefetch::<_MM_HINT_ET0>(next.wrapping_add(64));
         }

@@ -1,11 +1,13 @@
-//! Matrix products in bf16 with f32 accumulation, from f32 to f32: training with `--precision bf16`.
+//! Matrix products in bf16 with f32 accumulation: training with `--precision bf16`, and passes over whole sequences
+//! with weights that are stored so.
 //!
-//! Both operands are rounded to bf16 (nearest even) while they are packed into tiles of 1 KiB ([`pack`]); a block
+//! Operands in f32 are rounded to bf16 (nearest even) while they are packed into tiles of 1 KiB ([`pack`]); a block
 //! of 32×32 results is then computed by one of three kernels ([`micro`]) from the same tiles: AMX, AVX-512 BF16,
 //! and plain Rust, which any machine can run and the others are tested against.
 //!
-//! Blocks: so much of k and of n at a time ([`Bf16Kernel::block`]), so that the packed part of b stays in the second-level
-//! cache while strips of 32 rows of a, packed as they are needed, pass through the first-level one.
+//! Blocks: so much of k and of the shorter of m and n at a time ([`Bf16Kernel::block`]), so that this operand's packed
+//! part stays in the second-level cache while strips of 32 lines of the other, packed as they are needed, pass through
+//! the first-level one. A layer's weights pass by few tokens, and many tokens by the weights.
 
 mod micro;
 mod pack;
@@ -19,16 +21,16 @@ use super::isa::{Isa, IsaError, Kind, environment, isa};
 use super::lines::Lines;
 use crate::{MatMut, MatRef};
 use micro::{Block, STRIP};
-use pack::{Layout, Side, pack_strip};
+use pack::{Layout, Number, Side, pack_strip};
 
 /// Packed operands, kept by each thread: fresh memory for every call would be a page fault every 4 KiB.
 struct Scratch {
-    a: Lines<u16>,
-    b: Lines<u16>,
+    held: Lines<u16>,
+    passing: Lines<u16>,
 }
 
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch { a: Lines::new(0), b: Lines::new(0) });
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch { held: Lines::new(0), passing: Lines::new(0) });
 }
 
 /// The environment variable that forces a bf16 kernel: `portable`, `avx512-bf16` or `amx`.
@@ -75,18 +77,24 @@ pub fn kernels_for(isa: Isa) -> Vec<Bf16Kernel> {
 }
 
 /// `c = a·b`, or `c += a·b` with `accumulate`, in bf16 with f32 accumulation; one thread. `a`: [m, k],
-/// `b`: [k, n], `c`: [m, n], the inputs with any strides.
+/// `b`: [k, n], `c`: [m, n], the inputs with any strides; b is f32 or the bits of bf16.
 ///
 /// The inputs are rounded to bf16, products and sums are not. Subnormal inputs count as zero with AMX and AVX-512
 /// BF16. An element's value depends on its row of a, its column of b and k alone, not on m, n or how the work is
 /// split. A thread keeps half a megabyte of scratch. Both operands are packed by every call: split the longer
 /// side of c over threads.
-pub fn gemm_bf16(c: MatMut<'_>, a: MatRef<'_>, b: MatRef<'_>, accumulate: bool) {
+pub fn gemm_bf16<B: Number>(c: MatMut<'_>, a: MatRef<'_>, b: MatRef<'_, B>, accumulate: bool) {
     gemm_bf16_with(best_kernel(), c, a, b, accumulate);
 }
 
 /// [`gemm_bf16`] by a kernel of [`kernels_for`], for tests and comparisons.
-pub fn gemm_bf16_with(kernel: Bf16Kernel, mut c: MatMut<'_>, a: MatRef<'_>, b: MatRef<'_>, accumulate: bool) {
+pub fn gemm_bf16_with<B: Number>(
+    kernel: Bf16Kernel,
+    mut c: MatMut<'_>,
+    a: MatRef<'_>,
+    b: MatRef<'_, B>,
+    accumulate: bool,
+) {
     let (m, n, k) = (c.rows, c.cols, a.cols);
     assert!(
         a.rows == m && b.rows == k && b.cols == n,
@@ -101,69 +109,90 @@ pub fn gemm_bf16_with(kernel: Bf16Kernel, mut c: MatMut<'_>, a: MatRef<'_>, b: M
     if m == 0 || n == 0 || k == 0 {
         return;
     }
-    SCRATCH.with_borrow_mut(|scratch| {
-        let _tiles = kernel.start();
-        let (depth, width) = kernel.block();
-        for n0 in (0..n).step_by(width) {
-            for k0 in (0..k).step_by(depth) {
-                let part = Part { n0, cols: width.min(n - n0), k0, depth: depth.min(k - k0) };
-                multiply_part(kernel, scratch, &mut c, a, b, part, accumulate || k0 > 0);
-            }
-        }
-    });
+    // The shorter side is held, and the longer one packed only once.
+    if m < n {
+        Product { kernel, held: a, passing: b.t(), a_held: true }.run(&mut c, accumulate);
+    } else {
+        Product { kernel, held: b.t(), passing: a, a_held: false }.run(&mut c, accumulate);
+    }
 }
 
-/// The columns and the stretch of k that one packing of b covers.
+/// The two operands, each as its lines (rows of a, columns of b) by k.
+struct Product<'a, H, P> {
+    kernel: Bf16Kernel,
+    /// The one whose packed lines stay in the second-level cache, a block at a time.
+    held: MatRef<'a, H>,
+    /// The one whose lines pass by them, strip by strip.
+    passing: MatRef<'a, P>,
+    /// Which is which.
+    a_held: bool,
+}
+
+/// The lines and the stretch of k that one packing of what is held covers.
 #[derive(Clone, Copy)]
 struct Part {
-    n0: usize,
-    cols: usize,
+    first: usize,
+    lines: usize,
     k0: usize,
     depth: usize,
 }
 
-/// Adds (or writes) the products over one part to its columns of c, strip by strip.
-fn multiply_part(
-    kernel: Bf16Kernel,
-    scratch: &mut Scratch,
-    c: &mut MatMut<'_>,
-    a: MatRef<'_>,
-    b: MatRef<'_>,
-    part: Part,
-    accumulate: bool,
-) {
-    let Part { n0, cols, k0, depth } = part;
-    let strip_len = STRIP * depth.next_multiple_of(pack::TILE_DEPTH);
-    let b_strips = cols.div_ceil(STRIP);
-    scratch.a.reserve(strip_len);
-    scratch.b.reserve(strip_len * b_strips);
-    let (packed_a, packed_b) = (scratch.a.slice(), scratch.b.slice());
-    for (strip, packed) in packed_b[..strip_len * b_strips].chunks_exact_mut(strip_len).enumerate() {
-        let at = strip * STRIP;
-        let side = Side::new(b.t(), n0 + at, STRIP.min(cols - at), k0, depth);
-        pack_strip(kernel, packed, side, Layout::DepthFirst);
-    }
-    for m0 in (0..c.rows).step_by(STRIP) {
-        let rows = STRIP.min(c.rows - m0);
-        let packed_a = &mut packed_a[..strip_len];
-        pack_strip(kernel, packed_a, Side::new(a, m0, rows, k0, depth), Layout::LineFirst);
-        let below = m0 + STRIP;
-        let next = (below < c.rows).then(|| Side::new(a, below, STRIP.min(c.rows - below), k0, depth));
-        for (strip, packed_b) in packed_b[..strip_len * b_strips].chunks_exact(strip_len).enumerate() {
-            if let Some(next) = next {
-                next.prefetch(strip, b_strips);
+impl<H: Number, P: Number> Product<'_, H, P> {
+    fn run(&self, c: &mut MatMut<'_>, accumulate: bool) {
+        let (depth, width) = self.kernel.block();
+        let (lines, k) = (self.held.rows, self.held.cols);
+        SCRATCH.with_borrow_mut(|scratch| {
+            let _tiles = self.kernel.start();
+            for first in (0..lines).step_by(width) {
+                for k0 in (0..k).step_by(depth) {
+                    let part = Part { first, lines: width.min(lines - first), k0, depth: depth.min(k - k0) };
+                    self.part(scratch, c, part, accumulate || k0 > 0);
+                }
             }
+        });
+    }
+
+    /// Adds (or writes) the products over one part to its rows or columns of c.
+    fn part(&self, scratch: &mut Scratch, c: &mut MatMut<'_>, part: Part, accumulate: bool) {
+        let Part { first, lines, k0, depth } = part;
+        let strip_len = STRIP * depth.next_multiple_of(pack::TILE_DEPTH);
+        let strips = lines.div_ceil(STRIP);
+        scratch.held.reserve(strip_len * strips);
+        scratch.passing.reserve(strip_len);
+        let held = &mut scratch.held.slice()[..strip_len * strips];
+        let passing = &mut scratch.passing.slice()[..strip_len];
+        let (held_layout, passing_layout) = match self.a_held {
+            true => (Layout::LineFirst, Layout::DepthFirst),
+            false => (Layout::DepthFirst, Layout::LineFirst),
+        };
+        for (strip, packed) in held.chunks_exact_mut(strip_len).enumerate() {
             let at = strip * STRIP;
-            let stride = c.stride();
-            let block = Block {
-                c: c.as_mut_ptr().wrapping_add(m0 * stride + n0 + at),
-                stride,
-                rows,
-                cols: STRIP.min(cols - at),
-                accumulate,
-            };
-            // SAFETY: the block's rows and columns lie within `c`, which is borrowed exclusively.
-            unsafe { kernel.run(block, packed_a, packed_b) };
+            let side = Side::new(self.held, first + at, STRIP.min(lines - at), k0, depth);
+            pack_strip(self.kernel, packed, side, held_layout);
+        }
+        let side = |from: usize| {
+            let lines = STRIP.min(self.passing.rows - from);
+            Side::new(self.passing, from, lines, k0, depth)
+        };
+        for from in (0..self.passing.rows).step_by(STRIP) {
+            let here = side(from);
+            pack_strip(self.kernel, passing, here, passing_layout);
+            let next = (from + STRIP < self.passing.rows).then(|| side(from + STRIP));
+            for (strip, held) in held.chunks_exact(strip_len).enumerate() {
+                if let Some(next) = next {
+                    next.prefetch(strip, strips);
+                }
+                let at = strip * STRIP;
+                let (h, p) = ((first + at, STRIP.min(lines - at)), (from, here.lines()));
+                let ((row, rows), (col, cols)) = if self.a_held { (h, p) } else { (p, h) };
+                let stride = c.stride();
+                let c = c.as_mut_ptr().wrapping_add(row * stride + col);
+                let next = c.wrapping_add(STRIP * if self.a_held { stride } else { 1 });
+                let block = Block { c, stride, rows, cols, next, accumulate };
+                let (a, b): (&[u16], &[u16]) = if self.a_held { (held, passing) } else { (passing, held) };
+                // SAFETY: the block's rows and columns lie within `c`, which is borrowed exclusively.
+                unsafe { self.kernel.run(block, a, b) };
+            }
         }
     }
 }

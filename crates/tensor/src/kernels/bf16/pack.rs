@@ -1,4 +1,4 @@
-//! From f32 matrices to strips of bf16 tiles.
+//! From matrices of f32, or of bf16 bits, to strips of bf16 tiles.
 //!
 //! A **tile** is 16 lines (rows of a or columns of b) by 32 of k, 1 KiB. In [`Layout::LineFirst`] a line's 32
 //! values lie together (a's tiles); in [`Layout::DepthFirst`] the sixteen lines' values of one *pair* of k lie
@@ -11,7 +11,7 @@
 use super::micro::{Bf16Kernel, STRIP};
 use crate::MatRef;
 use crate::kernels::convert::round_to_bf16;
-use crate::kernels::lines::prefetch;
+use crate::kernels::lines::{LINE, prefetch};
 
 /// Lines of a tile.
 pub(super) const TILE_LINES: usize = 16;
@@ -29,32 +29,102 @@ pub(super) enum Layout {
     DepthFirst,
 }
 
+/// What operands are made of: f32, or the bits of bf16.
+pub trait Number: Copy {
+    /// The nearest bf16.
+    fn round(self) -> u16;
+
+    /// 32 of them, rounded.
+    ///
+    /// # Safety
+    /// The processor has AVX-512 BF16; 32 can be read at `p`.
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn line(p: *const Self) -> std::arch::x86_64::__m512i;
+
+    /// Sixteen of each, rounded: the first of one, the first of the other, and so on.
+    ///
+    /// # Safety
+    /// The processor has AVX-512 BF16; 16 can be read at `even` and `odd`.
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn pairs(even: *const Self, odd: *const Self) -> std::arch::x86_64::__m512i;
+}
+
+impl Number for f32 {
+    fn round(self) -> u16 {
+        round_to_bf16(self)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn line(p: *const f32) -> std::arch::x86_64::__m512i {
+        // SAFETY: the caller's promise.
+        unsafe { fast::rounded(p, p.add(16)) }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn pairs(even: *const f32, odd: *const f32) -> std::arch::x86_64::__m512i {
+        // SAFETY: the caller's promise.
+        unsafe { fast::alternated(fast::rounded(even, odd)) }
+    }
+}
+
+impl Number for u16 {
+    fn round(self) -> u16 {
+        self
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn line(p: *const u16) -> std::arch::x86_64::__m512i {
+        // SAFETY: the caller's promise.
+        unsafe { std::arch::x86_64::_mm512_loadu_si512(p.cast()) }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn pairs(even: *const u16, odd: *const u16) -> std::arch::x86_64::__m512i {
+        use std::arch::x86_64::*;
+        // SAFETY: the caller's promise.
+        let [even, odd] = unsafe { [even, odd].map(|p| _mm256_loadu_si256(p.cast())) };
+        fast::alternated(_mm512_inserti64x4::<1>(_mm512_castsi256_si512(even), odd))
+    }
+}
+
 /// A piece of an operand: `lines` rows by `depth` of k.
 #[derive(Clone, Copy)]
-pub(super) struct Side<'a> {
-    data: &'a [f32],
+pub(super) struct Side<'a, T> {
+    data: &'a [T],
     lines: usize,
     depth: usize,
     line_stride: usize,
     k_stride: usize,
 }
 
-impl<'a> Side<'a> {
+impl<'a, T: Number> Side<'a, T> {
     /// Rows `line0…` and columns `k0…` of `m`.
-    pub(super) fn new(m: MatRef<'a>, line0: usize, lines: usize, k0: usize, depth: usize) -> Side<'a> {
+    pub(super) fn new(m: MatRef<'a, T>, line0: usize, lines: usize, k0: usize, depth: usize) -> Self {
         let m = m.rows(line0, lines).columns(k0, depth);
         Side { data: m.data, lines, depth, line_stride: m.row_stride, k_stride: m.col_stride }
     }
 
+    /// Rows of the piece.
+    pub(super) fn lines(&self) -> usize {
+        self.lines
+    }
+
     /// Asks for one of so many parts of it, in the second-level cache: packing does nothing but wait for it else.
     pub(super) fn prefetch(&self, part: usize, of: usize) {
-        const LINE: usize = 64 / size_of::<f32>();
         let (outer, inner, stride) = match self.k_stride {
             1 => (self.lines, self.depth, self.line_stride),
             _ => (self.depth, self.lines, self.k_stride),
         };
         for row in outer * part / of..outer * (part + 1) / of {
-            for at in (0..inner).step_by(LINE) {
+            for at in (0..inner).step_by(LINE / size_of::<T>()) {
                 prefetch(self.data.as_ptr().wrapping_add(row * stride + at).cast());
             }
         }
@@ -62,7 +132,7 @@ impl<'a> Side<'a> {
 }
 
 /// Fills `out`, a whole strip, from at most [`STRIP`] lines.
-pub(super) fn pack_strip(kernel: Bf16Kernel, out: &mut [u16], side: Side<'_>, layout: Layout) {
+pub(super) fn pack_strip<T: Number>(kernel: Bf16Kernel, out: &mut [u16], side: Side<'_, T>, layout: Layout) {
     assert!(side.lines <= STRIP && out.len() == STRIP * side.depth.next_multiple_of(TILE_DEPTH));
     // The last element's place; with it every element is inside.
     let last = (side.lines - 1) * side.line_stride + (side.depth - 1) * side.k_stride;
@@ -94,7 +164,7 @@ pub(super) fn pack_strip(kernel: Bf16Kernel, out: &mut [u16], side: Side<'_>, la
             for d in 0..TILE_DEPTH {
                 let inside = line + l < side.lines && k + d < side.depth;
                 let value = if inside {
-                    round_to_bf16(side.data[(line + l) * side.line_stride + (k + d) * side.k_stride])
+                    side.data[(line + l) * side.line_stride + (k + d) * side.k_stride].round()
                 } else {
                     0
                 };
@@ -117,22 +187,23 @@ pub(super) fn place(layout: Layout, l: usize, d: usize) -> usize {
 mod fast {
     use std::arch::x86_64::*;
 
-    use super::{TILE, TILE_LINES};
+    use super::{Number, TILE, TILE_LINES};
 
     /// A tile whose source is contiguous along k.
     ///
     /// # Safety
     /// 32 numbers can be read at `source` and at each of the fifteen places `stride` further on.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    pub(super) unsafe fn tile_along_k(tile: &mut [u16], source: *const f32, stride: usize, transpose: bool) {
+    pub(super) unsafe fn tile_along_k<T: Number>(
+        tile: &mut [u16],
+        source: *const T,
+        stride: usize,
+        transpose: bool,
+    ) {
         let mut words = [_mm512_setzero_si512(); TILE_LINES];
         for (l, words) in words.iter_mut().enumerate() {
             // SAFETY: the caller's promise.
-            let (low, high) = unsafe {
-                let line = source.add(l * stride);
-                (_mm512_loadu_ps(line), _mm512_loadu_ps(line.add(16)))
-            };
-            *words = bits(_mm512_cvtne2ps_pbh(high, low));
+            *words = unsafe { T::line(source.add(l * stride)) };
         }
         write(tile, words, transpose);
     }
@@ -142,34 +213,50 @@ mod fast {
     /// # Safety
     /// 16 numbers can be read at `source` and at each of the 31 places `stride` further on.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    pub(super) unsafe fn tile_along_lines(
+    pub(super) unsafe fn tile_along_lines<T: Number>(
         tile: &mut [u16],
-        source: *const f32,
+        source: *const T,
         stride: usize,
         transpose: bool,
     ) {
-        // Value i of the first sixteen, then of the second, alternating.
-        let alternate: [u16; 32] = std::array::from_fn(|i| (i / 2 + i % 2 * 16) as u16);
-        // SAFETY: the array is one vector long.
-        let alternate = unsafe { _mm512_loadu_si512(alternate.as_ptr().cast()) };
         let mut words = [_mm512_setzero_si512(); TILE_LINES];
         for (pair, words) in words.iter_mut().enumerate() {
             // SAFETY: the caller's promise.
-            let (even, odd) = unsafe {
-                let at = source.add(2 * pair * stride);
-                (_mm512_loadu_ps(at), _mm512_loadu_ps(at.add(stride)))
+            *words = unsafe {
+                let even = source.add(2 * pair * stride);
+                T::pairs(even, even.add(stride))
             };
-            *words = _mm512_permutexvar_epi16(alternate, bits(_mm512_cvtne2ps_pbh(odd, even)));
         }
         write(tile, words, transpose);
     }
 
-    /// The same bits as integers.
+    /// Sixteen of one, then sixteen of the other, both rounded.
+    ///
+    /// # Safety
+    /// 16 numbers can be read at `first` and `second`.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bf16")]
-    fn bits(v: __m512bh) -> __m512i {
-        // SAFETY: both are 64 bytes without padding or invalid values.
-        unsafe { std::mem::transmute(v) }
+    pub(super) unsafe fn rounded(first: *const f32, second: *const f32) -> __m512i {
+        // SAFETY: the caller's promise; vectors of either kind are 64 bytes without padding or invalid values.
+        unsafe { std::mem::transmute(_mm512_cvtne2ps_pbh(_mm512_loadu_ps(second), _mm512_loadu_ps(first))) }
+    }
+
+    /// Value i of the first sixteen, then of the second, alternating.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(super) fn alternated(v: __m512i) -> __m512i {
+        const ORDER: [u16; 32] = {
+            let mut order = [0; 32];
+            let mut i = 0;
+            while i < 32 {
+                order[i] = (i / 2 + i % 2 * 16) as u16;
+                i += 1;
+            }
+            order
+        };
+        // SAFETY: the array is one vector long.
+        let order = unsafe { _mm512_loadu_si512(ORDER.as_ptr().cast()) };
+        _mm512_permutexvar_epi16(order, v)
     }
 
     /// Stores sixteen vectors of sixteen words, transposed or not.

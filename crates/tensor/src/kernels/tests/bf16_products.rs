@@ -9,6 +9,8 @@ use crate::{MatMut, MatRef};
 /// An operand's rows and columns, stored straight or transposed, with padding.
 struct Operand {
     data: Vec<f32>,
+    /// The bits of the same in bf16.
+    half: Vec<u16>,
     rows: usize,
     cols: usize,
     transposed: bool,
@@ -17,13 +19,21 @@ struct Operand {
 impl Operand {
     fn new(rows: usize, cols: usize, transposed: bool, seed: u64) -> Operand {
         let stored = if transposed { cols * (rows + 3) } else { rows * (cols + 5) };
-        Operand { data: numbers(stored, seed), rows, cols, transposed }
+        let data = numbers(stored, seed);
+        let half = data.iter().map(|&x| bf16::from_f32(x).to_bits()).collect();
+        Operand { data, half, rows, cols, transposed }
     }
     fn view(&self) -> MatRef<'_> {
+        self.view_of(&self.data)
+    }
+    fn half(&self) -> MatRef<'_, u16> {
+        self.view_of(&self.half)
+    }
+    fn view_of<'a, T: Copy>(&self, data: &'a [T]) -> MatRef<'a, T> {
         if self.transposed {
-            MatRef::new(&self.data, self.cols, self.rows, self.rows + 3).t()
+            MatRef::new(data, self.cols, self.rows, self.rows + 3).t()
         } else {
-            MatRef::new(&self.data, self.rows, self.cols, self.cols + 5)
+            MatRef::new(data, self.rows, self.cols, self.cols + 5)
         }
     }
 }
@@ -49,6 +59,10 @@ fn check(m: usize, n: usize, k: usize, transposed: (bool, bool)) {
             for accumulate in [false, true] {
                 let mut c = before.clone();
                 gemm_bf16_with(kernel, MatMut::new(&mut c, m, n, n + 2), a.view(), b.view(), accumulate);
+                let mut stored = before.clone();
+                let view = MatMut::new(&mut stored, m, n, n + 2);
+                gemm_bf16_with(kernel, view, a.view(), b.half(), accumulate);
+                assert_eq!(c, stored, "{}: a factor rounded before", kernel.name());
                 for (i, (row, before)) in c.chunks(n + 2).zip(before.chunks(n + 2)).enumerate() {
                     for j in 0..n {
                         let want = want[i * n + j] + if accumulate { f64::from(before[j]) } else { 0.0 };
@@ -79,10 +93,12 @@ fn every_kernel_matches_the_oracle() {
                 }
             }
         }
-        // More than one block of k and of n.
+        // More than one block of k and of what is held, be it b or a.
         check(33, 20, 1030, transposed);
-        check(5, 1060, 40, transposed);
+        check(540, 530, 40, transposed);
+        check(530, 540, 40, transposed);
     }
+    check(1030, 1040, 33, (false, true));
     check(3, 4, 0, (false, false));
 }
 

@@ -30,7 +30,7 @@ pub(super) enum Layout {
 }
 
 /// What operands are made of: f32, or the bits of bf16.
-pub trait Number: Copy {
+pub trait Number: Copy + Default {
     /// The nearest bf16.
     fn round(self) -> u16;
 
@@ -139,27 +139,13 @@ pub(super) fn pack_strip<T: Number>(kernel: Bf16Kernel, out: &mut [u16], side: S
     assert!(last < side.data.len(), "an operand's piece lies within it");
     for (index, tile) in out.chunks_exact_mut(TILE).enumerate() {
         let (line, k) = (index % 2 * TILE_LINES, index / 2 * TILE_DEPTH);
-        let whole = line + TILE_LINES <= side.lines && k + TILE_DEPTH <= side.depth;
-        let source = side.data.as_ptr().wrapping_add(line * side.line_stride + k * side.k_stride);
-        let _ = (kernel, source);
         #[cfg(target_arch = "x86_64")]
-        if whole && kernel != Bf16Kernel::Portable {
-            let transpose = match layout {
-                Layout::LineFirst => side.k_stride != 1,
-                Layout::DepthFirst => side.k_stride == 1,
-            };
-            if side.k_stride == 1 {
-                // SAFETY: this kernel's existence proves AVX-512 BF16; the tile lies within the data, as checked.
-                unsafe { fast::tile_along_k(tile, source, side.line_stride, transpose) };
-                continue;
-            }
-            if side.line_stride == 1 {
-                // SAFETY: as above.
-                unsafe { fast::tile_along_lines(tile, source, side.k_stride, transpose) };
-                continue;
-            }
+        if kernel != Bf16Kernel::Portable && (side.k_stride == 1 || side.line_stride == 1) {
+            // SAFETY: this kernel's existence proves AVX-512 BF16; every element is inside, as checked.
+            unsafe { pack_tile(tile, side, line, k, layout) };
+            continue;
         }
-        let _ = whole;
+        let _ = kernel;
         for l in 0..TILE_LINES {
             for d in 0..TILE_DEPTH {
                 let inside = line + l < side.lines && k + d < side.depth;
@@ -170,6 +156,41 @@ pub(super) fn pack_strip<T: Number>(kernel: Bf16Kernel, out: &mut [u16], side: S
                 };
                 tile[place(layout, l, d)] = value;
             }
+        }
+    }
+}
+
+/// The tile from `line` and `k` on of a source that is contiguous along k or along the lines. One at the edge goes by
+/// way of a copy that is filled up with zeros.
+///
+/// # Safety
+/// The processor has AVX-512 BF16; the side's elements lie within its data.
+#[cfg(target_arch = "x86_64")]
+unsafe fn pack_tile<T: Number>(tile: &mut [u16], side: Side<'_, T>, line: usize, k: usize, layout: Layout) {
+    let (lines, depth) = (side.lines.saturating_sub(line), side.depth - k);
+    let along_k = side.k_stride == 1;
+    let transpose = along_k == (layout == Layout::DepthFirst);
+    let (stride, rows, inner) = match along_k {
+        true => (side.line_stride, TILE_LINES.min(lines), (TILE_DEPTH, TILE_DEPTH.min(depth))),
+        false => (side.k_stride, TILE_DEPTH.min(depth), (TILE_LINES, TILE_LINES.min(lines))),
+    };
+    let first = line * side.line_stride + k * side.k_stride;
+    let mut edge;
+    let (source, stride) = if lines >= TILE_LINES && depth >= TILE_DEPTH {
+        (side.data.as_ptr().wrapping_add(first), stride)
+    } else {
+        let (width, count) = inner;
+        edge = [T::default(); TILE];
+        for (row, to) in edge.chunks_exact_mut(width).take(if count == 0 { 0 } else { rows }).enumerate() {
+            to[..count].copy_from_slice(&side.data[first + row * stride..][..count]);
+        }
+        (edge.as_ptr(), width)
+    };
+    // SAFETY: the caller's promise; the tile lies within the data, or it is the copy.
+    unsafe {
+        match along_k {
+            true => fast::tile_along_k(tile, source, stride, transpose),
+            false => fast::tile_along_lines(tile, source, stride, transpose),
         }
     }
 }

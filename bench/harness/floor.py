@@ -1,6 +1,9 @@
 """The least time that the work can take here: operations over the measured rate of matrix products, bytes over the
 measured bandwidth, part by part, the larger of the two each. The rates come from `crates/tensor/examples/machine.rs`.
 
+Counted is the usual way of doing it, with keys and values made of every source token. For short targets t5kit does
+with less (`crates/tensor/src/ops/heads.rs`), which is to its credit, not the floor's.
+
 A multiply-add counts as two operations. f32 weights and caches: 4 bytes a number. What is not counted (norms, softmax,
 activations, activations' traffic, the tokenizer) is why the floor is not reached.
 """

@@ -13,8 +13,8 @@ pub(crate) struct Stepper<'a> {
 
 impl<'a> Stepper<'a> {
     /// Encodes the sources and feeds all but the last of the ids that every target begins with (`given`, the start
-    /// token first). Every source then has `copies` rows, side by side, that wait for the last of them. `tokens`: how many
-    /// a source's rows may be fed, all together.
+    /// token first). Every source then has `copies` rows, side by side, that wait for the last of them. `tokens`: how
+    /// many a source's rows may be fed, all together.
     pub fn start(
         model: &'a T5,
         pool: &'a Pool,

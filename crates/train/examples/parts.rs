@@ -22,13 +22,13 @@ const ROUNDS: usize = 5;
 /// Weights that a token passes through, part by part.
 struct Weights {
     encoder: usize,
-    /// Keys and values of the sources.
-    cross: usize,
+    /// Of the decoder, with the key and value matrices of its attention to the source: targets are short here, so that
+    /// it looks at the source's features, and these are multiplied into queries and findings.
     decoder: usize,
     softmax: usize,
     all: usize,
-    /// Width of all heads times the layers, of encoder and decoder.
-    scores: (usize, usize),
+    /// Width of all heads times the layers: of the encoder, of the decoder, and of the decoder's queries to features.
+    scores: (usize, usize, usize),
 }
 
 impl Weights {
@@ -37,12 +37,12 @@ impl Weights {
         let (d, inner) = (c.d_model, c.inner_dim());
         let ff = d * c.d_ff * if gated { 3 } else { 2 };
         let encoder = c.num_layers * (4 * d * inner + ff);
-        let cross = c.num_decoder_layers * 2 * d * inner;
-        let decoder = c.num_decoder_layers * (6 * d * inner + ff);
+        let decoder = c.num_decoder_layers * (8 * d * inner + ff);
         let softmax = d * c.vocab_size;
-        let all = encoder + cross + decoder + softmax * if c.tie_word_embeddings { 1 } else { 2 };
-        let scores = (c.num_layers * inner, c.num_decoder_layers * inner);
-        Weights { encoder, cross, decoder, softmax, all, scores }
+        let all = encoder + decoder + softmax * if c.tie_word_embeddings { 1 } else { 2 };
+        let layers = c.num_decoder_layers;
+        let scores = (c.num_layers * inner, layers * inner, layers * c.num_heads * d);
+        Weights { encoder, decoder, softmax, all, scores }
     }
 }
 
@@ -79,10 +79,10 @@ fn print(work: &str, part: &str, seconds: f64, multiply_adds: usize, bytes: usiz
 fn generation(model: &T5, pool: &Pool, batch: usize) {
     let (c, w) = (&model.config, Weights::of(&model.config));
     let sources = packed(batch, SOURCE, c.vocab_size);
-    let [encoder, cross, decoder, softmax] = medians(|| {
+    let [encoder, decoder, softmax] = medians(|| {
         let mut bulk = Graph::inference(&model.params, pool, Regime::Bulk);
         let (encoder, encoded) = timed(|| model.encode(&mut bulk, &sources));
-        let (cross, mut cache) = timed(|| model.start(&mut bulk, &sources, &encoded, NEW_TOKENS));
+        let mut cache = model.start(&mut bulk, &sources, &encoded, NEW_TOKENS);
         let mut graph = Graph::inference(&model.params, pool, Regime::Steps);
         let (mut decoder, mut softmax) = (0.0, 0.0);
         for step in 0..NEW_TOKENS {
@@ -91,15 +91,16 @@ fn generation(model: &T5, pool: &Pool, batch: usize) {
             decoder += seconds;
             softmax += timed(|| ops::logits(&graph, &hidden, model.softmax())).0;
         }
-        [encoder, cross, decoder, softmax]
+        [encoder, decoder, softmax]
     });
     let work = format!("generate, batch {batch}");
     let (tokens, steps) = (batch * SOURCE, batch * NEW_TOKENS);
     print(&work, "encoder", encoder, tokens * (w.encoder + 2 * w.scores.0 * SOURCE), 0);
-    print(&work, "keys and values of the sources", cross, tokens * w.cross, 0);
     let size = model.params.iter().map(|(_, _, w)| w.dtype().size()).min().unwrap_or(4);
-    let attention = 2 * w.scores.1 * (SOURCE + NEW_TOKENS / 2) * steps;
-    let read = size * w.decoder * NEW_TOKENS + 4 * attention;
+    let own = 2 * w.scores.1 * NEW_TOKENS / 2 * steps;
+    let attention = own + 2 * w.scores.2 * SOURCE * steps;
+    // Features are read once a step, by the first layer.
+    let read = size * w.decoder * NEW_TOKENS + 4 * (own + tokens * c.d_model * NEW_TOKENS);
     print(&work, "decoder steps", decoder, steps * w.decoder + attention, read);
     print(&work, "softmax", softmax, steps * w.softmax, size * w.softmax * NEW_TOKENS);
 }
@@ -134,7 +135,7 @@ fn training(mut model: T5, pool: &Pool, batch: usize, precision: Precision) {
     let work = format!("train {precision:?}, batch {batch}");
     let (s, t) = (batch * SOURCE, batch * TARGET);
     let through_encoder = s * (w.encoder + 2 * w.scores.0 * SOURCE);
-    let through_decoder = s * w.cross + t * (w.decoder + 2 * w.scores.1 * (SOURCE + TARGET / 2));
+    let through_decoder = t * (w.decoder + w.scores.1 * TARGET + 2 * w.scores.2 * SOURCE);
     print(&work, "encoder, forward", encoder, through_encoder, 0);
     print(&work, "decoder, forward", decoder, through_decoder, 0);
     print(&work, "softmax, forward and backward", softmax, 3 * t * w.softmax, 0);

@@ -44,8 +44,8 @@ impl T5 {
         self.scaled(graph, hidden)
     }
 
-    /// A cache for generating from these sources: one slot each. `tokens`: how many will be fed for each source at most,
-    /// all its hypotheses together, which decides what is cheaper.
+    /// A cache for generating from these sources: one slot each. `tokens`: how many will be fed for each source at
+    /// most, all its hypotheses together, which decides what is cheaper.
     pub fn start(
         &self,
         graph: &mut Graph<'_>,
@@ -260,7 +260,8 @@ impl T5 {
         }
     }
 
-    /// Whether a layer can look at the source's features themselves: its key and value matrices are all there is between.
+    /// Whether a layer can look at the source's features themselves: its key and value matrices are all there is
+    /// between.
     fn does_without_keys(&self, graph: &Graph<'_>, layer: &AttentionLayer) -> bool {
         layer.bias.is_none() && [layer.k, layer.v].iter().all(|&id| graph.run.params.adapter(id).is_none())
     }

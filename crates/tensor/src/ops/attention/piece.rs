@@ -130,8 +130,8 @@ impl Piece<'_> {
         }
     }
 
-    /// Overwrites `dq` and, as they say, the derivatives by keys and values; adds the bias's derivatives by relative position to `dbias`, whose entry
-    /// `position + queries − 1` is the distance 0.
+    /// Overwrites `dq` and, as they say, the derivatives by keys and values; adds the bias's derivatives by relative
+    /// position to `dbias`, whose entry `position + queries − 1` is the distance 0.
     pub(super) fn backward(&self, run: Run<'_>, kept: Kept<'_>, to: Derivatives<'_>) {
         let Kept { out, dout, lse } = kept;
         let Derivatives { mut dq, keys: mut to, dbias } = to;

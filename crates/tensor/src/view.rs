@@ -4,6 +4,7 @@
 //! `&mut [f32]` cannot express for a row-major matrix; this is how threads share one output.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// A read-only view of a `[rows, cols]` matrix, of f32 where nothing else is said, with any strides.
 #[derive(Clone, Copy)]
@@ -102,6 +103,17 @@ impl<'a> MatMut<'a> {
         assert!(at <= self.cols);
         let right = MatMut { ptr: self.ptr.wrapping_add(at), cols: self.cols - at, ..self };
         (MatMut { cols: at, ..self }, right)
+    }
+
+    /// The columns of each of these ranges, which follow one another from 0 on.
+    pub(crate) fn cut_cols(self, ranges: Vec<Range<usize>>) -> Vec<(Range<usize>, Self)> {
+        let mut rest = Some(self);
+        let cut = |range: Range<usize>| {
+            let (part, right) = rest.take().expect("one remainder a range").split_cols(range.len());
+            rest = Some(right);
+            (range, part)
+        };
+        ranges.into_iter().map(cut).collect()
     }
 
     /// Rows before `at`, and the others.

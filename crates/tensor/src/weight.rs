@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::kernels::Rows;
-use crate::{Tensor, kernels};
+use crate::{MatRef, Tensor, kernels};
 
 /// Storage type of a weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,6 +204,14 @@ impl Weight {
         let mut tensor = Tensor::unspecified(self.rows(), self.cols());
         widen(tensor.data_mut(), self.as_rows());
         tensor
+    }
+
+    /// The matrix in f32: as it lies, or a widened copy that is kept in `wide`.
+    pub(crate) fn view_f32<'a>(&'a self, wide: &'a mut Option<Tensor>) -> MatRef<'a> {
+        match self.as_f32() {
+            Some(data) => MatRef::new(data, self.rows(), self.cols(), self.cols()),
+            None => wide.insert(self.to_tensor()).view(),
+        }
     }
 
     /// The elements, to write; `None` unless the weight was made to be trained.

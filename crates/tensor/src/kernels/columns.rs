@@ -4,7 +4,7 @@
 //! passes. An element is one sum, l ascending, whatever tile it falls in: its bits depend on neither m nor n.
 
 use super::Isa;
-use super::rows::{Bf16, F16, Rows, Stored};
+use super::rows::{Bf16, F16, Rows, Stored, run_tile};
 use super::vector::{Simd, dispatch};
 use crate::MatMut;
 
@@ -84,24 +84,7 @@ fn product<S: Simd, W: Stored>(s: S, y: Out, x: &[f32], w: &[W], shape: Shape) {
             // SAFETY: `matmul_columns` checked that rows i…i+rows of x and y are there, and columns j…j+count of y and
             // of every row of the weights.
             unsafe {
-                match (rows, vectors) {
-                    (1, 8) => tile.run::<S, 1, 8>(s),
-                    (2, 8) => tile.run::<S, 2, 8>(s),
-                    (3, 8) => tile.run::<S, 3, 8>(s),
-                    (1, 4) => tile.run::<S, 1, 4>(s),
-                    (2, 4) => tile.run::<S, 2, 4>(s),
-                    (3, 4) => tile.run::<S, 3, 4>(s),
-                    (4, 4) => tile.run::<S, 4, 4>(s),
-                    (5, 4) => tile.run::<S, 5, 4>(s),
-                    (6, 4) => tile.run::<S, 6, 4>(s),
-                    (1, 1) => tile.run::<S, 1, 1>(s),
-                    (2, 1) => tile.run::<S, 2, 1>(s),
-                    (3, 1) => tile.run::<S, 3, 1>(s),
-                    (4, 1) => tile.run::<S, 4, 1>(s),
-                    (5, 1) => tile.run::<S, 5, 1>(s),
-                    (6, 1) => tile.run::<S, 6, 1>(s),
-                    _ => unreachable!("tiles have 1 to 6 rows and 1, 4 or 8 vectors"),
-                }
+                run_tile!(tile, s, rows, vectors);
             }
             i += rows;
         }

@@ -192,6 +192,31 @@ impl Stored for F16 {
     }
 }
 
+/// `$tile.run::<S, MR, NR>($s)` for the sizes of tiles that there are.
+macro_rules! run_tile {
+    ($tile:expr, $s:expr, $rows:expr, $width:expr) => {
+        match ($rows, $width) {
+            (1, 8) => $tile.run::<S, 1, 8>($s),
+            (2, 8) => $tile.run::<S, 2, 8>($s),
+            (3, 8) => $tile.run::<S, 3, 8>($s),
+            (1, 4) => $tile.run::<S, 1, 4>($s),
+            (2, 4) => $tile.run::<S, 2, 4>($s),
+            (3, 4) => $tile.run::<S, 3, 4>($s),
+            (4, 4) => $tile.run::<S, 4, 4>($s),
+            (5, 4) => $tile.run::<S, 5, 4>($s),
+            (6, 4) => $tile.run::<S, 6, 4>($s),
+            (1, 1) => $tile.run::<S, 1, 1>($s),
+            (2, 1) => $tile.run::<S, 2, 1>($s),
+            (3, 1) => $tile.run::<S, 3, 1>($s),
+            (4, 1) => $tile.run::<S, 4, 1>($s),
+            (5, 1) => $tile.run::<S, 5, 1>($s),
+            (6, 1) => $tile.run::<S, 6, 1>($s),
+            _ => unreachable!("tiles have 1 to 6 rows and 1, 4 or 8 columns or vectors"),
+        }
+    };
+}
+pub(super) use run_tile;
+
 /// Rows of the weights in a block: what stays in the first-level cache while x passes over it.
 const BLOCK: usize = 8;
 /// Bytes between a weight that is read and the one asked for, where rows are far apart.
@@ -263,24 +288,7 @@ fn pass<S: Simd, W: Stored>(s: S, y: Out, x: &[f32], w: &[W], shape: Shape, colu
             // SAFETY: `matmul_rows_into` checked that rows i…i+rows of x and y and `width` of the columns from j on
             // exist, and so do their rows of weights.
             unsafe {
-                match (rows, width) {
-                    (1, 8) => tile.run::<S, 1, 8>(s),
-                    (2, 8) => tile.run::<S, 2, 8>(s),
-                    (3, 8) => tile.run::<S, 3, 8>(s),
-                    (1, 4) => tile.run::<S, 1, 4>(s),
-                    (2, 4) => tile.run::<S, 2, 4>(s),
-                    (3, 4) => tile.run::<S, 3, 4>(s),
-                    (4, 4) => tile.run::<S, 4, 4>(s),
-                    (5, 4) => tile.run::<S, 5, 4>(s),
-                    (6, 4) => tile.run::<S, 6, 4>(s),
-                    (1, 1) => tile.run::<S, 1, 1>(s),
-                    (2, 1) => tile.run::<S, 2, 1>(s),
-                    (3, 1) => tile.run::<S, 3, 1>(s),
-                    (4, 1) => tile.run::<S, 4, 1>(s),
-                    (5, 1) => tile.run::<S, 5, 1>(s),
-                    (6, 1) => tile.run::<S, 6, 1>(s),
-                    _ => unreachable!("tiles have 1 to 6 rows and 1, 4 or 8 columns"),
-                }
+                run_tile!(tile, s, rows, width);
             }
             j += width;
         }

@@ -8,7 +8,7 @@
 
 use crate::kernels;
 use crate::ops::matmul::matmul;
-use crate::{Backward, Gradients, Graph, MatRef, ParamId, Regime, Run, Tensor, Var};
+use crate::{Backward, Gradients, Graph, ParamId, Regime, Run, Tensor, Var};
 
 /// `x_h·W_h` for every head, side by side: queries in terms of the features that keys would be made of.
 ///
@@ -63,15 +63,8 @@ fn bulk(run: Run<'_>, x: &Tensor, weight: ParamId, num_heads: usize, way: Way) -
     let d_kv = weight.rows() / num_heads;
     let (before, after) = way.widths(d_kv, weight.cols());
     let mut y = Tensor::unspecified(x.rows(), num_heads * after);
-    let wide;
-    let w = match weight.as_f32() {
-        Some(w) => w,
-        None => {
-            wide = weight.to_tensor();
-            wide.data()
-        }
-    };
-    let w = MatRef::new(w, weight.rows(), weight.cols(), weight.cols());
+    let mut wide = None;
+    let w = weight.view_f32(&mut wide);
     let mut rest = y.view_mut();
     for head in 0..num_heads {
         let (y, right) = rest.split_cols(after);
@@ -89,13 +82,7 @@ fn steps(run: Run<'_>, x: &Tensor, weight: ParamId, num_heads: usize, way: Way) 
     let (before, after) = way.widths(d_kv, d);
     let mut y = Tensor::unspecified(x.rows(), num_heads * after);
     let ranges = run.pool.ranges(y.cols(), 64);
-    let mut rest = Some(y.view_mut());
-    let parts = ranges.into_iter().map(|range| {
-        let (part, right) = rest.take().expect("one remainder a range").split_cols(range.len());
-        rest = Some(right);
-        (range, part)
-    });
-    run.pool.run_parts(parts.collect(), |(range, mut part)| {
+    run.pool.run_parts(y.view_mut().cut_cols(ranges), |(range, mut part)| {
         let mut at = range.start;
         while at < range.end && x.rows() > 0 {
             let (head, first) = (at / after, at % after);

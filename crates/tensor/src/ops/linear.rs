@@ -91,13 +91,7 @@ pub(super) fn rows_of_weights(run: Run<'_>, y: &mut Tensor, x: &Tensor, weights:
     let resident = (RESIDENT / (4 * k.max(1))).max(1);
     let ranges =
         if out * k < 32 << 10 { std::iter::once(0..out).collect() } else { run.pool.ranges(out, 16) };
-    let mut rest = Some(y.view_mut());
-    let parts = ranges.into_iter().map(|range| {
-        let (part, right) = rest.take().expect("one remainder a range").split_cols(range.len());
-        rest = Some(right);
-        (range, part)
-    });
-    run.pool.run_parts(parts.collect(), |(range, mut part)| {
+    run.pool.run_parts(y.view_mut().cut_cols(ranges), |(range, mut part)| {
         let mut first = 0;
         for weight in weights {
             let from = range.start.clamp(first, first + weight.rows()) - first;

@@ -39,22 +39,14 @@ fn weight_product(
     transposed: bool,
     accumulate: bool,
 ) {
-    fn factor<'a, T: Copy>(data: &'a [T], weight: &Weight, transposed: bool) -> MatRef<'a, T> {
-        let w = MatRef::new(data, weight.rows(), weight.cols(), weight.cols());
-        if transposed { w.t() } else { w }
+    if let (Rows::Bf16(w), Precision::Bf16) = (weight.as_rows(), run.precision) {
+        let w = MatRef::new(w, weight.rows(), weight.cols(), weight.cols());
+        let w = if transposed { w.t() } else { w };
+        return split_up(run.pool, c, a, w, accumulate, gemm_bf16);
     }
-    let wide;
-    let w = match weight.as_rows() {
-        Rows::Bf16(w) if run.precision == Precision::Bf16 => {
-            return split_up(run.pool, c, a, factor(w, weight, transposed), accumulate, gemm_bf16);
-        }
-        Rows::F32(w) => w,
-        _ => {
-            wide = weight.to_tensor();
-            wide.data()
-        }
-    };
-    matmul(run, c, a, factor(w, weight, transposed), accumulate);
+    let mut wide = None;
+    let w = weight.view_f32(&mut wide);
+    matmul(run, c, a, if transposed { w.t() } else { w }, accumulate);
 }
 
 /// The same on this thread alone.
@@ -79,9 +71,9 @@ fn split_up<B: Copy + Sync>(
     if pool.threads() == 1 || m * n * k <= SMALL {
         return gemm(c, a, b, accumulate);
     }
-    let mut rest = Some(c);
     let least = (TINY + 1).div_ceil(m.min(n)).max(LEAST);
     if m >= n {
+        let mut rest = Some(c);
         let parts = split(pool, m, GRAINS.0, least).into_iter().map(|range| {
             let (part, below) = rest.take().expect("one remainder a range").split_rows(range.len());
             rest = Some(below);
@@ -89,12 +81,8 @@ fn split_up<B: Copy + Sync>(
         });
         pool.run_parts(parts.collect(), |(c, a)| gemm(c, a, b, accumulate));
     } else {
-        let parts = split(pool, n, GRAINS.1, least).into_iter().map(|range| {
-            let (part, right) = rest.take().expect("one remainder a range").split_cols(range.len());
-            rest = Some(right);
-            (part, b.columns(range.start, range.len()))
-        });
-        pool.run_parts(parts.collect(), |(c, b)| gemm(c, a, b, accumulate));
+        let parts = c.cut_cols(split(pool, n, GRAINS.1, least));
+        pool.run_parts(parts, |(range, c)| gemm(c, a, b.columns(range.start, range.len()), accumulate));
     }
 }
 

@@ -52,10 +52,8 @@ pub struct RunReport<'a> {
     pub shown: &'a [(String, String)],
     /// The best validation.
     pub best: Option<&'a EvalRecord>,
-    /// Outputs of the best model.
+    /// Outputs of the best model, else of the last, for examples of `valid`, else of `examples`.
     pub samples: &'a [Sample],
-    /// Whether the samples' sources are of the validation examples.
-    pub samples_valid: bool,
 }
 
 /// Writes the page into the run's folder, from the log there.
@@ -202,10 +200,11 @@ fn samples(out: &mut String, r: &RunReport<'_>) {
     if r.samples.is_empty() {
         return;
     }
-    let from = if r.samples_valid { "validation" } else { "training" };
+    let model = if r.best.is_some() { "The best checkpoint" } else { "The model after the last step" };
+    let from = if r.valid.is_some() { "validation" } else { "training" };
     let _ = writeln!(
         out,
-        "<h2>Outputs</h2>\n<p class=\"soft\">The best checkpoint on the first {from} examples.</p>\n\
+        "<h2>Outputs</h2>\n<p class=\"soft\">{model} on the first {from} examples.</p>\n\
          <table class=\"texts\">\n<tr><th>source</th><th>reference</th><th>output</th></tr>"
     );
     for Sample { source, reference, output } in r.samples {
@@ -366,9 +365,11 @@ mod tests {
             shown: &[("甲".into(), "<i>".into())],
             best: Some(&best),
             samples: &[sample],
-            samples_valid: true,
         };
+        let unvalidated = page(&RunReport { valid: None, best: None, ..report }, &curves);
+        assert!(unvalidated.contains("The model after the last step on the first training examples."));
         let page = page(&report, &curves);
+        assert!(page.contains("The best checkpoint on the first validation examples."));
         for part in
             ["<b>0.5000</b><span>bleu</span>", "&lt;b&gt;", "a&lt;b", "batch_size", "<rect", "&lt;/td&gt;长"]
         {

@@ -1,4 +1,4 @@
-//! `report.html` of a finished run: outputs of its best model, and the page.
+//! `report.html` of a finished run: outputs of its best or last model, and the page.
 
 use anyhow::Result;
 use std::path::Path;
@@ -28,7 +28,7 @@ pub struct Finished<'a> {
 }
 
 impl Finished<'_> {
-    /// Generates some targets with the run's best model and writes the page.
+    /// Generates some targets with the run's best model, or its last, and writes the page.
     pub fn write(&self) -> Result<()> {
         let loaded = &self.loaded;
         let decoding = Decoding { tokenizer: &loaded.tokenizer, options: loaded.generate_options() };
@@ -51,7 +51,6 @@ impl Finished<'_> {
             shown: &shown,
             best: self.best,
             samples: &samples.ok_or(Interrupted)?,
-            samples_valid: self.valid.is_some(),
         };
         Ok(write_report(self.folder, &report)?)
     }

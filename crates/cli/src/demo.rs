@@ -84,8 +84,7 @@ pub fn run(args: Args) -> Result<()> {
 const NEXT: &str = "
 With real weights, the folder of google/mt5-small from Hugging Face, and pairs of your own (source, tab, target):
 
-  t5kit count    --tokenizer mt5-small --output counts.tsv corpus.txt
-  t5kit trim     --tokenizer mt5-small --counts counts.tsv --min-count 1000 --model mt5-small --output mt5-zh
+  t5kit trim     --model mt5-small --counts zh --min-count 1000 --output mt5-zh
   t5kit finetune --model mt5-zh --train train.tsv --valid valid.tsv --output run
   t5kit generate --model run < sources.txt > predictions.txt
   t5kit metrics  --predictions predictions.txt --references references.txt --preset csl

@@ -19,9 +19,11 @@ pub struct Args {
     /// Tokenizer to cut: a spiece.model, or a directory that holds one
     #[arg(long, value_name = "FILE|DIR", required_unless_present = "model")]
     tokenizer: Option<PathBuf>,
-    /// Counts of its pieces, as `t5kit count` writes them, or JSON {piece: count}
-    #[arg(long, value_name = "FILE", required_unless_present = "keep_tokens")]
-    counts: Option<PathBuf>,
+    /// Counts of its pieces, as `t5kit count` writes them, or JSON {piece: count}; or zh: mT5's pieces in tens of
+    /// gigabytes of Chinese text, which come with this program; or zh+en: these, and all pieces of ASCII kept. Given
+    /// several times they are added up
+    #[arg(long, value_name = "FILE|zh|zh+en", required_unless_present = "keep_tokens")]
+    counts: Vec<PathBuf>,
     /// Keep pieces that occur at least N times
     #[arg(long, value_name = "N", group = "choice")]
     min_count: Option<u64>,
@@ -34,7 +36,10 @@ pub struct Args {
     /// Keep the rows listed in a keep_tokens.json
     #[arg(long, value_name = "FILE", group = "choice")]
     keep_tokens: Option<PathBuf>,
-    /// Keep these besides: hanzi-common, hanzi-gb2312, punctuation-zh, ascii, or a file with a piece, or
+    /// Cut even where the pieces that are left make up less than 0.99 of the counted text
+    #[arg(long)]
+    allow_low_coverage: bool,
+    /// Keep these besides: hanzi-common, hanzi-gb2312, punctuation-zh, ascii, ascii-pieces, or a file with a piece, or
     /// characters, a line; may be given several times
     #[arg(long, value_name = "SET|FILE")]
     require: Vec<String>,
@@ -97,6 +102,7 @@ pub fn run(args: Args) -> Result<()> {
     let job = Job {
         tokenizer,
         counts: args.counts,
+        allow_low_coverage: args.allow_low_coverage,
         choice,
         require: args.require,
         model,
@@ -110,6 +116,13 @@ pub fn run(args: Args) -> Result<()> {
             progress.set_length(total);
             progress.set_position(done);
         }
+    })
+    .map_err(|error| match error {
+        low @ t5kit_trim::Error::LowCoverage { .. } => anyhow::anyhow!(
+            "{low}; for Chinese begin with the published counts (--counts zh --counts FILE adds your own), count more \
+             text, or give --allow-low-coverage"
+        ),
+        other => other.into(),
     })?;
     if let Some(progress) = &progress {
         progress.finish();

@@ -16,6 +16,7 @@ use t5kit_formats::table::{LineRead, Lines, Source};
 use t5kit_tokenizer::Tokenizer;
 
 use crate::Error;
+use crate::builtin::{Builtin, ZH};
 use crate::record::{Record, VERSION};
 
 /// What the first line of a TSV file of counts begins with.
@@ -44,6 +45,16 @@ impl Counts {
         let piece = |id| tokenizer.piece(id).expect("there are as many counts as pieces").to_owned();
         let pieces = ids.into_iter().map(|id| (piece(id), counts[id as usize])).collect();
         Self { path: PathBuf::new(), record: Some(record), pieces }
+    }
+
+    /// The counts that come with the program under this name.
+    ///
+    /// # Errors
+    /// None that is not a damaged program.
+    pub fn builtin(builtin: Builtin) -> Result<Self, Error> {
+        let path = Path::new(builtin.name);
+        let plain = zstd::stream::read::Decoder::new(ZH).map_err(t5kit_formats::Error::io(path, "read"))?;
+        Self::read_tsv(path, plain)
     }
 
     /// Reads a file of counts in either form, plain or packed.

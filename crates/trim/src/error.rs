@@ -45,6 +45,25 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
+    /// The pieces that would be left make up too little of the counted text.
+    #[error(
+        "the {kept} of {of} pieces that would be left make up {share:.4} of the {tokens} counted tokens; the rest of \
+         the text would fall to bytes. min_count {min_count} keeps {pieces} pieces and at least 0.99"
+    )]
+    LowCoverage {
+        /// Their share of the tokens.
+        share: f64,
+        /// Counted tokens.
+        tokens: u64,
+        /// Pieces that would be left.
+        kept: usize,
+        /// Pieces that there are.
+        of: usize,
+        /// The largest least count by which enough is covered.
+        min_count: u64,
+        /// The pieces that it keeps.
+        pieces: usize,
+    },
     /// Tokenizer, counts, options and checkpoint do not fit together.
     #[error("{0}")]
     Mismatch(String),

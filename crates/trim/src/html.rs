@@ -212,7 +212,7 @@ fn pieces(out: &mut String, report: &Report) {
 fn repeat(out: &mut String, report: &Report) {
     out.push_str("<h2>To repeat it</h2>\n<pre>t5kit trim --tokenizer ");
     out.push_str(&escape(&report.tokenizer.file));
-    if let Some(counts) = &report.counts {
+    for counts in &report.counts {
         let _ = write!(out, " --counts {}", escape(&counts.file.file));
     }
     let _ = write!(out, " {}", escape(&report.choice.to_flag()));
@@ -233,7 +233,7 @@ fn repeat(out: &mut String, report: &Report) {
         let _ = writeln!(out, "<p class=\"hash\">{what} {}: SHA-256 {}</p>", escape(name), escape(sha256));
     };
     hash("tokenizer", &report.tokenizer.file, &report.tokenizer.sha256);
-    if let Some(counts) = &report.counts {
+    for counts in &report.counts {
         hash("counts", &counts.file.file, &counts.file.sha256);
     }
     if let crate::report::ChoiceRecord::KeepTokens(list) = &report.choice {
@@ -248,7 +248,7 @@ fn repeat(out: &mut String, report: &Report) {
         let what = format!("{} bytes of held-out text, the first 64 KiB of", thousands(sample.disk_bytes));
         hash(&what, &sample.file, &sample.head_sha256);
     }
-    if let Some(record) = report.counts.as_ref().and_then(|counts| counts.record.as_ref()) {
+    for record in report.counts.iter().filter_map(|counts| counts.record.as_ref()) {
         let t = &record.total;
         let _ = writeln!(
             out,

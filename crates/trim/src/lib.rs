@@ -4,6 +4,7 @@
 //! [`Counts`] is the file that keeps the numbers; [`trim`] picks the pieces worth keeping with [`choose`], cuts
 //! tokenizer and weights, and reports.
 
+mod builtin;
 mod choice;
 mod chunk;
 mod count;
@@ -25,6 +26,7 @@ mod tokenizer_files;
 mod trim;
 mod weights;
 
+pub use builtin::{BUILTIN, Builtin};
 pub use choice::{Choice, Kept, Reason, choose, is_indispensable};
 pub use count::{Counted, Observer, OnError, Options as CountOptions, State, Tally, count};
 pub use counts::Counts;
@@ -35,5 +37,5 @@ pub use report::{ChoiceRecord, CountsFile, Coverage, File, ModelSizes, Report, V
 pub use required::{Required, SETS};
 pub use resume::Unfinished;
 pub use sample::{BeforeAfter, Example, SampleReport, sample};
-pub use trim::{Chooser, Job, trim};
+pub use trim::{Chooser, Job, LEAST_COVERAGE, trim};
 pub use weights::{Sizes, cut as cut_weights, measure as measure_weights};

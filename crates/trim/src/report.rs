@@ -11,15 +11,15 @@ use crate::weights::Sizes;
 /// `trim_report.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// Version of this form: 1.
+    /// Version of this form: 2 (in version 1 `counts` was a single file).
     pub version: u32,
     /// The program that wrote it.
     pub program: String,
     /// The tokenizer that was cut.
     pub tokenizer: File,
-    /// The counts, where the choice was made by counts.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub counts: Option<CountsFile>,
+    /// The counts, where there are any; they are added up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counts: Vec<CountsFile>,
     /// How pieces were chosen; a list of rows is given by its file instead.
     pub choice: ChoiceRecord,
     /// What was required besides.

@@ -10,11 +10,12 @@ use crate::Error;
 use crate::inputs::hex;
 
 /// Names of the built-in sets with what is in them.
-pub const SETS: [(&str, &str); 4] = [
+pub const SETS: [(&str, &str); 5] = [
     ("hanzi-common", "the 3,500 characters of level 1 of the 通用规范汉字表 (2013)"),
     ("hanzi-gb2312", "the 6,763 characters of GB/T 2312-1980"),
     ("punctuation-zh", "Chinese punctuation by GB/T 15834-2011, and its full-width companions"),
     ("ascii", "the 94 printable ASCII characters"),
+    ("ascii-pieces", "all pieces of ASCII characters, with or without a space before them"),
 ];
 
 const HANZI_COMMON: &str = include_str!("sets/hanzi_common.txt");
@@ -61,6 +62,7 @@ impl Required {
                 ascii = ('!'..='~').collect();
                 required.add_characters(tokenizer, &ascii);
             }
+            "ascii-pieces" => required.add_ascii_pieces(tokenizer),
             _ => required.add_file(tokenizer, Path::new(name))?,
         }
         // A character that begins a word needs the space before it as a piece of its own.
@@ -71,6 +73,12 @@ impl Required {
         required.missing.sort_unstable();
         required.missing.dedup();
         Ok(required)
+    }
+
+    fn add_ascii_pieces(&mut self, tokenizer: &Tokenizer) {
+        let ascii = |piece: &str| !piece.is_empty() && piece.replace('\u{2581}', "").is_ascii();
+        let ids = 0..tokenizer.vocab_size() as u32;
+        self.ids.extend(ids.filter(|&id| tokenizer.piece(id).is_some_and(ascii)));
     }
 
     fn add_file(&mut self, tokenizer: &Tokenizer, path: &Path) -> Result<(), Error> {

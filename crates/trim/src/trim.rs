@@ -12,11 +12,12 @@ use t5kit_formats::spiece::SpieceModel;
 use t5kit_formats::table::{Columns, TableOptions};
 use t5kit_tokenizer::Tokenizer;
 
-use crate::choice::{Choice, choose};
+use crate::builtin::{Builtin, ZH};
+use crate::choice::{Choice, by_frequency, choose, is_indispensable};
 use crate::counts::Counts;
 use crate::hf_files::write_generation_config;
 use crate::inputs::Input;
-use crate::record::{VERSION, program};
+use crate::record::program;
 use crate::report::{ChoiceRecord, CountsFile, Coverage, File, ModelSizes, Report, Vocabulary};
 use crate::required::Required;
 use crate::rows::{Layout, keep_tokens_json, read_keep_tokens};
@@ -29,8 +30,11 @@ use crate::{Error, weights};
 pub struct Job {
     /// The tokenizer to cut: a file, or a directory that holds one.
     pub tokenizer: PathBuf,
-    /// Counts of its pieces, where pieces are chosen by counts; for the report's sake otherwise.
-    pub counts: Option<PathBuf>,
+    /// Counts of its pieces, where pieces are chosen by counts; for the report's sake otherwise. Files, or names of
+    /// [`Builtin`] counts; several are added up.
+    pub counts: Vec<PathBuf>,
+    /// Whether the pieces that are left may make up less than [`LEAST_COVERAGE`] of the counted tokens.
+    pub allow_low_coverage: bool,
     /// How to choose.
     pub choice: Chooser,
     /// Names of built-in sets, or files of characters and pieces to keep besides.
@@ -44,6 +48,10 @@ pub struct Job {
     /// Whether a folder that is not empty may be replaced.
     pub force: bool,
 }
+
+/// The share of the counted tokens that the pieces that are left have to make up: what is not covered becomes bytes or
+/// smaller pieces, several for each token, and a model that has to write them learns little else.
+pub const LEAST_COVERAGE: f64 = 0.99;
 
 /// How pieces are chosen: by counts, or by the rows listed in a file.
 #[derive(Debug, Clone)]
@@ -79,17 +87,9 @@ pub fn trim(job: &Job, progress: &dyn Fn(u64, u64)) -> Result<Report, Error> {
         None => None,
     };
 
-    let (counts, counts_file) = match &job.counts {
-        Some(path) => {
-            let read = Counts::read(path)?;
-            let bytes = fs::read(path).map_err(t5kit_formats::Error::io(path, "read"))?;
-            let file = File::of(file_name(path), &bytes);
-            let mut counts = read.by_id(&whole)?;
-            counts.truncate(model.pieces.len());
-            (Some(counts), Some(CountsFile { file, record: read.record }))
-        }
-        None => (None, None),
-    };
+    let counted = job.counts.iter().map(|path| Counted::read(path, &whole, model.pieces.len()));
+    let counted = counted.collect::<Result<Vec<Counted>, Error>>()?;
+    let counts = sum(&counted)?;
     let (choice, list) = match &job.choice {
         Chooser::By(choice) => (choice.clone(), None),
         Chooser::KeepTokens(path) => {
@@ -103,11 +103,22 @@ pub fn trim(job: &Job, progress: &dyn Fn(u64, u64)) -> Result<Report, Error> {
             "pieces are to be chosen by their counts, but no counts are given".into(),
         ));
     }
-    let required: Vec<Required> =
-        job.require.iter().map(|name| Required::new(&tokenizer, name)).collect::<Result<_, _>>()?;
+    let with_counts = counted.iter().filter_map(|counted| counted.require).map(String::from);
+    let required: Vec<Required> = with_counts
+        .chain(job.require.iter().cloned())
+        .map(|name| Required::new(&tokenizer, &name))
+        .collect::<Result<_, _>>()?;
     let required_ids: Vec<u32> = required.iter().flat_map(|r| r.ids.iter().copied()).collect();
     let zeros = vec![0; model.pieces.len()];
     let kept = choose(&model, counts.as_deref().unwrap_or(&zeros), &choice, &required_ids)?;
+    let piece = |id: u32| model.pieces[id as usize].text.clone();
+    let coverage = counts.as_ref().map(|counts| Coverage::new(counts, &kept.ids, piece));
+    if let (Some(counts), Some(coverage)) = (&counts, &coverage)
+        && coverage.share < LEAST_COVERAGE
+        && !job.allow_low_coverage
+    {
+        return Err(low_coverage(&model, counts, coverage, &kept.ids, &required_ids));
+    }
     let rows = layout.kept_rows(&kept.ids);
     let renumbering = Renumbering::new(&rows);
 
@@ -143,16 +154,15 @@ pub fn trim(job: &Job, progress: &dyn Fn(u64, u64)) -> Result<Report, Error> {
         tokenizer_bytes_after: cut_bytes.len() as u64,
         ..Vocabulary::new(&kept, model.pieces.len())
     };
-    let piece = |id: u32| model.pieces[id as usize].text.clone();
     let report = Report {
-        version: VERSION,
+        version: REPORT_VERSION,
         program: program(),
         tokenizer: File::of(file_name(&spiece), &spiece_bytes),
-        counts: counts_file,
+        counts: counted.into_iter().map(|counted| counted.file).collect(),
         choice: ChoiceRecord::new(&choice, list),
         required,
         vocabulary,
-        coverage: counts.map(|counts| Coverage::new(&counts, &kept.ids, piece)),
+        coverage,
         model: model_sizes,
         sample,
     };
@@ -163,6 +173,91 @@ pub fn trim(job: &Job, progress: &dyn Fn(u64, u64)) -> Result<Report, Error> {
     write(&out.path().join("trim_report.html"), crate::html::page(&report).as_bytes())?;
     out.commit()?;
     Ok(report)
+}
+
+/// Version of the report's form.
+const REPORT_VERSION: u32 = 2;
+
+/// One of the counts that pieces are chosen by.
+struct Counted {
+    file: CountsFile,
+    /// By id; of the file's pieces alone, without sentinels behind them.
+    counts: Vec<u64>,
+    /// What is required with them.
+    require: Option<&'static str>,
+}
+
+impl Counted {
+    /// Reads counts of `tokenizer`, the first `pieces` ids of which are asked for.
+    fn read(path: &Path, tokenizer: &Tokenizer, pieces: usize) -> Result<Self, Error> {
+        let builtin = Builtin::named(path);
+        let (read, file) = match builtin {
+            Some(builtin) => (Counts::builtin(builtin)?, File::of(builtin.name.to_owned(), ZH)),
+            None => {
+                let counts = Counts::read(path)?;
+                let bytes = fs::read(path).map_err(t5kit_formats::Error::io(path, "read"))?;
+                (counts, File::of(file_name(path), &bytes))
+            }
+        };
+        let mut counts = read.by_id(tokenizer)?;
+        counts.truncate(pieces);
+        let file = CountsFile { file, record: read.record };
+        Ok(Self { file, counts, require: builtin.and_then(|builtin| builtin.require) })
+    }
+}
+
+/// The counts added up; `None` where there are none.
+fn sum(counted: &[Counted]) -> Result<Option<Vec<u64>>, Error> {
+    let Some((first, others)) = counted.split_first() else { return Ok(None) };
+    let mut sum = first.counts.clone();
+    let mut total: u64 = 0;
+    for other in others {
+        for (sum, n) in sum.iter_mut().zip(&other.counts) {
+            *sum = sum.saturating_add(*n);
+        }
+    }
+    for &n in &sum {
+        total = total.checked_add(n).ok_or_else(|| {
+            Error::Mismatch("the counts of all files together add up to more than 2^64".into())
+        })?;
+    }
+    Ok(Some(sum))
+}
+
+/// Says what would cover enough: the largest least count that does.
+fn low_coverage(
+    model: &SpieceModel,
+    counts: &[u64],
+    coverage: &Coverage,
+    kept: &[u32],
+    required: &[u32],
+) -> Error {
+    let mut in_any_case: Vec<bool> = (0..counts.len() as u32).map(|id| is_indispensable(model, id)).collect();
+    required.iter().for_each(|&id| in_any_case[id as usize] = true);
+    let mut covered: u128 = (0..)
+        .zip(&in_any_case)
+        .filter(|(_, any)| **any)
+        .map(|(id, _): (usize, _)| u128::from(counts[id]))
+        .sum();
+    let wanted = coverage.tokens as f64 * LEAST_COVERAGE;
+    let mut min_count = 1;
+    for id in by_frequency(counts) {
+        if covered as f64 >= wanted {
+            break;
+        }
+        let id = id as usize;
+        min_count = counts[id];
+        covered += if in_any_case[id] { 0 } else { u128::from(counts[id]) };
+    }
+    let pieces = (0..counts.len()).filter(|&id| in_any_case[id] || counts[id] >= min_count).count();
+    Error::LowCoverage {
+        share: coverage.share,
+        tokens: coverage.tokens,
+        kept: kept.len(),
+        of: counts.len(),
+        min_count,
+        pieces,
+    }
 }
 
 /// The model before the cut.

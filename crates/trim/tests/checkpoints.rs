@@ -107,7 +107,8 @@ fn job(lab: &TempDir, model: &Path) -> Job {
     fs::write(&list, json!(KEEP).to_string()).unwrap();
     Job {
         tokenizer: lab.path().join("single"),
-        counts: None,
+        counts: Vec::new(),
+        allow_low_coverage: false,
         choice: Chooser::KeepTokens(list),
         require: vec![],
         model: Some(model.to_path_buf()),

@@ -19,7 +19,8 @@ use tempfile::TempDir;
 fn job(tokenizer: &Path, counts: &Path, choice: Choice, output: PathBuf) -> Job {
     Job {
         tokenizer: tokenizer.to_path_buf(),
-        counts: Some(counts.to_path_buf()),
+        counts: vec![counts.to_path_buf()],
+        allow_low_coverage: false,
         choice: Chooser::By(choice),
         require: Vec::new(),
         model: None,
@@ -66,10 +67,38 @@ fn the_published_cut() {
     assert_eq!(coverage.tokens, 8_791_281_468);
     assert!(coverage.share > 0.998 && coverage.share < 1.0, "{}", coverage.share);
 
+    // By the counts that come with the program: the same.
+    let builtin = Job { counts: vec!["zh".into()], output: folder.path().join("builtin"), ..job.clone() };
+    trim(&builtin, &no_progress).unwrap();
+    assert!(
+        fs::read(builtin.output.join("keep_tokens.json")).unwrap()
+            == fs::read(output.join("keep_tokens.json")).unwrap()
+    );
+
+    // With English, every piece of ASCII is left.
+    let english = Job { counts: vec!["zh+en".into()], output: folder.path().join("english"), ..job.clone() };
+    trim(&english, &no_progress).unwrap();
+    let (all, left) = (Tokenizer::load(&full).unwrap(), Tokenizer::load(&english.output).unwrap());
+    let ascii =
+        (0..all.vocab_size() as u32).filter_map(|id| all.piece(id)).filter(|p| p.replace('▁', "").is_ascii());
+    let missing: Vec<&str> = ascii.filter(|piece| left.id_of(piece).is_none()).collect();
+    assert!(missing.is_empty(), "{} missing: {:?}", missing.len(), &missing[..missing.len().min(9)]);
+
+    // Counts of one's own are added: a piece that Chinese text has 999 times needs one more.
+    let zh = Counts::builtin(t5kit_trim::BUILTIN[0]).unwrap();
+    let (rare, n) = zh.pieces.iter().find(|(_, n)| *n < 1000).unwrap();
+    let mine = folder.path().join("mine.tsv");
+    fs::write(&mine, format!("{rare}\t{}\n", 1000 - n)).unwrap();
+    let added = Job { counts: vec!["zh".into(), mine], output: folder.path().join("added"), ..job.clone() };
+    let report = trim(&added, &no_progress).unwrap();
+    assert_eq!(report.vocabulary.pieces_after, 32_597);
+    assert!(Tokenizer::load(&added.output).unwrap().id_of(rare).is_some());
+    assert_eq!(report.counts.len(), 2);
+
     // By that list instead of the counts: the same.
     let again = folder.path().join("again");
     let list = Job {
-        counts: None,
+        counts: Vec::new(),
         choice: Chooser::KeepTokens(data.join("sentencepiece_cn_keep_tokens.json")),
         output: again.clone(),
         ..job
@@ -90,6 +119,7 @@ fn built_in_sets_of_the_real_tokenizer() {
     let counts = data.join("mt5_token_counts_zh.json");
     let mut job = job(&full, &counts, Choice::Top(1000), folder.path().join("cut"));
     job.require = ["hanzi-common", "hanzi-gb2312", "punctuation-zh", "ascii"].map(String::from).to_vec();
+    job.allow_low_coverage = true;
     let report = trim(&job, &no_progress).unwrap();
     let cut = Tokenizer::load(&job.output).unwrap();
     for (required, text) in report.required.iter().zip([
@@ -188,6 +218,7 @@ impl Small {
 
     fn job(&self, choice: Choice) -> Job {
         let mut job = job(&self.at("model"), &self.at("counts.json"), choice, self.at("cut"));
+        job.allow_low_coverage = true;
         job.model = Some(self.at("model"));
         job
     }
@@ -304,7 +335,7 @@ fn a_small_model() {
     // The cut one can be cut again.
     let mut again = small.job(Choice::Rows((0..268).collect()));
     (again.model, again.tokenizer) = (Some(small.at("cut")), small.at("cut/spiece.model"));
-    (again.output, again.counts) = (small.at("again"), None);
+    (again.output, again.counts) = (small.at("again"), Vec::new());
     trim(&again, &no_progress).unwrap();
     assert_eq!(
         fs::read(small.at("again/model.safetensors")).unwrap(),
@@ -343,22 +374,22 @@ fn bad_input_leaves_nothing() {
     };
 
     small.counts("unknown.json", r#"{"▁": 9, "nonsense": 1, "nonsense2": 1}"#);
-    let error = with(&|job| job.counts = Some(small.at("unknown.json")));
+    let error = with(&|job| job.counts = vec![small.at("unknown.json")]);
     assert!(error.contains("2 of its 3 pieces are not in the tokenizer (\"nonsense\", "), "{error}");
     small.counts("twice.tsv", "今天\t5\n▁\t3\n今天\t2\n");
-    let error = with(&|job| job.counts = Some(small.at("twice.tsv")));
+    let error = with(&|job| job.counts = vec![small.at("twice.tsv")]);
     assert!(error.contains("piece \"今天\" occurs twice"), "{error}");
     small.counts("bad.tsv", "今天\t5\n▁ 3\n");
-    let error = with(&|job| job.counts = Some(small.at("bad.tsv")));
+    let error = with(&|job| job.counts = vec![small.at("bad.tsv")]);
     assert!(error.contains("bad.tsv, line 2: not a piece, a tab and its count"), "{error}");
     small.counts("negative.json", r#"{"▁": -9}"#);
-    assert!(with(&|job| job.counts = Some(small.at("negative.json"))).contains("not an object of counts"));
+    assert!(with(&|job| job.counts = vec![small.at("negative.json")]).contains("not an object of counts"));
     small.counts("huge.tsv", "今天\t18446744073709551615\n▁\t3\n");
-    assert!(with(&|job| job.counts = Some(small.at("huge.tsv"))).contains("more than 2^64"));
+    assert!(with(&|job| job.counts = vec![small.at("huge.tsv")]).contains("more than 2^64"));
     small.counts("empty.tsv", "");
-    assert!(with(&|job| job.counts = Some(small.at("empty.tsv"))).contains("it holds no counts"));
-    assert!(with(&|job| job.counts = Some(small.at("none.tsv"))).contains("none.tsv: cannot be opened"));
-    assert!(with(&|job| job.counts = None).contains("no counts are given"));
+    assert!(with(&|job| job.counts = vec![small.at("empty.tsv")]).contains("it holds no counts"));
+    assert!(with(&|job| job.counts = vec![small.at("none.tsv")]).contains("none.tsv: cannot be opened"));
+    assert!(with(&|job| job.counts = Vec::new()).contains("no counts are given"));
     assert!(with(&|job| job.choice = Chooser::By(Choice::Coverage(1.5))).contains("coverage of 1.5"));
 
     for (list, part) in [
@@ -452,4 +483,29 @@ fn odd_pieces() {
         written.write(&path, false).unwrap();
         assert_eq!(Counts::read(&path).unwrap().by_id(&tokenizer).unwrap(), counts, "{name}");
     }
+}
+
+/// Nobody trains on bytes because a corpus was too small: little coverage has to be asked for.
+#[test]
+fn pieces_that_cover_too_little_are_refused() {
+    let small = Small::new();
+    let mut job = Job { allow_low_coverage: false, ..small.job(Choice::MinCount(41)) };
+    let error = trim(&job, &no_progress).unwrap_err().to_string();
+    // 140 of 245 tokens are left; from 10 on it is 240 of 245, so all are needed.
+    assert!(error.contains("make up 0.5714 of the 245 counted tokens"), "{error}");
+    assert!(error.contains("min_count 5 keeps"), "{error}");
+    assert!(!small.at("cut").exists(), "nothing is left behind");
+    job.choice = Chooser::By(Choice::MinCount(5));
+    trim(&job, &no_progress).unwrap();
+}
+
+/// The counts that come with the program need no other file.
+#[test]
+fn the_counts_of_the_program_are_whole() {
+    let counts = Counts::builtin(t5kit_trim::BUILTIN[0]).unwrap();
+    assert_eq!(counts.pieces.len(), 92_420);
+    assert_eq!(counts.pieces.iter().map(|(_, n)| n).sum::<u64>(), 8_791_206_396);
+    assert!(
+        counts.pieces.windows(2).all(|pair| pair[0].1 >= pair[1].1) && counts.pieces.last().unwrap().1 == 10
+    );
 }

@@ -9,7 +9,7 @@ mod vocabulary;
 
 use crate::errors::Interrupted;
 use crate::interrupt;
-use crate::loaded::{Loaded, pool};
+use crate::model_args::ModelArgs;
 use crate::progress::{Progress, Style, Unit};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
@@ -123,7 +123,7 @@ fn tell(args: &Args) -> Result<()> {
         "--output",
         "small",
     ])?;
-    let small = Loaded::at(Path::new("small"))?;
+    let small = ModelArgs::at("small").open(Some(NonZeroUsize::MIN))?;
     say(format!(
         "{pieces} pieces became {}, {parameters} parameters became {}",
         small.tokenizer.vocab_size(),
@@ -223,16 +223,14 @@ struct Evaluation {
 }
 
 fn evaluate(model: &str, test: &[Pair], threads: Option<NonZeroUsize>) -> Result<Evaluation> {
-    let loaded = Loaded::at(Path::new(model))?;
-    let pool = pool(threads);
+    let loaded = ModelArgs::at(model).open(threads)?;
     let mut options = loaded.generate_options();
     options.max_new_tokens = MAX_NEW_TOKENS;
     let progress = Progress::new(Some(test.len() as u64), Style::new("generating", Unit::Items("headlines")));
     let start = Instant::now();
-    let most = NonZeroUsize::MAX;
-    let sources = loaded.encode_all("sentence", test.iter().map(|pair| pair.sentence.as_str()), most);
+    let sources: Vec<_> = test.iter().map(|pair| loaded.encode(&pair.sentence, usize::MAX).0).collect();
     let mut texts = vec![String::new(); test.len()];
-    generate(&loaded.model, &pool, &sources, &options, |i, targets| {
+    generate(&loaded.model, &loaded.pool, &sources, &options, |i, targets| {
         texts[i] = targets.first().map(|t| loaded.tokenizer.decode(&t.ids)).unwrap_or_default();
         progress.inc(1);
         if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

@@ -1,5 +1,6 @@
 //! How failures reach the user: one line on standard error and an exit code.
 
+use clap::CommandFactory;
 use std::error::Error;
 use std::fmt;
 use std::io::{ErrorKind, Write};
@@ -51,7 +52,43 @@ pub fn report(error: &anyhow::Error) -> u8 {
     }
     // Nothing can be done where standard error is closed too.
     let _ = writeln!(std::io::stderr().lock(), "t5kit: error: {}", one_line(error.chain()));
-    if error.is::<Usage>() { USAGE } else { FAILURE }
+    if is_usage(error) { USAGE } else { FAILURE }
+}
+
+/// Whether what was asked for is impossible, whatever the files hold.
+fn is_usage(error: &anyhow::Error) -> bool {
+    error.is::<Usage>()
+        || error.downcast_ref().is_some_and(t5kit_pipeline::Error::is_usage)
+        || matches!(error.downcast_ref(), Some(t5kit_generate::Error::Options(_)))
+}
+
+/// Fields whose flag has another name.
+const RENAMED: [(&str, &str); 1] = [("do_sample", "sample")];
+
+/// A library's message as the program says it: libraries know no flags, and put the name of a field that the caller
+/// sets between backticks. What is no field with a flag stays as it is.
+pub fn in_flags(message: &str) -> String {
+    let mut parts = message.split('`');
+    let mut said = parts.next().unwrap_or_default().to_owned();
+    let mut flags = None;
+    while let Some(field) = parts.next() {
+        let Some(after) = parts.next() else {
+            return said + "`" + field;
+        };
+        let renamed = RENAMED.iter().find(|(name, _)| *name == field).map(|&(_, flag)| flag.to_owned());
+        let flag = renamed.unwrap_or_else(|| field.replace(['_', '.'], "-"));
+        let known = flags.get_or_insert_with(flags_of_all).contains(&flag);
+        said += &if known { format!("--{flag}") } else { format!("`{field}`") };
+        said += after;
+    }
+    said
+}
+
+/// The long flags of every subcommand.
+fn flags_of_all() -> Vec<String> {
+    let program = crate::Cli::command();
+    let arguments = program.get_subcommands().flat_map(|command| command.get_arguments());
+    arguments.filter_map(|argument| argument.get_long().map(String::from)).collect()
 }
 
 /// The messages of a chain of causes joined by `: `, without those that the message before already quotes.
@@ -59,7 +96,7 @@ fn one_line<'a>(chain: impl Iterator<Item = &'a (dyn Error + 'static)>) -> Strin
     let mut line = String::new();
     let mut last = String::new();
     for cause in chain {
-        let message = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        let message = in_flags(&cause.to_string()).split_whitespace().collect::<Vec<_>>().join(" ");
         if message.is_empty() || last.contains(&message) {
             continue;
         }
@@ -81,6 +118,20 @@ mod tests {
     fn causes_are_joined_once() {
         let e = anyhow!("No such file").context("cannot read x: No such file").context("loading\n the model");
         assert_eq!(one_line(e.chain()), "loading the model: cannot read x: No such file");
+    }
+
+    #[test]
+    fn fields_become_flags() {
+        for (message, said) in [
+            ("`num_beams` is 0", "--num-beams is 0"),
+            ("add `do_sample` or `temperature`", "add --sample or --temperature"),
+            ("`allow.missing` begins", "--allow-missing begins"),
+            ("made by `t5kit count`", "made by `t5kit count`"),
+            ("`nothing` and ` alone", "`nothing` and ` alone"),
+            ("plain num_beams", "plain num_beams"),
+        ] {
+            assert_eq!(in_flags(message), said);
+        }
     }
 
     #[test]

@@ -11,12 +11,13 @@ use anyhow::{Context, Result, bail};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use t5kit_model::T5Config;
+use t5kit_pipeline::Pipeline;
+use t5kit_tensor::Pool;
 use t5kit_train::{
     BEST, Decoding, EVENTS, Job, LAST, LOG, REPORT, TrainOptions, holds_checkpoint, remove_leavings, train,
 };
 
 use crate::errors::{Interrupted, usage};
-use crate::loaded::{Loaded, pool};
 use crate::model_args::ModelArgs;
 use data::DataArgs;
 use display::Display;
@@ -77,9 +78,8 @@ pub fn run(args: Args) -> Result<()> {
     let loaded = args.open_model(resume)?;
     let decoding = loaded.generate_options();
     // A tokenizer that was cut for this run is copied into every checkpoint.
-    let Loaded { model, tokenizer, cut: _cut, generation_config } = loaded;
-    let copied: Vec<PathBuf> = tokenizer.source_files().iter().cloned().chain(generation_config).collect();
-    let pool = pool(args.threads);
+    let copied = loaded.files();
+    let Pipeline { model, tokenizer, pool, work: _work, .. } = loaded;
     let (examples, valid) = args.data.read(&tokenizer, &pool, &args.output, model.config.vocab_size)?;
     let tensorboard = args.validation.tensorboard(&args.output);
     if let Some(events) = tensorboard.as_ref().map(|folder| folder.join(EVENTS))
@@ -207,14 +207,15 @@ impl Args {
     }
 
     /// The run's best model, else its last.
-    fn trained(&self) -> Result<Loaded> {
+    fn trained(&self) -> Result<Pipeline> {
         match self.lora.lora_rank {
-            Some(_) => Loaded::open(&ModelArgs { adapter: Some(self.output.clone()), ..self.model.clone() }),
-            None => Loaded::at(&self.output),
+            Some(_) => ModelArgs { adapter: Some(self.output.clone()), ..self.model.clone() },
+            None => ModelArgs::at(self.output.to_string_lossy()),
         }
+        .open(Some(NonZeroUsize::MIN))
     }
 
-    fn open_model(&self, resume: bool) -> Result<Loaded> {
+    fn open_model(&self, resume: bool) -> Result<Pipeline> {
         let lora = self.lora.lora_rank.is_some();
         if lora && self.model.adapter.is_some() {
             let why = "merge it into the model first, by t5kit convert";
@@ -223,7 +224,7 @@ impl Args {
         let last = self.output.join(LAST);
         // An adapter goes on beside its base.
         if resume && last.join("config.json").is_file() {
-            return Loaded::at(&last);
+            return ModelArgs::at(last.to_string_lossy()).open(self.threads);
         }
         let path = Path::new(&self.model.model);
         if path.is_file() && path.extension().is_some_and(|e| e == "json") {
@@ -238,8 +239,9 @@ impl Args {
                     path.display()
                 )));
             };
-            return Loaded::random(T5Config::read(path)?, self.init_seed, tokenizer);
+            let pool = Pool::new(self.threads.map_or_else(Pool::default_threads, NonZeroUsize::get));
+            return Ok(Pipeline::random(T5Config::read(path)?, self.init_seed, tokenizer, pool)?);
         }
-        Loaded::open(&self.model)
+        self.model.open(self.threads)
     }
 }

@@ -9,14 +9,13 @@ use std::io::Write;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use t5kit_generate::{GenerateOptions, Summary, TextStream, generate, generate_stream};
-use t5kit_tensor::Pool;
+use t5kit_pipeline::{Encoder, Pipeline};
 
 use crate::errors::usage;
-use crate::lengths::{Encoder, OnLong, as_usage, limits};
-use crate::loaded::{Loaded, pool};
+use crate::lengths::{OnLong, finish, limits};
 use crate::model_args::{ModelArgs, Storage};
 use input::Input;
-use options::OptionArgs;
+use options::{OptionArgs, say};
 use output::Printer;
 
 /// The flags of `t5kit generate`.
@@ -58,25 +57,26 @@ pub struct Args {
 /// Prints the generated texts, in the order of the sources.
 pub fn run(args: Args) -> Result<()> {
     // What is wrong with the flags alone is said before anything is read.
-    args.options.check_alone()?;
-    let mut loaded = Loaded::open_as(&args.model, args.dtype.map(Into::into))?;
-    let pool = pool(args.threads);
-    let mut options = args.options.resolve(&mut loaded, args.stream)?;
+    let wishes = args.options.wishes(args.stream)?;
+    wishes.check()?;
+    let mut model = args.model.prepare(args.dtype.map(Into::into), args.threads)?.load()?;
+    let settled = model.settle(&wishes)?;
+    say(&settled);
+    let mut options = settled.options;
     options.scores = args.json || options.num_return_sequences > 1;
     options.limits = Some(limits(args.batch_size, args.batch_tokens, options.batch_limits()));
-    let encoder = Encoder::new(&loaded, "source", args.max_source_length, args.on_long);
+    let encoder = Encoder::new(&model, "source", args.max_source_length.get(), args.on_long.into());
     let input = Input::new(args.texts);
     if args.stream {
-        stream(&loaded, &pool, input, encoder, &options)
+        stream(&model, input, encoder, &options)
     } else {
-        lines(&loaded, &pool, input, encoder, options, args.json)
+        lines(&model, input, encoder, options, args.json)
     }
 }
 
 /// Source after source, a window at a time: within one they are worked on by length.
 fn lines(
-    loaded: &Loaded,
-    pool: &Pool,
+    model: &Pipeline,
     mut input: Input,
     mut encoder: Encoder<'_>,
     mut options: GenerateOptions,
@@ -84,26 +84,26 @@ fn lines(
 ) -> Result<()> {
     // Several batches, so that they are of sources of like lengths.
     let window = options.batch_limits().sequences.saturating_mul(8).clamp(64, 4096);
-    let mut printer = Printer::new(&loaded.tokenizer, json);
+    let mut printer = Printer::new(&model.tokenizer, json);
     let mut total = Summary::default();
     loop {
         let texts = input.window(window)?;
         if texts.is_empty() {
             break;
         }
-        let sources = texts.iter().map(|text| encoder.encode(text)).collect::<Result<Vec<_>>>()?;
+        let sources = texts.iter().map(|text| encoder.encode(text)).collect::<Result<Vec<_>, _>>()?;
         printer.begin(sources.len());
         let mut failed = None;
-        let summary = generate(&loaded.model, pool, &sources, &options, |source, targets| {
-            match printer.give(source, targets) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => {
-                    failed = Some(error);
-                    ControlFlow::Break(())
+        let summary =
+            generate(&model.model, &model.pool, &sources, &options, |source, targets| {
+                match printer.give(source, targets) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(error) => {
+                        failed = Some(error);
+                        ControlFlow::Break(())
+                    }
                 }
-            }
-        })
-        .map_err(as_usage)?;
+            })?;
         if let Some(error) = failed {
             return Err(error.into());
         }
@@ -113,14 +113,13 @@ fn lines(
         total.sources += summary.sources;
         options.first_source += sources.len() as u64;
     }
-    encoder.finish();
+    finish(encoder);
     Ok(())
 }
 
 /// One source, token by token.
 fn stream(
-    loaded: &Loaded,
-    pool: &Pool,
+    model: &Pipeline,
     mut input: Input,
     mut encoder: Encoder<'_>,
     options: &GenerateOptions,
@@ -133,9 +132,9 @@ fn stream(
         )));
     };
     let source = encoder.encode(text)?;
-    encoder.finish();
+    finish(encoder);
     let mut out = std::io::stdout().lock();
-    let mut parts = TextStream::new(&loaded.tokenizer);
+    let mut parts = TextStream::new(&model.tokenizer);
     let mut failed = None;
     let mut print =
         |part: String| write!(out, "{}", part.replace(['\n', '\r'], " ")).and_then(|()| out.flush());
@@ -143,14 +142,13 @@ fn stream(
         print(parts.push(id))?;
     }
     let (_, summary) =
-        generate_stream(&loaded.model, pool, &source, options, |id| match print(parts.push(id)) {
+        generate_stream(&model.model, &model.pool, &source, options, |id| match print(parts.push(id)) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
                 failed = Some(error);
                 ControlFlow::Break(())
             }
-        })
-        .map_err(as_usage)?;
+        })?;
     if let Some(error) = failed {
         return Err(error.into());
     }

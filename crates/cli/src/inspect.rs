@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 use std::io::Write;
-use t5kit_model::Summary;
+use t5kit_model::Inventory;
 use t5kit_model::memory::{Batch, available_bytes, generation_bytes};
 use t5kit_train::TrainOptions;
 
-use crate::loaded::{bytes, tokenizer};
+use crate::errors::in_flags;
 use crate::model_args::{ModelArgs, Storage};
+use crate::say::bytes;
 
 /// The batch that memory is estimated for; for inference one source alone, too.
 const BATCH: Batch = Batch { sequences: 16, source_tokens: 256, target_tokens: 32 };
@@ -24,13 +25,14 @@ pub struct Args {
 
 /// Prints family, sizes, parameters by part, and memory.
 pub fn run(args: Args) -> Result<()> {
-    let plan = args.model.plan(args.dtype.map(Into::into))?;
-    let (summary, config) = (Summary::of(&plan), &plan.config);
+    let model = args.model.prepare(args.dtype.map(Into::into), None)?;
+    let plan = &model.plan;
+    let (inventory, config) = (Inventory::of(plan), &plan.config);
     let mut out = std::io::stdout().lock();
     let mut line = |name: &str, value: String| writeln!(out, "{name:<22}{value}");
     line("model", plan.path().display().to_string())?;
     line("format", plan.format().to_string())?;
-    line("family", summary.family.to_string())?;
+    line("family", inventory.family.to_string())?;
     line("d_model", config.d_model.to_string())?;
     line("d_kv × num_heads", format!("{} × {}", config.d_kv, config.num_heads))?;
     line("d_ff", format!("{} ({})", config.d_ff, config.feed_forward_proj))?;
@@ -43,19 +45,19 @@ pub fn run(args: Args) -> Result<()> {
     }
     line(
         "tokenizer",
-        match tokenizer(&args.model, &plan) {
+        match model.tokenizer() {
             Ok((tokenizer, _)) => format!("{} pieces", tokenizer.vocab_size()),
-            Err(error) => format!("none ({error:#})"),
+            Err(error) => format!("none ({})", in_flags(&error.to_string())),
         },
     )?;
-    line("stored as", summary.storage.join(", "))?;
-    line("parameters", format!("{:>13}  {:>9}", summary.parameters(), bytes(summary.bytes())))?;
-    for part in &summary.parts {
+    line("stored as", inventory.storage.join(", "))?;
+    line("parameters", format!("{:>13}  {:>9}", inventory.parameters(), bytes(inventory.bytes())))?;
+    for part in &inventory.parts {
         let name = format!("  {}", part.part.name());
         line(&name, format!("{:>13}  {:>9}", part.parameters, bytes(part.bytes)))?;
     }
     let loading = plan.loading_bytes();
-    if loading > summary.bytes() {
+    if loading > inventory.bytes() {
         line("memory, loading", format!("{} (weights change their type)", bytes(loading)))?;
     }
     let Batch { sequences, source_tokens, target_tokens } = BATCH;
@@ -63,7 +65,7 @@ pub fn run(args: Args) -> Result<()> {
     let alone = format!("1 source of {source_tokens} tokens, target of {target_tokens}");
     for (sequences, batch) in [(1, &alone), (sequences, &batch)] {
         let inference = bytes(generation_bytes(config, Batch { sequences, ..BATCH }));
-        line("memory, inference", format!("{} (weights) + {inference} ({batch})", bytes(summary.bytes())))?;
+        line("memory, inference", format!("{} (weights) + {inference} ({batch})", bytes(inventory.bytes())))?;
     }
     let (sources, targets) = (sequences * source_tokens, sequences * target_tokens);
     let training = t5kit_train::predict(config, &TrainOptions::default(), None, (sources, targets), None);

@@ -1,9 +1,10 @@
 //! Which model, and how it is read: the flags that every subcommand with a model shares.
 
 use anyhow::Result;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use t5kit_formats::hub::{self, HubOptions, Watch};
-use t5kit_model::{Allow, LoadOptions, Plan};
+use t5kit_formats::hub::Watch;
+use t5kit_pipeline::{Allow, LoadOptions, OpenOptions, Pipeline, Prepared};
 use t5kit_tensor::DType;
 
 use crate::progress::{Progress, Style, Unit};
@@ -80,9 +81,9 @@ impl ModelArgs {
         ModelArgs { model: path.into(), tokenizer: None, adapter: None, reading: Reading::default() }
     }
 
-    /// What is known of the model before its weights are read, with matrices to be held as `dtype`; says on standard
-    /// error what was let pass. A model of the hub is fetched.
-    pub fn plan(&self, dtype: Option<DType>) -> Result<Plan> {
+    /// What is known of the model before its weights are read, with matrices to be held as `dtype` (`None`: as the file
+    /// has them) and `threads` to work on; says on standard error what was let pass. A model of the hub is fetched.
+    pub fn prepare(&self, dtype: Option<DType>, threads: Option<NonZeroUsize>) -> Result<Prepared> {
         let reading = &self.reading;
         let allow = Allow {
             missing: reading.allow_missing,
@@ -90,7 +91,7 @@ impl ModelArgs {
             mismatched: reading.allow_mismatched,
             aliased: reading.allow_aliased,
         };
-        let options = LoadOptions {
+        let load = LoadOptions {
             config: reading.config.clone(),
             keep_tokens: reading.keep_tokens.clone(),
             adapter: self.adapter.clone(),
@@ -98,18 +99,25 @@ impl ModelArgs {
             dtype,
             ..LoadOptions::default()
         };
-        let plan = Plan::new(&locate(&self.model)?, &options)?;
-        for note in &plan.notes {
-            eprintln!("t5kit: {}: {note}", plan.path().display());
+        let options =
+            OpenOptions { model: self.model.clone(), tokenizer: self.tokenizer.clone(), load, threads };
+        let prepared = Prepared::find(options, &mut Download(None))?;
+        for note in &prepared.plan.notes {
+            eprintln!("t5kit: {}: {note}", prepared.plan.path().display());
         }
-        Ok(plan)
+        Ok(prepared)
+    }
+
+    /// The model, its weights as the file has them.
+    pub fn open(&self, threads: Option<NonZeroUsize>) -> Result<Pipeline> {
+        Ok(self.prepare(None, threads)?.load()?)
     }
 }
 
 /// Where a model lies: a place on the disk, or one of the hub's names, which is fetched as far as it is not in the
 /// cache.
 pub fn locate(model: &str) -> Result<PathBuf> {
-    Ok(hub::locate(model, &HubOptions::from_env(), &mut Download(None))?)
+    Ok(t5kit_pipeline::locate(model, &mut Download(None))?)
 }
 
 /// Shows a download on standard error.

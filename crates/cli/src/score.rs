@@ -6,9 +6,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use t5kit_formats::table::{self, ColumnRef, Format, TableOptions};
 use t5kit_generate::{BatchLimits, score};
+use t5kit_pipeline::Encoder;
 
-use crate::lengths::{Encoder, OnLong, limits};
-use crate::loaded::{Loaded, pool};
+use crate::lengths::{OnLong, finish, limits};
 use crate::model_args::{ModelArgs, Storage};
 use crate::progress::{Progress, Style, Unit};
 
@@ -48,21 +48,21 @@ pub struct Args {
 
 /// Prints for each line the target's log-probability (natural, </s> included), a tab, and its number of tokens.
 pub fn run(args: Args) -> Result<()> {
-    let loaded = Loaded::open_as(&args.model, args.dtype.map(Into::into))?;
+    let model = args.model.prepare(args.dtype.map(Into::into), args.threads)?.load()?;
     let options = TableOptions { format: Some(Format::Tsv), ..TableOptions::default() };
     let columns = [ColumnRef::Number(1), ColumnRef::Number(2)];
     let rows = table::open(&args.input, &columns, &options)?.collect::<Result<Vec<_>, _>>()?;
-    let encode = |what, column: usize, most| -> Result<Vec<Vec<u32>>> {
-        let mut encoder = Encoder::new(&loaded, what, most, args.on_long);
-        let ids = rows.iter().map(|row| encoder.encode(&row.values[column])).collect();
-        encoder.finish();
-        ids
+    let encode = |what, column: usize, most: NonZeroUsize| -> Result<Vec<Vec<u32>>> {
+        let mut encoder = Encoder::new(&model, what, most.get(), args.on_long.into());
+        let ids = rows.iter().map(|row| encoder.encode(&row.values[column])).collect::<Result<_, _>>()?;
+        finish(encoder);
+        Ok(ids)
     };
     let sources = encode("source", 0, args.max_source_length)?;
     let targets = encode("target", 1, args.max_target_length)?;
     let limits = limits(args.batch_size, args.batch_tokens, BatchLimits::default());
     let progress = Progress::new(Some(rows.len() as u64), Style::new("scoring", Unit::Items("pairs")));
-    let scores = score(&loaded.model, &pool(args.threads), &sources, &targets, limits, |done| {
+    let scores = score(&model.model, &model.pool, &sources, &targets, limits, |done| {
         progress.set_position(done as u64);
     })?;
     progress.clear();

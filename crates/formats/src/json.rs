@@ -12,7 +12,10 @@ use crate::error::{Error, Result};
 const MAX: u64 = 64 << 20;
 
 /// The JSON file at `path`, which is a `format` for messages.
-pub(crate) fn read<T: DeserializeOwned>(path: &Path, format: &'static str) -> Result<T> {
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::Malformed`] where it is too long, no JSON, or something else.
+pub fn read<T: DeserializeOwned>(path: &Path, format: &'static str) -> Result<T> {
     let file = File::open(path).map_err(Error::io(path, "open"))?;
     let mut bytes = Vec::new();
     file.take(MAX + 1).read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;

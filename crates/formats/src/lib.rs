@@ -8,7 +8,7 @@ pub mod error;
 pub mod generation_config;
 pub mod html;
 pub mod hub;
-mod json;
+pub mod json;
 pub mod keep_tokens;
 pub mod output;
 pub mod peft;

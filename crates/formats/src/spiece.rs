@@ -320,6 +320,9 @@ impl SpieceModel {
     }
 }
 
+/// Sentinels that T5's tokenizer class adds behind pieces that have none, where nothing is said of their number.
+pub const T5_SENTINELS: usize = 100;
+
 /// Whether a piece is a sentinel of span corruption: `<extra_id_N>`, with or without a leading `▁`.
 pub fn is_sentinel(piece: &str) -> bool {
     let name = piece.strip_prefix('\u{2581}').unwrap_or(piece);

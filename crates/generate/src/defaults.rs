@@ -41,7 +41,7 @@ impl GenerateOptions {
             (None, Some(length)) => {
                 return Err(Error::Options(format!(
                     "the model's max_length {length} leaves no room behind start token and prefix ({given} tokens): \
-                     give max_new_tokens"
+                     give `max_new_tokens`"
                 )));
             }
             (None, None) => self.max_new_tokens,

@@ -119,7 +119,7 @@ impl GenerateOptions {
     pub fn check_values(&self) -> Result<(), Error> {
         let fail = |message: String| Err(Error::Options(message));
         if self.max_new_tokens == 0 {
-            return fail("max_new_tokens is 0: at least one token has to be generated".into());
+            return fail("`max_new_tokens` is 0: at least one token has to be generated".into());
         }
         for (name, value) in [
             ("num_beams", self.num_beams),
@@ -127,7 +127,7 @@ impl GenerateOptions {
             ("num_beam_groups", self.num_beam_groups),
         ] {
             if value == 0 {
-                return fail(format!("{name} is 0: give 1 or more"));
+                return fail(format!("`{name}` is 0: give 1 or more"));
             }
         }
         for (name, value, good) in [
@@ -139,11 +139,11 @@ impl GenerateOptions {
             ("length_penalty", self.length_penalty, true),
         ] {
             if !good || !value.is_finite() {
-                return fail(format!("{name} cannot be {value}"));
+                return fail(format!("`{name}` cannot be {value}"));
             }
         }
         if self.bad_words_ids.iter().any(Vec::is_empty) {
-            return fail("one of bad_words_ids is empty".into());
+            return fail("one of `bad_words_ids` is empty".into());
         }
         Ok(())
     }
@@ -155,28 +155,30 @@ impl GenerateOptions {
         let fail = |message: String| Err(Error::Options(message));
         if self.do_sample && self.num_beams > 1 {
             return fail(format!(
-                "sampling goes with num_beams 1, not {}: use one or the other",
+                "sampling goes with `num_beams` 1, not {}: use one or the other",
                 self.num_beams
             ));
         }
         if !self.do_sample && self.num_return_sequences > self.num_beams {
             return fail(format!(
-                "num_return_sequences {} needs as many beams (num_beams is {}) or sampling",
+                "`num_return_sequences` {} needs as many beams (`num_beams` is {}) or sampling",
                 self.num_return_sequences, self.num_beams
             ));
         }
         if !self.num_beams.is_multiple_of(self.num_beam_groups) {
             let (groups, beams) = (self.num_beam_groups, self.num_beams);
-            return fail(format!("num_beam_groups {groups} does not divide num_beams {beams}"));
+            return fail(format!("`num_beam_groups` {groups} does not divide `num_beams` {beams}"));
         }
         if self.num_beam_groups > 1 && self.early_stopping == EarlyStopping::T5 {
-            return fail("early_stopping t5 knows no num_beam_groups: leave one of them out".into());
+            return fail("`early_stopping` t5 knows no `num_beam_groups`: leave one of them out".into());
         }
         if self.num_beam_groups > 1 && self.diversity_penalty == 0.0 {
-            return fail("num_beam_groups without a diversity_penalty: the groups would all be alike".into());
+            return fail(
+                "`num_beam_groups` without a `diversity_penalty`: the groups would all be alike".into(),
+            );
         }
         if self.num_beam_groups == 1 && self.diversity_penalty != 0.0 {
-            return fail("diversity_penalty without num_beam_groups above 1 has no effect".into());
+            return fail("`diversity_penalty` without `num_beam_groups` above 1 has no effect".into());
         }
         if let Some(id) = self.prefix.iter().find(|&&id| id as usize >= rows) {
             return fail(format!(
@@ -207,7 +209,7 @@ mod tests {
             (|o| o.length_penalty = f32::INFINITY, "length_penalty"),
             (|o| (o.do_sample, o.num_beams) = (true, 2), "sampling"),
             (|o| o.num_return_sequences = 2, "num_return_sequences"),
-            (|o| (o.num_beams, o.num_beam_groups) = (4, 3), "num_beam_groups 3"),
+            (|o| (o.num_beams, o.num_beam_groups) = (4, 3), "`num_beam_groups` 3"),
             (|o| (o.num_beams, o.num_beam_groups) = (4, 2), "diversity_penalty"),
             (|o| o.diversity_penalty = 1.0, "diversity_penalty"),
             (|o| o.prefix = vec![3, 10], "id 10"),

@@ -3,6 +3,7 @@
 mod convert;
 mod error;
 mod folder;
+mod inventory;
 mod load;
 mod lora;
 pub mod memory;
@@ -11,19 +12,19 @@ mod plan;
 pub mod problems;
 mod save;
 mod store;
-mod summary;
+
 pub mod t5;
 
 pub use convert::{ConvertOptions, convert};
 pub use error::Error;
 pub use folder::model_folder;
+pub use inventory::{Inventory, PartSize, family};
 pub use load::load;
 pub use lora::{LORA_TARGETS, lora_modules, open_adapter, save_adapter};
 pub use options::{Allow, LoadOptions};
 pub use plan::{Entry, Plan};
 pub use save::save;
 pub use store::write_tensors;
-pub use summary::{PartSize, Summary, family};
 pub use t5::{DecoderCache, T5};
 pub use t5kit_formats::config::T5Config;
 pub use t5kit_formats::peft::{LoraConfig, LoraFile};

@@ -3,13 +3,11 @@
 use crate::error::Error;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use t5kit_formats::spiece::{Piece, PieceKind, SpieceModel, is_sentinel};
+use t5kit_formats::spiece::{Piece, PieceKind, SpieceModel, T5_SENTINELS, is_sentinel};
 use t5kit_formats::tokenizer_json;
 
 /// The longest file that is read: far above any real tokenizer, far below what would exhaust memory.
 pub(crate) const MAX_BYTES: u64 = 1 << 30;
-/// What `T5Tokenizer` adds where nothing is said.
-const EXTRA_IDS: u64 = 100;
 /// More sentinels than this are no sentinels.
 const MAX_EXTRA_IDS: u64 = 10_000;
 
@@ -131,7 +129,7 @@ fn is_byt5(config: &Config) -> bool {
 pub(crate) fn add_sentinels(model: &mut SpieceModel, config: &Config) {
     let count = match config.get("extra_ids").and_then(|n| n.as_u64()) {
         Some(count) => count.min(MAX_EXTRA_IDS),
-        None if matches!(class(config), "T5Tokenizer" | "T5TokenizerFast") => EXTRA_IDS,
+        None if matches!(class(config), "T5Tokenizer" | "T5TokenizerFast") => T5_SENTINELS as u64,
         None => 0,
     };
     if model.pieces.iter().any(|piece| is_sentinel(&piece.text)) {

@@ -11,7 +11,6 @@ mod count;
 mod counts;
 mod curve;
 mod error;
-pub mod hf_files;
 mod html;
 mod inputs;
 mod queue;
@@ -22,7 +21,6 @@ mod resume;
 pub mod rows;
 mod sample;
 mod split;
-mod tokenizer_files;
 mod trim;
 mod weights;
 

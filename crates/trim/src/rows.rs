@@ -8,12 +8,10 @@
 
 use std::path::Path;
 
-use t5kit_formats::spiece::{SpieceModel, is_sentinel};
+use t5kit_formats::spiece::{SpieceModel, T5_SENTINELS, is_sentinel};
 
 use crate::Error;
 
-/// Sentinels that T5's tokenizer class adds to pieces that have none.
-const T5_SENTINELS: usize = 100;
 /// Padding rows that the published cut keeps.
 const KEPT_PADDING: usize = 2;
 /// Matrices are padded to multiples of this.

@@ -6,23 +6,21 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use t5kit_formats::checkpoint::Checkpoint;
 use t5kit_formats::config::T5Config;
-use t5kit_formats::keep_tokens::Renumbering;
 use t5kit_formats::output::AtomicDir;
 use t5kit_formats::spiece::SpieceModel;
 use t5kit_formats::table::{Columns, TableOptions};
+use t5kit_pipeline::files::{CutTokenizer, write_generation_config};
 use t5kit_tokenizer::Tokenizer;
 
 use crate::builtin::{Builtin, ZH};
 use crate::choice::{Choice, by_frequency, choose, is_indispensable};
 use crate::counts::Counts;
-use crate::hf_files::write_generation_config;
 use crate::inputs::Input;
 use crate::record::program;
 use crate::report::{ChoiceRecord, CountsFile, Coverage, File, ModelSizes, Report, Vocabulary};
 use crate::required::Required;
 use crate::rows::{Layout, keep_tokens_json, read_keep_tokens};
 use crate::sample::{file_name, sample};
-use crate::tokenizer_files::{read_object, tokenizer_config, tokenizer_json};
 use crate::{Error, weights};
 
 /// What to trim, and how.
@@ -120,17 +118,14 @@ pub fn trim(job: &Job, progress: &dyn Fn(u64, u64)) -> Result<Report, Error> {
         return Err(low_coverage(&model, counts, coverage, &kept.ids, &required_ids));
     }
     let rows = layout.kept_rows(&kept.ids);
-    let renumbering = Renumbering::new(&rows);
 
     let cut = model.with_pieces(&kept.ids.iter().map(|&id| id as usize).collect::<Vec<_>>());
     let cut_bytes = cut.to_bytes();
-    let cut_spiece = out.path().join("spiece.model");
-    write(&cut_spiece, &cut_bytes)?;
-    let cut_tokenizer = Tokenizer::load(&cut_spiece)?;
-    write(&out.path().join("keep_tokens.json"), keep_tokens_json(&rows).as_bytes())?;
     let folders: Vec<&Path> =
         uncut.iter().map(|uncut| &*uncut.folder).chain([job.tokenizer.as_path()]).collect();
-    write_tokenizer_files(&folders, out.path(), &cut, &renumbering, layout.sentinels)?;
+    CutTokenizer { model: &cut, keep: &rows, sentinels: layout.sentinels }.write(&folders, out.path())?;
+    let cut_tokenizer = Tokenizer::load(&out.path().join("spiece.model"))?;
+    write(&out.path().join("keep_tokens.json"), keep_tokens_json(&rows).as_bytes())?;
 
     let model_sizes = match (&uncut, before) {
         (Some(uncut), Some(before)) => {
@@ -289,44 +284,11 @@ fn spiece_file(tokenizer: &Tokenizer, path: &Path) -> Result<PathBuf, Error> {
     })
 }
 
-/// The tokenizer's files for transformers; `folders` are those of the model and of the tokenizer, the first of which
-/// that says something about the tokenizer is heard.
-fn write_tokenizer_files(
-    folders: &[&Path],
-    out: &Path,
-    cut: &SpieceModel,
-    renumbering: &Renumbering,
-    sentinels: usize,
-) -> Result<(), Error> {
-    let find = |name: &str| -> Result<Option<_>, Error> {
-        for folder in folders {
-            if let Some(object) = read_object(&folder.join(name))? {
-                return Ok(Some(object));
-            }
-        }
-        Ok(None)
-    };
-    let config = tokenizer_config(find("tokenizer_config.json")?, renumbering, sentinels);
-    let tokens = match find("special_tokens_map.json")? {
-        Some(map) => map,
-        None => ["eos_token", "unk_token", "pad_token"]
-            .iter()
-            .filter_map(|key| Some((key.to_string(), config.get(*key)?.clone())))
-            .collect(),
-    };
-    write_json(&out.join("tokenizer_config.json"), &config.into())?;
-    write_json(&out.join("special_tokens_map.json"), &tokens.into())?;
-    if let Some(json) = tokenizer_json(cut, sentinels) {
-        write(&out.join("tokenizer.json"), json.to_string().as_bytes())?;
-    }
-    Ok(())
-}
-
 /// `config.json` and `generation_config.json` with the new number of rows and the new ids.
 fn write_config(Uncut { folder, config, .. }: &Uncut, out: &Path, rows: &[u32]) -> Result<(), Error> {
     let cut = config.with_rows(rows)?;
     cut.write(&out.join("config.json"), false)?;
-    write_generation_config(folder, Some(rows), out)
+    Ok(write_generation_config(folder, Some(rows), out)?)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {

@@ -10,8 +10,8 @@ use t5kit_train::{Columns, DataOptions, Error, Examples, Facts, Lengths, Placeme
 
 use crate::errors::Interrupted;
 use crate::interrupt;
-use crate::loaded::notice_cut;
 use crate::progress::{Progress, Style, Unit};
+use crate::say::notice_cut;
 
 /// How many bad rows are shown one by one.
 const SHOWN_BAD: usize = 20;

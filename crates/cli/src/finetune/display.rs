@@ -4,8 +4,8 @@ use std::time::Duration;
 use t5kit_train::{EvalRecord, Observer, Plan, StepRecord};
 
 use crate::interrupt;
-use crate::loaded::bytes;
 use crate::progress::{Progress, Style, Took, Unit};
+use crate::say::bytes;
 
 /// Steps and seconds after which the time that is left can be told.
 const FEW: (u64, f64) = (10, 5.0);

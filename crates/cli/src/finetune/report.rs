@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 use std::path::Path;
+use t5kit_pipeline::Pipeline;
 use t5kit_tensor::Pool;
 use t5kit_train::{Decoding, EvalRecord, Examples, RunReport, TrainOptions, samples, write_report};
 
 use crate::errors::Interrupted;
 use crate::interrupt;
-use crate::loaded::Loaded;
 
 /// Outputs that are shown.
 const SAMPLES: usize = 12;
@@ -16,7 +16,7 @@ const SHOWN: usize = 5;
 
 /// What a page is made from.
 pub struct Finished<'a> {
-    pub loaded: Loaded,
+    pub loaded: Pipeline,
     pub folder: &'a Path,
     pub command: &'a [String],
     pub pool: &'a Pool,

@@ -1,15 +1,10 @@
-//! The flags that say how to generate, and the options they stand for.
+//! The flags that say how to generate, and the wishes they stand for.
 
 use anyhow::{Context, Result};
 use std::num::NonZeroUsize;
-use std::path::Path;
-use t5kit_formats::generation_config::GenerationConfig;
-use t5kit_generate::{EarlyStopping, GenerateOptions, LengthNormalization, apply_ids, word_ids};
-use t5kit_tokenizer::Tokenizer;
+use t5kit_pipeline::{EarlyStopping, LengthNormalization, Note, Settled, Wishes};
 
-use crate::errors::usage;
-use crate::lengths::as_usage;
-use crate::loaded::Loaded;
+use crate::errors::in_flags;
 
 /// When beam search ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -107,177 +102,69 @@ pub struct OptionArgs {
 }
 
 impl OptionArgs {
-    /// An error about what no model's own values could mend.
-    pub fn check_alone(&self) -> Result<()> {
-        let mut o = GenerateOptions::new(0);
-        self.fill(&mut o);
-        o.check_values().map_err(as_usage)?;
-        if self.num_beams.is_some_and(|n| n.get() > 1) && self.draws() {
-            return Err(usage("--num-beams and sampling: use one or the other"));
-        }
-        Ok(())
+    /// What the flags ask for. `single`: there is to be one text, as it is chosen.
+    pub fn wishes(&self, single: bool) -> Result<Wishes> {
+        Ok(Wishes {
+            max_new_tokens: self.max_new_tokens.map(NonZeroUsize::get),
+            min_new_tokens: self.min_new_tokens,
+            num_return_sequences: self.num_return_sequences.map(NonZeroUsize::get),
+            num_beams: self.num_beams.map(NonZeroUsize::get),
+            length_penalty: self.length_penalty,
+            length_normalization: self.length_normalization.map(|whose| match whose {
+                Normalization::Hf => LengthNormalization::Hf,
+                Normalization::T5 => LengthNormalization::T5,
+            }),
+            early_stopping: self.early_stopping.map(|when| match when {
+                Early::True => EarlyStopping::Yes,
+                Early::False => EarlyStopping::No,
+                Early::Never => EarlyStopping::Never,
+                Early::T5 => EarlyStopping::T5,
+            }),
+            num_beam_groups: self.num_beam_groups.map(NonZeroUsize::get),
+            diversity_penalty: self.diversity_penalty,
+            do_sample: match (self.sample, self.no_sample) {
+                (true, _) => Some(true),
+                (_, true) => Some(false),
+                (false, false) => None,
+            },
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            min_p: self.min_p,
+            seed: self.seed,
+            repetition_penalty: self.repetition_penalty,
+            no_repeat_ngram_size: self.no_repeat_ngram_size,
+            bad_words: self.bad_words()?,
+            prefix: self.prefix.clone(),
+            allow_sentinels: self.allow_sentinels,
+            single,
+        })
     }
 
-    /// This program's defaults, then what the model's `generation_config.json` says, then the flags. The ids that the
-    /// file says become the model's. `single`: there is to be one text, as it is chosen.
-    pub fn resolve(&self, loaded: &mut Loaded, single: bool) -> Result<GenerateOptions> {
-        let mut o = loaded.generate_options();
-        if self.allow_sentinels {
-            o.suppress.clear();
-        }
-        let tokenizer = &loaded.tokenizer;
-        let first = |name: &&str| tokenizer.id_of(name).filter(|id| o.suppress.contains(id));
-        o.first_sentinel = ["▁<extra_id_0>", "<extra_id_0>"].iter().find_map(first);
-        o.prefix = self.prefix.as_deref().map(|text| tokenizer.encode(text)).unwrap_or_default();
-        let (name, mut file) = match &loaded.generation_config {
-            Some(path) => (path.display().to_string(), GenerationConfig::read(path)?),
-            // Of before 2023, when there was one file for everything.
-            None => {
-                let other = &loaded.model.config.other;
-                ("config.json".to_owned(), GenerationConfig::of_model(Path::new("config.json"), other)?)
-            }
-        };
-        if self.max_new_tokens.is_some() {
-            file.max_length = None;
-        }
-        o.apply(&file).map_err(as_usage)?;
-        o.check_values().with_context(|| name.clone())?;
-        apply_ids(&mut loaded.model.config, &file).with_context(|| name.clone())?;
-        let mut said = Vec::new();
-        if !file.ignored.is_empty() {
-            said.push(format!("not followed: {}", file.ignored.join(", ")));
-        }
-        said.extend(self.settle(&mut o, single).map(String::from));
-        if !said.is_empty() {
-            eprintln!("t5kit: {name}: {}", said.join("; "));
-        }
-        self.fill(&mut o);
-        self.forbid(&loaded.tokenizer, &mut o)?;
-        self.check_effect(&o)?;
-        Ok(o)
-    }
-
-    /// Whether the flags ask for sampling.
-    fn draws(&self) -> bool {
-        self.sample
-            || self.temperature.is_some()
-            || self.top_k.is_some()
-            || self.top_p.is_some()
-            || self.min_p.is_some()
-    }
-
-    /// Decides between greedy decoding, beams and sampling where flags and file ask for different ones; what is to be
-    /// said about it.
-    fn settle(&self, o: &mut GenerateOptions, single: bool) -> Option<&'static str> {
-        let plain = |o: &mut GenerateOptions| {
-            (o.num_beams, o.num_beam_groups, o.diversity_penalty) = (1, 1, 0.0);
-        };
-        let mut said = None;
-        if self.draws() {
-            plain(o);
-            o.do_sample = true;
-        } else if self.no_sample || self.num_beams.is_some() {
-            o.do_sample = false;
-        } else if o.do_sample && o.num_beams > 1 && !single {
-            o.do_sample = false;
-            said = Some("do_sample with num_beams: the beams are searched and nothing is drawn");
-        } else if o.do_sample {
-            said = Some("tokens are drawn at random (do_sample); --no-sample takes the best");
-        }
-        if single || self.num_beams.is_some_and(|n| n.get() == 1) {
-            plain(o);
-        }
-        // As many as the search that the flags ask for can give.
-        if single {
-            o.num_return_sequences = 1;
-        } else if !o.do_sample {
-            let beams = self.num_beams.map_or(o.num_beams, NonZeroUsize::get);
-            o.num_return_sequences = o.num_return_sequences.min(beams);
-        }
-        said
-    }
-
-    /// Puts the flags' values into options.
-    fn fill(&self, o: &mut GenerateOptions) {
-        let set = |to: &mut usize, value: Option<usize>| *to = value.unwrap_or(*to);
-        set(&mut o.max_new_tokens, self.max_new_tokens.map(NonZeroUsize::get));
-        set(&mut o.min_new_tokens, self.min_new_tokens);
-        set(&mut o.num_return_sequences, self.num_return_sequences.map(NonZeroUsize::get));
-        set(&mut o.num_beams, self.num_beams.map(NonZeroUsize::get));
-        set(&mut o.num_beam_groups, self.num_beam_groups.map(NonZeroUsize::get));
-        set(&mut o.top_k, self.top_k);
-        set(&mut o.no_repeat_ngram_size, self.no_repeat_ngram_size);
-        let set = |to: &mut f32, value: Option<f32>| *to = value.unwrap_or(*to);
-        set(&mut o.length_penalty, self.length_penalty);
-        set(&mut o.diversity_penalty, self.diversity_penalty);
-        set(&mut o.temperature, self.temperature);
-        set(&mut o.top_p, self.top_p);
-        set(&mut o.min_p, self.min_p);
-        set(&mut o.repetition_penalty, self.repetition_penalty);
-        o.seed = self.seed.unwrap_or(o.seed);
-        if self.length_normalization == Some(Normalization::T5) {
-            o.length_normalization = LengthNormalization::T5;
-            o.early_stopping = EarlyStopping::T5;
-        }
-        o.early_stopping = match self.early_stopping {
-            None => o.early_stopping,
-            Some(Early::True) => EarlyStopping::Yes,
-            Some(Early::False) => EarlyStopping::No,
-            Some(Early::Never) => EarlyStopping::Never,
-            Some(Early::T5) => EarlyStopping::T5,
-        };
-    }
-
-    /// An error about a flag that has no effect on the search as it is now.
-    fn check_effect(&self, o: &GenerateOptions) -> Result<()> {
-        if self.seed.is_some() && !o.do_sample {
-            return Err(usage("--seed has no effect without sampling: add --sample or --temperature"));
-        }
-        for (given, flag) in [
-            (self.length_penalty.is_some(), "--length-penalty"),
-            (self.length_normalization.is_some(), "--length-normalization"),
-            (self.early_stopping.is_some(), "--early-stopping"),
-            (self.num_beam_groups.is_some(), "--num-beam-groups"),
-            (self.diversity_penalty.is_some(), "--diversity-penalty"),
-        ] {
-            if given && o.num_beams == 1 {
-                return Err(usage(format!("{flag} has no effect without beams: add --num-beams")));
-            }
-        }
-        Ok(())
-    }
-
-    /// The words that must not occur; where there are any, they replace the model's own.
-    fn forbid(&self, tokenizer: &Tokenizer, o: &mut GenerateOptions) -> Result<()> {
-        if !self.bad_words.is_empty() {
-            o.bad_words_ids.clear();
-        }
+    /// The words that must not occur, those of files among them.
+    fn bad_words(&self) -> Result<Vec<String>> {
+        let mut words = Vec::new();
         for word in &self.bad_words {
-            match word.strip_prefix('@') {
-                None => o.bad_words_ids.extend(bad_word(tokenizer, word)?),
-                Some(file) => {
-                    let text = std::fs::read_to_string(file)
-                        .with_context(|| format!("--bad-words: cannot read {file}"))?;
-                    for word in text.lines().filter(|line| !line.trim().is_empty()) {
-                        o.bad_words_ids.extend(bad_word(tokenizer, word)?);
-                    }
-                }
-            }
+            let Some(file) = word.strip_prefix('@') else {
+                words.push(word.clone());
+                continue;
+            };
+            let text =
+                std::fs::read_to_string(file).with_context(|| format!("--bad-words: cannot read {file}"))?;
+            words.extend(text.lines().filter(|line| !line.trim().is_empty()).map(String::from));
         }
-        Ok(())
+        Ok(words)
     }
 }
 
-fn bad_word(tokenizer: &Tokenizer, word: &str) -> Result<Vec<Vec<u32>>> {
-    let ids = word_ids(tokenizer, word);
-    // Every unknown character would be forbidden with it.
-    if ids.iter().flatten().any(|&id| id == tokenizer.unk_id()) {
-        return Err(usage(format!(
-            "--bad-words: the tokenizer cannot write {word:?}, so the model cannot produce it"
-        )));
+/// Says on standard error what became of the model's own wishes.
+pub fn say(settled: &Settled) {
+    let words = |note: &Note| match note {
+        Note::Sampling => "tokens are drawn at random (do_sample); --no-sample takes the best".to_owned(),
+        other => in_flags(&other.to_string()),
+    };
+    if !settled.notes.is_empty() {
+        let notes: Vec<String> = settled.notes.iter().map(words).collect();
+        eprintln!("t5kit: {}: {}", settled.file, notes.join("; "));
     }
-    if ids.is_empty() {
-        return Err(usage(format!("--bad-words: {word:?} has no tokens")));
-    }
-    Ok(ids)
 }

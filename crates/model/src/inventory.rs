@@ -19,7 +19,7 @@ pub struct PartSize {
 
 /// A model in numbers: what `t5kit inspect` prints.
 #[derive(Clone, Debug)]
-pub struct Summary {
+pub struct Inventory {
     /// The family by its usual name.
     pub family: &'static str,
     /// Parts in the order of the data.
@@ -28,7 +28,7 @@ pub struct Summary {
     pub storage: Vec<&'static str>,
 }
 
-impl Summary {
+impl Inventory {
     /// Counts the parameters of a checkpoint that is about to be loaded.
     pub fn of(plan: &Plan) -> Self {
         let mut parts: Vec<PartSize> = Vec::new();
@@ -45,7 +45,7 @@ impl Summary {
                 storage.push(dtype.name());
             }
         }
-        Summary { family: family(&plan.config), parts, storage }
+        Inventory { family: family(&plan.config), parts, storage }
     }
 
     /// Elements of all parameters.

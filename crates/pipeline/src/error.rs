@@ -1,0 +1,108 @@
+//! Why a model cannot be opened, or not be run as asked.
+//!
+//! Whatever a caller sets is called by its field's name, between backticks.
+
+use std::path::PathBuf;
+
+/// An error of this crate; each is one line.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file of the model cannot be read, or one for it not be written.
+    #[error(transparent)]
+    Files(#[from] t5kit_formats::Error),
+    /// The model cannot be loaded.
+    #[error(transparent)]
+    Model(#[from] t5kit_model::Error),
+    /// The tokenizer cannot be loaded.
+    #[error(transparent)]
+    Tokenizer(#[from] t5kit_tokenizer::Error),
+    /// The SentencePiece model cannot be read.
+    #[error(transparent)]
+    Spiece(#[from] t5kit_formats::spiece::SpieceError),
+    /// None was named, and none lies with the model.
+    #[error("no tokenizer with {model}; give `tokenizer`: {source}")]
+    NoTokenizer {
+        /// The model as it was named.
+        model: String,
+        /// What was looked for.
+        source: t5kit_tokenizer::Error,
+    },
+    /// Rows are to be cut, and the tokenizer cannot follow.
+    #[error("{}: only a SentencePiece model is cut with the rows; give the cut tokenizer by `tokenizer`", path.display())]
+    Uncuttable {
+        /// The tokenizer.
+        path: PathBuf,
+    },
+    /// Model and tokenizer are not of one kind.
+    #[error(
+        "the tokenizer has {pieces} pieces, but the model has {rows} rows: they do not belong together; give the model's \
+         own tokenizer, or trim both together"
+    )]
+    Vocabulary {
+        /// The tokenizer's pieces.
+        pieces: usize,
+        /// Rows of the model's embedding.
+        rows: usize,
+    },
+    /// A source, a target or an option that cannot be.
+    #[error(transparent)]
+    Generate(#[from] t5kit_generate::Error),
+    /// A default that the model's own files give is impossible.
+    #[error("{file}: {what}")]
+    Default {
+        /// The file.
+        file: String,
+        /// Which value, and why.
+        what: String,
+    },
+    /// Two wishes that exclude each other.
+    #[error("{0} and {1}: use one or the other")]
+    Exclusive(&'static str, &'static str),
+    /// A wish that changes nothing.
+    #[error("`{field}` has no effect without {without}: add {remedy}")]
+    NoEffect {
+        /// The field.
+        field: &'static str,
+        /// What it needs.
+        without: &'static str,
+        /// How to get that.
+        remedy: &'static str,
+    },
+    /// A word that cannot be forbidden.
+    #[error("`bad_words`: {word:?} {what}")]
+    BadWord {
+        /// The word.
+        word: String,
+        /// Why not.
+        what: &'static str,
+    },
+    /// A text that is longer than allowed, and not to be cut.
+    #[error(
+        "{what} {number} has {tokens} tokens, more than {most}: shorten it, raise `max_{what}_length`, or let it be cut \
+         by `on_long` cut"
+    )]
+    TooLong {
+        /// "source" or "target".
+        what: &'static str,
+        /// Which one, from 1.
+        number: usize,
+        /// Its tokens, the end included.
+        tokens: usize,
+        /// How many it may have.
+        most: usize,
+    },
+}
+
+impl Error {
+    /// Whether what was asked for is impossible, whatever the files hold: wrong usage.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Error::Exclusive(..)
+                | Error::NoEffect { .. }
+                | Error::BadWord { .. }
+                | Error::Generate(t5kit_generate::Error::Options(_))
+        )
+    }
+}

@@ -1,0 +1,62 @@
+//! Text to ids within a limit: what is too long is cut and counted, or refused.
+
+use crate::{Error, Pipeline};
+
+/// What happens to a text that is too long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnLong {
+    /// It is cut; [`Encoder::cut`] counts.
+    #[default]
+    Cut,
+    /// Nothing more is done: [`Error::TooLong`].
+    Fail,
+}
+
+/// Encodes the texts of one kind, and counts those it cut.
+pub struct Encoder<'p> {
+    pipeline: &'p Pipeline,
+    /// "source" or "target".
+    what: &'static str,
+    most: usize,
+    on_long: OnLong,
+    seen: usize,
+    cut: usize,
+}
+
+impl<'p> Encoder<'p> {
+    /// For texts of at most `most` tokens with the end. `what` they are, "source" or "target", is for messages.
+    pub fn new(pipeline: &'p Pipeline, what: &'static str, most: usize, on_long: OnLong) -> Self {
+        Encoder { pipeline, what, most, on_long, seen: 0, cut: 0 }
+    }
+
+    /// The ids of the next text with the end.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`] where it is and long ones are refused.
+    pub fn encode(&mut self, text: &str) -> Result<Vec<u32>, Error> {
+        self.seen += 1;
+        let (ids, was_cut) = self.pipeline.encode(text, self.most);
+        if was_cut && self.on_long == OnLong::Fail {
+            let (all, _) = self.pipeline.encode(text, usize::MAX);
+            let (what, number, most) = (self.what, self.seen, self.most);
+            return Err(Error::TooLong { what, number, tokens: all.len(), most });
+        }
+        self.cut += usize::from(was_cut);
+        Ok(ids)
+    }
+
+    /// "source" or "target".
+    pub fn what(&self) -> &'static str {
+        self.what
+    }
+
+    /// Tokens that a text may have.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
+    /// How many were cut.
+    pub fn cut(&self) -> usize {
+        self.cut
+    }
+}

@@ -1,0 +1,128 @@
+//! A model that is ready: text in, text out.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use t5kit_formats::output::AtomicDir;
+use t5kit_generate::{BatchLimits, GenerateOptions, Generated, Score, Summary, apply_ids, generate, score};
+use t5kit_model::{T5, T5Config};
+use t5kit_tensor::Pool;
+use t5kit_tokenizer::Tokenizer;
+
+use crate::open::check_vocabulary;
+use crate::{Defaults, Error, OpenOptions, Prepared, Settled, Wishes};
+
+/// A model, its tokenizer, its defaults, and the threads it works on.
+pub struct Pipeline {
+    /// The model.
+    pub model: T5,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+    /// The threads.
+    pub pool: Pool,
+    /// The model's `generation_config.json`, if it has one.
+    pub generation_config: Option<PathBuf>,
+    /// Where the files lie that were cut for this model (tokenizer, `generation_config.json`); they go with it.
+    pub work: Option<AtomicDir>,
+}
+
+/// A target in words.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Output {
+    /// The text.
+    pub text: String,
+    /// Its ids and, where asked for, how good it is.
+    pub generated: Generated,
+}
+
+impl Pipeline {
+    /// Opens a model by name; [`Prepared::find`] and [`Prepared::load`] in one, and nobody told of a download.
+    ///
+    /// # Errors
+    /// Those of finding and loading it.
+    pub fn open(options: OpenOptions) -> Result<Self, Error> {
+        Prepared::find(options, &mut ())?.load()
+    }
+
+    /// A model with random weights and the tokenizer at a path: a training's beginning.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`], [`Error::Vocabulary`], and a configuration that no model can be made of.
+    pub fn random(config: T5Config, seed: u64, tokenizer: &Path, pool: Pool) -> Result<Self, Error> {
+        let tokenizer = Tokenizer::load(tokenizer)?;
+        check_vocabulary(config.vocab_size, &tokenizer)?;
+        let model = T5::random(config, seed)?;
+        Ok(Pipeline { model, tokenizer, pool, generation_config: None, work: None })
+    }
+
+    /// How to generate with this tokenizer where nobody says anything: greedily, never a sentinel, never a padding row.
+    pub fn generate_options(&self) -> GenerateOptions {
+        let pieces = self.tokenizer.vocab_size();
+        let sentinels = (0..pieces as u32).filter(|&id| self.tokenizer.is_sentinel(id));
+        GenerateOptions { suppress: sentinels.collect(), ..GenerateOptions::new(pieces) }
+    }
+
+    /// How to generate: the program's defaults, then the model's files', then the wishes. The ids that the files say
+    /// become the model's.
+    ///
+    /// # Errors
+    /// Those of [`Defaults::read`] and [`Wishes::settle`]; an id that is no row of the model.
+    pub fn settle(&mut self, wishes: &Wishes) -> Result<Settled, Error> {
+        let defaults = Defaults::read(self.generation_config.as_deref(), &self.model.config)?;
+        let file = defaults.file.display().to_string();
+        let ids = defaults.values.clone();
+        let settled = wishes.settle(self.generate_options(), &self.tokenizer, defaults)?;
+        apply_ids(&mut self.model.config, &ids).map_err(|e| Error::Default { file, what: e.to_string() })?;
+        Ok(settled)
+    }
+
+    /// The ids of a text with the end, cut to `most` tokens; and whether it was cut.
+    pub fn encode(&self, text: &str, most: usize) -> (Vec<u32>, bool) {
+        let mut ids = self.tokenizer.encode(text);
+        let cut = ids.len() >= most;
+        ids.truncate(most.saturating_sub(1));
+        ids.push(self.tokenizer.eos_id());
+        (ids, cut)
+    }
+
+    /// Generates for texts, cut to `most` tokens each, and gives the outputs of each in the texts' order, best first.
+    ///
+    /// # Errors
+    /// Those of [`generate`].
+    pub fn generate(
+        &self,
+        texts: &[impl AsRef<str>],
+        most: usize,
+        options: &GenerateOptions,
+    ) -> Result<(Vec<Vec<Output>>, Summary), Error> {
+        let sources: Vec<Vec<u32>> = texts.iter().map(|text| self.encode(text.as_ref(), most).0).collect();
+        let mut outputs = vec![Vec::new(); texts.len()];
+        let summary = generate(&self.model, &self.pool, &sources, options, |source, targets| {
+            let output = |t: Generated| Output { text: self.tokenizer.decode(&t.ids), generated: t };
+            outputs[source] = targets.into_iter().map(output).collect();
+            ControlFlow::Continue(())
+        })?;
+        Ok((outputs, summary))
+    }
+
+    /// How probable the model finds the target of each pair of texts, cut to `most` tokens each.
+    ///
+    /// # Errors
+    /// Those of [`score`].
+    pub fn score(
+        &self,
+        pairs: &[(impl AsRef<str>, impl AsRef<str>)],
+        most: usize,
+        limits: BatchLimits,
+    ) -> Result<Vec<Score>, Error> {
+        let ids = |text: &str| self.encode(text, most).0;
+        let (sources, targets): (Vec<_>, Vec<_>) =
+            pairs.iter().map(|(source, target)| (ids(source.as_ref()), ids(target.as_ref()))).unzip();
+        Ok(score(&self.model, &self.pool, &sources, &targets, limits, |_| {})?)
+    }
+
+    /// The small files that go with the weights into every folder that this model is saved in.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.tokenizer.source_files().iter().cloned().chain(self.generation_config.clone()).collect()
+    }
+}

@@ -4,9 +4,10 @@ use anyhow::Result;
 use std::path::PathBuf;
 use t5kit_formats::output::AtomicDir;
 use t5kit_model::ConvertOptions;
+use t5kit_tensor::DType;
 
 use crate::errors::usage;
-use crate::model_args::{ModelArgs, Storage};
+use crate::model_args::{ModelArgs, storage_type};
 use crate::progress::{Progress, Style, Unit};
 
 /// The flags of `t5kit convert`.
@@ -18,8 +19,8 @@ pub struct Args {
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
     /// Storage type of the weights [default: the file's]
-    #[arg(long, value_name = "TYPE")]
-    dtype: Option<Storage>,
+    #[arg(long, value_name = "TYPE", value_parser = storage_type())]
+    dtype: Option<DType>,
     /// Bytes of weights in one file, at most: 5GB, 500MB, 1GiB; a larger model becomes several files and an index
     #[arg(long, value_name = "SIZE", default_value = "5GB", value_parser = size)]
     max_shard_size: u64,
@@ -36,7 +37,7 @@ pub fn run(args: Args) -> Result<()> {
     if real(model.plan.folder()).is_some_and(|folder| Some(folder) == real(&args.output)) {
         return Err(usage(format!("--output {}: is the model's own folder", args.output.display())));
     }
-    let options = ConvertOptions { dtype: args.dtype.map(Into::into), max_shard_size: args.max_shard_size };
+    let options = ConvertOptions { dtype: args.dtype, max_shard_size: args.max_shard_size };
     let progress = Progress::new(None, Style::new("converting", Unit::Bytes));
     let converted = model.convert(options, out.path(), &|done, total| {
         progress.set_length(total);

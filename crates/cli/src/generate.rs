@@ -10,10 +10,11 @@ use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use t5kit_generate::{GenerateOptions, Summary, TextStream, generate, generate_stream};
 use t5kit_pipeline::{Encoder, Pipeline};
+use t5kit_tensor::DType;
 
 use crate::errors::usage;
 use crate::lengths::{OnLong, finish, limits};
-use crate::model_args::{ModelArgs, Storage};
+use crate::model_args::{ModelArgs, storage_type};
 use input::Input;
 use options::{OptionArgs, say};
 use output::Printer;
@@ -50,8 +51,8 @@ pub struct Args {
     #[arg(long, value_name = "N", help_heading = "Work")]
     threads: Option<NonZeroUsize>,
     /// Hold the weights as this; sums are always f32 [default: as the file has them]
-    #[arg(long, value_name = "TYPE", help_heading = "Work")]
-    dtype: Option<Storage>,
+    #[arg(long, value_name = "TYPE", value_parser = storage_type(), help_heading = "Work")]
+    dtype: Option<DType>,
 }
 
 /// Prints the generated texts, in the order of the sources.
@@ -59,7 +60,7 @@ pub fn run(args: Args) -> Result<()> {
     // What is wrong with the flags alone is said before anything is read.
     let wishes = args.options.wishes(args.stream)?;
     wishes.check()?;
-    let mut model = args.model.prepare(args.dtype.map(Into::into), args.threads)?.load()?;
+    let mut model = args.model.prepare(args.dtype, args.threads)?.load()?;
     let settled = model.settle(&wishes)?;
     say(&settled);
     let mut options = settled.options;

@@ -4,10 +4,11 @@ use anyhow::Result;
 use std::io::Write;
 use t5kit_model::Inventory;
 use t5kit_model::memory::{Batch, available_bytes, generation_bytes};
+use t5kit_tensor::DType;
 use t5kit_train::TrainOptions;
 
 use crate::errors::in_flags;
-use crate::model_args::{ModelArgs, Storage};
+use crate::model_args::{ModelArgs, storage_type};
 use crate::say::bytes;
 
 /// The batch that memory is estimated for; for inference one source alone, too.
@@ -19,13 +20,13 @@ pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
     /// Say what the model takes with weights held as this type [default: the file's]
-    #[arg(long, value_name = "TYPE")]
-    dtype: Option<Storage>,
+    #[arg(long, value_name = "TYPE", value_parser = storage_type())]
+    dtype: Option<DType>,
 }
 
 /// Prints family, sizes, parameters by part, and memory.
 pub fn run(args: Args) -> Result<()> {
-    let model = args.model.prepare(args.dtype.map(Into::into), None)?;
+    let model = args.model.prepare(args.dtype, None)?;
     let plan = &model.plan;
     let (inventory, config) = (Inventory::of(plan), &plan.config);
     let mut out = std::io::stdout().lock();

@@ -110,6 +110,6 @@ fn main() -> ExitCode {
 /// What every subcommand needs first.
 fn start(command: &Command) -> anyhow::Result<()> {
     interrupt::install(command.ends_in_order())?;
-    t5kit_tensor::kernels::init().map_err(errors::usage)?;
+    t5kit_tensor::init().map_err(errors::usage)?;
     Ok(())
 }

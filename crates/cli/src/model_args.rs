@@ -1,6 +1,7 @@
 //! Which model, and how it is read: the flags that every subcommand with a model shares.
 
 use anyhow::Result;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use t5kit_formats::hub::Watch;
@@ -54,25 +55,16 @@ pub struct Reading {
     pub allow_aliased: bool,
 }
 
-/// Storage types of weights.
-#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Storage {
-    /// 32-bit floats
-    F32,
-    /// The upper halves of 32-bit floats
-    Bf16,
-    /// IEEE half precision
-    F16,
-}
-
-impl From<Storage> for DType {
-    fn from(storage: Storage) -> DType {
-        match storage {
-            Storage::F32 => DType::F32,
-            Storage::Bf16 => DType::Bf16,
-            Storage::F16 => DType::F16,
-        }
-    }
+/// Reads a storage type of weights.
+pub fn storage_type() -> impl TypedValueParser<Value = DType> {
+    let values = DType::WEIGHTS.map(|dtype| {
+        PossibleValue::new(dtype.name()).help(match dtype {
+            DType::F32 => "32-bit floats",
+            DType::Bf16 => "The upper halves of 32-bit floats",
+            _ => "IEEE half precision",
+        })
+    });
+    PossibleValuesParser::new(values).map(|name| DType::from_name(&name).expect("one of these names"))
 }
 
 impl ModelArgs {

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use t5kit_formats::table::{self, ColumnRef, Format, TableOptions};
 use t5kit_generate::{BatchLimits, score};
 use t5kit_pipeline::Encoder;
+use t5kit_tensor::DType;
 
 use crate::lengths::{OnLong, finish, limits};
-use crate::model_args::{ModelArgs, Storage};
+use crate::model_args::{ModelArgs, storage_type};
 use crate::progress::{Progress, Style, Unit};
 
 /// The flags of `t5kit score`.
@@ -42,13 +43,13 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
     /// Hold the weights as this; sums are always f32 [default: as the file has them]
-    #[arg(long, value_name = "TYPE")]
-    dtype: Option<Storage>,
+    #[arg(long, value_name = "TYPE", value_parser = storage_type())]
+    dtype: Option<DType>,
 }
 
 /// Prints for each line the target's log-probability (natural, </s> included), a tab, and its number of tokens.
 pub fn run(args: Args) -> Result<()> {
-    let model = args.model.prepare(args.dtype.map(Into::into), args.threads)?.load()?;
+    let model = args.model.prepare(args.dtype, args.threads)?.load()?;
     let options = TableOptions { format: Some(Format::Tsv), ..TableOptions::default() };
     let columns = [ColumnRef::Number(1), ColumnRef::Number(2)];
     let rows = table::open(&args.input, &columns, &options)?.collect::<Result<Vec<_>, _>>()?;

@@ -133,7 +133,7 @@ fn bf16_learns_alike_where_there_is_any_and_is_refused_elsewhere() {
     assert_eq!(refused.code, 1);
     assert!(refused.stderr.contains("--precision bf16"), "{}", refused.stderr);
     assert!(!lab.path("portable").exists());
-    if t5kit_tensor::kernels::bf16_gemm_available() {
+    if t5kit_tensor::bf16_products() {
         command("bf16", None).ok();
         lab.finetune("f32", &["--max-steps", "4"]).ok();
         let (half, full) = (lab.losses("bf16"), lab.losses("f32"));

@@ -3,7 +3,6 @@
 mod bytes;
 pub mod checkpoint;
 pub mod config;
-mod dtype;
 pub mod error;
 pub mod generation_config;
 pub mod html;
@@ -25,5 +24,5 @@ mod wire;
 pub use self::bytes::TensorBytes;
 pub use self::checkpoint::Checkpoint;
 pub use self::config::T5Config;
-pub use self::dtype::Dtype;
 pub use self::error::{Error, Result};
+pub use t5kit_dtype::DType;

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use crate::DType;
 use crate::bytes::TensorBytes;
 use crate::checkpoint::Checkpoint;
 use crate::config::Fields;
-use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::json;
 use crate::output::AtomicFile;
@@ -244,7 +244,7 @@ impl LoraFile {
     ///
     /// # Errors
     /// [`Error::NoTensor`] for another layer, and those of the format's reader.
-    pub fn tensor(&self, module: &str, side: Side) -> Result<(Dtype, TensorBytes)> {
+    pub fn tensor(&self, module: &str, side: Side) -> Result<(DType, TensorBytes)> {
         let name = tensor_name(module, side);
         Ok((self.checkpoint.info(&name)?.0, self.checkpoint.bytes(&name)?))
     }

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use t5kit_formats::safetensors::{SafetensorsWriter, TensorSpec};
-use t5kit_formats::{Checkpoint, Dtype, Error};
+use t5kit_formats::{Checkpoint, DType, Error};
 
 fn save(path: &Path, tensors: &[(&str, [u8; 2])]) {
-    let specs: Vec<_> = tensors.iter().map(|t| TensorSpec::new(t.0, Dtype::U8, [2])).collect();
+    let specs: Vec<_> = tensors.iter().map(|t| TensorSpec::new(t.0, DType::U8, [2])).collect();
     let mut writer = SafetensorsWriter::new(fs::File::create(path).unwrap(), path, &specs, &[]).unwrap();
     for (name, data) in tensors {
         writer.tensor(name, [data]).unwrap();
@@ -27,7 +27,7 @@ fn one_file() {
     for place in [dir.path().to_owned(), dir.path().join("model.safetensors")] {
         let c = Checkpoint::open(&place).unwrap();
         assert_eq!(c.names().collect::<Vec<_>>(), ["a", "b"]);
-        assert_eq!(c.info("a").unwrap(), (Dtype::U8, vec![2]));
+        assert_eq!(c.info("a").unwrap(), (DType::U8, vec![2]));
         assert_eq!(&*c.bytes("b").unwrap(), [1, 2]);
         assert!(c.contains("a") && !c.contains("c"));
         assert!(matches!(c.info("c"), Err(Error::NoTensor { .. })));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use serde::Deserialize;
 use t5kit_formats::pytorch::{TorchFile, check};
-use t5kit_formats::{Checkpoint, Dtype};
+use t5kit_formats::{Checkpoint, DType};
 
 #[derive(Deserialize)]
 struct Expected {
@@ -35,7 +35,7 @@ fn compare(name: &str) -> Vec<String> {
     for tensor in &names {
         let want = &expected[tensor];
         let (dtype, shape) = file.info(tensor).unwrap();
-        assert_eq!((dtype.name(), shape), (&*want.dtype, &*want.shape), "{name} {tensor}");
+        assert_eq!((dtype.safetensors(), shape), (&*want.dtype, &*want.shape), "{name} {tensor}");
         assert_eq!(hex(&file.bytes(tensor).unwrap()), want.bytes, "{name} {tensor}");
     }
     names
@@ -83,7 +83,7 @@ fn a_folder_of_shards() {
     std::fs::write(dir.path().join("pytorch_model.bin.index.json"), index).unwrap();
     let c = Checkpoint::open(dir.path()).unwrap();
     assert_eq!(c.names().count(), 23);
-    assert_eq!(c.info("matrix").unwrap(), (Dtype::F32, vec![4, 6]));
+    assert_eq!(c.info("matrix").unwrap(), (DType::F32, vec![4, 6]));
     assert_eq!(hex(&c.bytes("0.bias").unwrap()), expected()["0.bias"].bytes);
 
     // One file, and the folder of one.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use t5kit_formats::safetensors::{MAX_HEADER, SafetensorsFile, SafetensorsWriter, TensorSpec};
-use t5kit_formats::{Dtype, Error};
+use t5kit_formats::{DType, Error};
 
 /// A file with this header, unpadded, and `data` bytes of zeros.
 fn file(header: &str, data: usize) -> Vec<u8> {
@@ -41,23 +41,23 @@ fn reads_what_the_library_wrote() {
     let f32s = |bytes: &[u8]| -> Vec<f32> {
         bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
     };
-    assert_eq!(file.info("f32"), Some((Dtype::F32, &[2, 3][..])));
+    assert_eq!(file.info("f32"), Some((DType::F32, &[2, 3][..])));
     assert_eq!(f32s(&file.bytes("f32").unwrap()), [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]);
-    assert_eq!(file.info("bf16"), Some((Dtype::Bf16, &[3][..])));
+    assert_eq!(file.info("bf16"), Some((DType::Bf16, &[3][..])));
     // 1, -2 and 0.5 in bf16 and in f16.
     assert_eq!(&*file.bytes("bf16").unwrap(), [0x80, 0x3f, 0x00, 0xc0, 0x00, 0x3f]);
     assert_eq!(&*file.bytes("f16").unwrap(), [0x00, 0x3c, 0x00, 0xc0, 0x00, 0x38]);
-    assert_eq!(file.info("empty"), Some((Dtype::F32, &[0, 4][..])));
+    assert_eq!(file.info("empty"), Some((DType::F32, &[0, 4][..])));
     assert!(file.bytes("empty").unwrap().is_empty());
-    assert_eq!(file.info("scalar"), Some((Dtype::F32, &[][..])));
+    assert_eq!(file.info("scalar"), Some((DType::F32, &[][..])));
     assert_eq!(f32s(&file.bytes("scalar").unwrap()), [7.0]);
     let view = file.view("层").unwrap();
-    assert_eq!((view.name, view.dtype, view.shape, view.data), ("层", Dtype::U8, &[1, 1][..], &[9u8][..]));
+    assert_eq!((view.name, view.dtype, view.shape, view.data), ("层", DType::U8, &[1, 1][..], &[9u8][..]));
 }
 
 #[test]
 fn bytes_outlive_the_file() {
-    let spec = TensorSpec::new("a", Dtype::U8, [3]);
+    let spec = TensorSpec::new("a", DType::U8, [3]);
     let file = open(&write(&[(spec, vec![1, 2, 3])], 2)).unwrap();
     let bytes = file.bytes("a").unwrap();
     drop(file);
@@ -69,7 +69,7 @@ fn bytes_outlive_the_file() {
 #[test]
 fn data_is_aligned_to_eight_bytes() {
     for name in ["a", "ab", "abc", "abcd", "abcde", "abcdef", "abcdefg", "层"] {
-        let bytes = write(&[(TensorSpec::new(name, Dtype::F32, [1]), vec![0; 4])], 4);
+        let bytes = write(&[(TensorSpec::new(name, DType::F32, [1]), vec![0; 4])], 4);
         let header = u64::from_le_bytes(bytes[..8].try_into().unwrap());
         assert_eq!(header % 8, 0, "{name}");
         assert_eq!(bytes.len() as u64, 8 + header + 4);
@@ -197,7 +197,7 @@ fn what_is_no_file_is_refused() {
 
 #[test]
 fn writer_holds_the_caller_to_what_was_declared() {
-    let specs = [TensorSpec::new("a", Dtype::F32, [2]), TensorSpec::new("b", Dtype::U8, [0])];
+    let specs = [TensorSpec::new("a", DType::F32, [2]), TensorSpec::new("b", DType::U8, [0])];
     let new = || SafetensorsWriter::new(Cursor::new(Vec::new()), Path::new("out"), &specs, &[]).unwrap();
 
     let error = new().tensor("b", [[0u8; 0]]).unwrap_err().to_string();
@@ -217,10 +217,10 @@ fn writer_holds_the_caller_to_what_was_declared() {
     assert!(writer.finish().is_ok());
 
     for bad in [
-        vec![TensorSpec::new("a", Dtype::U8, [1]), TensorSpec::new("a", Dtype::U8, [1])],
-        vec![TensorSpec::new("__metadata__", Dtype::U8, [1])],
-        vec![TensorSpec::new("a", Dtype::F32, [usize::MAX])],
-        vec![TensorSpec::new("a", Dtype::U8, [usize::MAX]), TensorSpec::new("b", Dtype::U8, [1])],
+        vec![TensorSpec::new("a", DType::U8, [1]), TensorSpec::new("a", DType::U8, [1])],
+        vec![TensorSpec::new("__metadata__", DType::U8, [1])],
+        vec![TensorSpec::new("a", DType::F32, [usize::MAX])],
+        vec![TensorSpec::new("a", DType::U8, [usize::MAX]), TensorSpec::new("b", DType::U8, [1])],
     ] {
         let error = SafetensorsWriter::new(Vec::new(), Path::new("out"), &bad, &[]).unwrap_err();
         assert!(matches!(error, Error::Tensor { .. }), "{error}");
@@ -228,7 +228,7 @@ fn writer_holds_the_caller_to_what_was_declared() {
 }
 
 fn tensors() -> impl Strategy<Value = Vec<(TensorSpec, Vec<u8>)>> {
-    let dtypes = vec![Dtype::F64, Dtype::F32, Dtype::F16, Dtype::Bf16, Dtype::I64, Dtype::U8, Dtype::Bool];
+    let dtypes = vec![DType::F64, DType::F32, DType::F16, DType::Bf16, DType::I64, DType::U8, DType::Bool];
     let one = (prop::sample::select(dtypes), prop::collection::vec(0usize..5, 0..4), any::<u64>());
     prop::collection::btree_map("\\PC{0,12}", one, 0..8).prop_map(|map| {
         map.into_iter()

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use serde::Deserialize;
 use t5kit_formats::tensorflow::{MeshCheckpoint, TensorBundle, check, find};
-use t5kit_formats::{Checkpoint, Dtype, T5Config};
+use t5kit_formats::{Checkpoint, DType, T5Config};
 
 #[derive(Deserialize)]
 struct Expected {
@@ -34,7 +34,7 @@ fn the_families_checkpoints_in_transformers_names_and_layouts() {
         assert_eq!(c.names().collect::<Vec<_>>(), weights.keys().collect::<Vec<_>>(), "{name}");
         for (weight, want) in &weights {
             let (dtype, shape) = c.info(weight).unwrap();
-            assert_eq!((dtype.name(), &shape), (&*want.dtype, &want.shape), "{name} {weight}");
+            assert_eq!((dtype.safetensors(), &shape), (&*want.dtype, &want.shape), "{name} {weight}");
             assert_eq!(hex(&c.bytes(weight).unwrap()), want.bytes, "{name} {weight}");
             for band in [1, 5, 100] {
                 let mut bytes = Vec::new();
@@ -56,14 +56,14 @@ fn all_types_and_several_blocks() {
         let name = format!("{name}/.ATTRIBUTES/VARIABLE_VALUE");
         (b.info(&name).unwrap().0, b.bytes(&name).unwrap().to_vec())
     };
-    assert_eq!(value("f16"), (Dtype::F16, vec![0, 0x3c, 0, 0, 0, 0x42]));
+    assert_eq!(value("f16"), (DType::F16, vec![0, 0x3c, 0, 0, 0, 0x42]));
     assert_eq!(value("f64").1[16..], 3f64.to_le_bytes());
-    assert_eq!(value("i32"), (Dtype::I32, vec![1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0]));
-    assert_eq!(value("i64").0, Dtype::I64);
-    assert_eq!(value("u8"), (Dtype::U8, vec![1, 0, 3]));
-    assert_eq!(value("bool"), (Dtype::Bool, vec![1, 0, 1]));
+    assert_eq!(value("i32"), (DType::I32, vec![1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0]));
+    assert_eq!(value("i64").0, DType::I64);
+    assert_eq!(value("u8"), (DType::U8, vec![1, 0, 3]));
+    assert_eq!(value("bool"), (DType::Bool, vec![1, 0, 1]));
     for i in 0..200u8 {
-        assert_eq!(value(&format!("many/{i}")), (Dtype::F32, f32::from(i).to_le_bytes().to_vec()));
+        assert_eq!(value(&format!("many/{i}")), (DType::F32, f32::from(i).to_le_bytes().to_vec()));
     }
     // Its object graph is a string, and is left out.
     assert!(!b.names().any(|n| n.contains("GRAPH")));

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use t5kit_model::T5;
-use t5kit_tensor::{Packed, Pool, Tensor, kernels, ops};
+use t5kit_tensor::{Packed, Pool, Tensor, ops};
 
 use crate::nbest::{Candidate, Rules, Search};
 use crate::processors::{History, Processors, Scores};
@@ -115,7 +115,6 @@ impl Step<'_> {
         summary: &mut Summary,
     ) -> Vec<Vec<Candidate>> {
         let wanted = 2 * self.beams;
-        let isa = stepper.graph.run.isa;
         // What earlier groups took in this step.
         let taken: Vec<Vec<u32>> = sources
             .iter()
@@ -132,16 +131,15 @@ impl Step<'_> {
         let found = ops::each_row(&stepper.graph, logits, |row, logits| {
             let (source, _, beam) = &rows[owner[row]?];
             let sentinel = self.options.first_sentinel.filter(|_| first && group == 0);
-            let wants_sentinel = sentinel.is_some_and(|id| kernels::argmax(isa, logits).0 == id as usize);
-            let all = kernels::logsumexp(isa, logits);
+            let wants_sentinel = sentinel.is_some_and(|id| logits.argmax().0 == id);
+            let all = logits.log_sum_exp();
             let mut scores = Scores::log_probs(logits, all);
             for run in taken[*source].chunk_by(|a, b| a == b) {
                 let score = scores.get(run[0]) - self.options.diversity_penalty * run.len() as f32;
                 scores.set(run[0], score);
             }
             self.processors.process(History { ids: &beam.ids, given: self.given }, &mut scores);
-            let mut best = Vec::with_capacity(wanted + 1);
-            kernels::top(isa, logits, wanted, f32::NEG_INFINITY, &mut best);
+            let mut best = logits.top(wanted);
             best.iter_mut().for_each(|(x, _)| *x = *x - all + beam.sum);
             Some((best, wants_sentinel))
         });

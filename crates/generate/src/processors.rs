@@ -5,36 +5,36 @@
 
 use std::ops::Range;
 
+use t5kit_tensor::ops::LogitsRow;
+
 use crate::GenerateOptions;
 
 /// The scores of one hypothesis's next token: logits, or log-probabilities in beam search. The latter are kept as
 /// logits and the logarithm of their softmax's denominator, so that changing a few costs nothing for the others.
 pub struct Scores<'a> {
-    logits: &'a mut [f32],
+    logits: LogitsRow<'a>,
     shift: f32,
 }
 
 impl<'a> Scores<'a> {
     /// Scores that are the logits themselves.
-    pub fn logits(logits: &'a mut [f32]) -> Self {
-        Scores { logits, shift: 0.0 }
+    pub fn logits(logits: &'a mut LogitsRow<'_>) -> Self {
+        Scores { logits: logits.reborrow(), shift: 0.0 }
     }
 
     /// Log-probabilities: the logits less `log_sum_exp`.
-    pub fn log_probs(logits: &'a mut [f32], log_sum_exp: f32) -> Self {
-        Scores { logits, shift: log_sum_exp }
+    pub fn log_probs(logits: &'a mut LogitsRow<'_>, log_sum_exp: f32) -> Self {
+        Scores { logits: logits.reborrow(), shift: log_sum_exp }
     }
 
     /// The score of an id; −∞ for one without a row.
     pub fn get(&self, id: u32) -> f32 {
-        self.logits.get(id as usize).map_or(f32::NEG_INFINITY, |x| x - self.shift)
+        self.logits.get(id).map_or(f32::NEG_INFINITY, |x| x - self.shift)
     }
 
     /// Changes the score of an id, if it has a row.
     pub fn set(&mut self, id: u32, score: f32) {
-        if let Some(x) = self.logits.get_mut(id as usize) {
-            *x = score + self.shift;
-        }
+        self.logits.set(id, score + self.shift);
     }
 
     /// Makes an id impossible.
@@ -180,7 +180,7 @@ mod tests {
     const OUT: f32 = f32::NEG_INFINITY;
 
     fn after(processor: &dyn LogitsProcessor, ids: &[u32], mut logits: Vec<f32>) -> Vec<f32> {
-        processor.process(History { ids, given: 1 }, &mut Scores::logits(&mut logits));
+        processor.process(History { ids, given: 1 }, &mut Scores::logits(&mut LogitsRow::new(&mut logits)));
         logits
     }
 
@@ -189,8 +189,10 @@ mod tests {
         let got = after(&RepetitionPenalty(2.0), &[0, 2, 2, 3], vec![1.0, 1.0, -1.0, 4.0]);
         assert_eq!(got, [0.5, 1.0, -2.0, 2.0]);
         let mut logits = vec![1.0, 2.0];
-        RepetitionPenalty(2.0)
-            .process(History { ids: &[0], given: 1 }, &mut Scores::log_probs(&mut logits, 3.0));
+        RepetitionPenalty(2.0).process(
+            History { ids: &[0], given: 1 },
+            &mut Scores::log_probs(&mut LogitsRow::new(&mut logits), 3.0),
+        );
         assert_eq!(logits, [-1.0, 2.0], "a log-probability of −2 becomes −4");
     }
 
@@ -211,7 +213,8 @@ mod tests {
         let options = GenerateOptions { bad_words_ids: vec![vec![1]], ..GenerateOptions::new(3) };
         let mut logits = vec![1.0; 5];
         let history = History { ids: &[0], given: 1 };
-        Processors::new(&options, 5, 1).process(history, &mut Scores::logits(&mut logits));
+        Processors::new(&options, 5, 1)
+            .process(history, &mut Scores::logits(&mut LogitsRow::new(&mut logits)));
         assert_eq!(logits, [1.0, 1.0, 1.0, OUT, OUT], "`</s>` stays, padding rows go");
     }
 

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use t5kit_model::T5;
-use t5kit_tensor::{Packed, Pool, kernels, mix, ops};
+use t5kit_tensor::{Packed, Pool, mix, ops};
 
 use crate::processors::{History, Processors, Scores};
 use crate::run::{Events, Generated};
@@ -53,28 +53,25 @@ pub(crate) fn run(
     for length in 1..=options.max_new_tokens {
         let last: Vec<u32> = live.iter().filter_map(|h| h.ids.last().copied()).collect();
         let mut logits = stepper.logits(&last);
-        let isa = stepper.graph.run.isa;
         let choices = ops::each_row(&stepper.graph, &mut logits, |row, logits| {
             let hypothesis = &live[row];
             let first = options.first_sentinel.filter(|_| length == 1 && hypothesis.sample == 0);
-            let wants_sentinel = first.is_some_and(|id| kernels::argmax(isa, logits).0 == id as usize);
-            let all = if options.scores { kernels::logsumexp(isa, logits) } else { 0.0 };
+            let wants_sentinel = first.is_some_and(|id| logits.argmax().0 == id);
+            let all = if options.scores { logits.log_sum_exp() } else { 0.0 };
             let history = History { ids: &hypothesis.ids, given: given.len() };
             // The score is the model's, not that of what the processors leave.
-            let before: Vec<f32>;
             let (id, log_prob);
             if options.do_sample {
-                before = if options.scores { logits.to_vec() } else { Vec::new() };
+                let before: Vec<f32> = if options.scores { logits.iter().collect() } else { Vec::new() };
                 processors.process(history, &mut Scores::logits(logits));
-                warpers.warp(isa, logits);
+                warpers.warp(logits);
                 let source = options.first_source + batch[hypothesis.place] as u64;
-                id =
-                    draw(isa, logits, uniform(options.seed, source, hypothesis.sample as u64, length as u64));
+                id = draw(logits, uniform(options.seed, source, hypothesis.sample as u64, length as u64));
                 log_prob = id.and_then(|id| before.get(id as usize)).map_or(0.0, |x| x - all);
             } else {
                 processors.process(history, &mut Scores::logits(logits));
-                let (best, value) = kernels::argmax(isa, logits);
-                id = (value > f32::NEG_INFINITY).then_some(best as u32);
+                let (best, value) = logits.argmax();
+                id = (value > f32::NEG_INFINITY).then_some(best);
                 log_prob = value - all;
             }
             Choice { id, log_prob, wants_sentinel }

@@ -2,22 +2,22 @@
 //!
 //! Source: transformers 4.57, `generation/logits_process.py`, one token kept at least. Tokens that are left out get −∞.
 
-use t5kit_tensor::kernels::{self, Isa};
+use t5kit_tensor::ops::LogitsRow;
 
 use crate::GenerateOptions;
 
 /// One thing that changes the distribution a token is drawn from.
 pub trait LogitsWarper: Send + Sync {
     /// Changes one row of logits.
-    fn warp(&self, isa: Isa, logits: &mut [f32]);
+    fn warp(&self, logits: &mut LogitsRow<'_>);
 }
 
 /// Divides by a temperature.
 pub struct Temperature(pub f32);
 
 impl LogitsWarper for Temperature {
-    fn warp(&self, _: Isa, logits: &mut [f32]) {
-        logits.iter_mut().for_each(|x| *x /= self.0);
+    fn warp(&self, logits: &mut LogitsRow<'_>) {
+        logits.map(|x| x / self.0);
     }
 }
 
@@ -25,9 +25,8 @@ impl LogitsWarper for Temperature {
 pub struct TopK(pub usize);
 
 impl LogitsWarper for TopK {
-    fn warp(&self, isa: Isa, logits: &mut [f32]) {
-        let mut best = Vec::new();
-        kernels::top(isa, logits, self.0, f32::NEG_INFINITY, &mut best);
+    fn warp(&self, logits: &mut LogitsRow<'_>) {
+        let best = logits.top(self.0);
         if best.len() == self.0
             && let Some(&(least, _)) = best.last()
         {
@@ -40,11 +39,10 @@ impl LogitsWarper for TopK {
 pub struct TopP(pub f32);
 
 impl LogitsWarper for TopP {
-    fn warp(&self, isa: Isa, logits: &mut [f32]) {
-        let all = f64::from(kernels::logsumexp(isa, logits));
-        let mut best: Vec<(f32, u32)> = Vec::new();
+    fn warp(&self, logits: &mut LogitsRow<'_>) {
+        let all = f64::from(logits.log_sum_exp());
         // Few are enough most of the time; where they are not, everything is sorted.
-        kernels::top(isa, logits, 256, f32::NEG_INFINITY, &mut best);
+        let mut best = logits.top(256);
         let kept = |best: &[(f32, u32)]| {
             let mut above = 0.0;
             best.iter().position(|&(x, _)| {
@@ -55,15 +53,14 @@ impl LogitsWarper for TopP {
         };
         let mut count = kept(&best);
         if count.is_none() && best.len() == 256 {
-            best =
-                (0..).zip(&*logits).filter(|(_, x)| **x > f32::NEG_INFINITY).map(|(i, &x)| (x, i)).collect();
+            best = logits.iter().zip(0..).filter(|(x, _)| *x > f32::NEG_INFINITY).collect();
             best.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
             count = kept(&best);
         }
         if let Some(count) = count {
             best.truncate(count.max(1));
-            logits.fill(f32::NEG_INFINITY);
-            best.iter().for_each(|&(x, i)| logits[i as usize] = x);
+            logits.map(|_| f32::NEG_INFINITY);
+            best.iter().for_each(|&(x, id)| logits.set(id, x));
         }
     }
 }
@@ -72,18 +69,14 @@ impl LogitsWarper for TopP {
 pub struct MinP(pub f32);
 
 impl LogitsWarper for MinP {
-    fn warp(&self, isa: Isa, logits: &mut [f32]) {
-        let (_, best) = kernels::argmax(isa, logits);
+    fn warp(&self, logits: &mut LogitsRow<'_>) {
+        let (_, best) = logits.argmax();
         keep_from(logits, best + self.0.ln());
     }
 }
 
-fn keep_from(logits: &mut [f32], least: f32) {
-    for x in logits {
-        if *x < least {
-            *x = f32::NEG_INFINITY;
-        }
-    }
+fn keep_from(logits: &mut LogitsRow<'_>, least: f32) {
+    logits.map(|x| if x < least { f32::NEG_INFINITY } else { x });
 }
 
 /// Several, one after the other.
@@ -109,20 +102,20 @@ impl Warpers {
     }
 
     /// Lets each change the logits.
-    pub fn warp(&self, isa: Isa, logits: &mut [f32]) {
-        self.0.iter().for_each(|warper| warper.warp(isa, logits));
+    pub fn warp(&self, logits: &mut LogitsRow<'_>) {
+        self.0.iter().for_each(|warper| warper.warp(logits));
     }
 }
 
 /// Draws an id with the probabilities of these logits, which become the probabilities; `uniform` is in [0, 1).
 /// `None` where nothing is possible.
-pub fn draw(isa: Isa, logits: &mut [f32], uniform: f64) -> Option<u32> {
-    kernels::softmax(isa, logits, None);
-    let total: f64 = logits.iter().map(|&p| f64::from(p)).sum();
+pub fn draw(logits: &mut LogitsRow<'_>, uniform: f64) -> Option<u32> {
+    logits.softmax();
+    let total: f64 = logits.iter().map(f64::from).sum();
     let wanted = uniform * total;
     let mut sum = 0.0;
     let mut last = None;
-    for (id, &p) in (0..).zip(&*logits) {
+    for (id, p) in (0..).zip(logits.iter()) {
         if p > 0.0 {
             sum += f64::from(p);
             last = Some(id);
@@ -147,7 +140,7 @@ mod tests {
 
     fn kept(warper: &dyn LogitsWarper, p: &[f32]) -> Vec<usize> {
         let mut logits = ln(p);
-        warper.warp(kernels::isa(), &mut logits);
+        warper.warp(&mut LogitsRow::new(&mut logits));
         (0..p.len()).filter(|&i| logits[i] > OUT).collect()
     }
 
@@ -167,11 +160,11 @@ mod tests {
     #[test]
     fn drawing_follows_the_distribution() {
         let p = [0.0, 0.5, 0.2, 0.0, 0.3];
-        let at = |u: f64| draw(kernels::isa(), &mut ln(&p), u);
+        let at = |u: f64| draw(&mut LogitsRow::new(&mut ln(&p)), u);
         for (u, id) in [(0.0, 1), (0.499, 1), (0.501, 2), (0.699, 2), (0.701, 4), (0.999_999_9, 4)] {
             assert_eq!(at(u), Some(id), "{u}");
         }
-        assert_eq!(draw(kernels::isa(), &mut [OUT, OUT], 0.5), None);
+        assert_eq!(draw(&mut LogitsRow::new(&mut [OUT, OUT]), 0.5), None);
     }
 
     proptest! {
@@ -181,7 +174,7 @@ mod tests {
             let mut rng = t5kit_tensor::Rng::new(seed, 0);
             let logits: Vec<f32> = (0..700).map(|_| rng.normal() as f32).collect();
             let mut warped = logits.clone();
-            TopP(p).warp(kernels::isa(), &mut warped);
+            TopP(p).warp(&mut LogitsRow::new(&mut warped));
             let total: f64 = logits.iter().map(|&x| f64::from(x).exp()).sum();
             let mut kept: Vec<f64> =
                 warped.iter().filter(|x| **x > OUT).map(|&x| f64::from(x).exp() / total).collect();

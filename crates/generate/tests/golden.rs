@@ -8,7 +8,8 @@ use serde_json::Value;
 use std::ops::ControlFlow;
 use t5kit_generate::warpers::Warpers;
 use t5kit_generate::{BatchLimits, EarlyStopping, GenerateOptions, LengthNormalization, generate, score};
-use t5kit_tensor::{Pool, kernels};
+use t5kit_tensor::Pool;
+use t5kit_tensor::ops::LogitsRow;
 
 const MODELS: [&str; 6] = ["mt5", "t5-v1_1", "t5-v1_0", "umt5", "byt5", "bert4keras"];
 
@@ -99,10 +100,10 @@ fn searches_are_those_of_the_reference() {
         (o.temperature, o.top_p, o.min_p) = (real("temperature"), real("top_p"), real("min_p"));
         o.top_k = what["top_k"].as_u64().unwrap() as usize;
         let mut logits: Vec<f32> = serde_json::from_value(what["logits"].clone()).unwrap();
-        Warpers::new(&o).warp(kernels::isa(), &mut logits);
+        Warpers::new(&o).warp(&mut LogitsRow::new(&mut logits));
         let kept: Vec<usize> = (0..logits.len()).filter(|&i| logits[i] > f32::NEG_INFINITY).collect();
         assert_eq!(serde_json::json!(kept), what["kept"], "warpers {number}");
-        kernels::softmax(kernels::isa(), &mut logits, None);
+        LogitsRow::new(&mut logits).softmax();
         for (i, want) in kept.iter().zip(what["probabilities"].as_array().unwrap()) {
             assert!(
                 (f64::from(logits[*i]) - want.as_f64().unwrap()).abs() < 1e-6,

@@ -5,18 +5,14 @@ use std::io::BufWriter;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use t5kit_formats::Dtype;
 use t5kit_formats::checkpoint::Checkpoint;
 use t5kit_formats::config::T5Config;
 use t5kit_formats::safetensors::{SafetensorsWriter, TensorSpec};
-use t5kit_tensor::kernels::{self, Rows};
-use t5kit_tensor::{DType, Weight};
+use t5kit_tensor::{Beyond, DType};
 
 use crate::plan::Entry;
 use crate::{Error, Plan};
 
-/// Elements converted at a time.
-const CHUNK: usize = 64 << 10;
 /// After so many bytes read, the checkpoint is opened anew: a mapping counts as the program's memory.
 const MAPPED_BYTES: usize = 256 << 20;
 
@@ -62,7 +58,7 @@ pub fn convert(
         .entries
         .iter()
         .zip(&types)
-        .map(|(e, &t)| TensorSpec::new(&e.slot.name, on_disk(t), &*e.slot.shape))
+        .map(|(e, &t)| TensorSpec::new(&e.slot.name, t, &*e.slot.shape))
         .collect();
     let sizes: Vec<u64> =
         plan.entries.iter().zip(&types).map(|(e, t)| e.elements() * t.size() as u64).collect();
@@ -91,21 +87,18 @@ pub fn convert(
             mapped += weight.len() * weight.dtype().size();
             let scale = if entry.slot.name == "lm_head.weight" { scale } else { 1.0 };
             writer.tensor_with(&entry.slot.name, |put| -> Result<(), Error> {
-                each_chunk(&weight, dtype, scale, |bytes| {
-                    put(bytes)?;
-                    done += bytes.len() as u64;
-                    progress(done, total);
-                    Ok(())
-                })
-                .map_err(|e| match e {
-                    Chunk::Error(e) => e,
-                    Chunk::Beyond(value) => Error::Range {
+                for bytes in weight.as_rows().bytes(dtype, scale) {
+                    let bytes = bytes.map_err(|Beyond(value)| Error::Range {
                         path: plan.path().to_owned(),
                         tensor: entry.slot.name.clone(),
                         value,
                         dtype: dtype.name(),
-                    },
-                })
+                    })?;
+                    put(&bytes)?;
+                    done += bytes.len() as u64;
+                    progress(done, total);
+                }
+                Ok(())
             })?;
             weight_map.insert(entry.slot.name.clone(), name.clone().into());
         }
@@ -168,91 +161,15 @@ fn portable(config: &T5Config) -> (T5Config, f32, Vec<String>) {
 
 /// The field from which transformers takes the storage type.
 fn with_dtype(mut config: T5Config, dtype: DType) -> T5Config {
-    let name = match dtype {
-        DType::F32 => "float32",
-        DType::Bf16 => "bfloat16",
-        DType::F16 => "float16",
-    };
     // transformers 5's name for it, which would win.
     config.other.shift_remove("dtype");
-    config.other.insert("torch_dtype".to_owned(), Value::from(name));
+    config.other.insert("torch_dtype".to_owned(), Value::from(dtype.torch()));
     config
 }
 
 /// The type a tensor is stored in now.
 fn stored(entry: &Entry) -> DType {
     entry.stored_as().unwrap_or(DType::F32)
-}
-
-fn on_disk(dtype: DType) -> Dtype {
-    match dtype {
-        DType::F32 => Dtype::F32,
-        DType::Bf16 => Dtype::Bf16,
-        DType::F16 => Dtype::F16,
-    }
-}
-
-/// Why a chunk was not written.
-enum Chunk {
-    Error(Error),
-    /// This finite value would become infinite.
-    Beyond(f32),
-}
-
-/// Gives a weight's elements times `scale`, as little-endian bytes of `dtype`, chunk by chunk.
-fn each_chunk(
-    weight: &Weight,
-    dtype: DType,
-    scale: f32,
-    mut put: impl FnMut(&[u8]) -> Result<(), Error>,
-) -> Result<(), Chunk> {
-    let isa = kernels::isa();
-    let len = weight.len();
-    let (mut wide, mut half) = (vec![0f32; CHUNK.min(len)], vec![0u16; CHUNK.min(len)]);
-    for from in (0..len).step_by(CHUNK) {
-        let range = from..len.min(from + CHUNK);
-        let n = range.len();
-        let same = weight.dtype() == dtype && scale == 1.0;
-        let bytes = match weight.as_rows() {
-            Rows::F32(x) if same => singles(&x[range]),
-            Rows::Bf16(x) | Rows::F16(x) if same => halves(&x[range]),
-            rows => {
-                let wide = &mut wide[..n];
-                match rows {
-                    Rows::F32(x) => wide.copy_from_slice(&x[range]),
-                    Rows::Bf16(x) => kernels::bf16_to_f32(isa, wide, &x[range]),
-                    Rows::F16(x) => kernels::f16_to_f32(isa, wide, &x[range]),
-                }
-                wide.iter_mut().for_each(|x| *x *= scale);
-                let half = &mut half[..n];
-                match dtype {
-                    DType::F32 => singles(wide),
-                    DType::Bf16 => {
-                        kernels::f32_to_bf16(isa, half, wide);
-                        halves(half)
-                    }
-                    DType::F16 => {
-                        // From here on f16 rounds to infinity.
-                        if let Some(&x) = wide.iter().find(|x| x.is_finite() && x.abs() >= 65520.0) {
-                            return Err(Chunk::Beyond(x));
-                        }
-                        kernels::f32_to_f16(isa, half, wide);
-                        halves(half)
-                    }
-                }
-            }
-        };
-        put(&bytes).map_err(Chunk::Error)?;
-    }
-    Ok(())
-}
-
-fn singles(x: &[f32]) -> Vec<u8> {
-    x.iter().flat_map(|x| x.to_le_bytes()).collect()
-}
-
-fn halves(x: &[u16]) -> Vec<u8> {
-    x.iter().flat_map(|x| x.to_le_bytes()).collect()
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use t5kit_formats::{Checkpoint, Dtype, TensorBytes};
+use t5kit_formats::{Checkpoint, TensorBytes};
 use t5kit_tensor::{Bytes, DType, Params, Weight};
 
 use crate::lora::merged;
-use crate::plan::{Entry, storage};
+use crate::plan::Entry;
 use crate::t5::fresh;
 use crate::{Error, LoadOptions, Plan, T5, memory};
 
@@ -106,10 +106,10 @@ impl Plan {
         if let Some(keep) = self.keep.as_deref().filter(|_| entry.slot.is_vocabulary()) {
             bytes = rows(&bytes, row, keep);
         }
-        if *dtype == Dtype::F64 {
+        if *dtype == DType::F64 {
             bytes = singles(&bytes);
         }
-        let dtype = storage(*dtype).unwrap_or(DType::F32);
+        let dtype = dtype.of_weight().unwrap_or(DType::F32);
         let (owner, range) = bytes.into_parts();
         Weight::mapped(&entry.slot.shape, dtype, Bytes::new(owner, range)).map_err(|e| Error::Weight {
             path: self.path().to_owned(),

@@ -8,7 +8,6 @@ use t5kit_formats::config::T5Config;
 use t5kit_formats::peft::{self, LoraConfig, LoraFile, Side, adapter_folder, tensor_name};
 use t5kit_tensor::{Adapter, Bytes, DType, Rng, Weight, mix};
 
-use crate::plan::storage;
 use crate::t5::layout;
 use crate::{Error, T5, write_tensors};
 
@@ -65,7 +64,7 @@ fn matrix(file: &LoraFile, module: &str, side: Side) -> Result<Weight, Error> {
         tensor: tensor_name(module, side),
         what,
     };
-    let dtype = match storage(dtype) {
+    let dtype = match dtype.of_weight() {
         Some(stored) if stored.size() == dtype.size() => stored,
         _ => return Err(error(format!("{dtype} elements are not read")).into()),
     };
@@ -78,19 +77,8 @@ fn matrix(file: &LoraFile, module: &str, side: Side) -> Result<Weight, Error> {
 pub(crate) fn merged(file: &LoraFile, name: &str, weight: Weight) -> Result<Weight, Error> {
     let module = name.strip_suffix(".weight").filter(|module| file.modules.contains_key(*module));
     let Some(module) = module else { return Ok(weight) };
-    let (a, b) = (matrix(file, module, Side::A)?.to_tensor(), matrix(file, module, Side::B)?.to_tensor());
-    let scale = file.config.scale();
-    let mut sum = weight.to_dtype(DType::F32);
-    let mut delta = vec![0f32; a.cols()];
-    let rows = sum.as_mut().expect("a copy in f32").chunks_exact_mut(a.cols().max(1));
-    for (row, w) in rows.enumerate() {
-        delta.fill(0.0);
-        for (k, &b) in b.row(row).iter().enumerate() {
-            delta.iter_mut().zip(a.row(k)).for_each(|(d, a)| *d += b * a);
-        }
-        w.iter_mut().zip(&delta).for_each(|(w, d)| *w += scale * d);
-    }
-    Ok(sum)
+    let (a, b) = (matrix(file, module, Side::A)?, matrix(file, module, Side::B)?);
+    Ok(weight.plus_low_rank(&a, &b, file.config.scale()))
 }
 
 impl T5 {
@@ -114,10 +102,8 @@ impl T5 {
         let key = mix(seed, u64::from_be_bytes(*b"adapters"));
         let targeted = modules.iter().filter(|(m, _)| lora.target_modules.iter().any(|t| last(m) == t));
         for (stream, (module, [outputs, inputs])) in targeted.enumerate() {
-            let mut rng = Rng::new(key, stream as u64);
             let bound = (*inputs as f64).powf(-0.5);
-            let a = (0..lora.r * inputs).map(|_| ((2.0 * rng.uniform() - 1.0) * bound) as f32).collect();
-            let a = Weight::owned(&[lora.r, *inputs], a);
+            let a = Weight::uniform(&[lora.r, *inputs], bound, Rng::new(key, stream as u64));
             self.adapt(module, a, Weight::zeros(&[*outputs, lora.r]), lora.scale())?;
         }
         Ok(())

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use t5kit_formats::checkpoint::Checkpoint;
 use t5kit_formats::config::T5Config;
+use t5kit_formats::keep_tokens;
 use t5kit_formats::peft::LoraFile;
-use t5kit_formats::{Dtype, keep_tokens};
 use t5kit_tensor::DType;
 
 use crate::lora::open_adapter;
@@ -30,7 +30,7 @@ pub struct Entry {
     /// The parameter, after rows were cut.
     pub slot: Slot,
     /// The checkpoint's tensor and its type there; `None`: it begins anew.
-    pub tensor: Option<(String, Dtype)>,
+    pub tensor: Option<(String, DType)>,
 }
 
 impl Entry {
@@ -45,7 +45,7 @@ impl Entry {
 
     /// The storage type of its tensor in the file, doubles as singles; `None`: it begins anew.
     pub(crate) fn stored_as(&self) -> Option<DType> {
-        self.tensor.as_ref().and_then(|(_, dtype)| storage(*dtype))
+        self.tensor.as_ref().and_then(|(_, dtype)| dtype.of_weight())
     }
 
     /// Number of elements.
@@ -147,16 +147,6 @@ impl Plan {
     }
 }
 
-/// The storage type of a file's tensor, if weights can be of it; doubles become singles.
-pub(crate) fn storage(dtype: Dtype) -> Option<DType> {
-    match dtype {
-        Dtype::F32 | Dtype::F64 => Some(DType::F32),
-        Dtype::Bf16 => Some(DType::Bf16),
-        Dtype::F16 => Some(DType::F16),
-        _ => None,
-    }
-}
-
 /// A checkpoint's tensors as they find their places.
 struct Found<'c> {
     checkpoint: &'c Checkpoint,
@@ -226,7 +216,7 @@ impl<'c> Found<'c> {
         name: &str,
         slot: &Slot,
         options: &LoadOptions,
-    ) -> Result<Option<(String, Dtype)>, Error> {
+    ) -> Result<Option<(String, DType)>, Error> {
         if !self.names.remove(name) {
             let what = match name {
                 SOFTMAX => {
@@ -244,7 +234,7 @@ impl<'c> Found<'c> {
             self.report(options.allow.mismatched, Kind::Mismatched, name, what);
             return Ok(None);
         }
-        if storage(dtype).is_none() {
+        if dtype.of_weight().is_none() {
             let what = format!("is stored as {dtype}; f32, bf16, f16 and f64 are read");
             self.report(false, Kind::Unreadable, name, what);
             return Ok(None);

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use t5kit_formats::safetensors::SafetensorsFile;
 use t5kit_model::{T5, load};
-use t5kit_tensor::kernels::bf16_gemm_available;
-use t5kit_tensor::{DType, Graph, Packed, Pool, Precision, Regime, Tensor, ops};
+use t5kit_tensor::{DType, Graph, Packed, Pool, Precision, Regime, Tensor, bf16_products, ops};
 
 const MODELS: [&str; 6] = ["mt5", "t5-v1_1", "t5-v1_0", "umt5", "byt5", "bert4keras"];
 
@@ -180,7 +179,7 @@ fn half_storage_is_close() {
             model.store_as(dtype);
             let [wide, stored] = [Precision::F32, Precision::Stored]
                 .map(|precision| forward_in(precision, &model, &Pool::new(2), &sources, &targets).1);
-            let fast = dtype == DType::Bf16 && bf16_gemm_available();
+            let fast = dtype == DType::Bf16 && bf16_products();
             assert_eq!(wide != stored, fast, "{name}, {}", dtype.name());
             for (logits, bound) in [(wide, bound), (stored, if fast { 8e-2 } else { bound })] {
                 let d = difference(&logits, &tensor(name, "logits"));
@@ -209,7 +208,7 @@ fn with_weights_in_bf16_a_batch_is_its_examples() {
             one_encoded.extend(e);
             one_logits.extend(l);
         }
-        if bf16_gemm_available() {
+        if bf16_products() {
             assert!(one_encoded == encoded && one_logits == logits, "{threads} threads");
         } else {
             assert!(difference(&one_encoded, &encoded) < 2e-6 && difference(&one_logits, &logits) < 2e-6);

@@ -10,8 +10,8 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use half::{bf16, f16};
-use t5kit_tensor::kernels::*;
-use t5kit_tensor::{MatMut, MatRef};
+use t5kit_tensor::bench::*;
+use t5kit_tensor::{MatMut, MatRef, Rows};
 
 /// Columns and inner length of the products: q/k/v, output, wi, wo, and the trimmed vocabulary.
 const SHAPES: [(usize, usize, &str); 4] =
@@ -103,15 +103,15 @@ fn streamed(isa: Isa) {
     let b = Aligned::new(w.iter().map(|&v| bf16::from_f32(v).to_bits()), 0);
     let h = Aligned::new(w.iter().map(|&v| f16::from_f32(v).to_bits()), 0);
     for (name, rows, bytes) in [
-        ("f32", Rows::F32(&w[..n * k]), 4),
-        ("bf16", Rows::Bf16(&b[..n * k]), 2),
-        ("f16", Rows::F16(&h[..n * k]), 2),
+        ("f32", Rows::f32(&w[..n * k], k), 4),
+        ("bf16", Rows::bf16(&b[..n * k], k), 2),
+        ("f16", Rows::f16(&h[..n * k], k), 2),
     ] {
         print!("{:8} stream {name:4} GB/s:", isa.name());
         for m in [1, 2, 4, 8, 16] {
             let x = numbers(m * k);
             let mut y = vec![0.0; m * n];
-            let seconds = best_of(|_| matmul_rows(isa, &mut y, n, &x, k, m, rows, n, k));
+            let seconds = best_of(|_| matmul_rows(isa, MatMut::new(&mut y, m, n, n), &x, k, rows));
             check(&y, &x, &w, (m, n, k));
             print!("  m={m} {:.1}", (n * k * bytes) as f64 / seconds / 1e9);
         }
@@ -126,15 +126,15 @@ fn cached(isa: Isa) {
         let b = Aligned::new(w.iter().map(|&v| bf16::from_f32(v).to_bits()), 0);
         let h = Aligned::new(w.iter().map(|&v| f16::from_f32(v).to_bits()), 0);
         for (name, rows) in [
-            ("f32", Rows::F32(&w[..n * k])),
-            ("bf16", Rows::Bf16(&b[..n * k])),
-            ("f16", Rows::F16(&h[..n * k])),
+            ("f32", Rows::f32(&w[..n * k], k)),
+            ("bf16", Rows::bf16(&b[..n * k], k)),
+            ("f16", Rows::f16(&h[..n * k], k)),
         ] {
             print!("{:8} {what:9} {n:5}×{k:4} {name:4} GFLOP/s:", isa.name());
             for m in [1, 2, 3, 4, 6, 8, 12, 16, 32, 64, 128] {
                 let x = numbers(m * k);
                 let mut y = vec![0.0; m * n];
-                let seconds = best_of(|_| matmul_rows(isa, &mut y, n, &x, k, m, rows, n, k));
+                let seconds = best_of(|_| matmul_rows(isa, MatMut::new(&mut y, m, n, n), &x, k, rows));
                 check(&y, &x, &w, (m, n, k));
                 print!("  m={m} {:.0}", 2.0 * (m * n * k) as f64 / seconds / 1e9);
             }

@@ -51,7 +51,7 @@ pub enum Precision {
     /// Factors rounded to bf16, sums in f32.
     Bf16,
     /// Each layer's products in what its weights are stored in: `Bf16` with weights in bf16, where the processor has
-    /// [instructions](kernels::bf16_gemm_available) for it, else `F32`. Attention's products, in which no weight takes
+    /// [instructions](crate::bf16_products) for it, else `F32`. Attention's products, in which no weight takes
     /// part, are F32.
     Stored,
 }
@@ -67,27 +67,35 @@ pub struct Dropout {
 
 /// What runs operations: parameters, threads, instruction set.
 #[derive(Clone, Copy)]
-pub struct Run<'a> {
+pub struct Context<'a> {
     /// The model's parameters.
     pub params: &'a Params,
     /// The threads.
     pub pool: &'a Pool,
-    /// The kernels' instruction set.
-    pub isa: Isa,
     /// In what products of many rows are computed.
     pub precision: Precision,
+    /// The kernels' instruction set.
+    pub(crate) isa: Isa,
+}
+
+impl<'a> Context<'a> {
+    /// Operations on these parameters by these threads, products in what the weights are [stored](Precision::Stored)
+    /// in.
+    pub fn new(params: &'a Params, pool: &'a Pool) -> Self {
+        Context { params, pool, precision: Precision::Stored, isa: kernels::isa() }
+    }
 }
 
 /// One node of the tape: what an operation's backward pass needs.
 pub trait Backward {
     /// `dy` is the gradient of the operation's output; adds the gradients of its inputs and parameters.
-    fn backward(self: Box<Self>, run: Run<'_>, dy: Tensor, gradients: &mut Gradients);
+    fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients);
 }
 
 /// One forward pass.
 pub struct Graph<'a> {
     /// What runs the operations.
-    pub run: Run<'a>,
+    pub context: Context<'a>,
     /// Which kernels the products take.
     pub regime: Regime,
     /// Whether this is a training pass, on a tape or, where nothing is kept, seen again.
@@ -110,23 +118,41 @@ enum Watch {
 impl<'a> Graph<'a> {
     /// A pass that records nothing, its products in what the weights are [stored](Precision::Stored) in.
     pub fn inference(params: &'a Params, pool: &'a Pool, regime: Regime) -> Self {
-        let run = Run { params, pool, isa: kernels::isa(), precision: Precision::Stored };
+        let context = Context::new(params, pool);
         let watch = Watch::Off;
-        Graph { run, regime, trains: false, dropout: None, dropouts: 0, forgets: false, tape: None, watch }
+        Graph {
+            context,
+            regime,
+            trains: false,
+            dropout: None,
+            dropouts: 0,
+            forgets: false,
+            tape: None,
+            watch,
+        }
     }
 
     /// A pass that can be run backwards.
     pub fn training(params: &'a Params, pool: &'a Pool, dropout: Option<Dropout>) -> Self {
-        let run = Run { params, pool, isa: kernels::isa(), precision: Precision::F32 };
+        let context = Context { precision: Precision::F32, ..Context::new(params, pool) };
         let dropout = dropout.filter(|d| d.rate > 0.0);
         let tape = Some(Vec::new());
         let watch = Watch::Off;
-        Graph { run, regime: Regime::Bulk, trains: true, dropout, dropouts: 0, forgets: false, tape, watch }
+        Graph {
+            context,
+            regime: Regime::Bulk,
+            trains: true,
+            dropout,
+            dropouts: 0,
+            forgets: false,
+            tape,
+            watch,
+        }
     }
 
     /// The same pass with products of many rows in `precision`.
     pub fn with_precision(mut self, precision: Precision) -> Self {
-        self.run.precision = precision;
+        self.context.precision = precision;
         self
     }
 
@@ -144,7 +170,7 @@ impl<'a> Graph<'a> {
     /// A pass from this point on, dropout masks included, that records or not, apart from this one.
     pub(crate) fn aside(&self, records: bool) -> Graph<'a> {
         Graph {
-            run: self.run,
+            context: self.context,
             regime: self.regime,
             trains: self.trains,
             dropout: self.dropout,
@@ -236,13 +262,13 @@ impl<'a> Graph<'a> {
     ///
     /// What each operation had saved is freed as soon as it has been used.
     pub fn backward(self, gradients: &mut Gradients) {
-        let run = self.run;
-        gradients.frozen = run.params.iter().map(|(id, _, _)| !run.params.trains(id)).collect();
+        let context = self.context;
+        gradients.frozen = context.params.iter().map(|(id, _, _)| !context.params.trains(id)).collect();
         for (node, op) in self.tape.unwrap_or_default().into_iter().enumerate().rev() {
             if let Some(op) = op
                 && let Some(dy) = gradients.take(node)
             {
-                op.backward(run, dy, gradients);
+                op.backward(context, dy, gradients);
             }
         }
     }
@@ -332,13 +358,13 @@ impl Gradients {
     }
 
     /// The gradient of a parameter to write, and whether it must be added to (else: overwritten).
-    pub(crate) fn param_mut(&mut self, run: Run<'_>, id: ParamId) -> (&mut Tensor, bool) {
-        let weight = run.params.get(id);
+    pub(crate) fn param_mut(&mut self, context: Context<'_>, id: ParamId) -> (&mut Tensor, bool) {
+        let weight = context.params.get(id);
         let ParamGradient { dense, rows, holds, .. } = self.at(id);
         let tensor = dense.get_or_insert_with(|| Tensor::unspecified(weight.rows(), weight.cols()));
         let held = std::mem::replace(holds, Holds::Dense);
         if held == Holds::Rows {
-            fill_zeros(run.pool, tensor);
+            fill_zeros(context.pool, tensor);
             for (row, at) in rows.sorted() {
                 tensor.view_mut().row_mut(row).copy_from_slice(rows.row(at));
             }
@@ -347,10 +373,10 @@ impl Gradients {
     }
 
     /// Like [`Gradients::param_mut`] for contributions that only ever add: zeros at first.
-    pub(crate) fn param_add(&mut self, run: Run<'_>, id: ParamId) -> &mut Tensor {
-        let (tensor, add) = self.param_mut(run, id);
+    pub(crate) fn param_add(&mut self, context: Context<'_>, id: ParamId) -> &mut Tensor {
+        let (tensor, add) = self.param_mut(context, id);
         if !add {
-            fill_zeros(run.pool, tensor);
+            fill_zeros(context.pool, tensor);
         }
         tensor
     }
@@ -380,13 +406,13 @@ impl Gradients {
     }
 
     /// Adds to the gradient of an activation, if it is on the tape.
-    pub(crate) fn add(&mut self, run: Run<'_>, node: Option<usize>, gradient: Tensor) {
+    pub(crate) fn add(&mut self, context: Context<'_>, node: Option<usize>, gradient: Tensor) {
         let Some(node) = node else { return };
         let sum = match self.take(node) {
             None => gradient,
             Some(sum) => {
                 let mut sum = sum.into_unique();
-                crate::ops::add_in_place(run, &mut sum, &gradient);
+                crate::ops::add_in_place(context, &mut sum, &gradient);
                 sum
             }
         };

@@ -1,33 +1,40 @@
 //! Tensors, the fused operations of the T5 and BERT families with their backward passes, the tape that
 //! runs them backwards, and the thread pool they share.
 //!
-//! The layers, from the bottom: [`kernels`] (inner loops, one thread, any instruction set), [`Pool`] (static
+//! The layers, from the bottom: `kernels` (inner loops, one thread, any instruction set; private), [`Pool`] (static
 //! splits over threads), [`Tensor`] and [`Weight`] (storage), [`Graph`] (what one forward pass needs: the
 //! parameters, the pool and, in training, the tape), and [`ops`] (one file an operation). Models are written
 //! with `ops` alone and never touch a raw slice.
 
-pub mod kernels;
 pub mod ops;
+
+#[doc(hidden)]
+pub mod bench;
 
 mod batch;
 mod buffer;
 mod gemm;
 mod graph;
+mod kernels;
 mod params;
 mod pool;
 mod rng;
 mod row_gradient;
+mod rows;
 mod tensor;
 mod view;
 mod weight;
 
 pub use batch::{Packed, PackedError};
 pub use buffer::{cached_bytes, release_cached};
-pub use graph::{Backward, Dropout, Gradients, Graph, Precision, Regime, Run, Var};
+pub use graph::{Backward, Context, Dropout, Gradients, Graph, Precision, Regime, Var};
+pub use kernels::{Isa, IsaError, bf16_products, init, isa};
 pub use params::{Adapter, ParamId, Params};
 pub use pool::Pool;
 pub use rng::{Rng, mix};
 pub use row_gradient::{Gradient, RowGradient};
+pub use rows::{Beyond, Rows};
+pub use t5kit_dtype::DType;
 pub use tensor::Tensor;
 pub use view::{MatMut, MatRef};
-pub use weight::{Bytes, DType, Weight, WeightError};
+pub use weight::{Bytes, Weight, WeightError};

@@ -101,7 +101,7 @@ impl Params {
     /// A vector parameter (a norm's weight) in f32.
     ///
     /// Panics when it is stored in another type: models keep their vectors in f32.
-    pub fn vector(&self, id: ParamId) -> &[f32] {
+    pub(crate) fn vector(&self, id: ParamId) -> &[f32] {
         self.get(id).as_f32().unwrap_or_else(|| panic!("{} is not stored as f32", self.name(id)))
     }
 

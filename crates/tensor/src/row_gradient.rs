@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::ops::add_to_rows;
-use crate::{MatMut, Run, Tensor};
+use crate::{Context, MatMut, Tensor};
 
 /// Gradients of some rows of a matrix; that of every other row is zero.
 #[derive(Default)]
@@ -17,7 +17,7 @@ pub struct RowGradient {
 
 impl RowGradient {
     /// `row ids[t] += dy[t]` for every `t`. `dy`: [ids, cols].
-    pub(crate) fn add(&mut self, run: Run<'_>, ids: &[u32], dy: &Tensor) {
+    pub(crate) fn add(&mut self, context: Context<'_>, ids: &[u32], dy: &Tensor) {
         self.cols = dy.cols();
         let mut slot = |&id: &u32| {
             *self.slots.entry(id).or_insert_with(|| {
@@ -27,7 +27,7 @@ impl RowGradient {
         };
         let slots: Vec<usize> = ids.iter().map(&mut slot).collect();
         self.values.resize(self.ids.len() * self.cols, 0.0);
-        add_to_rows(run, MatMut::new(&mut self.values, self.ids.len(), self.cols, self.cols), &slots, dy);
+        add_to_rows(context, MatMut::new(&mut self.values, self.ids.len(), self.cols, self.cols), &slots, dy);
     }
 
     /// Forgets all rows, keeping the memory.

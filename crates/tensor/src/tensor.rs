@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::buffer::Buffer;
-use crate::{MatMut, MatRef};
+use crate::{MatMut, MatRef, Rows};
 
 /// A `[rows, cols]` row-major matrix of f32. Cloning shares the elements.
 ///
@@ -88,6 +88,24 @@ impl Tensor {
     /// One row.
     pub fn row(&self, row: usize) -> &[f32] {
         &self.data()[row * self.cols..][..self.cols]
+    }
+
+    /// The rows, as files are written from them.
+    pub fn as_rows(&self) -> Rows<'_> {
+        Rows::f32(self.data(), self.cols)
+    }
+
+    /// Reads elements from little-endian bytes, into zeros that nobody has written to: what is zero there too takes no
+    /// memory then (see [`Tensor::untouched`]). Panics when their count differs.
+    pub fn read_f32(&mut self, bytes: &[u8]) {
+        let data = self.data_mut();
+        assert_eq!(bytes.len(), size_of_val(data), "bytes of a tensor");
+        let pieces = data.chunks_mut(1024).zip(bytes.chunks(4096));
+        for (piece, bytes) in pieces.filter(|(_, bytes)| bytes.iter().any(|&b| b != 0)) {
+            for (x, bytes) in piece.iter_mut().zip(bytes.chunks_exact(4)) {
+                *x = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+            }
+        }
     }
 
     /// A view of the whole matrix.

@@ -3,38 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::kernels::Rows;
-use crate::{MatRef, Tensor, kernels};
-
-/// Storage type of a weight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DType {
-    /// IEEE single precision.
-    F32,
-    /// The upper half of a single.
-    Bf16,
-    /// IEEE half precision.
-    F16,
-}
-
-impl DType {
-    /// Bytes an element.
-    pub fn size(self) -> usize {
-        match self {
-            DType::F32 => 4,
-            DType::Bf16 | DType::F16 => 2,
-        }
-    }
-
-    /// The name used in files and flags.
-    pub fn name(self) -> &'static str {
-        match self {
-            DType::F32 => "f32",
-            DType::Bf16 => "bf16",
-            DType::F16 => "f16",
-        }
-    }
-}
+use crate::rows::Elements;
+use crate::{DType, MatRef, Rng, Rows, Tensor, kernels};
 
 /// Bytes that somebody keeps alive: a part of a mapped file, for example.
 #[derive(Clone)]
@@ -58,6 +28,9 @@ impl Bytes {
 /// Why a weight cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightError {
+    /// No weight is kept in that type.
+    #[error("weights are kept in f32, bf16 or f16, not in {}", .0.name())]
+    Type(DType),
     /// The bytes do not hold that shape.
     #[error("{bytes} bytes do not hold a {dtype} tensor of shape {shape:?}")]
     Size {
@@ -71,12 +44,26 @@ pub enum WeightError {
 }
 
 enum Storage {
-    /// Owned, may be written (training).
+    /// f32 of its own, may be written (training).
     Owned(Tensor),
-    /// Little-endian bytes of a file, aligned for their type.
-    Mapped(DType, Bytes),
-    /// Owned, two bytes an element.
-    Half(DType, Vec<u16>),
+    /// Bytes in the machine's order, aligned for their type: a file's, or of its own.
+    Fixed(DType, Bytes),
+}
+
+/// Bits of its own as bytes.
+struct Halves(Vec<u16>);
+
+impl AsRef<[u8]> for Halves {
+    fn as_ref(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.0)
+    }
+}
+
+impl Storage {
+    fn halves(dtype: DType, bits: Vec<u16>) -> Storage {
+        let len = 2 * bits.len();
+        Storage::Fixed(dtype, Bytes::new(Arc::new(Halves(bits)), 0..len))
+    }
 }
 
 /// A parameter: a matrix `[rows, cols]` (`[out, in]` for a linear layer, as PyTorch keeps it) or a vector.
@@ -92,6 +79,18 @@ impl Weight {
         Weight { shape: shape.to_vec(), storage: Storage::Owned(Tensor::from_vec(rows, cols, data)) }
     }
 
+    /// Normal random numbers around 0 with this standard deviation, that can be trained.
+    pub fn normal(shape: &[usize], std: f64, mut rng: Rng) -> Self {
+        let len = shape.iter().product();
+        Weight::owned(shape, (0..len).map(|_| (rng.normal() * std) as f32).collect())
+    }
+
+    /// Random numbers uniform in ±`bound`, that can be trained.
+    pub fn uniform(shape: &[usize], bound: f64, mut rng: Rng) -> Self {
+        let len = shape.iter().product();
+        Weight::owned(shape, (0..len).map(|_| ((2.0 * rng.uniform() - 1.0) * bound) as f32).collect())
+    }
+
     /// Zeros that can be trained.
     pub fn zeros(shape: &[usize]) -> Self {
         let (rows, cols) = matrix(shape);
@@ -102,45 +101,43 @@ impl Weight {
     pub fn mapped(shape: &[usize], dtype: DType, bytes: Bytes) -> Result<Self, WeightError> {
         let elements = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
         let slice = bytes.as_slice();
+        if !DType::WEIGHTS.contains(&dtype) {
+            return Err(WeightError::Type(dtype));
+        }
         if shape.len() > 2 || elements.and_then(|n| n.checked_mul(dtype.size())) != Some(slice.len()) {
             return Err(WeightError::Size { bytes: slice.len(), dtype: dtype.name(), shape: shape.to_vec() });
         }
         let aligned = slice.as_ptr().addr().is_multiple_of(dtype.size()) && cfg!(target_endian = "little");
         let storage = match dtype {
-            _ if aligned => Storage::Mapped(dtype, bytes),
+            _ if aligned => Storage::Fixed(dtype, bytes),
             DType::F32 => {
                 let (rows, cols) = matrix(shape);
                 let data = slice.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
                 Storage::Owned(Tensor::from_vec(rows, cols, data.collect()))
             }
-            DType::Bf16 | DType::F16 => {
+            _ => {
                 let data = slice.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
-                Storage::Half(dtype, data.collect())
+                Storage::halves(dtype, data.collect())
             }
         };
         Ok(Weight { shape: shape.to_vec(), storage })
     }
 
-    /// The same weight in other storage (rounded to nearest even); f32 results can be trained.
+    /// The same weight in other storage, one of [`DType::WEIGHTS`] (rounded to nearest even); f32 results can be
+    /// trained.
     pub fn to_dtype(&self, dtype: DType) -> Weight {
-        let isa = kernels::isa();
         let storage = match dtype {
             DType::F32 => Storage::Owned(self.to_tensor()),
-            DType::Bf16 | DType::F16 => {
-                let widened;
-                let full = match self.as_rows() {
-                    Rows::F32(x) => x,
-                    _ => {
-                        widened = self.to_tensor();
-                        widened.data()
-                    }
-                };
-                let mut half = vec![0u16; full.len()];
+            _ => {
+                let mut wide = None;
+                let full = self.view_f32(&mut wide).data;
+                let mut bits = vec![0u16; full.len()];
                 match dtype {
-                    DType::Bf16 => kernels::f32_to_bf16(isa, &mut half, full),
-                    _ => kernels::f32_to_f16(isa, &mut half, full),
+                    DType::Bf16 => kernels::f32_to_bf16(kernels::isa(), &mut bits, full),
+                    DType::F16 => kernels::f32_to_f16(kernels::isa(), &mut bits, full),
+                    other => panic!("weights are kept in f32, bf16 or f16, not in {}", other.name()),
                 }
-                Storage::Half(dtype, half)
+                Storage::halves(dtype, bits)
             }
         };
         Weight { shape: self.shape.clone(), storage }
@@ -175,26 +172,25 @@ impl Weight {
     pub fn dtype(&self) -> DType {
         match &self.storage {
             Storage::Owned(_) => DType::F32,
-            Storage::Mapped(dtype, _) | Storage::Half(dtype, _) => *dtype,
+            Storage::Fixed(dtype, _) => *dtype,
         }
     }
 
-    /// The elements as they are stored.
+    /// The rows as they are stored.
     pub fn as_rows(&self) -> Rows<'_> {
-        match &self.storage {
-            Storage::Owned(t) => Rows::F32(t.data()),
-            Storage::Half(DType::Bf16, h) => Rows::Bf16(h),
-            Storage::Half(_, h) => Rows::F16(h),
-            Storage::Mapped(DType::F32, b) => Rows::F32(bytemuck::cast_slice(b.as_slice())),
-            Storage::Mapped(DType::Bf16, b) => Rows::Bf16(bytemuck::cast_slice(b.as_slice())),
-            Storage::Mapped(DType::F16, b) => Rows::F16(bytemuck::cast_slice(b.as_slice())),
-        }
+        let elements = match &self.storage {
+            Storage::Owned(t) => Elements::F32(t.data()),
+            Storage::Fixed(DType::F32, b) => Elements::F32(bytemuck::cast_slice(b.as_slice())),
+            Storage::Fixed(DType::Bf16, b) => Elements::Bf16(bytemuck::cast_slice(b.as_slice())),
+            Storage::Fixed(_, b) => Elements::F16(bytemuck::cast_slice(b.as_slice())),
+        };
+        Rows::new(elements, self.cols())
     }
 
     /// The elements, if they are stored as f32.
-    pub fn as_f32(&self) -> Option<&[f32]> {
-        match self.as_rows() {
-            Rows::F32(x) => Some(x),
+    pub(crate) fn as_f32(&self) -> Option<&[f32]> {
+        match self.as_rows().elements() {
+            Elements::F32(x) => Some(x),
             _ => None,
         }
     }
@@ -202,7 +198,7 @@ impl Weight {
     /// A copy of the elements in f32: `[rows, cols]`.
     pub fn to_tensor(&self) -> Tensor {
         let mut tensor = Tensor::unspecified(self.rows(), self.cols());
-        widen(tensor.data_mut(), self.as_rows());
+        self.as_rows().widen(tensor.data_mut());
         tensor
     }
 
@@ -214,22 +210,43 @@ impl Weight {
         }
     }
 
-    /// The elements, to write; `None` unless the weight was made to be trained.
-    pub fn as_mut(&mut self) -> Option<&mut [f32]> {
+    /// Whether it was made to be trained: f32 in memory of its own.
+    pub fn is_trainable(&self) -> bool {
+        matches!(self.storage, Storage::Owned(_))
+    }
+
+    /// The elements, to write.
+    ///
+    /// Panics where they are not [trainable](Weight::is_trainable).
+    pub(crate) fn data_mut(&mut self) -> &mut [f32] {
         match &mut self.storage {
-            Storage::Owned(t) => Some(t.data_mut()),
-            _ => None,
+            Storage::Owned(t) => t.data_mut(),
+            Storage::Fixed(..) => panic!("only f32 in memory of its own can be trained"),
         }
     }
-}
 
-/// Copies stored elements into f32.
-pub(crate) fn widen(y: &mut [f32], x: Rows<'_>) {
-    let isa = kernels::isa();
-    match x {
-        Rows::F32(x) => y.copy_from_slice(x),
-        Rows::Bf16(x) => kernels::bf16_to_f32(isa, y, x),
-        Rows::F16(x) => kernels::f16_to_f32(isa, y, x),
+    /// A weight that can be trained, every element `f` of its place (rows one after another) and of what is there.
+    pub fn map(&self, f: impl Fn(usize, f32) -> f32) -> Weight {
+        let mut weight = self.to_dtype(DType::F32);
+        weight.data_mut().iter_mut().enumerate().for_each(|(at, x)| *x = f(at, *x));
+        weight
+    }
+
+    /// `W + scale·B·A` in f32: a low-rank addition (LoRA) made part of a weight. `a`: [rank, cols], `b`: [rows, rank].
+    pub fn plus_low_rank(&self, a: &Weight, b: &Weight, scale: f32) -> Weight {
+        let shapes = (self.rows(), a.rows(), self.cols());
+        assert_eq!(shapes, (b.rows(), b.cols(), a.cols()), "shapes of a low-rank addition");
+        let mut sum = self.to_dtype(DType::F32);
+        let (a, b) = (a.to_tensor(), b.to_tensor());
+        let mut delta = vec![0f32; a.cols()];
+        for (row, w) in sum.data_mut().chunks_exact_mut(a.cols().max(1)).enumerate() {
+            delta.fill(0.0);
+            for (k, &b) in b.row(row).iter().enumerate() {
+                delta.iter_mut().zip(a.row(k)).for_each(|(d, a)| *d += b * a);
+            }
+            w.iter_mut().zip(&delta).for_each(|(w, d)| *w += scale * d);
+        }
+        sum
     }
 }
 
@@ -259,6 +276,16 @@ mod tests {
         }
         let short = Bytes::new(Arc::new(vec![0u8; 8]), 0..8);
         assert!(Weight::mapped(&[3], DType::F32, short).is_err());
+    }
+
+    #[test]
+    fn a_low_rank_addition_is_the_sum_written_out() {
+        let w = Weight::owned(&[2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).to_dtype(DType::Bf16);
+        let (a, b) = (Weight::owned(&[1, 3], vec![1.0, 0.0, -1.0]), Weight::owned(&[2, 1], vec![2.0, 4.0]));
+        let sum = w.plus_low_rank(&a, &b, 0.5);
+        assert_eq!(sum.to_tensor().data(), [2.0, 2.0, 2.0, 6.0, 5.0, 4.0]);
+        assert!(sum.is_trainable() && !w.is_trainable());
+        assert_eq!(w.map(|at, x| x * at as f32).to_tensor().data(), [0.0, 2.0, 6.0, 12.0, 20.0, 30.0]);
     }
 
     #[test]

@@ -9,9 +9,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use t5kit_model::{T5, T5Config, load};
-use t5kit_tensor::kernels::bf16_gemm_available;
 use t5kit_tensor::ops::{self, CrossEntropy};
-use t5kit_tensor::{Gradients, Graph, Packed, Pool, Precision, Regime};
+use t5kit_tensor::{Gradients, Graph, Packed, Pool, Precision, Regime, bf16_products};
 use t5kit_train::{Optimizer, OptimizerKind, TrainOptions};
 
 const SOURCE: usize = 230;
@@ -162,7 +161,7 @@ fn main() {
         generation(&model, &pool, batch);
     }
     training(model, &pool, 16, Precision::F32);
-    if bf16_gemm_available() {
+    if bf16_products() {
         training(open(), &pool, 16, Precision::Bf16);
     }
 }

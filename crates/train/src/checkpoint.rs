@@ -5,12 +5,11 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use t5kit_formats::Dtype;
+use t5kit_formats::DType;
 use t5kit_formats::output::{self, AtomicDir};
 use t5kit_formats::peft;
 use t5kit_formats::safetensors::SafetensorsFile;
 use t5kit_model::{LoraConfig, T5, save, save_adapter, write_tensors};
-use t5kit_tensor::kernels::Rows;
 
 use crate::pass::new_gradients;
 use crate::{Error, EvalRecord, Optimizer, TrainOptions};
@@ -98,7 +97,7 @@ fn write_moments(path: &Path, model: &T5, optimizer: &Optimizer) -> Result<(), E
     let slots: Vec<_> = model.params.iter().map(|(_, _, w)| optimizer.kind.slots(w.shape())).collect();
     for (((_, name, _), slots), state) in model.params.iter().zip(&slots).zip(&optimizer.state) {
         for ((slot, shape), tensor) in slots.iter().zip(state) {
-            tensors.push((format!("{slot}.{name}"), shape.as_slice(), Rows::F32(tensor.data())));
+            tensors.push((format!("{slot}.{name}"), shape.as_slice(), tensor.as_rows()));
         }
     }
     write_tensors(path, &tensors)?;
@@ -147,18 +146,11 @@ fn read_moments(path: &Path, model: &T5, optimizer: &mut Optimizer) -> Result<()
     for ((_, name, weight), state) in model.params.iter().zip(&mut optimizer.state) {
         for ((slot, shape), tensor) in optimizer.kind.slots(weight.shape()).iter().zip(state) {
             let name = format!("{slot}.{name}");
-            if file.info(&name) != Some((Dtype::F32, shape)) {
+            if file.info(&name) != Some((DType::F32, shape)) {
                 let what = format!("has no f32 tensor {name} of shape {shape:?}");
                 return Err(Error::State { path: path.to_path_buf(), what });
             }
-            let view = file.view(&name)?;
-            // Zeros are there already, and may take no memory as long as nobody writes them.
-            let pieces = tensor.data_mut().chunks_mut(1024).zip(view.data.chunks(4096));
-            for (piece, bytes) in pieces.filter(|(_, bytes)| bytes.iter().any(|&b| b != 0)) {
-                for (x, bytes) in piece.iter_mut().zip(bytes.chunks_exact(4)) {
-                    *x = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-                }
-            }
+            tensor.read_f32(file.view(&name)?.data);
         }
     }
     Ok(())

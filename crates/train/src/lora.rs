@@ -1,7 +1,6 @@
 //! Training adapters alone: what the settings mean, and which base model an adapter belongs to.
 
 use t5kit_model::{LoraConfig, T5, lora_modules};
-use t5kit_tensor::kernels::Rows;
 use t5kit_tensor::mix;
 
 use crate::TrainOptions;
@@ -35,11 +34,7 @@ pub(crate) fn fingerprint(model: &T5) -> String {
         sum = name.bytes().fold(sum, |sum, byte| mix(sum, byte.into()));
         sum = weight.shape().iter().fold(sum, |sum, &n| mix(sum, n as u64));
         for at in (0..weight.len()).step_by(weight.len().div_ceil(SAMPLE).max(1)) {
-            let bits = match weight.as_rows() {
-                Rows::F32(x) => x[at].to_bits(),
-                Rows::Bf16(x) | Rows::F16(x) => x[at].into(),
-            };
-            sum = mix(sum, bits.into());
+            sum = mix(sum, weight.as_rows().bits(at).into());
         }
     }
     format!("{sum:016x}")

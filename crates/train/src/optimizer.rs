@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use t5kit_tensor::ops::{self, Adafactor, AdamW, Lion, NonFinite};
-use t5kit_tensor::{Gradient, Gradients, Graph, ParamId, Params, Pool, Regime, Tensor, Weight};
+use t5kit_tensor::{Context, Gradient, Gradients, ParamId, Params, Pool, Tensor, Weight};
 
 use crate::TrainOptions;
 
@@ -94,9 +94,8 @@ impl Optimizer {
         lr: f64,
     ) -> Stepped {
         let ids: Vec<ParamId> = params.iter().map(|(id, _, _)| id).collect();
-        let run = Graph::inference(params, pool, Regime::Bulk).run;
-        let squares =
-            ids.iter().filter_map(|&id| gradients.get(id)).map(|g| ops::sum_squares(run, g.values()));
+        let context = Context::new(params, pool);
+        let squares = ids.iter().filter_map(|&id| gradients.get(id)).map(|g| ops::sum_squares(context, g));
         let grad_norm = squares.sum::<f64>().sqrt();
         if !grad_norm.is_finite() {
             // The way back meets the last parameters first.
@@ -112,9 +111,7 @@ impl Optimizer {
         let update = Update { kind: self.kind, options, lr, t: self.steps as f64, grad_scale: clip.min(1.0) };
         for (&id, state) in ids.iter().zip(&mut self.state) {
             if let Some(gradient) = gradients.get(id) {
-                let weight =
-                    params.get_mut(id).as_mut().expect("a trained model's weights are f32 of their own");
-                update.apply(pool, weight, gradient, state);
+                update.apply(pool, params.get_mut(id), gradient, state);
             }
         }
         Stepped { grad_norm, non_finite: None }
@@ -141,7 +138,7 @@ struct Update<'a> {
 }
 
 impl Update<'_> {
-    fn apply(&self, pool: &Pool, weight: &mut [f32], gradient: Gradient<'_>, state: &mut [Tensor]) {
+    fn apply(&self, pool: &Pool, weight: &mut Weight, gradient: Gradient<'_>, state: &mut [Tensor]) {
         let &Update { kind, options, lr, t, grad_scale } = self;
         let (lr, grad_scale) = (lr as f32, grad_scale as f32);
         let weight_decay = options.weight_decay as f32;

@@ -1,7 +1,7 @@
 //! One pass over a batch: its loss, and the gradients of all parameters.
 
 use t5kit_model::T5;
-use t5kit_tensor::ops::{self, CrossEntropy};
+use t5kit_tensor::ops::{self, CrossEntropy, NonFinite};
 use t5kit_tensor::{Dropout, Gradients, Graph, Packed, Pool, Precision, Regime};
 
 use crate::{Error, Examples};
@@ -76,10 +76,7 @@ pub(crate) fn first_non_finite(
     pass: PassOptions,
 ) -> Option<String> {
     for (_, name, weight) in model.params.iter() {
-        if let Some((at, value)) =
-            weight.as_f32().and_then(|w| w.iter().enumerate().find(|(_, v)| !v.is_finite()))
-        {
-            let (row, col) = (at / weight.cols(), at % weight.cols());
+        if let Some(NonFinite { row, col, value }) = NonFinite::in_weight(weight) {
             return Some(format!("{name} itself ({value} in row {row}, column {col})"));
         }
     }

@@ -5,9 +5,8 @@ use std::time::Instant;
 
 use t5kit_model::t5::Part;
 use t5kit_model::{LoraConfig, T5, open_adapter};
-use t5kit_tensor::kernels::bf16_gemm_available;
 use t5kit_tensor::ops::CrossEntropy;
-use t5kit_tensor::{Dropout, Gradients, Pool, mix};
+use t5kit_tensor::{Dropout, Gradients, Pool, bf16_products, mix};
 
 use crate::batches::Batches;
 use crate::checkpoint::{self, BEST, LAST, TrainingState};
@@ -177,7 +176,7 @@ pub fn train(mut model: T5, job: Job<'_>, observer: &mut dyn Observer) -> Result
 
 /// Refuses settings that make no sense for this model.
 fn check(model: &T5, options: &TrainOptions) -> Result<(), Error> {
-    if options.precision == Precision::Bf16 && !bf16_gemm_available() {
+    if options.precision == Precision::Bf16 && !bf16_products() {
         let why = "this processor (or what T5KIT_ISA allows of it) has neither AMX nor AVX-512 BF16, and without them it \
                    would be slower than f32; leave the flag out";
         return Err(Error::Setting { flag: "--precision bf16".into(), why });

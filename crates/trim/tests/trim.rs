@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use common::{WORDS, shared, small_model};
 use serde_json::{Value, json};
-use t5kit_formats::Dtype;
+use t5kit_formats::DType;
 use t5kit_formats::checkpoint::Checkpoint;
 use t5kit_formats::safetensors::{SafetensorsWriter, TensorSpec};
 use t5kit_formats::spiece::SpieceModel;
@@ -191,9 +191,9 @@ impl Small {
     /// Row `r` of matrix `m` holds the number `1000 m + r`.
     fn weights(&self, rows: usize, more: &[TensorSpec]) {
         let mut specs = vec![
-            TensorSpec::new("encoder.final_layer_norm.weight", Dtype::F32, [8]),
-            TensorSpec::new("lm_head.weight", Dtype::Bf16, [rows, 8]),
-            TensorSpec::new("shared.weight", Dtype::F32, [rows, 8]),
+            TensorSpec::new("encoder.final_layer_norm.weight", DType::F32, [8]),
+            TensorSpec::new("lm_head.weight", DType::Bf16, [rows, 8]),
+            TensorSpec::new("shared.weight", DType::F32, [rows, 8]),
         ];
         specs.extend_from_slice(more);
         let path = self.at("model/model.safetensors");
@@ -206,7 +206,7 @@ impl Small {
                 let value = (1000 * m + row) as f32;
                 for _ in 0..width {
                     match spec.dtype {
-                        Dtype::Bf16 => bytes.extend_from_slice(&(row as u16).to_le_bytes()),
+                        DType::Bf16 => bytes.extend_from_slice(&(row as u16).to_le_bytes()),
                         _ => bytes.extend_from_slice(&value.to_le_bytes()),
                     }
                 }
@@ -286,8 +286,8 @@ fn a_small_model() {
         assert_eq!(small.model.pieces[*row as usize], *piece);
     }
     let weights = Checkpoint::open(&small.at("cut")).unwrap();
-    assert_eq!(weights.info("shared.weight").unwrap(), (Dtype::F32, vec![270, 8]));
-    assert_eq!(weights.info("lm_head.weight").unwrap(), (Dtype::Bf16, vec![270, 8]));
+    assert_eq!(weights.info("shared.weight").unwrap(), (DType::F32, vec![270, 8]));
+    assert_eq!(weights.info("lm_head.weight").unwrap(), (DType::Bf16, vec![270, 8]));
     let (shared, head) = (weights.bytes("shared.weight").unwrap(), weights.bytes("lm_head.weight").unwrap());
     for (i, &row) in rows.iter().enumerate() {
         let value = (2000 + row) as f32;

@@ -10,8 +10,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::DType;
 pub use crate::bytes::TensorBytes;
-use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::peft;
 use crate::pytorch::TorchFile;
@@ -56,7 +56,7 @@ impl Source {
         }
     }
 
-    fn info(&self, name: &str) -> Option<(Dtype, &[usize])> {
+    fn info(&self, name: &str) -> Option<(DType, &[usize])> {
         match self {
             Self::Safetensors(f) => f.info(name),
             Self::Torch(f) => f.info(name),
@@ -159,7 +159,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`Error::NoTensor`] where there is none of that name.
-    pub fn info(&self, name: &str) -> Result<(Dtype, Vec<usize>)> {
+    pub fn info(&self, name: &str) -> Result<(DType, Vec<usize>)> {
         let file = self.file(name)?;
         let (dtype, shape) = file.info(name).ok_or_else(|| self.no_tensor(name))?;
         Ok((dtype, shape.to_vec()))

@@ -52,7 +52,7 @@ fn what_is_not_plain_lora_is_refused_by_its_field() {
 }
 
 /// A folder whose adapter has these tensors of zeros.
-fn folder(tensors: &[(&str, Dtype, &[usize])]) -> tempfile::TempDir {
+fn folder(tensors: &[(&str, DType, &[usize])]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let config =
         LoraConfig { r: 2, lora_alpha: 8.0, target_modules: vec!["q".into()], base_model_name_or_path: None };
@@ -71,21 +71,21 @@ fn folder(tensors: &[(&str, Dtype, &[usize])]) -> tempfile::TempDir {
 #[test]
 fn tensors_must_be_the_pairs_that_the_settings_say() {
     let (a, b) = ("base_model.model.x.q.lora_A.weight", "base_model.model.x.q.lora_B.weight");
-    let good = folder(&[(a, Dtype::F32, &[2, 5]), (b, Dtype::Bf16, &[3, 2])]);
+    let good = folder(&[(a, DType::F32, &[2, 5]), (b, DType::Bf16, &[3, 2])]);
     let file = LoraFile::open(good.path()).unwrap();
     assert_eq!(file.modules, BTreeMap::from([("x.q".to_owned(), [3, 5])]));
     assert_eq!(file.tensor("x.q", Side::B).unwrap().1.len(), 12);
     assert!(file.tensor("x.k", Side::A).is_err());
 
     for (tensors, named) in [
-        (vec![(a, Dtype::F32, &[2, 5][..])], b),
-        (vec![(b, Dtype::F32, &[3, 2])], a),
-        (vec![(a, Dtype::F32, &[3, 5]), (b, Dtype::F32, &[3, 2])], a),
-        (vec![(a, Dtype::F32, &[2, 5]), (b, Dtype::F32, &[2, 3])], b),
-        (vec![(a, Dtype::F32, &[2, 5, 1]), (b, Dtype::F32, &[3, 2])], a),
-        (vec![(a, Dtype::I32, &[2, 5]), (b, Dtype::F32, &[3, 2])], a),
-        (vec![("base_model.model.x.q.weight", Dtype::F32, &[2, 5])], "base_model.model.x.q.weight"),
-        (vec![("x.q.lora_A.weight", Dtype::F32, &[2, 5])], "x.q.lora_A.weight"),
+        (vec![(a, DType::F32, &[2, 5][..])], b),
+        (vec![(b, DType::F32, &[3, 2])], a),
+        (vec![(a, DType::F32, &[3, 5]), (b, DType::F32, &[3, 2])], a),
+        (vec![(a, DType::F32, &[2, 5]), (b, DType::F32, &[2, 3])], b),
+        (vec![(a, DType::F32, &[2, 5, 1]), (b, DType::F32, &[3, 2])], a),
+        (vec![(a, DType::I32, &[2, 5]), (b, DType::F32, &[3, 2])], a),
+        (vec![("base_model.model.x.q.weight", DType::F32, &[2, 5])], "base_model.model.x.q.weight"),
+        (vec![("x.q.lora_A.weight", DType::F32, &[2, 5])], "x.q.lora_A.weight"),
         (vec![], "no tensor"),
     ] {
         let error = LoraFile::open(folder(&tensors).path()).unwrap_err().to_string();
@@ -97,7 +97,7 @@ fn tensors_must_be_the_pairs_that_the_settings_say() {
 #[test]
 fn damage_is_an_error() {
     let (a, b) = ("base_model.model.x.q.lora_A.weight", "base_model.model.x.q.lora_B.weight");
-    let good = folder(&[(a, Dtype::F32, &[2, 5]), (b, Dtype::F32, &[3, 2])]);
+    let good = folder(&[(a, DType::F32, &[2, 5]), (b, DType::F32, &[3, 2])]);
     for name in [CONFIG, WEIGHTS] {
         let path = good.path().join(name);
         let bytes = fs::read(&path).unwrap();

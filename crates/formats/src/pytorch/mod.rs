@@ -18,8 +18,8 @@ use std::sync::Arc;
 use memmap2::Mmap;
 
 use self::state::Strided;
+use crate::DType;
 use crate::bytes::TensorBytes;
-use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::safetensors::map;
 
@@ -72,7 +72,7 @@ impl TorchFile {
     }
 
     /// Type and shape of a tensor; `None` where there is no such tensor.
-    pub fn info(&self, name: &str) -> Option<(Dtype, &[usize])> {
+    pub fn info(&self, name: &str) -> Option<(DType, &[usize])> {
         self.tensors.get(name).map(|t| (t.tensor.dtype, &*t.tensor.shape))
     }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::pickle::{Id, Object, Pickled};
-use crate::dtype::Dtype;
+use crate::DType;
 use crate::error::{Error, Result};
 
 /// Longer names of tensors and storages are refused: each is copied, and one can be used many times.
@@ -19,7 +19,7 @@ const MAX_RANK: usize = 16;
 pub(super) struct Strided {
     /// The storage's key.
     pub storage: String,
-    pub dtype: Dtype,
+    pub dtype: DType,
     pub shape: Vec<usize>,
     /// Elements from one index to the next, a dimension each.
     pub stride: Vec<usize>,
@@ -208,7 +208,7 @@ fn tensor(p: &Pickled, id: Id) -> Result<Strided, String> {
 }
 
 /// Key, type and number of elements of a storage.
-fn storage_of(p: &Pickled, id: Id) -> Result<(String, Dtype, usize), String> {
+fn storage_of(p: &Pickled, id: Id) -> Result<(String, DType, usize), String> {
     let what = "its storage is not described as torch does";
     let Object::Persistent(id) = *p.get(id) else { return Err(what.to_owned()) };
     let Object::Tuple(items) = p.get(id) else { return Err(what.to_owned()) };
@@ -220,19 +220,8 @@ fn storage_of(p: &Pickled, id: Id) -> Result<(String, Dtype, usize), String> {
     if rest.iter().any(|&id| *p.get(id) != Object::None) {
         return Err("its storage is a part of another, which is not read; save it again".to_owned());
     }
-    let dtype = match class.as_str() {
-        "torch.FloatStorage" => Dtype::F32,
-        "torch.HalfStorage" => Dtype::F16,
-        "torch.BFloat16Storage" => Dtype::Bf16,
-        "torch.DoubleStorage" => Dtype::F64,
-        "torch.LongStorage" => Dtype::I64,
-        "torch.IntStorage" => Dtype::I32,
-        "torch.ShortStorage" => Dtype::I16,
-        "torch.CharStorage" => Dtype::I8,
-        "torch.ByteStorage" => Dtype::U8,
-        "torch.BoolStorage" => Dtype::Bool,
-        other => return Err(format!("elements of {other} are not read")),
-    };
+    let dtype =
+        DType::from_torch_storage(class).ok_or_else(|| format!("elements of {class} are not read"))?;
     let key = text(p, key).ok_or(what)?.to_owned();
     let numel = size(p, numel).ok_or(what)?;
     Ok((key, dtype, numel))

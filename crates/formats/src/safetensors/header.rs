@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use super::Info;
-use crate::dtype::Dtype;
+use crate::DType;
 use crate::error::{Error, Result};
 
 /// The longest header that is read, in bytes; the limit of the reference implementation.
@@ -60,7 +60,7 @@ pub(super) fn parse(path: &Path, file: &[u8]) -> Result<Header> {
 /// Checks one entry by itself against the `data_len` bytes of data that begin at `start`.
 fn check(path: &Path, name: &str, raw: &RawInfo, data_len: usize, start: usize) -> Result<Info> {
     let bad = |what: String| Err(Error::tensor(path, name, what));
-    let Some(dtype) = Dtype::from_name(&raw.dtype) else {
+    let Some(dtype) = DType::from_safetensors(&raw.dtype) else {
         return bad(format!("unknown element type {:?}", raw.dtype));
     };
     let [begin, end] = raw.data_offsets;

@@ -17,8 +17,8 @@ use memmap2::Mmap;
 
 pub use self::header::MAX_HEADER;
 pub use self::writer::{SafetensorsWriter, TensorSpec};
+use crate::DType;
 use crate::bytes::TensorBytes;
-use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 
 /// A tensor of a mapped file: what it is, and its bytes.
@@ -27,7 +27,7 @@ pub struct TensorView<'a> {
     /// The tensor's name.
     pub name: &'a str,
     /// The type of its elements.
-    pub dtype: Dtype,
+    pub dtype: DType,
     /// Its shape; empty for a scalar.
     pub shape: &'a [usize],
     /// Its elements, row-major and little-endian, not necessarily aligned to their size.
@@ -46,7 +46,7 @@ pub struct SafetensorsFile {
 /// Where a tensor lies in the file.
 #[derive(Clone, Debug, PartialEq)]
 struct Info {
-    dtype: Dtype,
+    dtype: DType,
     shape: Vec<usize>,
     /// Offsets from the beginning of the file.
     range: Range<usize>,
@@ -81,7 +81,7 @@ impl SafetensorsFile {
     }
 
     /// Type and shape of a tensor; `None` where there is no such tensor.
-    pub fn info(&self, name: &str) -> Option<(Dtype, &[usize])> {
+    pub fn info(&self, name: &str) -> Option<(DType, &[usize])> {
         self.tensors.get(name).map(|t| (t.dtype, &*t.shape))
     }
 

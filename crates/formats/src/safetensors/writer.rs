@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use super::header::MAX_HEADER;
-use crate::dtype::Dtype;
+use crate::DType;
 use crate::error::{Error, Result};
 
 /// What a tensor to be written is.
@@ -16,14 +16,14 @@ pub struct TensorSpec {
     /// Its name.
     pub name: String,
     /// The type of its elements.
-    pub dtype: Dtype,
+    pub dtype: DType,
     /// Its shape; empty for a scalar.
     pub shape: Vec<usize>,
 }
 
 impl TensorSpec {
     /// A tensor of that name, type and shape.
-    pub fn new(name: impl Into<String>, dtype: Dtype, shape: impl Into<Vec<usize>>) -> Self {
+    pub fn new(name: impl Into<String>, dtype: DType, shape: impl Into<Vec<usize>>) -> Self {
         Self { name: name.into(), dtype, shape: shape.into() }
     }
 }
@@ -71,7 +71,7 @@ impl<W: Write> SafetensorsWriter<W> {
             let Some((size, end)) = size.and_then(|n| Some((n, at.checked_add(n)?))) else {
                 return Err(bad(format!("a shape of {:?} overflows", t.shape)));
             };
-            let entry = json!({"dtype": t.dtype.name(), "shape": t.shape, "data_offsets": [at, end]});
+            let entry = json!({"dtype": t.dtype.safetensors(), "shape": t.shape, "data_offsets": [at, end]});
             header.insert(t.name.clone(), entry);
             sizes.push((t.name.clone(), size));
             at = end;

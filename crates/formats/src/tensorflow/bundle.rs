@@ -9,8 +9,8 @@ use memmap2::Mmap;
 
 use super::table::{self, mask};
 use super::{FORMAT, with_suffix};
+use crate::DType;
 use crate::bytes::TensorBytes;
-use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::safetensors::map;
 use crate::wire::{Fields, Value};
@@ -31,7 +31,7 @@ pub struct TensorBundle {
 /// A tensor as the index describes it.
 #[derive(Debug)]
 struct Entry {
-    dtype: Dtype,
+    dtype: DType,
     shape: Vec<usize>,
     shard: usize,
     range: Range<usize>,
@@ -79,7 +79,7 @@ impl TensorBundle {
     }
 
     /// Type and shape of a tensor; `None` where there is no such tensor.
-    pub fn info(&self, name: &str) -> Option<(Dtype, &[usize])> {
+    pub fn info(&self, name: &str) -> Option<(DType, &[usize])> {
         self.tensors.get(name).map(|t| (t.dtype, &*t.shape))
     }
 
@@ -187,25 +187,13 @@ fn read_shape(proto: &[u8]) -> Result<Vec<usize>, String> {
     Ok(shape)
 }
 
-/// tensorflow/core/framework/types.proto; `None` for strings, resources and the like.
-fn dtype_of(n: u64) -> Result<Option<Dtype>, String> {
-    Ok(Some(match n {
-        1 => Dtype::F32,
-        2 => Dtype::F64,
-        3 => Dtype::I32,
-        4 => Dtype::U8,
-        5 => Dtype::I16,
-        6 => Dtype::I8,
-        9 => Dtype::I64,
-        10 => Dtype::Bool,
-        14 => Dtype::Bf16,
-        17 => Dtype::U16,
-        19 => Dtype::F16,
-        22 => Dtype::U32,
-        23 => Dtype::U64,
-        7 | 20 | 21 => return Ok(None),
-        _ => return Err(format!("elements of TensorFlow's type {n} are not read")),
-    }))
+/// `None` for strings, resources and the like.
+fn dtype_of(number: u64) -> Result<Option<DType>, String> {
+    match (DType::from_tensorflow(number), number) {
+        (None, 7 | 20 | 21) => Ok(None),
+        (None, _) => Err(format!("elements of TensorFlow's type {number} are not read")),
+        (found, _) => Ok(found),
+    }
 }
 
 /// The index reader on bytes in memory, for fuzzing: the number of tensors.

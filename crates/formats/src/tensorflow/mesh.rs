@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::names::{Variable, variable};
 use super::{TensorBundle, with_suffix};
+use crate::DType;
 use crate::bytes::TensorBytes;
-use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 
 /// A TensorFlow checkpoint whose weights have transformers' names and layouts.
@@ -25,7 +25,7 @@ pub struct MeshCheckpoint {
 struct Weight {
     /// Its name in the bundle.
     variable: String,
-    dtype: Dtype,
+    dtype: DType,
     /// Its shape in transformers.
     shape: Vec<usize>,
     transposed: bool,
@@ -73,7 +73,7 @@ impl MeshCheckpoint {
     }
 
     /// Type and shape of a weight in transformers' layout; `None` where there is none of that name.
-    pub fn info(&self, name: &str) -> Option<(Dtype, &[usize])> {
+    pub fn info(&self, name: &str) -> Option<(DType, &[usize])> {
         self.weights.get(name).map(|w| (w.dtype, &*w.shape))
     }
 

@@ -19,13 +19,8 @@ pub(super) fn random(config: &T5Config, seed: u64) -> Result<Params, Error> {
 
 /// A parameter as training from nothing begins it.
 pub(crate) fn fresh(slot: &Slot, seed: u64, stream: u64) -> Weight {
-    let len = slot.shape.iter().product();
-    let data = match slot.std {
-        None => vec![1.0; len],
-        Some(std) => {
-            let mut rng = Rng::new(seed, stream);
-            (0..len).map(|_| (rng.normal() * std) as f32).collect()
-        }
-    };
-    Weight::owned(&slot.shape, data)
+    match slot.std {
+        None => Weight::owned(&slot.shape, vec![1.0; slot.shape.iter().product()]),
+        Some(std) => Weight::normal(&slot.shape, std, Rng::new(seed, stream)),
+    }
 }

@@ -176,10 +176,10 @@ impl T5 {
     pub fn make_trainable(&mut self) {
         let ids: Vec<ParamId> = self.params.iter().map(|(id, _, _)| id).collect();
         for id in ids {
-            let left = !self.params.trains(id) && self.params.get(id).as_f32().is_some();
-            if !left && self.params.get_mut(id).as_mut().is_none() {
-                let owned = self.params.get(id).to_dtype(DType::F32);
-                *self.params.get_mut(id) = owned;
+            let weight = self.params.get(id);
+            let left = !self.params.trains(id) && weight.dtype() == DType::F32;
+            if !left && !weight.is_trainable() {
+                *self.params.get_mut(id) = weight.to_dtype(DType::F32);
             }
         }
     }

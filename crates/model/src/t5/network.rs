@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use t5kit_formats::config::T5Config;
-use t5kit_tensor::ops::{self, Attention, CachedAttention, CachedRows, CachedSpan, KeyValues, Source, Span};
+use t5kit_tensor::ops::{self, Attention, CachedAttention, CachedRows, CachedSpan, Columns, KeyValues, Span};
 use t5kit_tensor::{Graph, Packed, ParamId, Tensor, Var};
 
 use super::cache::CrossCache;
@@ -94,7 +94,7 @@ impl T5 {
         ids: &[u32],
         mut memory: Memory<'_>,
     ) -> Var {
-        let (params, shared) = (graph.run.params, self.network.shared);
+        let (params, shared) = (graph.context.params, self.network.shared);
         let mut x = graph.recording(params.trains(shared), |graph| {
             let embedded = ops::embedding(graph, shared, ids);
             saw(graph, &embedded, "the rows of", shared);
@@ -205,7 +205,7 @@ impl T5 {
         match memory {
             Memory::Whole { own, cross } => {
                 let what = self.attention(a, cross.is_some(), own.to_vec());
-                let at = |column| Source { var: &qkv, column };
+                let at = |column| Columns { var: &qkv, column };
                 ops::attention(graph, at(0), at(inner), at(2 * inner), &what)
             }
             Memory::Cached { cache } => {
@@ -237,8 +237,8 @@ impl T5 {
                 }
                 let kv = ops::linear(graph, encoded, &[a.k, a.v]);
                 let what = self.attention(a, false, spans.to_vec());
-                let at = |column| Source { var: &kv, column };
-                ops::attention(graph, Source { var: &q, column: 0 }, at(0), at(self.inner()), &what)
+                let at = |column| Columns { var: &kv, column };
+                ops::attention(graph, Columns { var: &q, column: 0 }, at(0), at(self.inner()), &what)
             }
             Memory::Cached { cache } => match &cache.cross {
                 CrossCache::Keys(keys) => {
@@ -263,7 +263,8 @@ impl T5 {
     /// Whether a layer can look at the source's features themselves: its key and value matrices are all there is
     /// between.
     fn does_without_keys(&self, graph: &Graph<'_>, layer: &AttentionLayer) -> bool {
-        layer.bias.is_none() && [layer.k, layer.v].iter().all(|&id| graph.run.params.adapter(id).is_none())
+        layer.bias.is_none()
+            && [layer.k, layer.v].iter().all(|&id| graph.context.params.adapter(id).is_none())
     }
 
     /// Whether looking at the source's features costs a training pass less than keys and values, and keeps no more than
@@ -312,7 +313,7 @@ pub(crate) fn generates_few(c: &T5Config, tokens: usize) -> bool {
 
 /// Shows a value to a pass that looks for the first one that is not finite.
 fn saw(graph: &mut Graph<'_>, x: &Var, what: &str, weight: ParamId) {
-    let params = graph.run.params;
+    let params = graph.context.params;
     graph.watch(&x.value, || format!("{what} {}", params.name(weight)));
 }
 

@@ -4,38 +4,34 @@
 //! passes. An element is one sum, l ascending, whatever tile it falls in: its bits depend on neither m nor n.
 
 use super::Isa;
-use super::rows::{Bf16, F16, Rows, Stored, run_tile};
+use super::rows::{Bf16, F16, Stored, run_tile};
 use super::vector::{Simd, dispatch};
 use crate::MatMut;
+use crate::rows::{Elements, Rows};
 
-/// `y[i, j] = Σ_l x[i*ldx + l] · w[l*ldw + first + j]` for y of [m, n]; l runs over the rows of `w`, which are `ldw`
-/// wide.
-pub fn matmul_columns(
-    isa: Isa,
-    mut y: MatMut<'_>,
-    x: &[f32],
-    ldx: usize,
-    w: Rows<'_>,
-    ldw: usize,
-    first: usize,
-) {
+/// `y[i, j] = Σ_l x[i*ldx + l] · w[l, first + j]` for y of [m, n]; l runs over the rows of `w`.
+pub fn matmul_columns(isa: Isa, mut y: MatMut<'_>, x: &[f32], ldx: usize, w: Rows<'_>, first: usize) {
     let (m, n) = (y.rows, y.cols);
     if m == 0 || n == 0 {
         return;
     }
-    assert!(first + n <= ldw && w.len().is_multiple_of(ldw), "columns {first}+{n} of rows of {ldw}");
-    let k = w.len() / ldw;
+    let (k, ldw) = (w.count(), w.cols());
+    assert!(first + n <= ldw, "columns {first}+{n} of rows of {ldw}");
     assert!((m - 1) * ldx + k <= x.len(), "x of {m} rows of {k}, {ldx} apart");
     let shape = Shape { ldy: y.stride(), ldx, ldw, m, n, k };
     let y = Out(y.as_mut_ptr());
-    match w.slice(first.min(w.len())..w.len()) {
-        Rows::F32(w) => dispatch!(isa, product(y: Out, x: &[f32], w: &[f32], shape: Shape)),
-        Rows::Bf16(w) => {
-            let w = Bf16::of(w);
+    let skip = first.min(w.len());
+    match w.elements() {
+        Elements::F32(w) => {
+            let w = &w[skip..];
+            dispatch!(isa, product(y: Out, x: &[f32], w: &[f32], shape: Shape))
+        }
+        Elements::Bf16(w) => {
+            let w = Bf16::of(&w[skip..]);
             dispatch!(isa, product(y: Out, x: &[f32], w: &[Bf16], shape: Shape))
         }
-        Rows::F16(w) => {
-            let w = F16::of(w);
+        Elements::F16(w) => {
+            let w = F16::of(&w[skip..]);
             dispatch!(isa, product(y: Out, x: &[f32], w: &[F16], shape: Shape))
         }
     }

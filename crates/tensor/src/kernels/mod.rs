@@ -44,7 +44,7 @@ pub use adafactor::{adafactor_apply, adafactor_squares, adafactor_update_squares
 pub use adamw::{AdamW, adamw};
 pub use attention::{Cached, attend};
 pub use bf16::{
-    BF16_VARIABLE, Bf16Kernel, best_kernel, bf16_gemm_available, gemm_bf16, gemm_bf16_with, kernels_for,
+    BF16_VARIABLE, Bf16Kernel, best_kernel, bf16_products, gemm_bf16, gemm_bf16_with, kernels_for,
 };
 pub use columns::matmul_columns;
 pub use convert::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
@@ -54,6 +54,6 @@ pub use isa::{ISA_VARIABLE, Isa, IsaError, available, init, isa};
 pub(crate) use lines::LINE;
 pub use lion::{Lion, lion};
 pub use norm::{layer_norm, layer_norm_backward, rms_norm, rms_norm_backward};
-pub use rows::{Rows, matmul_rows, matmul_rows_into};
+pub use rows::matmul_rows;
 pub use softmax::{exp_sub_scale, logsumexp, softmax, softmax_again, softmax_backward};
 pub use top::top;

@@ -7,19 +7,21 @@ use std::ops::Range;
 
 use half::{bf16, f16};
 
-use super::{Activation, AdamW, Lion, Rows};
+use super::{Activation, AdamW, Lion};
+use crate::rows::{Elements, Rows};
 
 /// One weight as f32.
-fn weight(w: Rows, index: usize) -> f32 {
-    match w {
-        Rows::F32(w) => w[index],
-        Rows::Bf16(w) => bf16::from_bits(w[index]).to_f32(),
-        Rows::F16(w) => f16::from_bits(w[index]).to_f32(),
+fn weight(w: Rows<'_>, index: usize) -> f32 {
+    match w.elements() {
+        Elements::F32(w) => w[index],
+        Elements::Bf16(w) => bf16::from_bits(w[index]).to_f32(),
+        Elements::F16(w) => f16::from_bits(w[index]).to_f32(),
     }
 }
 
-#[allow(clippy::too_many_arguments)]
-pub fn matmul_rows(y: &mut [f32], ldy: usize, x: &[f32], ldx: usize, m: usize, w: Rows, n: usize, k: usize) {
+/// `y`: [m, n], rows `ldy` apart.
+pub fn matmul_rows(y: &mut [f32], ldy: usize, n: usize, x: &[f32], ldx: usize, m: usize, w: Rows<'_>) {
+    let k = w.cols();
     for i in 0..m {
         for j in 0..n {
             let sum: f64 = (0..k).map(|l| f64::from(x[i * ldx + l]) * f64::from(weight(w, j * k + l))).sum();
@@ -29,18 +31,8 @@ pub fn matmul_rows(y: &mut [f32], ldy: usize, x: &[f32], ldx: usize, m: usize, w
 }
 
 /// `y`: rows `n + 1` apart.
-#[allow(clippy::too_many_arguments)]
-pub fn matmul_columns(
-    y: &mut [f32],
-    n: usize,
-    x: &[f32],
-    ldx: usize,
-    m: usize,
-    w: Rows,
-    ldw: usize,
-    first: usize,
-) {
-    let k = w.len() / ldw;
+pub fn matmul_columns(y: &mut [f32], n: usize, x: &[f32], ldx: usize, m: usize, w: Rows<'_>, first: usize) {
+    let (k, ldw) = (w.count(), w.cols());
     for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
         let term = |l: usize| f64::from(x[i * ldx + l]) * f64::from(weight(w, l * ldw + first + j));
         y[i * (n + 1) + j] = (0..k).map(term).sum::<f64>() as f32;

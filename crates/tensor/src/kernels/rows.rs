@@ -8,68 +8,17 @@
 //! So an element's bits depend on neither m, n nor the tile it falls in, and generation gives the same for a batch
 //! of 1 as for one of many.
 
-use std::ops::Range;
-
 use super::Isa;
 use super::vector::{Simd, dispatch};
 use crate::MatMut;
+use crate::rows::{Elements, Rows};
 
-/// Weight rows `[n, k]`, contiguous, in storage precision (bf16 and f16 as raw bits).
-#[derive(Clone, Copy, Debug)]
-pub enum Rows<'a> {
-    /// 32-bit floats.
-    F32(&'a [f32]),
-    /// bfloat16, the upper half of an f32.
-    Bf16(&'a [u16]),
-    /// IEEE half precision.
-    F16(&'a [u16]),
-}
-
-impl<'a> Rows<'a> {
-    /// Number of weights.
-    pub fn len(&self) -> usize {
-        match self {
-            Rows::F32(w) => w.len(),
-            Rows::Bf16(w) | Rows::F16(w) => w.len(),
-        }
-    }
-
-    /// Whether there are no weights.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The weights in `range`, counted in elements.
-    pub fn slice(&self, range: Range<usize>) -> Rows<'a> {
-        match *self {
-            Rows::F32(w) => Rows::F32(&w[range]),
-            Rows::Bf16(w) => Rows::Bf16(&w[range]),
-            Rows::F16(w) => Rows::F16(&w[range]),
-        }
-    }
-}
-
-/// `y[i*ldy + j] = Σ_l x[i*ldx + l] · w[j*k + l]` for i < m, j < n; meant for m from 1 to a few hundred.
+/// `y[i, j] = Σ_l x[i*ldx + l] · w[j, l]` for y of [m, n], which may be some columns of a larger matrix, and w of
+/// [n, k]; meant for m from 1 to a few hundred.
 ///
 /// An element's value depends on its row of x and of w, k and the instruction set alone (see the module).
-#[allow(clippy::too_many_arguments)]
-pub fn matmul_rows(
-    isa: Isa,
-    y: &mut [f32],
-    ldy: usize,
-    x: &[f32],
-    ldx: usize,
-    m: usize,
-    w: Rows,
-    n: usize,
-    k: usize,
-) {
-    matmul_rows_into(isa, MatMut::new(y, m, n, ldy), x, ldx, w, k);
-}
-
-/// The same into a view, which may be some columns of a larger matrix: `y` is [m, n].
-pub fn matmul_rows_into(isa: Isa, mut y: MatMut<'_>, x: &[f32], ldx: usize, w: Rows, k: usize) {
-    let (m, n, ldy) = (y.rows, y.cols, y.stride());
+pub fn matmul_rows(isa: Isa, mut y: MatMut<'_>, x: &[f32], ldx: usize, w: Rows<'_>) {
+    let (m, n, ldy, k) = (y.rows, y.cols, y.stride(), w.cols());
     assert_eq!(Some(w.len()), n.checked_mul(k), "weights of a product with {n} columns over {k}");
     if m == 0 || n == 0 {
         return;
@@ -81,20 +30,20 @@ pub fn matmul_rows_into(isa: Isa, mut y: MatMut<'_>, x: &[f32], ldx: usize, w: R
     }
     let shape = Shape { ldy, ldx, m, n, k };
     let y = Out(y.as_mut_ptr());
-    match w {
-        Rows::F32(w) => dispatch!(isa, product(y: Out, x: &[f32], w: &[f32], shape: Shape)),
-        Rows::Bf16(w) => {
+    match w.elements() {
+        Elements::F32(w) => dispatch!(isa, product(y: Out, x: &[f32], w: &[f32], shape: Shape)),
+        Elements::Bf16(w) => {
             let w = Bf16::of(w);
             dispatch!(isa, product(y: Out, x: &[f32], w: &[Bf16], shape: Shape))
         }
-        Rows::F16(w) => {
+        Elements::F16(w) => {
             let w = F16::of(w);
             dispatch!(isa, product(y: Out, x: &[f32], w: &[F16], shape: Shape))
         }
     }
 }
 
-/// The first element of the output, exclusively borrowed by [`matmul_rows_into`] for as long as the product runs.
+/// The first element of the output, exclusively borrowed by [`matmul_rows`] for as long as the product runs.
 #[derive(Clone, Copy)]
 struct Out(*mut f32);
 
@@ -285,7 +234,7 @@ fn pass<S: Simd, W: Stored>(s: S, y: Out, x: &[f32], w: &[W], shape: Shape, colu
                 ahead,
                 share,
             };
-            // SAFETY: `matmul_rows_into` checked that rows i…i+rows of x and y and `width` of the columns from j on
+            // SAFETY: `matmul_rows` checked that rows i…i+rows of x and y and `width` of the columns from j on
             // exist, and so do their rows of weights.
             unsafe {
                 run_tile!(tile, s, rows, width);

@@ -2,7 +2,7 @@
 
 use crate::kernels::{self, Activation};
 use crate::ops::{cut, elements, row_ranges};
-use crate::{Backward, Gradients, Graph, Run, Tensor, Var};
+use crate::{Backward, Context, Gradients, Graph, Tensor, Var};
 
 /// `act(x)`, element by element; any shape.
 pub fn activate(graph: &mut Graph<'_>, activation: Activation, x: &Var) -> Var {
@@ -22,20 +22,20 @@ enum Form {
 }
 
 fn apply(graph: &mut Graph<'_>, form: Form, activation: Activation, x: &Var) -> Var {
-    let run = graph.run;
+    let context = graph.context;
     let (rows, from) = (x.value.rows(), x.value.cols());
     let cols = match form {
         Form::Plain => from,
         Form::Gated => from / 2,
     };
     let mut y = Tensor::unspecified(rows, cols);
-    let ranges = row_ranges(run.pool, rows, cols);
+    let ranges = row_ranges(context.pool, rows, cols);
     let parts = cut(y.data_mut(), &ranges, cols);
-    run.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, y)| {
+    context.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, y)| {
         let x = &x.value.data()[elements(range, from)];
         match form {
-            Form::Plain => kernels::activate(run.isa, activation, y, x),
-            Form::Gated => kernels::gated(run.isa, activation, y, x, cols),
+            Form::Plain => kernels::activate(context.isa, activation, y, x),
+            Form::Gated => kernels::gated(context.isa, activation, y, x, cols),
         }
     });
     graph.record(y, || Box::new(ActivationBackward { x: x.value.clone(), node: x.node(), form, activation }))
@@ -49,20 +49,20 @@ struct ActivationBackward {
 }
 
 impl Backward for ActivationBackward {
-    fn backward(self: Box<Self>, run: Run<'_>, dy: Tensor, gradients: &mut Gradients) {
+    fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
         let (x, cols) = (&self.x, dy.cols());
         let mut dx = Tensor::unspecified(x.rows(), x.cols());
-        let ranges = row_ranges(run.pool, x.rows(), cols);
+        let ranges = row_ranges(context.pool, x.rows(), cols);
         let parts = cut(dx.data_mut(), &ranges, x.cols());
-        run.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, dx)| {
+        context.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, dx)| {
             let dy = &dy.data()[elements(range, cols)];
             let x = &x.data()[elements(range, x.cols())];
             match self.form {
-                Form::Plain => kernels::activate_backward(run.isa, self.activation, dx, dy, x),
-                Form::Gated => kernels::gated_backward(run.isa, self.activation, dx, dy, x, cols),
+                Form::Plain => kernels::activate_backward(context.isa, self.activation, dx, dy, x),
+                Form::Gated => kernels::gated_backward(context.isa, self.activation, dx, dy, x, cols),
             }
         });
-        gradients.add(run, self.node, dx);
+        gradients.add(context, self.node, dx);
     }
 }
 

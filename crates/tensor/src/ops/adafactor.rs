@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use crate::ops::cut;
-use crate::{Gradient, Pool, Tensor, kernels};
+use crate::{Gradient, Pool, Tensor, Weight, kernels};
 
 /// One step's numbers, as `transformers.optimization.Adafactor` names them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,12 +39,12 @@ const BLOCKS: usize = 64;
 pub fn adafactor(
     pool: &Pool,
     step: &Adafactor,
-    weight: &mut [f32],
+    weight: &mut Weight,
     gradient: Gradient<'_>,
     row: &mut Tensor,
     col: &mut Tensor,
 ) {
-    let isa = kernels::isa();
+    let (isa, weight) = (kernels::isa(), weight.data_mut());
     let (rows, cols) = (row.cols(), col.cols());
     if rows * cols == 0 {
         return;
@@ -137,8 +137,8 @@ pub fn adafactor(
 }
 
 /// Updates a vector and its second moments `v`, of the same length, in place.
-pub fn adafactor_vector(step: &Adafactor, weight: &mut [f32], gradient: &Tensor, v: &mut Tensor) {
-    let isa = kernels::isa();
+pub fn adafactor_vector(step: &Adafactor, weight: &mut Weight, gradient: &Tensor, v: &mut Tensor) {
+    let (isa, weight) = (kernels::isa(), weight.data_mut());
     let (g, v) = (gradient.data(), v.data_mut());
     if g.is_empty() {
         return;
@@ -205,7 +205,7 @@ impl Blocks {
 mod tests {
     use super::*;
     use crate::ops::embedding;
-    use crate::{Gradients, Graph, Params, Rng, Weight};
+    use crate::{Gradients, Graph, Params, Rng};
 
     const STEP: Adafactor = Adafactor {
         lr: 1e-2,
@@ -274,9 +274,10 @@ mod tests {
                     let mut rng = Rng::new(6, rows as u64);
                     let mut normal =
                         || -> Vec<f32> { (0..rows * cols).map(|_| rng.normal() as f32).collect() };
-                    let mut w = normal();
-                    let mut flat = w.clone();
-                    let mut w64: Vec<f64> = w.iter().map(|&x| f64::from(x)).collect();
+                    let start = normal();
+                    let mut w = Weight::owned(&[rows, cols], start.clone());
+                    let mut flat = Weight::owned(&[rows * cols], start.clone());
+                    let mut w64: Vec<f64> = start.iter().map(|&x| f64::from(x)).collect();
                     let mut flat64 = w64.clone();
                     let (mut row, mut col) = (Tensor::zeros(1, rows), Tensor::zeros(1, cols));
                     let mut v = Tensor::zeros(1, rows * cols);
@@ -291,10 +292,11 @@ mod tests {
                         adafactor(&pool, &s, &mut w, Gradient::Dense(&g), &mut row, &mut col);
                         adafactor_vector(&s, &mut flat, &g, &mut v);
                     }
+                    let (w, flat) = (w.to_tensor().data().to_vec(), flat.to_tensor());
                     close("matrix", &w, &w64);
                     close("rows", row.data(), &moments[..rows]);
                     close("columns", col.data(), &moments[rows..]);
-                    close("vector", &flat, &flat64);
+                    close("vector", flat.data(), &flat64);
                     close("its moments", v.data(), &v64);
                     (w, row.data().to_vec(), col.data().to_vec())
                 });
@@ -318,7 +320,12 @@ mod tests {
                 if by_rows {
                     gradients.keep_rows(id);
                 }
-                (gradients, start.clone(), Tensor::zeros(1, rows), Tensor::zeros(1, cols))
+                (
+                    gradients,
+                    Weight::owned(&[rows, cols], start.clone()),
+                    Tensor::zeros(1, rows),
+                    Tensor::zeros(1, cols),
+                )
             });
             for (t, ids) in [vec![199u32, 0, 5, 5], vec![7, 5], vec![0; 3]].into_iter().enumerate() {
                 let dy = normal(ids.len() * cols);
@@ -334,7 +341,7 @@ mod tests {
             }
             let [dense, by_rows] = states;
             for (what, got, want) in [
-                ("weights", &by_rows.1[..], &dense.1[..]),
+                ("weights", by_rows.1.as_f32().unwrap(), dense.1.as_f32().unwrap()),
                 ("rows", by_rows.2.data(), dense.2.data()),
                 ("columns", by_rows.3.data(), dense.3.data()),
             ] {

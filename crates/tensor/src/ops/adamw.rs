@@ -2,21 +2,21 @@
 
 use crate::kernels::{self, AdamW};
 use crate::ops::update::update;
-use crate::{Gradient, Pool, Tensor};
+use crate::{Gradient, Pool, Tensor, Weight};
 
 /// Updates a weight and its moments (the weight's shape) in place, split over the threads. `lazy`: rows without a
 /// gradient, where it is kept by rows, are left alone, as `torch.optim.SparseAdam` does.
 pub fn adamw(
     pool: &Pool,
     step: &AdamW,
-    weight: &mut [f32],
+    weight: &mut Weight,
     gradient: Gradient<'_>,
     m: &mut Tensor,
     v: &mut Tensor,
     lazy: bool,
 ) {
     let isa = kernels::isa();
-    let tensors = [weight, m.data_mut(), v.data_mut()];
+    let tensors = [weight.data_mut(), m.data_mut(), v.data_mut()];
     update(pool, gradient, lazy, tensors, |[w, m, v], g| kernels::adamw(isa, step, w, g, m, v));
 }
 
@@ -30,10 +30,10 @@ mod tests {
         let mut rng = Rng::new(2, 0);
         let n = 20_001;
         let mut normal = || -> Vec<f32> { (0..n).map(|_| rng.normal() as f32).collect() };
-        let (mut w, g) = (normal(), Tensor::from_vec(1, n, normal()));
+        let (mut w, g) = (Weight::owned(&[n], normal()), Tensor::from_vec(1, n, normal()));
         let (mut m, mut v) = (Tensor::zeros(1, n), Tensor::zeros(1, n));
         let (mut ow, mut om, mut ov): (Vec<f64>, _, _) =
-            (w.iter().map(|&x| f64::from(x)).collect(), vec![0.0f64; n], vec![0.0f64; n]);
+            (w.to_tensor().data().iter().map(|&x| f64::from(x)).collect(), vec![0.0f64; n], vec![0.0f64; n]);
         for t in 1..=3 {
             let (bias1, bias2) = (1.0 - 0.9f64.powi(t), 1.0 - 0.999f64.powi(t));
             let step = AdamW {
@@ -56,7 +56,7 @@ mod tests {
                 ow[i] -= 1e-2 / bias1 * om[i] / ((ov[i] / bias2).sqrt() + 1e-8);
             }
         }
-        for (a, b) in w.iter().zip(&ow) {
+        for (a, b) in w.to_tensor().data().iter().zip(&ow) {
             assert!((f64::from(*a) - b).abs() < 1e-5, "{a} {b}");
         }
     }

@@ -4,23 +4,29 @@
 
 use crate::ops::linear::rows_of_weights;
 use crate::ops::matmul::{TINY, matmul, matmul_weight, matmul_weight_t};
-use crate::{Adapter, Gradients, MatMut, MatRef, Regime, Run, Tensor};
+use crate::{Adapter, Context, Gradients, MatMut, MatRef, Regime, Tensor};
 
 /// Products with so many rows at least sum in the order of all larger ones (see [`crate::gemm`]).
 const MANY: usize = 65;
 
 /// `y`: [tokens, out] += for `x`: [tokens, in]. A row gets the same bits whatever else is in the batch.
-pub(super) fn add_adapter(run: Run<'_>, regime: Regime, mut y: MatMut<'_>, x: &Tensor, adapter: Adapter) {
-    let (tokens, rank) = (x.rows(), run.params.get(adapter.a).rows());
+pub(super) fn add_adapter(
+    context: Context<'_>,
+    regime: Regime,
+    mut y: MatMut<'_>,
+    x: &Tensor,
+    adapter: Adapter,
+) {
+    let (tokens, rank) = (x.rows(), context.params.get(adapter.a).rows());
     let enough = MANY.max(TINY / rank.max(1) + 1);
     match regime {
         Regime::Steps => {
-            let (a, b) = (run.params.get(adapter.a), run.params.get(adapter.b));
+            let (a, b) = (context.params.get(adapter.a), context.params.get(adapter.b));
             let (mut down, mut up) =
                 (Tensor::unspecified(tokens, rank), Tensor::unspecified(tokens, b.rows()));
-            rows_of_weights(run, &mut down, x, &[a]);
+            rows_of_weights(context, &mut down, x, &[a]);
             times(&mut down, adapter.scale);
-            rows_of_weights(run, &mut up, &down, &[b]);
+            rows_of_weights(context, &mut up, &down, &[b]);
             for row in 0..tokens {
                 y.row_mut(row).iter_mut().zip(up.row(row)).for_each(|(y, up)| *y += up);
             }
@@ -30,23 +36,23 @@ pub(super) fn add_adapter(run: Run<'_>, regime: Regime, mut y: MatMut<'_>, x: &T
             xs.data_mut()[..x.data().len()].copy_from_slice(x.data());
             let mut sums = ys.view_mut();
             (0..tokens).for_each(|row| sums.row_mut(row).copy_from_slice(y.row_mut(row)));
-            many_rows(run, sums, &xs, adapter);
+            many_rows(context, sums, &xs, adapter);
             (0..tokens).for_each(|row| y.row_mut(row).copy_from_slice(ys.row(row)));
         }
-        Regime::Bulk => many_rows(run, y, x, adapter),
+        Regime::Bulk => many_rows(context, y, x, adapter),
     }
 }
 
-fn many_rows(run: Run<'_>, y: MatMut<'_>, x: &Tensor, adapter: Adapter) {
-    let down = down(run, x, adapter);
-    matmul_weight_t(run, y, down.view(), run.params.get(adapter.b), true);
+fn many_rows(context: Context<'_>, y: MatMut<'_>, x: &Tensor, adapter: Adapter) {
+    let down = down(context, x, adapter);
+    matmul_weight_t(context, y, down.view(), context.params.get(adapter.b), true);
 }
 
 /// `scale·x·Aᵀ`: [tokens, rank].
-fn down(run: Run<'_>, x: &Tensor, adapter: Adapter) -> Tensor {
-    let a = run.params.get(adapter.a);
+fn down(context: Context<'_>, x: &Tensor, adapter: Adapter) -> Tensor {
+    let a = context.params.get(adapter.a);
     let mut down = Tensor::unspecified(x.rows(), a.rows());
-    matmul_weight_t(run, down.view_mut(), x.view(), a, false);
+    matmul_weight_t(context, down.view_mut(), x.view(), a, false);
     times(&mut down, adapter.scale);
     down
 }
@@ -57,7 +63,7 @@ fn times(x: &mut Tensor, scale: f32) {
 
 /// With `u = scale·dy·B`: `dA = uᵀ·x`, `dB = scale·dyᵀ·(x·Aᵀ)`, and `dx += u·A` where it is wanted.
 pub(super) fn adapter_backward(
-    run: Run<'_>,
+    context: Context<'_>,
     x: &Tensor,
     dy: MatRef<'_>,
     dx: Option<&mut Tensor>,
@@ -65,27 +71,27 @@ pub(super) fn adapter_backward(
     gradients: &mut Gradients,
 ) {
     let Adapter { a, b, scale } = adapter;
-    let mut u = Tensor::unspecified(x.rows(), run.params.get(a).rows());
-    matmul_weight(run, u.view_mut(), dy, run.params.get(b), false);
+    let mut u = Tensor::unspecified(x.rows(), context.params.get(a).rows());
+    matmul_weight(context, u.view_mut(), dy, context.params.get(b), false);
     times(&mut u, scale);
     if gradients.wants(b) {
-        let down = down(run, x, adapter);
-        let (db, add) = gradients.param_mut(run, b);
-        matmul(run, db.view_mut(), dy.t(), down.view(), add);
+        let down = down(context, x, adapter);
+        let (db, add) = gradients.param_mut(context, b);
+        matmul(context, db.view_mut(), dy.t(), down.view(), add);
     }
     if gradients.wants(a) {
-        let (da, add) = gradients.param_mut(run, a);
-        matmul(run, da.view_mut(), u.view().t(), x.view(), add);
+        let (da, add) = gradients.param_mut(context, a);
+        matmul(context, da.view_mut(), u.view().t(), x.view(), add);
     }
     if let Some(dx) = dx {
-        matmul_weight(run, dx.view_mut(), u.view(), run.params.get(a), true);
+        matmul_weight(context, dx.view_mut(), u.view(), context.params.get(a), true);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::bf16_gemm_available;
+    use crate::kernels::bf16_products;
     use crate::ops::check::{Case, check, sizes};
     use crate::ops::linear;
     use crate::ops::linear::project;
@@ -142,7 +148,7 @@ mod tests {
             let run = |threads: usize, rows: usize, regime| {
                 let pool = Pool::new(threads);
                 let graph = Graph::inference(&params, &pool, regime);
-                project(graph.run, regime, &Tensor::from_vec(rows, K, x[..rows * K].to_vec()), &[w])
+                project(graph.context, regime, &Tensor::from_vec(rows, K, x[..rows * K].to_vec()), &[w])
             };
             let (wide, a, b) = (
                 params.get(w).to_tensor(),
@@ -152,7 +158,7 @@ mod tests {
             for regime in [Regime::Steps, Regime::Bulk] {
                 let all = run(1, 400, regime);
                 // The layer's own product, over 130 inputs, may be in bf16; the adapter's is not.
-                let half = regime == Regime::Bulk && dtype == DType::Bf16 && bf16_gemm_available();
+                let half = regime == Regime::Bulk && dtype == DType::Bf16 && bf16_products();
                 let bound = if half { 0.2 } else { 1e-3 };
                 for (row, y) in all.data().chunks(300).enumerate() {
                     let dot =

@@ -57,8 +57,8 @@ pub fn cross_entropy(
     options: CrossEntropy,
     mut gradients: Option<&mut Gradients>,
 ) -> Losses {
-    let run = graph.run;
-    let w = run.params.get(weight);
+    let context = graph.context;
+    let w = context.params.get(weight);
     let (tokens, features, rows) = (x.value.rows(), x.value.cols(), w.rows());
     assert_eq!(targets.len(), tokens, "one target a token");
     let mut losses = vec![0.0f32; tokens];
@@ -73,22 +73,22 @@ pub fn cross_entropy(
         let end = tokens.min(start + chunk);
         let mut part = Tensor::unspecified(end - start, features);
         part.data_mut().copy_from_slice(&x.value.data()[start * features..end * features]);
-        let mut logits = project(run, graph.regime, &part, &[weight]);
-        let ranges = row_ranges(run.pool, end - start, rows);
+        let mut logits = project(context, graph.regime, &part, &[weight]);
+        let ranges = row_ranges(context.pool, end - start, rows);
         let parts =
             cut(logits.data_mut(), &ranges, rows).into_iter().zip(cut(&mut losses[start..end], &ranges, 1));
-        run.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, (logits, losses))| {
+        context.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, (logits, losses))| {
             let targets = &targets[start + range.start..];
             for ((row, loss), &target) in logits.chunks_exact_mut(rows).zip(losses).zip(targets) {
-                let lse = kernels::logsumexp(run.isa, row);
+                let lse = kernels::logsumexp(context.isa, row);
                 *loss = lse - row[target as usize] + z_loss * lse * lse;
                 if smooth > 0.0 {
-                    let mean = (kernels::sum(run.isa, row) / rows as f64) as f32;
+                    let mean = (kernels::sum(context.isa, row) / rows as f64) as f32;
                     *loss += smooth * (row[target as usize] - mean);
                 }
                 if backward {
                     let probability = scale * (1.0 + 2.0 * z_loss * lse);
-                    kernels::exp_sub_scale(run.isa, row, lse, probability, scale * smooth / rows as f32);
+                    kernels::exp_sub_scale(context.isa, row, lse, probability, scale * smooth / rows as f32);
                     row[target as usize] -= hit;
                 }
             }
@@ -96,15 +96,15 @@ pub fn cross_entropy(
         if let Some(dx) = dx.as_mut() {
             let (_, below) = dx.view_mut().split_rows(start);
             let (here, _) = below.split_rows(end - start);
-            matmul_weight(run, here, logits.view(), w, false);
+            matmul_weight(context, here, logits.view(), w, false);
         }
-        if let Some(gradients) = gradients.as_deref_mut().filter(|_| run.params.trains(weight)) {
-            let (dw, add) = gradients.param_mut(run, weight);
-            matmul(run, dw.view_mut(), logits.view().t(), part.view(), add);
+        if let Some(gradients) = gradients.as_deref_mut().filter(|_| context.params.trains(weight)) {
+            let (dw, add) = gradients.param_mut(context, weight);
+            matmul(context, dw.view_mut(), logits.view().t(), part.view(), add);
         }
     }
     if let (Some(gradients), Some(dx)) = (gradients, dx) {
-        gradients.add(run, x.node(), dx);
+        gradients.add(context, x.node(), dx);
     }
     Losses { tokens: losses }
 }

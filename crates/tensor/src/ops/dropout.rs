@@ -2,7 +2,7 @@
 
 use crate::graph::Dropout;
 use crate::ops::{cut, row_ranges};
-use crate::{Backward, Gradients, Graph, Run, Tensor, Var, kernels};
+use crate::{Backward, Context, Gradients, Graph, Tensor, Var, kernels};
 
 /// Drops elements of `x` at random in training; nothing happens in inference.
 ///
@@ -10,18 +10,18 @@ use crate::{Backward, Gradients, Graph, Run, Tensor, Var, kernels};
 pub fn dropout(graph: &mut Graph<'_>, x: Var) -> Var {
     let Some(dropout) = graph.next_dropout() else { return x };
     let node = x.node();
-    let y = drop_elements(graph.run, dropout, x.value);
+    let y = drop_elements(graph.context, dropout, x.value);
     graph.record(y, || Box::new(DropoutBackward { node, dropout }))
 }
 
 /// Multiplies by the mask, in place where nobody shares the tensor.
-pub(crate) fn drop_elements(run: Run<'_>, dropout: Dropout, x: Tensor) -> Tensor {
+pub(crate) fn drop_elements(context: Context<'_>, dropout: Dropout, x: Tensor) -> Tensor {
     let mut y = x.into_unique();
     let (rows, cols) = (y.rows(), y.cols());
-    let ranges = row_ranges(run.pool, rows, cols);
+    let ranges = row_ranges(context.pool, rows, cols);
     let parts = cut(y.data_mut(), &ranges, cols);
-    run.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, y)| {
-        kernels::dropout_in_place(run.isa, y, dropout.key, (range.start * cols) as u64, dropout.rate);
+    context.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, y)| {
+        kernels::dropout_in_place(context.isa, y, dropout.key, (range.start * cols) as u64, dropout.rate);
     });
     y
 }
@@ -32,9 +32,9 @@ struct DropoutBackward {
 }
 
 impl Backward for DropoutBackward {
-    fn backward(self: Box<Self>, run: Run<'_>, dy: Tensor, gradients: &mut Gradients) {
-        let dx = drop_elements(run, self.dropout, dy);
-        gradients.add(run, self.node, dx);
+    fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
+        let dx = drop_elements(context, self.dropout, dy);
+        gradients.add(context, self.node, dx);
     }
 }
 

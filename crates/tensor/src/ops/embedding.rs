@@ -1,26 +1,25 @@
 //! Embedding: rows of a matrix by id.
 
-use crate::kernels::{self, Rows};
+use crate::kernels;
 use crate::ops::{cut, row_ranges};
-use crate::weight::widen;
-use crate::{Backward, Gradients, Graph, MatMut, ParamId, Run, Tensor, Var};
+use crate::{Backward, Context, Gradients, Graph, MatMut, ParamId, Tensor, Var};
 
 /// Rows `ids` of a weight: [rows, features] → [ids, features].
 ///
 /// Backward: `dW[id] += dy` for every token of that id. Panics on an id without a row; batches are checked when
 /// they are made.
 pub fn embedding(graph: &mut Graph<'_>, weight: ParamId, ids: &[u32]) -> Var {
-    let run = graph.run;
-    let w = run.params.get(weight);
+    let context = graph.context;
+    let w = context.params.get(weight);
     let cols = w.cols();
     let mut y = Tensor::unspecified(ids.len(), cols);
-    let ranges = row_ranges(run.pool, ids.len(), cols);
+    let ranges = row_ranges(context.pool, ids.len(), cols);
     let parts = cut(y.data_mut(), &ranges, cols);
-    let rows: Rows<'_> = w.as_rows();
-    run.pool.run_parts(ranges.into_iter().zip(parts).collect(), |(range, part)| {
+    let rows = w.as_rows();
+    context.pool.run_parts(ranges.into_iter().zip(parts).collect(), |(range, part)| {
         for (&id, y) in ids[range].iter().zip(part.chunks_exact_mut(cols.max(1))) {
             let id = id as usize;
-            widen(y, rows.slice(id * cols..(id + 1) * cols));
+            rows.slice(id..id + 1).widen(y);
         }
     });
     graph.record(y, || Box::new(EmbeddingBackward { weight, ids: ids.to_vec() }))
@@ -32,30 +31,30 @@ struct EmbeddingBackward {
 }
 
 impl Backward for EmbeddingBackward {
-    fn backward(self: Box<Self>, run: Run<'_>, dy: Tensor, gradients: &mut Gradients) {
+    fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
         if !gradients.wants(self.weight) {
             return;
         }
         if let Some(rows) = gradients.rows_mut(self.weight) {
-            return rows.add(run, &self.ids, &dy);
+            return rows.add(context, &self.ids, &dy);
         }
         let ids: Vec<usize> = self.ids.iter().map(|&id| id as usize).collect();
-        add_to_rows(run, gradients.param_add(run, self.weight).view_mut(), &ids, &dy);
+        add_to_rows(context, gradients.param_add(context, self.weight).view_mut(), &ids, &dy);
     }
 }
 
 /// `row rows[t] of dw += dy[t]` for every `t`, in that order.
-pub(crate) fn add_to_rows(run: Run<'_>, dw: MatMut<'_>, rows: &[usize], dy: &Tensor) {
+pub(crate) fn add_to_rows(context: Context<'_>, dw: MatMut<'_>, rows: &[usize], dy: &Tensor) {
     // Threads share the columns, not the tokens: a row may occur twice, and sums keep one order.
     let mut rest = Some(dw);
-    let parts = run.pool.ranges(dy.cols(), 16).into_iter().map(|range| {
+    let parts = context.pool.ranges(dy.cols(), 16).into_iter().map(|range| {
         let (part, right) = rest.take().expect("one remainder a range").split_cols(range.len());
         rest = Some(right);
         (range, part)
     });
-    run.pool.run_parts(parts.collect(), |(range, mut part)| {
+    context.pool.run_parts(parts.collect(), |(range, mut part)| {
         for (t, &row) in rows.iter().enumerate() {
-            kernels::add(run.isa, part.row_mut(row), &dy.row(t)[range.clone()]);
+            kernels::add(context.isa, part.row_mut(row), &dy.row(t)[range.clone()]);
         }
     });
 }
@@ -64,7 +63,7 @@ pub(crate) fn add_to_rows(run: Run<'_>, dw: MatMut<'_>, rows: &[usize], dy: &Ten
 mod tests {
     use super::*;
     use crate::ops::check::{Case, check};
-    use crate::{Gradient, Params, Pool, Regime, Rng, Weight};
+    use crate::{Gradient, Params, Pool, Rng, Weight};
 
     #[test]
     fn gathers_rows_and_adds_gradients_of_repeated_ids() {
@@ -85,7 +84,7 @@ mod tests {
         let mut params = Params::default();
         let id = params.add("shared", Weight::zeros(&[rows, cols]));
         let pool = Pool::new(2);
-        let run = Graph::inference(&params, &pool, Regime::Bulk).run;
+        let context = Context::new(&params, &pool);
         let (mut dense, mut by_rows) = (Gradients::new(), Gradients::new());
         by_rows.keep_rows(id);
         for step in [vec![vec![4u32, 0, 4], vec![6, 0]], vec![vec![2]]] {
@@ -111,7 +110,7 @@ mod tests {
             }
         }
         let want = dense.param(id).unwrap().data().to_vec();
-        let (tensor, add) = by_rows.param_mut(run, id);
+        let (tensor, add) = by_rows.param_mut(context, id);
         assert!(add && tensor.data() == want);
         assert_eq!(by_rows.param(id).unwrap().data(), want);
     }

@@ -8,7 +8,7 @@
 
 use crate::kernels;
 use crate::ops::matmul::matmul;
-use crate::{Backward, Gradients, Graph, ParamId, Regime, Run, Tensor, Var};
+use crate::{Backward, Context, Gradients, Graph, ParamId, Regime, Tensor, Var};
 
 /// `x_h·W_h` for every head, side by side: queries in terms of the features that keys would be made of.
 ///
@@ -50,16 +50,16 @@ impl Way {
 }
 
 fn per_head(graph: &mut Graph<'_>, x: &Var, weight: ParamId, num_heads: usize, way: Way) -> Var {
-    let run = graph.run;
+    let context = graph.context;
     let y = match graph.regime {
-        Regime::Bulk => bulk(run, &x.value, weight, num_heads, way),
-        Regime::Steps => steps(run, &x.value, weight, num_heads, way),
+        Regime::Bulk => bulk(context, &x.value, weight, num_heads, way),
+        Regime::Steps => steps(context, &x.value, weight, num_heads, way),
     };
     graph.record(y, || Box::new(PerHead { x: x.value.clone(), node: x.node(), weight, num_heads, way }))
 }
 
-fn bulk(run: Run<'_>, x: &Tensor, weight: ParamId, num_heads: usize, way: Way) -> Tensor {
-    let weight = run.params.get(weight);
+fn bulk(context: Context<'_>, x: &Tensor, weight: ParamId, num_heads: usize, way: Way) -> Tensor {
+    let weight = context.params.get(weight);
     let d_kv = weight.rows() / num_heads;
     let (before, after) = way.widths(d_kv, weight.cols());
     let mut y = Tensor::unspecified(x.rows(), num_heads * after);
@@ -70,19 +70,19 @@ fn bulk(run: Run<'_>, x: &Tensor, weight: ParamId, num_heads: usize, way: Way) -
         let (y, right) = rest.split_cols(after);
         rest = right;
         let (x, w) = (x.view().columns(head * before, before), w.rows(head * d_kv, d_kv));
-        matmul(run, y, x, if way == Way::ToFeatures { w } else { w.t() }, false);
+        matmul(context, y, x, if way == Way::ToFeatures { w } else { w.t() }, false);
     }
     y
 }
 
 /// A few rows, each with the bits that it has alone; every thread takes a share of the outputs.
-fn steps(run: Run<'_>, x: &Tensor, weight: ParamId, num_heads: usize, way: Way) -> Tensor {
-    let weight = run.params.get(weight);
+fn steps(context: Context<'_>, x: &Tensor, weight: ParamId, num_heads: usize, way: Way) -> Tensor {
+    let weight = context.params.get(weight);
     let (d_kv, d) = (weight.rows() / num_heads, weight.cols());
     let (before, after) = way.widths(d_kv, d);
     let mut y = Tensor::unspecified(x.rows(), num_heads * after);
-    let ranges = run.pool.ranges(y.cols(), 64);
-    run.pool.run_parts(y.view_mut().cut_cols(ranges), |(range, mut part)| {
+    let ranges = context.pool.ranges(y.cols(), 64);
+    context.pool.run_parts(y.view_mut().cut_cols(ranges), |(range, mut part)| {
         let mut at = range.start;
         while at < range.end && x.rows() > 0 {
             let (head, first) = (at / after, at % after);
@@ -93,12 +93,12 @@ fn steps(run: Run<'_>, x: &Tensor, weight: ParamId, num_heads: usize, way: Way) 
             let w = weight.as_rows();
             match way {
                 Way::ToFeatures => {
-                    let w = w.slice(head * d_kv * d..(head + 1) * d_kv * d);
-                    kernels::matmul_columns(run.isa, y, x_h, x.cols(), w, d, first);
+                    let w = w.slice(head * d_kv..(head + 1) * d_kv);
+                    kernels::matmul_columns(context.isa, y, x_h, x.cols(), w, first);
                 }
                 Way::FromFeatures => {
-                    let w = w.slice((head * d_kv + first) * d..(head * d_kv + first + count) * d);
-                    kernels::matmul_rows_into(run.isa, y, x_h, x.cols(), w, d);
+                    let w = w.slice(head * d_kv + first..head * d_kv + first + count);
+                    kernels::matmul_rows(context.isa, y, x_h, x.cols(), w);
                 }
             }
         }
@@ -115,10 +115,10 @@ struct PerHead {
 }
 
 impl Backward for PerHead {
-    fn backward(self: Box<Self>, run: Run<'_>, dy: Tensor, gradients: &mut Gradients) {
+    fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
         let PerHead { x, node, weight, num_heads, way } = *self;
         if gradients.wants(weight) {
-            let (dw, add) = gradients.param_mut(run, weight);
+            let (dw, add) = gradients.param_mut(context, weight);
             // [d_kv, d] is the product of the narrow side's transpose with the wide one's.
             let (narrow, wide) = if way == Way::ToFeatures { (&x, &dy) } else { (&dy, &x) };
             let (d_kv, d) = (dw.rows() / num_heads, dw.cols());
@@ -127,11 +127,11 @@ impl Backward for PerHead {
                 let (dw, below) = rest.split_rows(d_kv);
                 rest = below;
                 let narrow = narrow.view().columns(head * d_kv, d_kv);
-                matmul(run, dw, narrow.t(), wide.view().columns(head * d, d), add);
+                matmul(context, dw, narrow.t(), wide.view().columns(head * d, d), add);
             }
         }
         if node.is_some() {
-            gradients.add(run, node, bulk(run, &dy, weight, num_heads, way.back()));
+            gradients.add(context, node, bulk(context, &dy, weight, num_heads, way.back()));
         }
     }
 }
@@ -196,7 +196,7 @@ mod tests {
                     let graph = Graph::inference(&params, &pool, Regime::Steps);
                     let x = x[rows.start * heads * before..rows.end * heads * before].to_vec();
                     let x = Tensor::from_vec(rows.len(), heads * before, x);
-                    (steps(graph.run, &x, id, heads, way), bulk(graph.run, &x, id, heads, way))
+                    (steps(graph.context, &x, id, heads, way), bulk(graph.context, &x, id, heads, way))
                 };
                 let (all, want) = run(2, 0..most);
                 for (got, want) in all.data().iter().zip(want.data()) {

@@ -1,20 +1,20 @@
 //! LayerNorm (Ba et al. 2016), BERT's.
 
 use crate::ops::{cut, elements, row_ranges};
-use crate::{Backward, Gradients, Graph, ParamId, Run, Tensor, Var, kernels};
+use crate::{Backward, Context, Gradients, Graph, ParamId, Tensor, Var, kernels};
 
 /// `y = (x − mean) / sqrt(variance + eps) · w + b`, row by row. `x`: [tokens, features]; weight, bias: [features].
 pub fn layer_norm(graph: &mut Graph<'_>, x: &Var, weight: ParamId, bias: ParamId, eps: f32) -> Var {
-    let run = graph.run;
+    let context = graph.context;
     let (rows, cols) = (x.value.rows(), x.value.cols());
-    let (w, b) = (run.params.vector(weight), run.params.vector(bias));
+    let (w, b) = (context.params.vector(weight), context.params.vector(bias));
     let mut y = Tensor::unspecified(rows, cols);
     let (mut mean, mut rstd) = (vec![0.0; rows], vec![0.0; rows]);
-    let ranges = row_ranges(run.pool, rows, cols);
+    let ranges = row_ranges(context.pool, rows, cols);
     let stats = cut(&mut mean, &ranges, 1).into_iter().zip(cut(&mut rstd, &ranges, 1));
     let parts = cut(y.data_mut(), &ranges, cols).into_iter().zip(stats);
-    run.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, (y, stats))| {
-        kernels::layer_norm(run.isa, y, &x.value.data()[elements(range, cols)], w, b, eps, Some(stats));
+    context.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, (y, stats))| {
+        kernels::layer_norm(context.isa, y, &x.value.data()[elements(range, cols)], w, b, eps, Some(stats));
     });
     graph.record(y, || {
         Box::new(LayerNormBackward { x: x.value.clone(), node: x.node(), weight, bias, mean, rstd })
@@ -31,27 +31,27 @@ struct LayerNormBackward {
 }
 
 impl Backward for LayerNormBackward {
-    fn backward(self: Box<Self>, run: Run<'_>, dy: Tensor, gradients: &mut Gradients) {
+    fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
         let (rows, cols) = (dy.rows(), dy.cols());
-        let w = run.params.vector(self.weight);
+        let w = context.params.vector(self.weight);
         let mut dx = Tensor::unspecified(rows, cols);
-        let ranges = row_ranges(run.pool, rows, cols);
+        let ranges = row_ranges(context.pool, rows, cols);
         let mut sums = vec![(vec![0.0f32; cols], vec![0.0f32; cols]); ranges.len()];
         let parts = cut(dx.data_mut(), &ranges, cols).into_iter().zip(&mut sums);
-        run.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, (dx, (dw, db)))| {
+        context.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, (dx, (dw, db)))| {
             let at = elements(range, cols);
             let (dy, x) = (&dy.data()[at.clone()], &self.x.data()[at]);
             let (mean, rstd) = (&self.mean[range.clone()], &self.rstd[range.clone()]);
-            kernels::layer_norm_backward(run.isa, dx, false, dw, db, dy, x, w, mean, rstd);
+            kernels::layer_norm_backward(context.isa, dx, false, dw, db, dy, x, w, mean, rstd);
         });
         for (dw, db) in &sums {
             for (id, part) in [(self.weight, dw), (self.bias, db)] {
                 if gradients.wants(id) {
-                    kernels::add(run.isa, gradients.param_add(run, id).data_mut(), part);
+                    kernels::add(context.isa, gradients.param_add(context, id).data_mut(), part);
                 }
             }
         }
-        gradients.add(run, self.node, dx);
+        gradients.add(context, self.node, dx);
     }
 }
 

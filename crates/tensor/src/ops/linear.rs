@@ -5,7 +5,7 @@ use crate::kernels;
 use crate::ops::adapter::{adapter_backward, add_adapter};
 use crate::ops::matmul::{matmul, matmul_weight, matmul_weight_t};
 use crate::{
-    Backward, DType, Gradients, Graph, MatMut, ParamId, Precision, Regime, Run, Tensor, Var, Weight,
+    Backward, Context, DType, Gradients, Graph, MatMut, ParamId, Precision, Regime, Tensor, Var, Weight,
 };
 
 /// `x·[W₀; W₁; …]ᵀ`: the outputs of several layers with the same input, side by side.
@@ -13,8 +13,8 @@ use crate::{
 /// `x`: [tokens, in]; each weight: [out_i, in]; result: [tokens, Σ out_i]. Backward: `dx = Σ dyᵢ·Wᵢ`,
 /// `dWᵢ = dyᵢᵀ·x`, and what adapters add to both.
 pub fn linear(graph: &mut Graph<'_>, x: &Var, weights: &[ParamId]) -> Var {
-    let run = graph.run;
-    let y = project(run, graph.regime, &x.value, weights);
+    let context = graph.context;
+    let y = project(context, graph.regime, &x.value, weights);
     graph.record(y, || {
         Box::new(LinearBackward { x: x.value.clone(), node: x.node(), weights: weights.to_vec() })
     })
@@ -22,40 +22,40 @@ pub fn linear(graph: &mut Graph<'_>, x: &Var, weights: &[ParamId]) -> Var {
 
 /// `x·Wᵀ` for a softmax matrix, outside of any tape: [tokens, in] × [rows, in] → [tokens, rows].
 pub fn logits(graph: &Graph<'_>, x: &Tensor, weight: ParamId) -> Tensor {
-    project(graph.run, graph.regime, x, &[weight])
+    project(graph.context, graph.regime, x, &[weight])
 }
 
-pub(crate) fn project(run: Run<'_>, regime: Regime, x: &Tensor, ids: &[ParamId]) -> Tensor {
-    let weights: Vec<&Weight> = ids.iter().map(|&w| run.params.get(w)).collect();
+pub(crate) fn project(context: Context<'_>, regime: Regime, x: &Tensor, ids: &[ParamId]) -> Tensor {
+    let weights: Vec<&Weight> = ids.iter().map(|&w| context.params.get(w)).collect();
     for w in &weights {
         assert_eq!(w.cols(), x.cols(), "a linear layer of {} inputs on {} features", w.cols(), x.cols());
     }
     let out: usize = weights.iter().map(|w| w.rows()).sum();
     let mut y = Tensor::unspecified(x.rows(), out);
     match regime {
-        Regime::Steps => rows_of_weights(run, &mut y, x, &weights),
-        Regime::Bulk if in_bf16(run.precision, &weights) => {
-            many_rows(Run { precision: Precision::Bf16, ..run }, y.view_mut(), x, &weights);
+        Regime::Steps => rows_of_weights(context, &mut y, x, &weights),
+        Regime::Bulk if in_bf16(context.precision, &weights) => {
+            many_rows(Context { precision: Precision::Bf16, ..context }, y.view_mut(), x, &weights);
         }
         // Where the vectors are known, our own product needs no packing, and its bits do not depend on the rows.
-        Regime::Bulk if !run.isa.is_portable() => rows_of_weights(run, &mut y, x, &weights),
+        Regime::Bulk if !context.isa.is_portable() => rows_of_weights(context, &mut y, x, &weights),
         Regime::Bulk if x.rows() == 1 => {
             // The product of a single row would go another way and round differently; a pair does not.
             let mut pair = Tensor::unspecified(2, x.cols());
             pair.data_mut()[..x.cols()].copy_from_slice(x.data());
             pair.data_mut()[x.cols()..].copy_from_slice(x.data());
             let mut both = Tensor::unspecified(2, out);
-            many_rows(run, both.view_mut(), &pair, &weights);
+            many_rows(context, both.view_mut(), &pair, &weights);
             y.data_mut().copy_from_slice(both.row(0));
         }
-        Regime::Bulk => many_rows(run, y.view_mut(), x, &weights),
+        Regime::Bulk => many_rows(context, y.view_mut(), x, &weights),
     }
     let mut rest = y.view_mut();
     for (&id, weight) in ids.iter().zip(&weights) {
         let (part, right) = rest.split_cols(weight.rows());
         rest = right;
-        if let Some(adapter) = run.params.adapter(id) {
-            add_adapter(run, regime, part, x, adapter);
+        if let Some(adapter) = context.params.adapter(id) {
+            add_adapter(context, regime, part, x, adapter);
         }
     }
     y
@@ -66,18 +66,16 @@ fn in_bf16(precision: Precision, weights: &[&Weight]) -> bool {
     match precision {
         Precision::F32 => false,
         Precision::Bf16 => true,
-        Precision::Stored => {
-            kernels::bf16_gemm_available() && weights.iter().all(|w| w.dtype() == DType::Bf16)
-        }
+        Precision::Stored => kernels::bf16_products() && weights.iter().all(|w| w.dtype() == DType::Bf16),
     }
 }
 
-fn many_rows(run: Run<'_>, y: MatMut<'_>, x: &Tensor, weights: &[&Weight]) {
+fn many_rows(context: Context<'_>, y: MatMut<'_>, x: &Tensor, weights: &[&Weight]) {
     let mut rest = y;
     for weight in weights {
         let (part, right) = rest.split_cols(weight.rows());
         rest = right;
-        matmul_weight_t(run, part, x.view(), weight, false);
+        matmul_weight_t(context, part, x.view(), weight, false);
     }
 }
 
@@ -86,12 +84,12 @@ const RESIDENT: usize = 512 << 10;
 
 /// Every thread takes a share of the outputs, whichever weights they belong to, and streams its weights past so many
 /// rows of x as its cache holds.
-pub(super) fn rows_of_weights(run: Run<'_>, y: &mut Tensor, x: &Tensor, weights: &[&Weight]) {
+pub(super) fn rows_of_weights(context: Context<'_>, y: &mut Tensor, x: &Tensor, weights: &[&Weight]) {
     let (k, out) = (x.cols(), y.cols());
     let resident = (RESIDENT / (4 * k.max(1))).max(1);
     let ranges =
-        if out * k < 32 << 10 { std::iter::once(0..out).collect() } else { run.pool.ranges(out, 16) };
-    run.pool.run_parts(y.view_mut().cut_cols(ranges), |(range, mut part)| {
+        if out * k < 32 << 10 { std::iter::once(0..out).collect() } else { context.pool.ranges(out, 16) };
+    context.pool.run_parts(y.view_mut().cut_cols(ranges), |(range, mut part)| {
         let mut first = 0;
         for weight in weights {
             let from = range.start.clamp(first, first + weight.rows()) - first;
@@ -100,12 +98,12 @@ pub(super) fn rows_of_weights(run: Run<'_>, y: &mut Tensor, x: &Tensor, weights:
             if from < to {
                 let (here, right) = part.split_cols(to - from);
                 part = right;
-                let rows = weight.as_rows().slice(from * k..to * k);
+                let rows = weight.as_rows().slice(from..to);
                 let mut rest = here;
                 for x in x.data().chunks((resident * k).max(1)) {
                     let (here, below) = rest.split_rows(x.len() / k);
                     rest = below;
-                    kernels::matmul_rows_into(run.isa, here, x, k, rows, k);
+                    kernels::matmul_rows(context.isa, here, x, k, rows);
                 }
             }
         }
@@ -119,16 +117,16 @@ struct LinearBackward {
 }
 
 impl Backward for LinearBackward {
-    fn backward(self: Box<Self>, run: Run<'_>, dy: Tensor, gradients: &mut Gradients) {
+    fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
         let x = &self.x;
         let mut first = 0;
         for &id in &self.weights {
-            let rows = run.params.get(id).rows();
+            let rows = context.params.get(id).rows();
             let dy = dy.view().columns(first, rows);
             first += rows;
             if gradients.wants(id) {
-                let (dw, add) = gradients.param_mut(run, id);
-                matmul(run, dw.view_mut(), dy.t(), x.view(), add);
+                let (dw, add) = gradients.param_mut(context, id);
+                matmul(context, dw.view_mut(), dy.t(), x.view(), add);
             }
         }
         let mut dx = self.node.map(|node| match gradients.take(node) {
@@ -137,15 +135,15 @@ impl Backward for LinearBackward {
         });
         let mut first = 0;
         for &id in &self.weights {
-            let weight = run.params.get(id);
+            let weight = context.params.get(id);
             let dy = dy.view().columns(first, weight.rows());
             first += weight.rows();
             if let Some((dx, add)) = &mut dx {
-                matmul_weight(run, dx.view_mut(), dy, weight, *add);
+                matmul_weight(context, dx.view_mut(), dy, weight, *add);
                 *add = true;
             }
-            if let Some(adapter) = run.params.adapter(id) {
-                adapter_backward(run, x, dy, dx.as_mut().map(|(dx, _)| dx), adapter, gradients);
+            if let Some(adapter) = context.params.adapter(id) {
+                adapter_backward(context, x, dy, dx.as_mut().map(|(dx, _)| dx), adapter, gradients);
             }
         }
         if let (Some(node), Some((dx, _))) = (self.node, dx) {
@@ -200,7 +198,7 @@ mod tests {
                 let pool = Pool::new(threads);
                 let graph = Graph::inference(&params, &pool, regime).with_precision(precision);
                 let part = Tensor::from_vec(rows, k, x.data()[..rows * k].to_vec());
-                project(graph.run, regime, &part, &[a, b])
+                project(graph.context, regime, &part, &[a, b])
             };
             let steps = run(1, 40, Regime::Steps, Precision::Stored);
             for (regime, precision) in [
@@ -210,7 +208,7 @@ mod tests {
                 (Regime::Bulk, Precision::Bf16),
             ] {
                 let stored = precision == Precision::Stored && dtype == DType::Bf16;
-                let halves = precision == Precision::Bf16 || stored && kernels::bf16_gemm_available();
+                let halves = precision == Precision::Bf16 || stored && kernels::bf16_products();
                 let bound = if regime == Regime::Bulk && halves { 0.2 } else { 1e-4 };
                 let all = run(1, 40, regime, precision);
                 for (x, y) in steps.data().iter().zip(all.data()) {

@@ -2,18 +2,20 @@
 
 use crate::kernels::{self, Lion};
 use crate::ops::update::update;
-use crate::{Gradient, Pool, Tensor};
+use crate::{Gradient, Pool, Tensor, Weight};
 
 /// Updates a weight and its momentum (the weight's shape) in place, split over the threads. `lazy`: rows without a
 /// gradient, where it is kept by rows, are left alone.
 pub fn lion(
     pool: &Pool,
     step: &Lion,
-    weight: &mut [f32],
+    weight: &mut Weight,
     gradient: Gradient<'_>,
     m: &mut Tensor,
     lazy: bool,
 ) {
     let isa = kernels::isa();
-    update(pool, gradient, lazy, [weight, m.data_mut()], |[w, m], g| kernels::lion(isa, step, w, g, m));
+    update(pool, gradient, lazy, [weight.data_mut(), m.data_mut()], |[w, m], g| {
+        kernels::lion(isa, step, w, g, m)
+    });
 }

@@ -1,8 +1,8 @@
 //! Matrix products of many rows, split over the threads.
 
 use crate::gemm::gemm;
-use crate::kernels::{Rows, gemm_bf16};
-use crate::{MatMut, MatRef, Pool, Precision, Run, Weight};
+use crate::kernels::gemm_bf16;
+use crate::{Context, MatMut, MatRef, Pool, Precision, Weight};
 
 /// Multiply-adds below which another thread costs more than it brings.
 const SMALL: usize = 64 << 10;
@@ -16,42 +16,61 @@ pub(super) const TINY: usize = 256;
 
 /// `c = a·b`, or `c += a·b` with `accumulate`; `a`: [m, k], `b`: [k, n], `c`: [m, n]. The longer side of `c` is
 /// split over the threads.
-pub(crate) fn matmul(run: Run<'_>, c: MatMut<'_>, a: MatRef<'_>, b: MatRef<'_>, accumulate: bool) {
-    split_up(run.pool, c, a, b, accumulate, |c, a, b, accumulate| matmul_here(run, c, a, b, accumulate));
+pub(crate) fn matmul(context: Context<'_>, c: MatMut<'_>, a: MatRef<'_>, b: MatRef<'_>, accumulate: bool) {
+    split_up(context.pool, c, a, b, accumulate, |c, a, b, accumulate| {
+        matmul_here(context, c, a, b, accumulate)
+    });
 }
 
 /// The same with a weight for `b`, [k, n].
-pub(crate) fn matmul_weight(run: Run<'_>, c: MatMut<'_>, a: MatRef<'_>, weight: &Weight, accumulate: bool) {
-    weight_product(run, c, a, weight, false, accumulate);
+pub(crate) fn matmul_weight(
+    context: Context<'_>,
+    c: MatMut<'_>,
+    a: MatRef<'_>,
+    weight: &Weight,
+    accumulate: bool,
+) {
+    weight_product(context, c, a, weight, false, accumulate);
 }
 
 /// The same with a transposed weight, [n, k], for `b`.
-pub(crate) fn matmul_weight_t(run: Run<'_>, c: MatMut<'_>, a: MatRef<'_>, weight: &Weight, accumulate: bool) {
-    weight_product(run, c, a, weight, true, accumulate);
+pub(crate) fn matmul_weight_t(
+    context: Context<'_>,
+    c: MatMut<'_>,
+    a: MatRef<'_>,
+    weight: &Weight,
+    accumulate: bool,
+) {
+    weight_product(context, c, a, weight, true, accumulate);
 }
 
 /// Products in bf16 take weights stored so as they lie, products in f32 a widened copy.
 fn weight_product(
-    run: Run<'_>,
+    context: Context<'_>,
     c: MatMut<'_>,
     a: MatRef<'_>,
     weight: &Weight,
     transposed: bool,
     accumulate: bool,
 ) {
-    if let (Rows::Bf16(w), Precision::Bf16) = (weight.as_rows(), run.precision) {
-        let w = MatRef::new(w, weight.rows(), weight.cols(), weight.cols());
+    if let (Some(w), Precision::Bf16) = (weight.as_rows().as_bf16(), context.precision) {
         let w = if transposed { w.t() } else { w };
-        return split_up(run.pool, c, a, w, accumulate, gemm_bf16);
+        return split_up(context.pool, c, a, w, accumulate, gemm_bf16);
     }
     let mut wide = None;
     let w = weight.view_f32(&mut wide);
-    matmul(run, c, a, if transposed { w.t() } else { w }, accumulate);
+    matmul(context, c, a, if transposed { w.t() } else { w }, accumulate);
 }
 
 /// The same on this thread alone.
-pub(crate) fn matmul_here(run: Run<'_>, c: MatMut<'_>, a: MatRef<'_>, b: MatRef<'_>, accumulate: bool) {
-    match run.precision {
+pub(crate) fn matmul_here(
+    context: Context<'_>,
+    c: MatMut<'_>,
+    a: MatRef<'_>,
+    b: MatRef<'_>,
+    accumulate: bool,
+) {
+    match context.precision {
         // Attention's scores, which T5 does not scale, are not worth rounding for less than a tenth of the encoder's
         // time.
         Precision::F32 | Precision::Stored => gemm(c, a, b, accumulate),

@@ -10,7 +10,6 @@ mod adamw;
 mod adapter;
 mod attention;
 mod cache;
-mod choose;
 mod cross_entropy;
 mod dropout;
 mod embedding;
@@ -18,6 +17,7 @@ mod heads;
 mod layer_norm;
 mod linear;
 mod lion;
+mod logits_row;
 mod matmul;
 mod norms;
 mod recompute;
@@ -35,11 +35,10 @@ pub use activation::{activate, gated};
 pub use adafactor::{Adafactor, adafactor, adafactor_vector};
 pub use adamw::adamw;
 pub use attention::{
-    Attention, CachedAttention, CachedRows, CachedSpan, Source, Span, attend_cached, attend_features,
+    Attention, CachedAttention, CachedRows, CachedSpan, Columns, Span, attend_cached, attend_features,
     attention, attention_to_features,
 };
 pub use cache::KeyValues;
-pub use choose::{each_row, suppress};
 pub use cross_entropy::{CrossEntropy, Losses, cross_entropy};
 pub use dropout::dropout;
 pub(crate) use embedding::add_to_rows;
@@ -48,6 +47,7 @@ pub use heads::{heads_from_features, heads_to_features};
 pub use layer_norm::layer_norm;
 pub use linear::{linear, logits};
 pub use lion::lion;
+pub use logits_row::{LogitsRow, each_row};
 pub use norms::{NonFinite, sum_squares};
 pub use recompute::recompute;
 pub use relative_bias::RelativeBias;
@@ -57,7 +57,7 @@ pub use scale::scale;
 
 use std::ops::Range;
 
-use crate::{Pool, Run, Tensor, kernels};
+use crate::{Context, Pool, Tensor, kernels};
 
 /// Elementwise work below this many elements is not worth handing to another thread.
 const SMALL: usize = 16 << 10;
@@ -97,12 +97,12 @@ pub(crate) fn fill_zeros(pool: &Pool, y: &mut Tensor) {
 }
 
 /// `y += x`
-pub(crate) fn add_in_place(run: Run<'_>, y: &mut Tensor, x: &Tensor) {
+pub(crate) fn add_in_place(context: Context<'_>, y: &mut Tensor, x: &Tensor) {
     assert_eq!((y.rows(), y.cols()), (x.rows(), x.cols()));
     let cols = x.cols();
-    let ranges = row_ranges(run.pool, x.rows(), cols);
+    let ranges = row_ranges(context.pool, x.rows(), cols);
     let parts = cut(y.data_mut(), &ranges, cols);
-    run.pool.run_parts(ranges.into_iter().zip(parts).collect(), |(range, y)| {
-        kernels::add(run.isa, y, &x.data()[elements(&range, cols)]);
+    context.pool.run_parts(ranges.into_iter().zip(parts).collect(), |(range, y)| {
+        kernels::add(context.isa, y, &x.data()[elements(&range, cols)]);
     });
 }

@@ -1,11 +1,11 @@
 //! Facts about a gradient that a training step needs: its norm, and where it is not a number.
 
-use crate::{Gradient, Run, kernels};
+use crate::{Context, Gradient, Weight, kernels};
 
 /// Elements whose squares are summed in one go: fixed, so that the sum does not depend on the threads.
 const BLOCK: usize = 64 << 10;
 
-/// The first element of a tensor or gradient that is infinite or not a number.
+/// The first element of a tensor, gradient or weight that is infinite or not a number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NonFinite {
     /// Row of the element.
@@ -26,17 +26,26 @@ impl NonFinite {
         };
         Some(NonFinite { row, col, value: gradient.values()[at] })
     }
+
+    /// Looks for one in a weight.
+    pub fn in_weight(weight: &Weight) -> Option<Self> {
+        let mut wide = None;
+        let data = weight.view_f32(&mut wide).data;
+        let at = kernels::first_non_finite(data)?;
+        Some(NonFinite { row: at / weight.cols(), col: at % weight.cols(), value: data[at] })
+    }
 }
 
 /// Sum of the squares of all elements, in f64 and in an order that does not depend on the threads.
-pub fn sum_squares(run: Run<'_>, data: &[f32]) -> f64 {
+pub fn sum_squares(context: Context<'_>, gradient: Gradient<'_>) -> f64 {
+    let data = gradient.values();
     let mut sums = vec![0.0f64; data.len().div_ceil(BLOCK)];
-    let ranges = run.pool.ranges(sums.len(), 1);
+    let ranges = context.pool.ranges(sums.len(), 1);
     let parts = super::cut(&mut sums, &ranges, 1);
-    run.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, sums)| {
+    context.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, sums)| {
         for (block, sum) in range.clone().zip(sums) {
             let end = data.len().min((block + 1) * BLOCK);
-            *sum = kernels::sum_squares(run.isa, &data[block * BLOCK..end]);
+            *sum = kernels::sum_squares(context.isa, &data[block * BLOCK..end]);
         }
     });
     sums.iter().sum()
@@ -45,7 +54,7 @@ pub fn sum_squares(run: Run<'_>, data: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Graph, Params, Pool, Regime, Rng, Tensor};
+    use crate::{Params, Pool, Rng, Tensor};
 
     #[test]
     fn sums_and_finds() {
@@ -57,7 +66,7 @@ mod tests {
         let params = Params::default();
         let sum = |threads| {
             let pool = Pool::new(threads);
-            sum_squares(Graph::inference(&params, &pool, Regime::Bulk).run, tensor.data())
+            sum_squares(Context::new(&params, &pool), Gradient::Dense(&tensor))
         };
         assert!((sum(1) - want).abs() < 1e-6 * want);
         assert_eq!(sum(1), sum(2));
@@ -65,5 +74,8 @@ mod tests {
         tensor.data_mut()[3 * cols + 7] = f32::INFINITY;
         let found = NonFinite::find(Gradient::Dense(&tensor)).unwrap();
         assert_eq!((found.row, found.col), (3, 7));
+        let weight = Weight::owned(&[2, 3], vec![1.0, 2.0, 3.0, 4.0, f32::NEG_INFINITY, 6.0]);
+        let found = NonFinite::in_weight(&weight).unwrap();
+        assert_eq!((found.row, found.col, found.value), (1, 1, f32::NEG_INFINITY));
     }
 }

@@ -1,7 +1,7 @@
 //! Parts of a pass that are computed again on the way back instead of kept (Chen et al. 2016, "Training deep nets with
 //! sublinear memory cost").
 
-use crate::{Backward, Gradients, Graph, Run, Tensor, Var};
+use crate::{Backward, Context, Gradients, Graph, Tensor, Var};
 
 /// `f(inputs)`. Where the pass trades time for memory ([`Graph::with_recompute`]), the tape keeps the inputs alone, and
 /// the backward pass first runs `f` again, with the same dropout masks, for what its operations need.
@@ -28,14 +28,14 @@ struct Recompute<'a, F> {
 }
 
 impl<'a, F: Fn(&mut Graph<'a>, Vec<Var>) -> Var> Backward for Recompute<'a, F> {
-    fn backward(self: Box<Self>, run: Run<'_>, dy: Tensor, gradients: &mut Gradients) {
+    fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
         let Recompute { mut graph, inputs, f } = *self;
         let leaves: Vec<Var> = inputs.iter().map(|input| graph.leaf(input.value.clone())).collect();
         let y = f(&mut graph, leaves.clone());
         let found = gradients.within(graph, &y, dy, &leaves);
         for (input, gradient) in inputs.iter().zip(found) {
             if let Some(gradient) = gradient {
-                gradients.add(run, input.node(), gradient);
+                gradients.add(context, input.node(), gradient);
             }
         }
     }

@@ -1,8 +1,7 @@
 //! T5's relative position bias: one learned number for each head and each bucket of distances
 //! (Raffel et al. 2020, section 2.1; `_relative_position_bucket` in transformers' modeling_t5.py).
 
-use crate::weight::widen;
-use crate::{ParamId, Run};
+use crate::{Context, ParamId};
 
 /// Which bias an attention adds to its scores.
 #[derive(Clone, Copy, Debug)]
@@ -53,11 +52,17 @@ pub(crate) struct BiasTable {
 
 impl BiasTable {
     /// For keys up to `before` positions before their query and up to `after` after it.
-    pub(crate) fn new(run: Run<'_>, bias: &RelativeBias, heads: usize, before: usize, after: usize) -> Self {
-        let weight = run.params.get(bias.weight);
+    pub(crate) fn new(
+        context: Context<'_>,
+        bias: &RelativeBias,
+        heads: usize,
+        before: usize,
+        after: usize,
+    ) -> Self {
+        let weight = context.params.get(bias.weight);
         assert_eq!((weight.rows(), weight.cols()), (bias.num_buckets, heads), "shape of the relative bias");
         let mut table = vec![0.0; weight.len()];
-        widen(&mut table, weight.as_rows());
+        weight.as_rows().widen(&mut table);
         let width = before + 1 + after;
         let mut values = vec![0.0; heads * width];
         for i in 0..width {

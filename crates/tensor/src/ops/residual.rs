@@ -3,25 +3,25 @@
 use crate::graph::Dropout;
 use crate::ops::dropout::drop_elements;
 use crate::ops::{cut, elements, row_ranges};
-use crate::{Backward, Gradients, Graph, Run, Tensor, Var, kernels};
+use crate::{Backward, Context, Gradients, Graph, Tensor, Var, kernels};
 
 /// `x + dropout(y)`; both [tokens, features]. Written into `y`'s memory.
 pub fn residual(graph: &mut Graph<'_>, x: &Var, y: Var) -> Var {
-    let run = graph.run;
+    let context = graph.context;
     let dropout = graph.next_dropout();
     let branch = y.node();
     assert_eq!((x.value.rows(), x.value.cols()), (y.value.rows(), y.value.cols()));
     let mut sum = y.value.into_unique();
     let cols = sum.cols();
-    let ranges = row_ranges(run.pool, sum.rows(), cols);
+    let ranges = row_ranges(context.pool, sum.rows(), cols);
     let parts = cut(sum.data_mut(), &ranges, cols);
-    run.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, sum)| {
+    context.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, sum)| {
         // Row by row, so that the second pass finds the row in the first cache.
         for (row, sum) in range.clone().zip(sum.chunks_exact_mut(cols.max(1))) {
             if let Some(d) = dropout {
-                kernels::dropout_in_place(run.isa, sum, d.key, (row * cols) as u64, d.rate);
+                kernels::dropout_in_place(context.isa, sum, d.key, (row * cols) as u64, d.rate);
             }
-            kernels::add(run.isa, sum, &x.value.data()[elements(&(row..row + 1), cols)]);
+            kernels::add(context.isa, sum, &x.value.data()[elements(&(row..row + 1), cols)]);
         }
     });
     let node = x.node();
@@ -35,13 +35,13 @@ struct ResidualBackward {
 }
 
 impl Backward for ResidualBackward {
-    fn backward(self: Box<Self>, run: Run<'_>, dy: Tensor, gradients: &mut Gradients) {
+    fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
         let branch = match self.dropout {
             None => dy.clone(),
-            Some(dropout) => drop_elements(run, dropout, dy.clone()),
+            Some(dropout) => drop_elements(context, dropout, dy.clone()),
         };
-        gradients.add(run, self.branch, branch);
-        gradients.add(run, self.node, dy);
+        gradients.add(context, self.branch, branch);
+        gradients.add(context, self.node, dy);
     }
 }
 

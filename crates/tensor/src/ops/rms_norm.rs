@@ -1,21 +1,21 @@
 //! RMSNorm (Zhang and Sennrich 2019; T5's layer norm): no mean, no bias.
 
 use crate::ops::{cut, elements, row_ranges};
-use crate::{Backward, Gradients, Graph, ParamId, Run, Tensor, Var, kernels};
+use crate::{Backward, Context, Gradients, Graph, ParamId, Tensor, Var, kernels};
 
 /// `y = x · w / sqrt(mean(x²) + eps)`, row by row. `x`: [tokens, features], weight: [features].
 ///
 /// Backward, with `r = 1 / sqrt(mean(x²) + eps)`: `dx = r·(w·dy) − x·r³·mean(x·w·dy)`, `dw = Σ dy·x·r`.
 pub fn rms_norm(graph: &mut Graph<'_>, x: &Var, weight: ParamId, eps: f32) -> Var {
-    let run = graph.run;
+    let context = graph.context;
     let (rows, cols) = (x.value.rows(), x.value.cols());
-    let w = run.params.vector(weight);
+    let w = context.params.vector(weight);
     let mut y = Tensor::unspecified(rows, cols);
     let mut rstd = vec![0.0; rows];
-    let ranges = row_ranges(run.pool, rows, cols);
+    let ranges = row_ranges(context.pool, rows, cols);
     let parts = cut(y.data_mut(), &ranges, cols).into_iter().zip(cut(&mut rstd, &ranges, 1));
-    run.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, (y, rstd))| {
-        kernels::rms_norm(run.isa, y, &x.value.data()[elements(range, cols)], w, eps, Some(rstd));
+    context.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, (y, rstd))| {
+        kernels::rms_norm(context.isa, y, &x.value.data()[elements(range, cols)], w, eps, Some(rstd));
     });
     graph.record(y, || Box::new(RmsNormBackward { x: x.value.clone(), node: x.node(), weight, rstd }))
 }
@@ -28,24 +28,24 @@ struct RmsNormBackward {
 }
 
 impl Backward for RmsNormBackward {
-    fn backward(self: Box<Self>, run: Run<'_>, dy: Tensor, gradients: &mut Gradients) {
+    fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
         let (rows, cols) = (dy.rows(), dy.cols());
-        let w = run.params.vector(self.weight);
+        let w = context.params.vector(self.weight);
         let (mut dx, accumulate) = match self.node.and_then(|node| gradients.take(node)) {
             Some(sum) => (sum.into_unique(), true),
             None => (Tensor::unspecified(rows, cols), false),
         };
-        let ranges = row_ranges(run.pool, rows, cols);
+        let ranges = row_ranges(context.pool, rows, cols);
         let mut dw_parts = vec![vec![0.0f32; cols]; ranges.len()];
         let parts = cut(dx.data_mut(), &ranges, cols).into_iter().zip(&mut dw_parts);
-        run.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, (dx, dw))| {
+        context.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, (dx, dw))| {
             let at = elements(range, cols);
             let (dy, x) = (&dy.data()[at.clone()], &self.x.data()[at]);
-            kernels::rms_norm_backward(run.isa, dx, accumulate, dw, dy, x, w, &self.rstd[range.clone()]);
+            kernels::rms_norm_backward(context.isa, dx, accumulate, dw, dy, x, w, &self.rstd[range.clone()]);
         });
         if gradients.wants(self.weight) {
-            let dw = gradients.param_add(run, self.weight);
-            dw_parts.iter().for_each(|part| kernels::add(run.isa, dw.data_mut(), part));
+            let dw = gradients.param_add(context, self.weight);
+            dw_parts.iter().for_each(|part| kernels::add(context.isa, dw.data_mut(), part));
         }
         if let Some(node) = self.node {
             gradients.put(node, dx);

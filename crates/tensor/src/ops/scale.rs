@@ -1,21 +1,21 @@
 //! Multiplication by a constant: T5 1.0 scales its last hidden states by d_model^-0.5.
 
 use crate::ops::{cut, row_ranges};
-use crate::{Backward, Gradients, Graph, Run, Tensor, Var, kernels};
+use crate::{Backward, Context, Gradients, Graph, Tensor, Var, kernels};
 
 /// `factor · x`; any shape.
 pub fn scale(graph: &mut Graph<'_>, x: Var, factor: f32) -> Var {
     let node = x.node();
-    let y = multiply(graph.run, x.value, factor);
+    let y = multiply(graph.context, x.value, factor);
     graph.record(y, || Box::new(ScaleBackward { node, factor }))
 }
 
-fn multiply(run: Run<'_>, x: Tensor, factor: f32) -> Tensor {
+fn multiply(context: Context<'_>, x: Tensor, factor: f32) -> Tensor {
     let mut y = x.into_unique();
     let cols = y.cols();
-    let ranges = row_ranges(run.pool, y.rows(), cols);
+    let ranges = row_ranges(context.pool, y.rows(), cols);
     let parts = cut(y.data_mut(), &ranges, cols);
-    run.pool.run_parts(parts, |y| kernels::scale(run.isa, y, factor));
+    context.pool.run_parts(parts, |y| kernels::scale(context.isa, y, factor));
     y
 }
 
@@ -25,9 +25,9 @@ struct ScaleBackward {
 }
 
 impl Backward for ScaleBackward {
-    fn backward(self: Box<Self>, run: Run<'_>, dy: Tensor, gradients: &mut Gradients) {
-        let dx = multiply(run, dy, self.factor);
-        gradients.add(run, self.node, dx);
+    fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
+        let dx = multiply(context, dy, self.factor);
+        gradients.add(context, self.node, dx);
     }
 }
 

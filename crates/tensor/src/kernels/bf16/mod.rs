@@ -37,7 +37,7 @@ thread_local! {
 pub const BF16_VARIABLE: &str = "T5KIT_BF16";
 
 /// Whether [`gemm_bf16`] is fast here: by AMX or AVX-512 BF16. A `T5KIT_ISA` below `avx512` forbids it.
-pub fn bf16_gemm_available() -> bool {
+pub fn bf16_products() -> bool {
     best_kernel() != Bf16Kernel::Portable
 }
 

@@ -2,9 +2,9 @@
 
 use half::{bf16, f16};
 
-use super::super::{Isa, Rows, dot, matmul_columns, matmul_rows, oracle};
+use super::super::{Isa, dot, matmul_columns, matmul_rows, oracle};
 use super::{SIZES, assert_close, numbers, on_every_isa};
-use crate::MatMut;
+use crate::{MatMut, Rows};
 
 /// Weights in all three storage types.
 struct Weights {
@@ -20,8 +20,10 @@ impl Weights {
         let f16 = f32.iter().map(|&v| f16::from_f32(v).to_bits()).collect();
         Weights { f32, bf16, f16 }
     }
-    fn all(&self) -> [(&'static str, Rows<'_>); 3] {
-        [("f32", Rows::F32(&self.f32)), ("bf16", Rows::Bf16(&self.bf16)), ("f16", Rows::F16(&self.f16))]
+    /// Rows of `cols`.
+    fn all(&self, cols: usize) -> [(&'static str, Rows<'_>); 3] {
+        let (bf16, f16) = (Rows::bf16(&self.bf16, cols), Rows::f16(&self.f16, cols));
+        [("f32", Rows::f32(&self.f32, cols)), ("bf16", bf16), ("f16", f16)]
     }
 }
 
@@ -29,11 +31,11 @@ impl Weights {
 fn check(isa: Isa, m: usize, n: usize, k: usize) {
     let (ldx, ldy) = (k + 3, n + 2);
     let x = numbers(m * ldx, 1);
-    for (name, w) in Weights::new(n * k, 2).all() {
+    for (name, w) in Weights::new(n * k, 2).all(k) {
         let mut got = vec![7.5; m * ldy];
         let mut want = got.clone();
-        matmul_rows(isa, &mut got, ldy, &x, ldx, m, w, n, k);
-        oracle::matmul_rows(&mut want, ldy, &x, ldx, m, w, n, k);
+        matmul_rows(isa, MatMut::new(&mut got, m, n, ldy), &x, ldx, w);
+        oracle::matmul_rows(&mut want, ldy, n, &x, ldx, m, w);
         // Rounding grows with the square root of the terms at worst like k.
         let bound = 1e-6 * (k as f32).sqrt().max(1.0);
         assert_close(&format!("{} {name} {m}×{n} over {k}", isa.name()), &got, &want, bound, 1e-6);
@@ -66,17 +68,17 @@ fn an_element_does_not_depend_on_the_batch() {
     on_every_isa(|isa| {
         let x = numbers(70 * K, 3);
         for n in [1, 3, 8, 11, 21] {
-            for (name, w) in Weights::new(n * K, 4).all() {
+            for (name, w) in Weights::new(n * K, 4).all(K) {
                 let mut single = vec![0.0; 70 * n];
                 for (y, x) in single.chunks_exact_mut(n).zip(x.chunks_exact(K)) {
                     for (j, y) in y.iter_mut().enumerate() {
-                        let row = w.slice(j * K..(j + 1) * K);
-                        matmul_rows(isa, std::slice::from_mut(y), 1, x, K, 1, row, 1, K);
+                        let y = MatMut::new(std::slice::from_mut(y), 1, 1, 1);
+                        matmul_rows(isa, y, x, K, w.slice(j..j + 1));
                     }
                 }
                 for m in 1..=70 {
                     let mut y = vec![0.0; m * n];
-                    matmul_rows(isa, &mut y, n, &x, K, m, w, n, K);
+                    matmul_rows(isa, MatMut::new(&mut y, m, n, n), &x, K, w);
                     for (i, (a, b)) in y.iter().zip(&single).enumerate() {
                         assert_eq!(
                             a.to_bits(),
@@ -98,7 +100,7 @@ fn a_nan_stays_in_its_row_and_column() {
         x[2 * 33 + 32] = f32::NAN;
         let w = numbers(9 * 33, 6);
         let mut y = vec![0.0; 5 * 9];
-        matmul_rows(isa, &mut y, 9, &x, 33, 5, Rows::F32(&w), 9, 33);
+        matmul_rows(isa, MatMut::new(&mut y, 5, 9, 9), &x, 33, Rows::f32(&w, 33));
         for (i, v) in y.iter().enumerate() {
             assert_eq!(v.is_nan(), i / 9 == 2, "element {i}");
         }
@@ -111,7 +113,7 @@ fn wrong_sizes_are_refused() {
         let refused = |y: usize, ldy, x: usize, ldx, m, w: usize, n, k| {
             let (mut y, x, w) = (vec![0.0; y], vec![0.0; x], vec![0.0; w]);
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                matmul_rows(isa, &mut y, ldy, &x, ldx, m, Rows::F32(&w), n, k)
+                matmul_rows(isa, MatMut::new(&mut y, m, n, ldy), &x, ldx, Rows::f32(&w, k));
             }))
             .is_err()
         };
@@ -143,14 +145,14 @@ fn products_by_columns_match_the_oracle_whatever_the_company() {
             for n in [0, 1, 7, 8, 15, 16, 17, 64, 65, 130, 200] {
                 let (most, ldx, first, ldw) = (13, k + 2, 3, n + 5);
                 let x = numbers(most * ldx, 1);
-                for (name, w) in Weights::new(k * ldw, 2).all() {
+                for (name, w) in Weights::new(k * ldw, 2).all(ldw) {
                     let run = |m: usize, from: usize, n: usize| {
                         let mut y = vec![7.5; m * (n + 1)];
-                        matmul_columns(isa, MatMut::new(&mut y, m, n, n + 1), &x, ldx, w, ldw, first + from);
+                        matmul_columns(isa, MatMut::new(&mut y, m, n, n + 1), &x, ldx, w, first + from);
                         y
                     };
                     let mut want = vec![7.5; most * (n + 1)];
-                    oracle::matmul_columns(&mut want, n, &x, ldx, most, w, ldw, first);
+                    oracle::matmul_columns(&mut want, n, &x, ldx, most, w, first);
                     let all = run(most, 0, n);
                     assert_close(&format!("{} {name} {n} over {k}", isa.name()), &all, &want, 1e-5, 1e-6);
                     for m in 1..most {

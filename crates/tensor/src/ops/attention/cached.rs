@@ -63,17 +63,17 @@ pub fn attend_cached(
     cache: &KeyValues,
     what: &CachedAttention<'_>,
 ) -> Tensor {
-    let run = graph.run;
+    let context = graph.context;
     let (num_heads, d_kv) = (what.num_heads, what.d_kv);
     let inner = num_heads * d_kv;
     let table = what.bias.as_ref().map(|bias| {
         let before = what.spans.iter().map(|s| s.position).max().unwrap_or(0);
         let after = what.spans.iter().map(|s| s.keys.len().saturating_sub(s.position + 1)).max().unwrap_or(0);
-        BiasTable::new(run, bias, num_heads, before, after)
+        BiasTable::new(context, bias, num_heads, before, after)
     });
     let mut out = Tensor::unspecified(q.rows(), inner);
     // With fewer spans than threads, the heads of each are shared out too.
-    let threads = run.pool.threads();
+    let threads = context.pool.threads();
     let shares = if what.spans.len() >= threads { 1 } else { threads.min(num_heads) };
     let mut work = Vec::with_capacity(what.spans.len() * shares);
     let mut rest = Some(out.view_mut());
@@ -112,14 +112,14 @@ pub fn attend_cached(
         });
         with_scratch(|scratch| {
             let scores = scratch.first(span.queries.len() * heads.len() * cached.keys);
-            kernels::attend(run.isa, part, q, cached, heads.len(), d_kv, bias, scores);
+            kernels::attend(context.isa, part, q, cached, heads.len(), d_kv, bias, scores);
         });
     };
     let size: usize = what.spans.iter().map(|s| s.keys.len() * s.queries.len()).sum();
     if size * inner < SMALL {
         work.into_iter().for_each(step);
     } else {
-        each(run, work, |_, item| step(item));
+        each(context, work, |_, item| step(item));
     }
     out
 }

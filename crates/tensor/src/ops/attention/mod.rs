@@ -19,7 +19,7 @@ pub use shared::{attend_features, attention_to_features};
 use crate::graph::Dropout;
 use crate::ops::cut;
 use crate::ops::relative_bias::{BiasTable, RelativeBias};
-use crate::{Backward, Gradients, Graph, MatMut, MatRef, ParamId, Run, Tensor, Var};
+use crate::{Backward, Context, Gradients, Graph, MatMut, MatRef, ParamId, Tensor, Var};
 
 /// Queries and the keys they see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub struct Attention {
 
 /// Where queries, keys or values are: columns from `column` on, head after head.
 #[derive(Clone, Copy)]
-pub struct Source<'v> {
+pub struct Columns<'v> {
     /// The tensor, often the output of several linear layers side by side.
     pub var: &'v Var,
     /// First column of the first head.
@@ -59,18 +59,18 @@ pub struct Source<'v> {
 /// `softmax(q·kᵀ + bias)·v` for every span and head: [query tokens, num_heads · d_kv].
 pub fn attention(
     graph: &mut Graph<'_>,
-    q: Source<'_>,
-    k: Source<'_>,
-    v: Source<'_>,
+    q: Columns<'_>,
+    k: Columns<'_>,
+    v: Columns<'_>,
     what: &Attention,
 ) -> Var {
-    let run = graph.run;
+    let context = graph.context;
     let inner = what.num_heads * what.d_kv;
     let dropout = graph.next_dropout();
     let mut out = Tensor::unspecified(q.var.value.rows(), inner);
     let mut lse = graph.records().then(|| Tensor::unspecified(out.rows(), what.num_heads));
     let views = [q, k, v].map(|s| s.var.value.view().columns(s.column, inner));
-    what.forward(run, views, &mut out, lse.as_mut(), dropout);
+    what.forward(context, views, &mut out, lse.as_mut(), dropout);
     let sources =
         [q, k, v].map(|s| Saved { tensor: s.var.value.clone(), node: s.var.node(), column: s.column });
     let saved = out.clone();
@@ -81,10 +81,10 @@ pub fn attention(
 }
 
 /// Runs every item once, each on whichever thread is free.
-fn each<P: Send>(run: Run<'_>, items: Vec<P>, f: impl Fn(usize, P) + Sync) {
+fn each<P: Send>(context: Context<'_>, items: Vec<P>, f: impl Fn(usize, P) + Sync) {
     let items: Vec<std::sync::Mutex<Option<P>>> =
         items.into_iter().map(|item| std::sync::Mutex::new(Some(item))).collect();
-    run.pool.run_items(items.len(), |i| {
+    context.pool.run_items(items.len(), |i| {
         if let Some(item) = items[i].lock().unwrap_or_else(|e| e.into_inner()).take() {
             f(i, item);
         }
@@ -95,13 +95,13 @@ impl Attention {
     /// `out`: [queries, num_heads · d_kv], overwritten; `lse`: [queries, num_heads], likewise.
     fn forward(
         &self,
-        run: Run<'_>,
+        context: Context<'_>,
         [q, k, v]: [MatRef<'_>; 3],
         out: &mut Tensor,
         lse: Option<&mut Tensor>,
         dropout: Option<Dropout>,
     ) {
-        let table = self.table(run);
+        let table = self.table(context);
         let outs = self.pieces(out.view_mut(), 0, |s| s.queries.clone(), self.d_kv);
         let lses: Vec<Option<MatMut<'_>>> = match lse {
             Some(lse) => {
@@ -109,16 +109,16 @@ impl Attention {
             }
             None => outs.iter().map(|_| None).collect(),
         };
-        each(run, outs.into_iter().zip(lses).collect(), |index, (out, lse)| {
-            self.piece(index, q, k, v, table.as_ref(), dropout).forward(run, out, lse);
+        each(context, outs.into_iter().zip(lses).collect(), |index, (out, lse)| {
+            self.piece(index, q, k, v, table.as_ref(), dropout).forward(context, out, lse);
         });
     }
 
-    fn table(&self, run: Run<'_>) -> Option<BiasTable> {
+    fn table(&self, context: Context<'_>) -> Option<BiasTable> {
         let bias = self.bias.as_ref()?;
         let before = self.spans.iter().map(|s| s.position + s.queries.len()).max().unwrap_or(0);
         let after = if self.causal { 0 } else { self.spans.iter().map(|s| s.keys.len()).max().unwrap_or(0) };
-        Some(BiasTable::new(run, bias, self.num_heads, before, after))
+        Some(BiasTable::new(context, bias, self.num_heads, before, after))
     }
 
     /// Cuts a tensor into the blocks of every span and head: rows by `range`, columns of `width` a head from
@@ -188,10 +188,10 @@ struct AttentionBackward {
 }
 
 impl Backward for AttentionBackward {
-    fn backward(self: Box<Self>, run: Run<'_>, dy: Tensor, gradients: &mut Gradients) {
+    fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
         let what = &self.what;
         let (heads, inner) = (what.num_heads, what.num_heads * what.d_kv);
-        let table = what.table(run);
+        let table = what.table(context);
         let [q, k, v] = self.sources.each_ref().map(|s| s.tensor.view().columns(s.column, inner));
         // Queries, keys and values are often columns of one tensor, and then so are their gradients: groups of sources,
         // from left to right.
@@ -236,7 +236,7 @@ impl Backward for AttentionBackward {
             .collect();
         let mut dbias = vec![0.0f32; widths.last().map_or(0, |r| r.end)];
         let work = dqs.into_iter().zip(dks).zip(dvs).zip(cut(&mut dbias, &widths, 1)).collect();
-        each(run, work, |index, (((dq, dk), dv), dbias)| {
+        each(context, work, |index, (((dq, dk), dv), dbias)| {
             let piece = what.piece(index, q, k, v, table.as_ref(), self.dropout);
             let (span, head) = (&what.spans[index / heads], index % heads);
             let [out, dout, lse] =
@@ -244,22 +244,22 @@ impl Backward for AttentionBackward {
                     t.view().columns(head * width, width).rows(span.queries.start, span.queries.len())
                 });
             let keys = KeyDerivatives::Apart { dk, dv };
-            piece.backward(run, Kept { out, dout, lse }, Derivatives { dq, keys, dbias });
+            piece.backward(context, Kept { out, dout, lse }, Derivatives { dq, keys, dbias });
         });
         if let Some(bias) = &what.bias
             && gradients.wants(bias.weight)
         {
-            add_bias(run, bias, what, &widths, &dbias, gradients);
+            add_bias(context, bias, what, &widths, &dbias, gradients);
         }
         for (group, gradient) in groups.iter().zip(tensors) {
-            gradients.add(run, self.sources[group[0]].node, gradient);
+            gradients.add(context, self.sources[group[0]].node, gradient);
         }
     }
 }
 
 /// Sums the derivatives by relative position into buckets, in an order that does not depend on the threads.
 fn add_bias(
-    run: Run<'_>,
+    context: Context<'_>,
     bias: &RelativeBias,
     what: &Attention,
     widths: &[Range<usize>],
@@ -276,7 +276,7 @@ fn add_bias(
         }
     }
     let id: ParamId = bias.weight;
-    let gradient = gradients.param_add(run, id);
+    let gradient = gradients.param_add(context, id);
     for (g, sum) in gradient.data_mut().iter_mut().zip(sums) {
         *g += sum as f32;
     }

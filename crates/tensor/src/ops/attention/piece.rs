@@ -6,7 +6,7 @@ use crate::graph::Dropout;
 use crate::kernels;
 use crate::ops::matmul::matmul_here;
 use crate::ops::relative_bias::BiasTable;
-use crate::{MatMut, MatRef, Run};
+use crate::{Context, MatMut, MatRef};
 
 /// Query rows whose scores are held at a time.
 const BLOCK: usize = 128;
@@ -96,43 +96,43 @@ impl Piece<'_> {
     }
 
     /// Scores of a block against its keys: q·kᵀ.
-    fn scores(&self, run: Run<'_>, s: &mut [f32], from: usize, rows: usize, keys: usize) {
+    fn scores(&self, context: Context<'_>, s: &mut [f32], from: usize, rows: usize, keys: usize) {
         let (q, k) = (self.q.rows(from, rows), self.k.rows(0, keys));
-        matmul_here(run, MatMut::new(s, rows, keys, keys), q, k.t(), false);
+        matmul_here(context, MatMut::new(s, rows, keys, keys), q, k.t(), false);
     }
 
-    fn drop_row(&self, run: Run<'_>, row: usize, values: &mut [f32]) {
+    fn drop_row(&self, context: Context<'_>, row: usize, values: &mut [f32]) {
         if let Some(d) = self.dropout {
-            kernels::dropout_in_place(run.isa, values, d.key, (row * self.k.rows) as u64, d.rate);
+            kernels::dropout_in_place(context.isa, values, d.key, (row * self.k.rows) as u64, d.rate);
         }
     }
 
     /// `out`: [queries, d_kv], overwritten; `lse`: [queries, 1].
-    pub(super) fn forward(&self, run: Run<'_>, out: MatMut<'_>, mut lse: Option<MatMut<'_>>) {
+    pub(super) fn forward(&self, context: Context<'_>, out: MatMut<'_>, mut lse: Option<MatMut<'_>>) {
         let mut rest = out;
         for (from, rows, keys) in self.blocks() {
             let (block, below) = rest.split_rows(rows);
             rest = below;
             with_scratch(|scratch| {
                 let s = scratch.first(rows * keys);
-                self.scores(run, s, from, rows, keys);
+                self.scores(context, s, from, rows, keys);
                 for (row, s) in (from..).zip(s.chunks_exact_mut(keys)) {
                     let (s, unseen) = s.split_at_mut(self.seen(row));
                     unseen.fill(0.0);
-                    let denominator = kernels::softmax(run.isa, s, self.bias_row(row, s.len()));
+                    let denominator = kernels::softmax(context.isa, s, self.bias_row(row, s.len()));
                     if let Some(lse) = lse.as_mut() {
                         lse.row_mut(row)[0] = denominator;
                     }
-                    self.drop_row(run, row, s);
+                    self.drop_row(context, row, s);
                 }
-                matmul_here(run, block, MatRef::new(s, rows, keys, keys), self.v.rows(0, keys), false);
+                matmul_here(context, block, MatRef::new(s, rows, keys, keys), self.v.rows(0, keys), false);
             });
         }
     }
 
     /// Overwrites `dq` and, as they say, the derivatives by keys and values; adds the bias's derivatives by relative
     /// position to `dbias`, whose entry `position + queries − 1` is the distance 0.
-    pub(super) fn backward(&self, run: Run<'_>, kept: Kept<'_>, to: Derivatives<'_>) {
+    pub(super) fn backward(&self, context: Context<'_>, kept: Kept<'_>, to: Derivatives<'_>) {
         let Kept { out, dout, lse } = kept;
         let Derivatives { mut dq, keys: mut to, dbias } = to;
         // The first block overwrites; with a causal mask it may see fewer keys than there are.
@@ -140,16 +140,16 @@ impl Piece<'_> {
         for (from, rows, keys) in self.blocks() {
             with_scratch(|scratch| {
                 let [p, dropped, dp] = scratch.three(rows * keys);
-                self.scores(run, p, from, rows, keys);
+                self.scores(context, p, from, rows, keys);
                 for (row, p) in (from..).zip(p.chunks_exact_mut(keys)) {
                     let (p, unseen) = p.split_at_mut(self.seen(row));
                     unseen.fill(0.0);
-                    kernels::softmax_again(run.isa, p, self.bias_row(row, p.len()), lse.at(row, 0));
+                    kernels::softmax_again(context.isa, p, self.bias_row(row, p.len()), lse.at(row, 0));
                 }
                 let weights = if self.dropout.is_some() {
                     dropped.copy_from_slice(p);
                     for (row, w) in (from..).zip(dropped.chunks_exact_mut(keys)) {
-                        self.drop_row(run, row, &mut w[..self.seen(row)]);
+                        self.drop_row(context, row, &mut w[..self.seen(row)]);
                     }
                     MatRef::new(dropped, rows, keys, keys)
                 } else {
@@ -157,33 +157,39 @@ impl Piece<'_> {
                 };
                 let dout = dout.rows(from, rows);
                 if let Some((dv, add)) = to.values(keys, from == 0) {
-                    matmul_here(run, dv, weights.t(), dout, add);
+                    matmul_here(context, dv, weights.t(), dout, add);
                 }
-                matmul_here(run, MatMut::new(dp, rows, keys, keys), dout, self.v.rows(0, keys).t(), false);
+                matmul_here(
+                    context,
+                    MatMut::new(dp, rows, keys, keys),
+                    dout,
+                    self.v.rows(0, keys).t(),
+                    false,
+                );
                 for ((row, dp), p) in (from..).zip(dp.chunks_exact_mut(keys)).zip(p.chunks_exact(keys)) {
                     let seen = self.seen(row);
-                    self.drop_row(run, row, &mut dp[..seen]);
-                    let delta = row_dot(run, dout, row - from, out, row);
-                    kernels::softmax_backward(run.isa, dp, p, delta);
+                    self.drop_row(context, row, &mut dp[..seen]);
+                    let delta = row_dot(context, dout, row - from, out, row);
+                    kernels::softmax_backward(context.isa, dp, p, delta);
                     if self.bias.is_some() {
                         let zero = self.position + self.q.rows - 1;
                         let first = zero - (self.position + row);
-                        kernels::add(run.isa, &mut dbias[first..first + seen], &dp[..seen]);
+                        kernels::add(context.isa, &mut dbias[first..first + seen], &dp[..seen]);
                     }
                 }
                 let ds = MatRef::new(dp, rows, keys, keys);
                 let (_, below) = dq.reborrow().split_rows(from);
-                matmul_here(run, below.split_rows(rows).0, ds, self.k.rows(0, keys), false);
+                matmul_here(context, below.split_rows(rows).0, ds, self.k.rows(0, keys), false);
                 if let Some((dk, add)) = to.keys(keys, from == 0) {
-                    matmul_here(run, dk, ds.t(), self.q.rows(from, rows), add);
+                    matmul_here(context, dk, ds.t(), self.q.rows(from, rows), add);
                 }
             });
         }
     }
 }
 
-fn row_dot(run: Run<'_>, a: MatRef<'_>, i: usize, b: MatRef<'_>, j: usize) -> f32 {
-    kernels::dot(run.isa, a.row(i), b.row(j))
+fn row_dot(context: Context<'_>, a: MatRef<'_>, i: usize, b: MatRef<'_>, j: usize) -> f32 {
+    kernels::dot(context.isa, a.row(i), b.row(j))
 }
 
 /// Working memory of a thread, kept between pieces.

@@ -9,8 +9,8 @@ use std::ops::Range;
 use super::piece::with_scratch;
 use super::{Attention, Derivatives, Kept, KeyDerivatives, Saved, Span, each};
 use crate::graph::Dropout;
-use crate::kernels::{self, Rows};
-use crate::{Backward, Gradients, Graph, MatMut, MatRef, Run, Tensor, Var};
+use crate::kernels;
+use crate::{Backward, Context, Gradients, Graph, MatMut, MatRef, Rows, Tensor, Var};
 
 /// `softmax(q·xᵀ)·x` for every span and head.
 ///
@@ -23,7 +23,7 @@ pub fn attention_to_features(
     num_heads: usize,
     spans: &[Span],
 ) -> Var {
-    let run = graph.run;
+    let context = graph.context;
     let dropout = graph.next_dropout();
     let (tokens, d) = (q.value.rows(), x.value.cols());
     assert_eq!(q.value.cols(), num_heads * d, "{num_heads} heads of a query over features");
@@ -34,7 +34,7 @@ pub fn attention_to_features(
     let mut out = Tensor::unspecified(queries.rows(), d);
     let mut lse = graph.records().then(|| Tensor::unspecified(queries.rows(), 1));
     let features = x.value.view();
-    what.forward(run, [queries.view(), features, features], &mut out, lse.as_mut(), dropout);
+    what.forward(context, [queries.view(), features, features], &mut out, lse.as_mut(), dropout);
     let saved = out.clone();
     graph.record(out.reshaped(tokens, num_heads * d), || {
         let lse = lse.expect("kept when the tape records");
@@ -54,7 +54,7 @@ struct SharedBackward {
 }
 
 impl Backward for SharedBackward {
-    fn backward(self: Box<Self>, run: Run<'_>, dy: Tensor, gradients: &mut Gradients) {
+    fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
         let (what, d) = (&self.what, self.what.d_kv);
         let (q, x) = (self.q.tensor.view(), self.x.tensor.view());
         let (tokens, columns) = (dy.rows(), dy.cols());
@@ -76,13 +76,13 @@ impl Backward for SharedBackward {
             None => what.spans.iter().map(|_| KeyDerivatives::Unwanted).collect(),
         };
         let dqs = what.pieces(dq.view_mut(), 0, |s| s.queries.clone(), d);
-        each(run, dqs.into_iter().zip(keys).collect(), |index, (dq, keys)| {
+        each(context, dqs.into_iter().zip(keys).collect(), |index, (dq, keys)| {
             let rows = &what.spans[index].queries;
             let [out, dout, lse] = [&self.out, &dy, &self.lse].map(|t| t.view().rows(rows.start, rows.len()));
             let piece = what.piece(index, q, x, x, None, self.dropout);
-            piece.backward(run, Kept { out, dout, lse }, Derivatives { dq, keys, dbias: &mut [] });
+            piece.backward(context, Kept { out, dout, lse }, Derivatives { dq, keys, dbias: &mut [] });
         });
-        gradients.add(run, self.q.node, dq.reshaped(tokens, columns));
+        gradients.add(context, self.q.node, dq.reshaped(tokens, columns));
         if let (Some(node), Some((dx, _))) = (self.x.node, dx) {
             gradients.put(node, dx);
         }
@@ -98,11 +98,11 @@ pub fn attend_features(
     num_heads: usize,
     spans: &[Span],
 ) -> Tensor {
-    let (run, d) = (graph.run, x.cols());
+    let (context, d) = (graph.context, x.cols());
     assert_eq!(q.cols(), num_heads * d, "{num_heads} heads of a query over features");
     let mut out = Tensor::unspecified(q.rows(), q.cols());
     // With fewer spans than threads, the queries of each are shared out too.
-    let threads = run.pool.threads();
+    let threads = context.pool.threads();
     let shares = if spans.len() >= threads { 1 } else { threads };
     let rows = q.rows() * num_heads;
     let queries = MatRef::new(q.data(), rows, d, d);
@@ -118,15 +118,16 @@ pub fn attend_features(
         }
     }
     assert_eq!(rest.rows, 0, "every query row is in a span");
-    each(run, work, |_, (q, keys, mut out)| {
-        let x = Rows::F32(x.view().rows(keys.start, keys.len()).data).slice(0..keys.len() * d);
+    each(context, work, |_, (q, keys, mut out)| {
+        let x = Rows::f32(x.data(), d).slice(keys.clone());
         with_scratch(|scratch| {
             let p = scratch.first(q.rows * keys.len());
-            kernels::matmul_rows(run.isa, p, keys.len(), q.data, d, q.rows, x, keys.len(), d);
+            let scores = MatMut::new(p, q.rows, keys.len(), keys.len());
+            kernels::matmul_rows(context.isa, scores, q.data, d, x);
             for p in p.chunks_exact_mut(keys.len()) {
-                kernels::softmax(run.isa, p, None);
+                kernels::softmax(context.isa, p, None);
             }
-            kernels::matmul_columns(run.isa, out.reborrow(), p, keys.len(), x, d, 0);
+            kernels::matmul_columns(context.isa, out.reborrow(), p, keys.len(), x, 0);
         });
     });
     out

@@ -68,7 +68,7 @@ fn self_attention_and_its_derivatives() {
         let op = |g: &mut Graph<'_>, vars: &[Var], params: &[ParamId]| {
             let bias = Some(bias(params[0], !causal));
             let what = Attention { num_heads: HEADS, d_kv: D_KV, bias, causal, spans: spans.clone() };
-            let at = |column| Source { var: &vars[0], column };
+            let at = |column| Columns { var: &vars[0], column };
             attention(g, at(0), at(INNER), at(2 * INNER), &what)
         };
         check(&case, op, |x| {
@@ -92,8 +92,8 @@ fn cross_attention_and_its_derivatives() {
         let op = |g: &mut Graph<'_>, vars: &[Var], params: &[ParamId]| {
             let bias = params.first().map(|&weight| bias(weight, false));
             let what = Attention { num_heads: HEADS, d_kv: D_KV, bias, causal: false, spans: spans.clone() };
-            let at = |column| Source { var: &vars[1], column };
-            attention(g, Source { var: &vars[0], column: 0 }, at(0), at(INNER), &what)
+            let at = |column| Columns { var: &vars[1], column };
+            attention(g, Columns { var: &vars[0], column: 0 }, at(0), at(INNER), &what)
         };
         check(&case, op, |x| {
             let q = |row: usize, column: usize| x[0][row * INNER + column];
@@ -188,7 +188,7 @@ fn long_sequences_and_decoding_steps_agree_with_the_whole() {
             spans: spans.clone(),
         };
         let var = Var::constant(qkv.clone());
-        let at = |column| Source { var: &var, column };
+        let at = |column| Columns { var: &var, column };
         let whole = attention(&mut graph, at(0), at(INNER), at(2 * INNER), &what).value;
         let table: Vec<f64> = params.vector(weight).iter().map(|&x| f64::from(x)).collect();
         let from = |first: usize| {
@@ -261,7 +261,7 @@ fn dropout_masks_of_backward_are_those_of_forward() {
     let pass = |data: Vec<f32>, gradients: Option<&mut Gradients>| -> (f64, Option<Tensor>) {
         let mut graph = Graph::training(&params, &pool, Some(Dropout { rate: 0.4, key: 3 }));
         let x = graph.leaf(Tensor::from_vec(tokens, 3 * INNER, data));
-        let at = |column| Source { var: &x, column };
+        let at = |column| Columns { var: &x, column };
         let y = attention(&mut graph, at(0), at(INNER), at(2 * INNER), &what);
         let sum = y.value.data().iter().zip(&dy).map(|(a, b)| f64::from(a * b)).sum();
         let found = gradients.map(|gradients| {

@@ -14,7 +14,7 @@ use t5kit_model::T5Config;
 use t5kit_pipeline::Pipeline;
 use t5kit_tensor::Pool;
 use t5kit_train::{
-    BEST, Decoding, EVENTS, Job, LAST, LOG, REPORT, TrainOptions, holds_checkpoint, remove_leavings, train,
+    BEST, Decoding, EVENTS, LAST, LOG, REPORT, Setup, TrainOptions, holds_checkpoint, remove_leavings, train,
 };
 
 use crate::errors::{Interrupted, usage};
@@ -89,7 +89,7 @@ pub fn run(args: Args) -> Result<()> {
         bail!("{}: is another run's; give a folder of its own, or --force to replace it", events.display());
     }
     let mut display = Display::default();
-    let job = Job {
+    let setup = Setup {
         pool: &pool,
         examples: &examples,
         valid: valid.as_ref(),
@@ -101,11 +101,11 @@ pub fn run(args: Args) -> Result<()> {
         base: &args.model.model,
         resume,
     };
-    let summary = train(model, job, &mut display)?;
+    let outcome = train(model, setup, &mut display)?;
     display.finish();
     let folder = args.output.display();
-    if summary.stopped {
-        eprintln!("t5kit: stopped and saved after step {}; --resume goes on from there", summary.steps);
+    if outcome.stopped {
+        eprintln!("t5kit: stopped and saved after step {}; --resume goes on from there", outcome.steps);
         return Err(Interrupted.into());
     }
     Finished {
@@ -117,11 +117,11 @@ pub fn run(args: Args) -> Result<()> {
         settings: &args.settings(pool.threads()),
         examples: &examples,
         valid: valid.as_ref(),
-        best: summary.best.as_ref(),
+        best: outcome.best.as_ref(),
     }
     .write()?;
-    let early = if summary.early { "nothing had become better for long enough: ended early; " } else { "" };
-    let best = summary.best.map_or(String::new(), |best| {
+    let early = if outcome.early { "nothing had become better for long enough: ended early; " } else { "" };
+    let best = outcome.best.map_or(String::new(), |best| {
         let decisive = options.validation.decides();
         let (name, value) = match decisive.and_then(|name| Some((name, best.metrics.get(name)?.as_f64()?))) {
             Some((name, value)) => (name, value),
@@ -129,7 +129,7 @@ pub fn run(args: Args) -> Result<()> {
         };
         format!(", best {name} {value:.4} after step {}", best.step)
     });
-    eprintln!("t5kit: {early}{} steps{best}; the model is in {folder}, see {REPORT} there", summary.steps);
+    eprintln!("t5kit: {early}{} steps{best}; the model is in {folder}, see {REPORT} there", outcome.steps);
     Ok(())
 }
 

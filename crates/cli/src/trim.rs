@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use t5kit_formats::checkpoint::Checkpoint;
 use t5kit_formats::table::{ColumnRef, Columns, TableOptions};
-use t5kit_trim::{Choice, Chooser, Job, Report};
+use t5kit_trim::{Choice, Chooser, Report, TrimOptions};
 
 use crate::errors;
 use crate::model_args::locate;
@@ -99,7 +99,7 @@ pub fn run(args: Args) -> Result<()> {
         }
         None => None,
     };
-    let job = Job {
+    let job = TrimOptions {
         tokenizer,
         counts: args.counts,
         allow_low_coverage: args.allow_low_coverage,

@@ -12,7 +12,7 @@ use crate::examples::{Building, Examples, Placement};
 
 /// Which columns hold the texts; by default those named `source` and `target`, or a file's only two.
 #[derive(Clone, Debug, Default)]
-pub struct Columns {
+pub struct PairColumns {
     /// The source's column.
     pub source: Option<ColumnRef>,
     /// The target's column.
@@ -34,7 +34,7 @@ pub struct Lengths {
 #[derive(Clone, Debug)]
 pub struct DataOptions {
     /// The columns.
-    pub columns: Columns,
+    pub columns: PairColumns,
     /// Text put before every source as it stands (and before its prompt).
     pub source_prefix: String,
     /// Whether TSV and CSV files begin with a header; `None`: where a column is given by name, or the first row says
@@ -134,7 +134,7 @@ impl Examples {
 
 /// The rows of a file: source, target, and the prompt where there is one.
 fn open(path: &Path, options: &DataOptions) -> Result<Rows, Error> {
-    let Columns { source, target, prompt } = &options.columns;
+    let PairColumns { source, target, prompt } = &options.columns;
     let table = TableOptions { has_header: options.has_header, ..TableOptions::default() };
     let named = |column: &Option<ColumnRef>, name: &str| {
         column.clone().unwrap_or_else(|| ColumnRef::Name(name.to_owned()))

@@ -21,17 +21,17 @@ mod trainer;
 mod validation;
 
 pub use checkpoint::{BEST, LAST, TrainingState, holds_checkpoint, remove_leavings};
-pub use data::{Columns, DataOptions, Lengths, ReadObserver, with_prompt};
+pub use data::{DataOptions, Lengths, PairColumns, ReadObserver, with_prompt};
 pub use examples::{Examples, Facts, Placement};
 pub use log::{EVENTS, EvalRecord, LOG, StepRecord, TrainLog};
 pub use memory::{Memory, predict, resident_bytes};
 pub use optimizer::{Optimizer, OptimizerKind, Stepped};
-pub use options::{Precision, TrainOptions};
+pub use options::{PRECISIONS, TrainOptions};
 pub use order::epoch_order;
 pub use pass::{PassOptions, accumulate, evaluate, gradients};
 pub use report::{REPORT, RunReport, write_report};
 pub use schedule::Schedule;
-pub use trainer::{Job, Observer, Plan, Summary, train};
+pub use trainer::{Forecast, Observer, Outcome, Setup, train};
 pub use validation::{Decoding, Sample, ValidationOptions, samples};
 
 use std::path::PathBuf;

@@ -2,30 +2,34 @@
 
 use serde::{Deserialize, Serialize};
 use t5kit_model::t5::Part;
+use t5kit_tensor::Precision;
 
 use crate::{OptimizerKind, Schedule, ValidationOptions};
 
-/// In what the products of linear layers and attention are computed; weights, moments and everything else are f32 in either case.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// Single precision.
-    #[default]
-    F32,
-    /// Factors rounded to bf16, sums in f32.
-    Bf16,
-}
+/// What the products of linear layers and attention can be computed in while training, by name; weights, moments and
+/// everything else are f32 in either case.
+pub const PRECISIONS: [(&str, Precision); 2] = [("f32", Precision::F32), ("bf16", Precision::Bf16)];
 
-impl Precision {
-    /// All of them.
-    pub const ALL: [Precision; 2] = [Precision::F32, Precision::Bf16];
+/// A precision in files: one of the names of [`PRECISIONS`].
+mod precision {
+    use serde::de::{Deserialize, Deserializer, Error as _};
+    use serde::ser::{Error as _, Serializer};
 
-    /// The name that flags and files use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Precision::F32 => "f32",
-            Precision::Bf16 => "bf16",
+    use super::{PRECISIONS, Precision};
+
+    pub fn serialize<S: Serializer>(value: &Precision, serializer: S) -> Result<S::Ok, S::Error> {
+        match PRECISIONS.iter().find(|(_, precision)| precision == value) {
+            Some((name, _)) => serializer.serialize_str(name),
+            None => Err(S::Error::custom(format_args!("{value:?} is no precision to train in"))),
         }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Precision, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let found = PRECISIONS.iter().find(|(known, _)| *known == name);
+        found
+            .map(|(_, precision)| *precision)
+            .ok_or_else(|| D::Error::unknown_variant(&name, &["f32", "bf16"]))
     }
 }
 
@@ -74,7 +78,8 @@ pub struct TrainOptions {
     pub lora_alpha: f64,
     /// The layers that get adapters: some of [`t5kit_model::LORA_TARGETS`].
     pub lora_targets: Vec<String>,
-    /// In what products are computed.
+    /// In what products are computed: one of [`PRECISIONS`].
+    #[serde(with = "precision")]
     pub precision: Precision,
     /// Activations within a layer are computed again on the way back instead of kept.
     pub recompute: bool,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use t5kit_model::t5::Part;
 use t5kit_model::{LoraConfig, T5, open_adapter};
 use t5kit_tensor::ops::CrossEntropy;
-use t5kit_tensor::{Dropout, Gradients, Pool, bf16_products, mix};
+use t5kit_tensor::{Dropout, Gradients, Pool, Precision, bf16_products, mix};
 
 use crate::batches::Batches;
 use crate::checkpoint::{self, BEST, LAST, TrainingState};
@@ -15,14 +15,14 @@ use crate::lora;
 use crate::memory::{Memory, predict, resident_bytes};
 use crate::pass::{self, PassOptions};
 use crate::validation::{Decoding, validate};
-use crate::{Error, Examples, Optimizer, Precision, TrainOptions};
+use crate::{Error, Examples, Optimizer, TrainOptions};
 
 /// Steps in a row that may be skipped because something was not finite.
 const PATIENCE: u32 = 4;
 
 /// What is known before the first step.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct Forecast {
     /// Elements of all parameters.
     pub parameters: usize,
     /// Those that are trained.
@@ -42,7 +42,7 @@ pub struct Plan {
 /// Who watches a run; every method has a default that does nothing.
 pub trait Observer {
     /// Before the first step.
-    fn started(&mut self, _plan: &Plan) {}
+    fn started(&mut self, _plan: &Forecast) {}
     /// After every step.
     fn step(&mut self, _record: &StepRecord) {}
     /// While validating: examples done, of how many.
@@ -59,7 +59,7 @@ pub trait Observer {
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Summary {
+pub struct Outcome {
     /// Steps done, with those before a resume.
     pub steps: u64,
     /// Whether it was stopped before its end.
@@ -73,7 +73,7 @@ pub struct Summary {
 }
 
 /// What to train on, how, and where to put it.
-pub struct Job<'a> {
+pub struct Setup<'a> {
     /// The threads.
     pub pool: &'a Pool,
     /// Training examples.
@@ -98,7 +98,7 @@ pub struct Job<'a> {
 }
 
 struct Run<'a> {
-    job: Job<'a>,
+    setup: Setup<'a>,
     model: T5,
     lora: Option<LoraConfig>,
     optimizer: Optimizer,
@@ -110,8 +110,8 @@ struct Run<'a> {
 }
 
 /// Trains a model. A resumed run ends with the bytes of one that was never stopped.
-pub fn train(mut model: T5, job: Job<'_>, observer: &mut dyn Observer) -> Result<Summary, Error> {
-    let (examples, options) = (job.examples, job.options);
+pub fn train(mut model: T5, setup: Setup<'_>, observer: &mut dyn Observer) -> Result<Outcome, Error> {
+    let (examples, options) = (setup.examples, setup.options);
     check(&model, options)?;
     let batches = Batches::new(examples, options);
     let held = model.params.iter().map(|(_, _, w)| (w.len() * w.dtype().size()) as u64).sum();
@@ -130,15 +130,15 @@ pub fn train(mut model: T5, job: Job<'_>, observer: &mut dyn Observer) -> Result
         stale: 0,
         options: options.clone(),
         examples: format!("{:016x}", examples.fingerprint()),
-        valid: job.valid.map(|valid| format!("{:016x}", valid.fingerprint())),
+        valid: setup.valid.map(|valid| format!("{:016x}", valid.fingerprint())),
         base: options.lora_rank.map(|_| lora::fingerprint(&model)),
-        threads: job.pool.threads(),
+        threads: setup.pool.threads(),
     };
-    let state = if job.resume { checkpoint::read_state(job.folder, &fresh)? } else { fresh };
-    let lora = options.lora(job.base);
+    let state = if setup.resume { checkpoint::read_state(setup.folder, &fresh)? } else { fresh };
+    let lora = options.lora(setup.base);
     match &lora {
-        Some(_) if job.resume => {
-            let adapter = open_adapter(&job.folder.join(LAST), &model.config)?;
+        Some(_) if setup.resume => {
+            let adapter = open_adapter(&setup.folder.join(LAST), &model.config)?;
             model.attach_adapters(&adapter)?;
         }
         Some(lora) => model.begin_adapters(lora, options.seed)?,
@@ -147,14 +147,14 @@ pub fn train(mut model: T5, job: Job<'_>, observer: &mut dyn Observer) -> Result
             model.make_trainable();
         }
     }
-    let optimizer = match job.resume {
-        true => checkpoint::read_optimizer(job.folder, &model, &state)?,
+    let optimizer = match setup.resume {
+        true => checkpoint::read_optimizer(setup.folder, &model, &state)?,
         false => Optimizer::new(options.optimizer, &model.params, &pass::new_gradients(&model)),
     };
     let trained = model.params.iter().filter(|(id, _, _)| model.params.trains(*id));
     let trained = trained.map(|(_, _, weight)| weight.len()).sum();
     let total = batches.total();
-    observer.started(&Plan {
+    observer.started(&Forecast {
         parameters: model.params.elements(),
         trained,
         memory,
@@ -163,15 +163,15 @@ pub fn train(mut model: T5, job: Job<'_>, observer: &mut dyn Observer) -> Result
         total_steps: total,
         done_steps: state.step,
     });
-    let log = TrainLog::open(job.folder, job.tensorboard, state.step, state.evaluated)?;
-    checkpoint::remove_leavings(job.folder);
-    if !job.resume {
-        checkpoint::remove_former(job.folder)?;
+    let log = TrainLog::open(setup.folder, setup.tensorboard, state.step, state.evaluated)?;
+    checkpoint::remove_leavings(setup.folder);
+    if !setup.resume {
+        checkpoint::remove_former(setup.folder)?;
     }
     let state = TrainingState { options: options.clone(), ..state };
-    let summary = Run { job, model, lora, optimizer, state, log, batches, total }.run(observer);
+    let outcome = Run { setup, model, lora, optimizer, state, log, batches, total }.run(observer);
     t5kit_tensor::release_cached(); // the optimizer's memory: what comes next may load a model
-    summary
+    outcome
 }
 
 /// Refuses settings that make no sense for this model.
@@ -199,7 +199,7 @@ fn check(model: &T5, options: &TrainOptions) -> Result<(), Error> {
 }
 
 impl Run<'_> {
-    fn run(mut self, observer: &mut dyn Observer) -> Result<Summary, Error> {
+    fn run(mut self, observer: &mut dyn Observer) -> Result<Outcome, Error> {
         let mut stopped = false;
         if self.evaluation_due() && self.state.evaluated != self.state.step {
             // The run was stopped between a step and the end of its validation.
@@ -234,7 +234,7 @@ impl Run<'_> {
             }
         }
         let early = self.hopeless() && self.state.step < self.total;
-        Ok(Summary { steps: self.state.step, stopped, loss, best: self.state.best, early })
+        Ok(Outcome { steps: self.state.step, stopped, loss, best: self.state.best, early })
     }
 
     fn evaluation_due(&self) -> bool {
@@ -265,9 +265,10 @@ impl Run<'_> {
     /// One step; `Err(what)` when it was skipped because `what` is not finite.
     fn step(&mut self, gradients: &mut Gradients) -> Result<Result<StepRecord, String>, Error> {
         let start = Instant::now();
-        let (options, pool) = (&self.state.options, self.job.pool);
+        let (options, pool) = (&self.state.options, self.setup.pool);
         let step = self.batches.step(self.state.step);
-        let packed: Vec<_> = step.iter().map(|b| pass::pack(self.job.examples, b.iter().copied())).collect();
+        let packed: Vec<_> =
+            step.iter().map(|b| pass::pack(self.setup.examples, b.iter().copied())).collect();
         // The mean is over the target tokens of all the step's batches, as if they were one.
         let tokens: usize = packed.iter().map(|(_, targets)| targets.tokens()).sum();
         let loss_options = CrossEntropy {
@@ -285,10 +286,7 @@ impl Run<'_> {
             let key = if batch == 0 { key } else { mix(key, batch as u64) };
             PassOptions {
                 dropout: Some(Dropout { rate: options.dropout, key }),
-                precision: match options.precision {
-                    Precision::F32 => t5kit_tensor::Precision::F32,
-                    Precision::Bf16 => t5kit_tensor::Precision::Bf16,
-                },
+                precision: options.precision,
                 recompute: options.recompute,
             }
         };
@@ -326,14 +324,14 @@ impl Run<'_> {
 
     /// Validates and keeps the model if it is the best; returns whether the observer stopped it.
     fn evaluate(&mut self, observer: &mut dyn Observer) -> Result<bool, Error> {
-        let Some(valid) = self.job.valid else {
+        let Some(valid) = self.setup.valid else {
             self.state.evaluated = self.state.step;
             return Ok(false);
         };
         let size = self.state.options.batch_size;
         let options = &self.state.options.validation;
-        let decoding = self.job.decoding.as_ref();
-        let found = validate(&self.model, self.job.pool, valid, size, decoding, options, |done, of| {
+        let decoding = self.setup.decoding.as_ref();
+        let found = validate(&self.model, self.setup.pool, valid, size, decoding, options, |done, of| {
             observer.evaluating(done, of);
             observer.stop()
         })?;
@@ -360,7 +358,7 @@ impl Run<'_> {
     }
 
     fn write(&self, name: &str, training: Option<(&Optimizer, &TrainingState)>) -> Result<(), Error> {
-        let Job { folder, tokenizer_files, .. } = self.job;
+        let Setup { folder, tokenizer_files, .. } = self.setup;
         checkpoint::write(folder, name, &self.model, tokenizer_files, self.lora.as_ref(), training)
     }
 }

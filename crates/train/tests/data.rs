@@ -7,7 +7,7 @@ use t5kit_formats::spiece::{NormalizerSpec, Piece, PieceKind, SpieceModel, Train
 use t5kit_formats::table::ColumnRef;
 use t5kit_tensor::Pool;
 use t5kit_tokenizer::Tokenizer;
-use t5kit_train::{Columns, DataOptions, Error, Examples, Lengths, Placement, ReadObserver, with_prompt};
+use t5kit_train::{DataOptions, Error, Examples, Lengths, PairColumns, Placement, ReadObserver, with_prompt};
 
 /// A piece for each letter; ▁ 3, a 4, …
 fn tokenizer(folder: &Path) -> Tokenizer {
@@ -29,7 +29,7 @@ fn tokenizer(folder: &Path) -> Tokenizer {
 
 fn options() -> DataOptions {
     DataOptions {
-        columns: Columns::default(),
+        columns: PairColumns::default(),
         source_prefix: String::new(),
         has_header: None,
         lengths: Lengths { source: 12, target: 5 },
@@ -88,7 +88,7 @@ fn every_format_gives_the_same_examples() {
     // Columns by number, a prompt by name, a prefix; files one after another.
     let csl = write(dir.path(), "csl.tsv", "to title\tab\tc\n:\tb\tc\n");
     let number = |n| Some(ColumnRef::Number(n));
-    let columns = Columns { source: number(2), target: number(3), prompt: number(1) };
+    let columns = PairColumns { source: number(2), target: number(3), prompt: number(1) };
     let lengths = Lengths { source: 50, target: 5 };
     let prompted = DataOptions { columns, lengths, source_prefix: "do ".into(), ..options() };
     let examples = read(&csl, &prompted);

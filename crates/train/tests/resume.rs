@@ -9,8 +9,8 @@ use t5kit_model::{T5, T5Config, load};
 use t5kit_tensor::{Pool, Rng};
 use t5kit_tokenizer::Tokenizer;
 use t5kit_train::{
-    BEST, Decoding, EVENTS, EvalRecord, Examples, Job, LAST, LOG, Observer, OptimizerKind, Schedule,
-    StepRecord, Summary, TrainLog, TrainOptions, ValidationOptions, train,
+    BEST, Decoding, EVENTS, EvalRecord, Examples, LAST, LOG, Observer, OptimizerKind, Outcome, Schedule,
+    Setup, StepRecord, TrainLog, TrainOptions, ValidationOptions, train,
 };
 
 fn config() -> T5Config {
@@ -116,7 +116,7 @@ fn run(
     options: &TrainOptions,
     resume: bool,
     watch: &mut Watch,
-) -> Result<Summary, t5kit_train::Error> {
+) -> Result<Outcome, t5kit_train::Error> {
     // Adapters go on beside their base.
     let base = || T5::random(config(), 3).unwrap();
     let last = resume && options.lora_rank.is_none();
@@ -129,7 +129,7 @@ fn run_on(
     options: &TrainOptions,
     resume: bool,
     watch: &mut Watch,
-) -> Result<Summary, t5kit_train::Error> {
+) -> Result<Outcome, t5kit_train::Error> {
     let (training, valid) = (examples(21, 0), examples(7, 1));
     let pool = Pool::new(2);
     let (examples, valid) = (&training, Some(&valid));
@@ -138,8 +138,18 @@ fn run_on(
     let events = folder.join("tensorboard");
     let (tensorboard, tokenizer_files) = (Some(events.as_path()), &[][..]);
     let (pool, base) = (&pool, "base");
-    let job =
-        Job { pool, examples, valid, options, folder, tokenizer_files, decoding, tensorboard, base, resume };
+    let job = Setup {
+        pool,
+        examples,
+        valid,
+        options,
+        folder,
+        tokenizer_files,
+        decoding,
+        tensorboard,
+        base,
+        resume,
+    };
     train(model, job, watch)
 }
 

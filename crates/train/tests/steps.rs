@@ -7,7 +7,7 @@ use t5kit_model::{T5, T5Config, load};
 use t5kit_tensor::ops::CrossEntropy;
 use t5kit_tensor::{Dropout, Gradients, Graph, Packed, Pool, Rng};
 use t5kit_train::{
-    Examples, Job, LAST, Observer, OptimizerKind, PassOptions, StepRecord, TrainOptions, accumulate,
+    Examples, LAST, Observer, OptimizerKind, PassOptions, Setup, StepRecord, TrainOptions, accumulate,
     gradients, train,
 };
 
@@ -56,7 +56,7 @@ fn run(
     let model = T5::random(config(tied), 3).unwrap();
     let (examples, pool) = (examples(24), Pool::new(2));
     let mut watch = Watch::default();
-    let job = Job {
+    let job = Setup {
         pool: &pool,
         examples: &examples,
         valid: None,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use t5kit_formats::table::{
-    Columns, CsvRows, Error, Format, ParquetRows, ReadRow, Row, RowParser, Source, TableOptions,
+    Columns, CsvRows, Error, Format, ParquetRows, ReadRow, Row, RowParser, TableOptions, Unpacked,
 };
 
 use crate::split::Splitter;
@@ -82,7 +82,7 @@ enum Kind {
 }
 
 struct LineChunks {
-    source: Source,
+    source: Unpacked,
     format: Format,
     parser: Arc<RowParser>,
     splitter: Splitter,
@@ -135,7 +135,7 @@ impl ChunkReader {
                     None => LineChunks::empty(path, format, splitter)?,
                 };
                 if from.offset > position.offset {
-                    chunks.source = Source::open(path)?;
+                    chunks.source = Unpacked::open(path)?;
                     chunks.source.skip(from.offset)?;
                     (chunks.carry, chunks.ended) = (Vec::new(), false);
                     position = from;
@@ -232,7 +232,7 @@ impl LineChunks {
         options: &TableOptions,
         splitter: &Splitter,
     ) -> Result<Option<(Self, Position)>, Error> {
-        let mut source = Source::open(path)?;
+        let mut source = Unpacked::open(path)?;
         let mut carry = Vec::new();
         let mut ended = false;
         // The columns are decided by the first line that is neither blank nor bad; those lines stay in
@@ -293,7 +293,7 @@ impl LineChunks {
     fn empty(path: &Path, format: Format, splitter: &Splitter) -> Result<Self, Error> {
         let (parser, _) = RowParser::new(path, Format::Text, &Columns::All, None, b"", 1)?;
         Ok(Self {
-            source: Source::open(path)?,
+            source: Unpacked::open(path)?,
             format,
             parser: Arc::new(parser),
             splitter: splitter.clone(),
@@ -381,7 +381,7 @@ pub(crate) fn too_long(path: &Path, line: u64, limit: usize) -> Error {
 }
 
 /// Appends bytes to `buffer` until it holds `wanted`, or one read more than it held; true at the end.
-fn read_more(source: &mut Source, buffer: &mut Vec<u8>, wanted: usize) -> io::Result<bool> {
+fn read_more(source: &mut Unpacked, buffer: &mut Vec<u8>, wanted: usize) -> io::Result<bool> {
     let missing = wanted.saturating_sub(buffer.len()).max(4096) as u64;
     Ok((source.take(missing).read_to_end(buffer)? as u64) < missing)
 }

@@ -30,7 +30,7 @@ pub enum OnError {
 
 /// How to count.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct CountOptions {
     /// Which columns hold text; every value is a text of its own.
     pub columns: Columns,
     /// How to read the files.
@@ -46,7 +46,7 @@ pub struct Options {
     pub chunk_bytes: usize,
 }
 
-impl Default for Options {
+impl Default for CountOptions {
     fn default() -> Self {
         Self {
             columns: Columns::Text,
@@ -124,7 +124,7 @@ pub trait Observer: Sync {
     fn interrupted(&self) -> bool {
         false
     }
-    /// Keeps a state from which [`count`] can go on. Called every [`Options::save_every`] and before an
+    /// Keeps a state from which [`count`] can go on. Called every [`CountOptions::save_every`] and before an
     /// early end.
     ///
     /// # Errors
@@ -156,9 +156,9 @@ struct Share {
 }
 
 /// What the threads share.
-struct Job<'a> {
+struct Counting<'a> {
     tokenizer: &'a Tokenizer,
-    options: &'a Options,
+    options: &'a CountOptions,
     splitter: Splitter,
     observer: &'a dyn Observer,
     queue: Queue<Chunk>,
@@ -179,7 +179,7 @@ struct Job<'a> {
 pub fn count(
     tokenizer: &Tokenizer,
     inputs: &[Input],
-    options: &Options,
+    options: &CountOptions,
     state: &State,
     observer: &dyn Observer,
 ) -> Result<Counted, Error> {
@@ -187,7 +187,7 @@ pub fn count(
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
     };
-    let job = Job {
+    let counting = Counting {
         tokenizer,
         options,
         splitter: Splitter::new(tokenizer),
@@ -198,26 +198,26 @@ pub fn count(
         stop: AtomicBool::new(false),
     };
     let complete = std::thread::scope(|scope| {
-        let _closed_at_the_end = CloseOnDrop(&job.queue);
-        for share in &job.shares {
-            let job = &job;
-            scope.spawn(move || job.work(share));
+        let _closed_at_the_end = CloseOnDrop(&counting.queue);
+        for share in &counting.shares {
+            let counting = &counting;
+            scope.spawn(move || counting.work(share));
         }
-        let done = job.read(inputs, state);
+        let done = counting.read(inputs, state);
         // Chunks still in the queue come before whatever stopped the reading.
-        job.queue.wait_until_done();
+        counting.queue.wait_until_done();
         done
     });
-    let first = job.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let first = counting.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some((_, _, error)) = first {
         return Err(error.into());
     }
     let complete = complete?;
-    let (counts, tally) = job.sum(state);
+    let (counts, tally) = counting.sum(state);
     Ok(Counted { counts, tally, complete })
 }
 
-impl Job<'_> {
+impl Counting<'_> {
     /// Reads all inputs from `state` on and hands their chunks out; false when interrupted.
     fn read(&self, inputs: &[Input], state: &State) -> Result<bool, Error> {
         let mut disk_bytes: u64 = inputs.iter().take(state.files).map(|i| i.bytes).sum();
@@ -249,7 +249,7 @@ impl Job<'_> {
         saved: &mut Instant,
         start: &State,
     ) -> Result<Option<u64>, Error> {
-        let Options { columns, table, chunk_bytes, .. } = self.options;
+        let CountOptions { columns, table, chunk_bytes, .. } = self.options;
         let mut reader =
             ChunkReader::open(at, &input.path, columns, table, &self.splitter, *chunk_bytes, from)?;
         if at == start.files && *start != State::default() {
@@ -424,8 +424,8 @@ fn line_of(error: &table::Error) -> u64 {
     }
 }
 
-/// Ends the job when a worker's thread ends by a panic, so that the reader does not wait for it.
-struct StopOnPanic<'a, 'b>(&'a Job<'b>);
+/// Ends the counting when a worker's thread ends by a panic, so that the reader does not wait for it.
+struct StopOnPanic<'a, 'b>(&'a Counting<'b>);
 
 impl Drop for StopOnPanic<'_, '_> {
     fn drop(&mut self) {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::{Deserializer, MapAccess, Visitor};
 use t5kit_formats::output::AtomicFile;
-use t5kit_formats::table::{LineRead, Lines, Source};
+use t5kit_formats::table::{LineRead, Lines, Unpacked};
 use t5kit_tokenizer::Tokenizer;
 
 use crate::Error;
@@ -64,7 +64,7 @@ impl Counts {
     /// twice, and for a record that does not belong to the counts; [`Error::Table`] where the file cannot
     /// be read.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let mut source = Source::open(path)?;
+        let mut source = Unpacked::open(path)?;
         let mut head = Vec::new();
         let fail = t5kit_formats::Error::io(path, "read");
         (&mut source).take(64 << 10).read_to_end(&mut head).map_err(fail)?;

@@ -6,7 +6,7 @@ use t5kit_formats::html::{self, escape, megabytes, short, thousands};
 
 use crate::curve::{share_text, svg};
 use crate::report::{ModelSizes, Report};
-use crate::sample::{BeforeAfter, Example, SampleReport};
+use crate::sample::{BeforeAfter, Change, SampleReport};
 
 /// Of characters that have no piece, so many are shown.
 const SHOWN_MISSING: usize = 200;
@@ -126,7 +126,7 @@ fn held_out(out: &mut String, s: &SampleReport) {
 }
 
 /// The first changed place of some texts, before and after; pieces that the other side does not have there are marked.
-fn examples(out: &mut String, examples: &[Example]) {
+fn examples(out: &mut String, examples: &[Change]) {
     if examples.is_empty() {
         return;
     }
@@ -141,7 +141,7 @@ fn examples(out: &mut String, examples: &[Example]) {
         };
         places(pieces).iter().map(span).collect()
     };
-    for Example { before, after } in examples {
+    for Change { before, after } in examples {
         let _ = writeln!(
             out,
             "<tr><td class=\"pieces\">{}</td><td class=\"pieces\">{}</td></tr>",
@@ -277,7 +277,7 @@ mod tests {
         let mut out = String::new();
         let before = pieces(&["电网", "<0xE9>", "模型", "一", "一", "末"]);
         let after = pieces(&["电", "网", "<0xE9>", "模型", "一一"]);
-        examples(&mut out, &[Example { before, after }]);
+        examples(&mut out, &[Change { before, after }]);
         let marked: Vec<&str> =
             out.split("class=\"other\">").skip(1).map(|s| s.split('<').next().unwrap()).collect();
         // What is behind the other side's last piece is not known to differ.

@@ -26,7 +26,7 @@ mod weights;
 
 pub use builtin::{BUILTIN, Builtin};
 pub use choice::{Choice, Kept, Reason, choose, is_indispensable};
-pub use count::{Counted, Observer, OnError, Options as CountOptions, State, Tally, count};
+pub use count::{CountOptions, Counted, Observer, OnError, State, Tally, count};
 pub use counts::Counts;
 pub use error::Error;
 pub use inputs::{Input, expand};
@@ -34,6 +34,6 @@ pub use record::{Corpus, Record, Settings};
 pub use report::{ChoiceRecord, CountsFile, Coverage, File, ModelSizes, Report, Vocabulary};
 pub use required::{Required, SETS};
 pub use resume::Unfinished;
-pub use sample::{BeforeAfter, Example, SampleReport, sample};
-pub use trim::{Chooser, Job, LEAST_COVERAGE, trim};
+pub use sample::{BeforeAfter, Change, SampleReport, sample};
+pub use trim::{Chooser, LEAST_COVERAGE, TrimOptions, trim};
 pub use weights::{Sizes, cut as cut_weights, measure as measure_weights};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use t5kit_formats::table::{ColumnRef, Columns, TableOptions};
 use t5kit_tokenizer::Tokenizer;
 
-use crate::count::{Options, Tally};
+use crate::count::{CountOptions, Tally};
 use crate::inputs::Input;
 
 /// The record that goes with counts: the tokenizer they are of and the corpora they were made from.
@@ -75,7 +75,7 @@ pub(crate) fn column_names(columns: &Columns) -> Vec<String> {
 
 impl Settings {
     /// The settings of `options`.
-    pub fn of(options: &Options) -> Self {
+    pub fn of(options: &CountOptions) -> Self {
         let columns = column_names(&options.columns);
         let TableOptions { format, has_header, max_row_bytes } = options.table;
         Self {
@@ -112,7 +112,7 @@ impl Settings {
 
 impl Corpus {
     /// The corpus of `inputs`, which `arguments` led to, counted with these `options` to these sums.
-    pub fn new(arguments: &[String], inputs: &[Input], options: &Options, tally: Tally) -> Self {
+    pub fn new(arguments: &[String], inputs: &[Input], options: &CountOptions, tally: Tally) -> Self {
         Self {
             inputs: arguments.iter().take(100).cloned().collect(),
             files: inputs.len(),
@@ -128,7 +128,7 @@ impl Corpus {
             inputs: vec![path.to_string_lossy().into_owned()],
             files: 0,
             disk_bytes: 0,
-            settings: Settings::of(&Options::default()),
+            settings: Settings::of(&CountOptions::default()),
             tally: Tally { tokens, ..Tally::default() },
         }
     }

@@ -7,7 +7,7 @@ use t5kit_formats::output::AtomicFile;
 use t5kit_tokenizer::Tokenizer;
 
 use crate::Error;
-use crate::count::{Options, State};
+use crate::count::{CountOptions, State};
 use crate::inputs::{Input, hex};
 use crate::record::{Settings, VERSION};
 use sha2::{Digest, Sha256};
@@ -33,7 +33,7 @@ impl Unfinished {
     pub fn new(
         tokenizer: &Tokenizer,
         inputs: &[Input],
-        options: &Options,
+        options: &CountOptions,
         merge: &[PathBuf],
     ) -> Result<Self, Error> {
         let hash = |path: &PathBuf| {

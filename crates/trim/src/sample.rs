@@ -44,7 +44,7 @@ pub struct SampleReport {
     /// Unknown pieces among them.
     pub unknown_tokens: BeforeAfter,
     /// Some changed texts, with their pieces before and after.
-    pub examples: Vec<Example>,
+    pub examples: Vec<Change>,
 }
 
 /// A number under the uncut and under the cut tokenizer.
@@ -58,7 +58,7 @@ pub struct BeforeAfter {
 
 /// The first changed place of a text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Example {
+pub struct Change {
     /// Pieces of the uncut tokenizer from that place on.
     pub before: Vec<String>,
     /// Pieces of the cut one.
@@ -161,7 +161,7 @@ impl SampleReport {
                 let some = ids[same..].iter().take(EXAMPLE_PIECES);
                 some.map(|&id| tokenizer.piece(id).unwrap_or_default().to_owned()).collect()
             };
-            self.examples.push(Example { before: pieces(before), after: pieces(after) });
+            self.examples.push(Change { before: pieces(before), after: pieces(after) });
         }
     }
 }

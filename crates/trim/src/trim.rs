@@ -25,7 +25,7 @@ use crate::{Error, weights};
 
 /// What to trim, and how.
 #[derive(Debug, Clone)]
-pub struct Job {
+pub struct TrimOptions {
     /// The tokenizer to cut: a file, or a directory that holds one.
     pub tokenizer: PathBuf,
     /// Counts of its pieces, where pieces are chosen by counts; for the report's sake otherwise. Files, or names of
@@ -69,7 +69,7 @@ pub enum Chooser {
 ///
 /// # Errors
 /// Whatever is wrong with the inputs or their fit, before anything is written where that can be known.
-pub fn trim(job: &Job, progress: &dyn Fn(u64, u64)) -> Result<Report, Error> {
+pub fn trim(job: &TrimOptions, progress: &dyn Fn(u64, u64)) -> Result<Report, Error> {
     let out = AtomicDir::create(&job.output, job.force)?;
     let whole = Tokenizer::load(&job.tokenizer)?;
     let spiece = spiece_file(&whole, &job.tokenizer)?;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use t5kit_formats::Checkpoint;
 use t5kit_formats::safetensors::{SafetensorsWriter, TensorSpec};
 use t5kit_formats::spiece::{NormalizerSpec, Piece, PieceKind, SpieceModel, TrainerSpec};
-use t5kit_trim::{Chooser, Job, trim};
+use t5kit_trim::{Chooser, TrimOptions, trim};
 use tempfile::TempDir;
 
 /// Rows of the checkpoint: ten pieces and two that pad.
@@ -102,10 +102,10 @@ fn kinds(lab: &TempDir) -> Vec<(&'static str, PathBuf)> {
     kinds
 }
 
-fn job(lab: &TempDir, model: &Path) -> Job {
+fn job(lab: &TempDir, model: &Path) -> TrimOptions {
     let list = lab.path().join("keep.json");
     fs::write(&list, json!(KEEP).to_string()).unwrap();
-    Job {
+    TrimOptions {
         tokenizer: lab.path().join("single"),
         counts: Vec::new(),
         allow_low_coverage: false,

@@ -13,11 +13,11 @@ use t5kit_formats::safetensors::{SafetensorsWriter, TensorSpec};
 use t5kit_formats::spiece::SpieceModel;
 use t5kit_formats::table::{Columns, TableOptions};
 use t5kit_tokenizer::Tokenizer;
-use t5kit_trim::{Choice, Chooser, Counts, Job, expand, trim};
+use t5kit_trim::{Choice, Chooser, Counts, TrimOptions, expand, trim};
 use tempfile::TempDir;
 
-fn job(tokenizer: &Path, counts: &Path, choice: Choice, output: PathBuf) -> Job {
-    Job {
+fn job(tokenizer: &Path, counts: &Path, choice: Choice, output: PathBuf) -> TrimOptions {
+    TrimOptions {
         tokenizer: tokenizer.to_path_buf(),
         counts: vec![counts.to_path_buf()],
         allow_low_coverage: false,
@@ -68,7 +68,7 @@ fn the_published_cut() {
     assert!(coverage.share > 0.998 && coverage.share < 1.0, "{}", coverage.share);
 
     // By the counts that come with the program: the same.
-    let builtin = Job { counts: vec!["zh".into()], output: folder.path().join("builtin"), ..job.clone() };
+    let builtin = TrimOptions { counts: vec!["zh".into()], output: folder.path().join("builtin"), ..job.clone() };
     trim(&builtin, &no_progress).unwrap();
     assert!(
         fs::read(builtin.output.join("keep_tokens.json")).unwrap()
@@ -76,7 +76,7 @@ fn the_published_cut() {
     );
 
     // With English, every piece of ASCII is left.
-    let english = Job { counts: vec!["zh+en".into()], output: folder.path().join("english"), ..job.clone() };
+    let english = TrimOptions { counts: vec!["zh+en".into()], output: folder.path().join("english"), ..job.clone() };
     trim(&english, &no_progress).unwrap();
     let (all, left) = (Tokenizer::load(&full).unwrap(), Tokenizer::load(&english.output).unwrap());
     let ascii =
@@ -89,7 +89,7 @@ fn the_published_cut() {
     let (rare, n) = zh.pieces.iter().find(|(_, n)| *n < 1000).unwrap();
     let mine = folder.path().join("mine.tsv");
     fs::write(&mine, format!("{rare}\t{}\n", 1000 - n)).unwrap();
-    let added = Job { counts: vec!["zh".into(), mine], output: folder.path().join("added"), ..job.clone() };
+    let added = TrimOptions { counts: vec!["zh".into(), mine], output: folder.path().join("added"), ..job.clone() };
     let report = trim(&added, &no_progress).unwrap();
     assert_eq!(report.vocabulary.pieces_after, 32_597);
     assert!(Tokenizer::load(&added.output).unwrap().id_of(rare).is_some());
@@ -97,7 +97,7 @@ fn the_published_cut() {
 
     // By that list instead of the counts: the same.
     let again = folder.path().join("again");
-    let list = Job {
+    let list = TrimOptions {
         counts: Vec::new(),
         choice: Chooser::KeepTokens(data.join("sentencepiece_cn_keep_tokens.json")),
         output: again.clone(),
@@ -216,14 +216,14 @@ impl Small {
         writer.finish().unwrap();
     }
 
-    fn job(&self, choice: Choice) -> Job {
+    fn job(&self, choice: Choice) -> TrimOptions {
         let mut job = job(&self.at("model"), &self.at("counts.json"), choice, self.at("cut"));
         job.allow_low_coverage = true;
         job.model = Some(self.at("model"));
         job
     }
 
-    fn refused(&self, job: &Job) -> String {
+    fn refused(&self, job: &TrimOptions) -> String {
         let before = listing(self.folder.path());
         let error = trim(job, &no_progress).unwrap_err().to_string();
         assert_eq!(listing(self.folder.path()), before, "something was left or touched: {error}");
@@ -367,7 +367,7 @@ fn sentinels_behind_the_pieces() {
 fn bad_input_leaves_nothing() {
     let small = Small::new();
     let job = small.job(Choice::MinCount(20));
-    let with = |change: &dyn Fn(&mut Job)| {
+    let with = |change: &dyn Fn(&mut TrimOptions)| {
         let mut job = job.clone();
         change(&mut job);
         small.refused(&job)
@@ -424,7 +424,7 @@ fn bad_input_leaves_nothing() {
     fs::write(small.at("model/model.safetensors"), &whole).unwrap();
     trim(&job, &no_progress).unwrap();
     assert!(small.refused(&job).contains("cut: already exists"));
-    trim(&Job { force: true, ..job.clone() }, &no_progress).unwrap();
+    trim(&TrimOptions { force: true, ..job.clone() }, &no_progress).unwrap();
 }
 
 #[test]
@@ -489,7 +489,7 @@ fn odd_pieces() {
 #[test]
 fn pieces_that_cover_too_little_are_refused() {
     let small = Small::new();
-    let mut job = Job { allow_low_coverage: false, ..small.job(Choice::MinCount(41)) };
+    let mut job = TrimOptions { allow_low_coverage: false, ..small.job(Choice::MinCount(41)) };
     let error = trim(&job, &no_progress).unwrap_err().to_string();
     // 140 of 245 tokens are left; from 10 on it is 240 of 245, so all are needed.
     assert!(error.contains("make up 0.5714 of the 245 counted tokens"), "{error}");

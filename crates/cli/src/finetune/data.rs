@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use t5kit_formats::table::ColumnRef;
 use t5kit_tensor::Pool;
 use t5kit_tokenizer::Tokenizer;
-use t5kit_train::{Columns, DataOptions, Error, Examples, Facts, Lengths, Placement, ReadObserver};
+use t5kit_train::{DataOptions, Error, Examples, Facts, Lengths, PairColumns, Placement, ReadObserver};
 
 use crate::errors::Interrupted;
 use crate::interrupt;
@@ -86,7 +86,7 @@ impl DataArgs {
         let column = |name: &Option<String>| name.as_deref().map(ColumnRef::parse);
         let lengths = Lengths { source: self.max_source_length.get(), target: self.max_target_length.get() };
         let options = DataOptions {
-            columns: Columns {
+            columns: PairColumns {
                 source: column(&self.source),
                 target: column(&self.target),
                 prompt: column(&self.prompt),

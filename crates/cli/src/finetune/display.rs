@@ -1,7 +1,7 @@
 //! A run on standard error.
 
 use std::time::Duration;
-use t5kit_train::{EvalRecord, Observer, Plan, StepRecord};
+use t5kit_train::{EvalRecord, Forecast, Observer, StepRecord};
 
 use crate::interrupt;
 use crate::progress::{Progress, Style, Took, Unit};
@@ -15,7 +15,7 @@ const FEW: (u64, f64) = (10, 5.0);
 pub struct Display {
     progress: Option<Progress>,
     /// What was planned.
-    pub plan: Option<Plan>,
+    pub forecast: Option<Forecast>,
     /// Tokens, seconds and steps of this session, for a rate that does not jump.
     tokens: usize,
     seconds: f64,
@@ -38,18 +38,18 @@ impl Display {
 
     /// Says once how long the rest will take.
     fn tell_time(&mut self, step: u64) {
-        let (Some(plan), Some(progress)) = (&self.plan, &self.progress) else { return };
+        let (Some(forecast), Some(progress)) = (&self.forecast, &self.progress) else { return };
         let known = self.steps >= FEW.0 || (self.steps >= 3 && self.seconds >= FEW.1);
         if self.told || !known {
             return;
         }
         self.told = true;
-        let left = (plan.total_steps.saturating_sub(step)) as f64 * self.seconds / self.steps as f64;
+        let left = (forecast.total_steps.saturating_sub(step)) as f64 * self.seconds / self.steps as f64;
         if left > FEW.1 {
             let left = Took(Duration::from_secs_f64(left.min(1e9)));
             progress.println(format!(
                 "the {} steps left take about {left}, {:.0} tokens/s (validation not counted)",
-                plan.total_steps - step,
+                forecast.total_steps - step,
                 self.rate()
             ));
         }
@@ -57,26 +57,27 @@ impl Display {
 }
 
 impl Observer for Display {
-    fn started(&mut self, plan: &Plan) {
-        let resumed = match plan.done_steps {
+    fn started(&mut self, forecast: &Forecast) {
+        let resumed = match forecast.done_steps {
             0 => String::new(),
             done => format!(", {done} of them done"),
         };
-        let trained = match plan.trained {
-            all if all == plan.parameters => String::new(),
+        let trained = match forecast.trained {
+            all if all == forecast.parameters => String::new(),
             some => format!(", {some} of them trained"),
         };
         eprintln!(
             "t5kit: {} parameters{trained}; {} examples, {} tokens an epoch, {} steps{resumed}; about {} of memory",
-            plan.parameters,
-            plan.examples,
-            plan.tokens_per_epoch,
-            plan.total_steps,
-            bytes(plan.memory.total())
+            forecast.parameters,
+            forecast.examples,
+            forecast.tokens_per_epoch,
+            forecast.total_steps,
+            bytes(forecast.memory.total())
         );
-        let progress = Progress::new(Some(plan.total_steps), Style::new("training", Unit::Items("steps")));
-        progress.begin_at(plan.done_steps);
-        self.plan = Some(plan.clone());
+        let progress =
+            Progress::new(Some(forecast.total_steps), Style::new("training", Unit::Items("steps")));
+        progress.begin_at(forecast.done_steps);
+        self.forecast = Some(forecast.clone());
         self.progress = Some(progress);
     }
 

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use anyhow::Result;
 use clap::ValueEnum;
 use t5kit_model::t5::Part;
-use t5kit_train::{OptimizerKind, Precision, Schedule, TrainOptions};
+use t5kit_train::{OptimizerKind, PRECISIONS, Schedule, TrainOptions};
 
 use crate::errors::usage;
 
@@ -62,7 +62,7 @@ pub struct Optimization {
     #[arg(long, value_name = "PART,…", value_delimiter = ',', value_parser = names(Part::ALL.map(Part::name)))]
     train_parts: Vec<String>,
     /// In what products are computed; bf16 needs AMX or AVX-512 BF16, weights and moments stay in f32
-    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = names(Precision::ALL.map(Precision::name)))]
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = names(PRECISIONS.map(|(name, _)| name)))]
     precision: String,
     /// Compute layers again on the way back instead of keeping their activations: less memory, a third more time
     #[arg(long)]
@@ -132,7 +132,10 @@ impl Optimization {
         let parts =
             Part::ALL.map(Part::name).into_iter().filter(|name| self.train_parts.iter().any(|p| p == name));
         let options = TrainOptions {
-            precision: Precision::ALL.into_iter().find(|p| p.name() == self.precision).unwrap_or_default(),
+            precision: PRECISIONS
+                .into_iter()
+                .find(|(name, _)| *name == self.precision)
+                .map_or(preset.precision, |(_, precision)| precision),
             recompute: self.recompute,
             batch_size: self.batch_size.map_or(preset.batch_size, NonZeroUsize::get),
             batch_tokens: self.batch_tokens.map(NonZeroUsize::get),

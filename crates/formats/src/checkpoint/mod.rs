@@ -22,20 +22,20 @@ use crate::tensorflow::{self, MeshCheckpoint};
 #[derive(Debug)]
 pub struct Checkpoint {
     path: PathBuf,
-    files: Vec<Source>,
+    files: Vec<WeightFile>,
     /// By name, the file that holds the tensor.
     tensors: BTreeMap<String, usize>,
 }
 
 /// One opened file of tensors.
 #[derive(Debug)]
-enum Source {
+enum WeightFile {
     Safetensors(SafetensorsFile),
     Torch(TorchFile),
     Mesh(MeshCheckpoint),
 }
 
-impl Source {
+impl WeightFile {
     /// Opens one file of tensors, which its first bytes tell the format of.
     fn open(path: &Path) -> Result<Self> {
         let mut first = Vec::new();
@@ -82,12 +82,12 @@ impl Checkpoint {
     /// [`Error::NoModel`] where there is none of these, and those of the readers.
     pub fn open(dir: &Path) -> Result<Self> {
         if dir.is_file() && dir.extension().is_none_or(|e| e != "index") {
-            return Self::from_sources(dir, vec![Source::open(dir)?]);
+            return Self::from_files(dir, vec![WeightFile::open(dir)?]);
         }
         for name in ["model.safetensors", "pytorch_model.bin"] {
             let single = dir.join(name);
             if single.exists() {
-                return Self::from_sources(dir, vec![Source::open(&single)?]);
+                return Self::from_files(dir, vec![WeightFile::open(&single)?]);
             }
             let index = dir.join(format!("{name}.index.json"));
             if index.exists() {
@@ -95,7 +95,7 @@ impl Checkpoint {
             }
         }
         if let Some(prefix) = tensorflow::find(dir)? {
-            return Self::from_sources(&prefix, vec![Source::Mesh(MeshCheckpoint::open(&prefix)?)]);
+            return Self::from_files(&prefix, vec![WeightFile::Mesh(MeshCheckpoint::open(&prefix)?)]);
         }
         let what = if dir.join(peft::CONFIG).is_file() {
             "an adapter without its model: give the base by --model and this folder by --adapter"
@@ -108,7 +108,7 @@ impl Checkpoint {
     }
 
     /// All tensors of `files`, of which no two may have the same name.
-    fn from_sources(path: &Path, files: Vec<Source>) -> Result<Self> {
+    fn from_files(path: &Path, files: Vec<WeightFile>) -> Result<Self> {
         let mut tensors = BTreeMap::new();
         for (i, file) in files.iter().enumerate() {
             for name in file.names() {
@@ -139,9 +139,9 @@ impl Checkpoint {
     /// The format of its files by name.
     pub fn format(&self) -> &'static str {
         match self.files.first() {
-            Some(Source::Torch(_)) => "PyTorch",
-            Some(Source::Mesh(_)) => "TensorFlow checkpoint",
-            Some(Source::Safetensors(_)) | None => "safetensors",
+            Some(WeightFile::Torch(_)) => "PyTorch",
+            Some(WeightFile::Mesh(_)) => "TensorFlow checkpoint",
+            Some(WeightFile::Safetensors(_)) | None => "safetensors",
         }
     }
 
@@ -186,12 +186,12 @@ impl Checkpoint {
         take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         match self.file(name)? {
-            Source::Mesh(f) => f.bands(name, band, take),
+            WeightFile::Mesh(f) => f.bands(name, band, take),
             source => take(&source.bytes(name)?),
         }
     }
 
-    fn file(&self, name: &str) -> Result<&Source> {
+    fn file(&self, name: &str) -> Result<&WeightFile> {
         let &file = self.tensors.get(name).ok_or_else(|| self.no_tensor(name))?;
         Ok(&self.files[file])
     }

@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 
 use serde::Deserialize;
 
-use super::{Checkpoint, Source};
+use super::{Checkpoint, WeightFile};
 use crate::error::{Error, Result};
 use crate::json;
 
@@ -32,9 +32,9 @@ pub(super) fn open(dir: &Path, index: &Path) -> Result<Checkpoint> {
         if !path.exists() {
             return Err(bad(format!("the shard {shard} is missing; download it again")));
         }
-        files.push(Source::open(&path)?);
+        files.push(WeightFile::open(&path)?);
     }
-    let checkpoint = Checkpoint::from_sources(dir, files)?;
+    let checkpoint = Checkpoint::from_files(dir, files)?;
     for (name, shard) in &parsed.weight_map {
         match checkpoint.tensors.get(name) {
             Some(&file) if shards.iter().nth(file) == Some(&shard.as_str()) => {}

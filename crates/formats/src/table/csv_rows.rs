@@ -12,7 +12,7 @@ use csv_core::ReadRecordResult;
 
 use super::columns::resolve_cells;
 use super::parse::{count, utf8};
-use super::{Columns, Error, ReadRow, Row, Source, TableOptions};
+use super::{Columns, Error, ReadRow, Row, TableOptions, Unpacked};
 
 /// Rows of a CSV file, quoted as in RFC 4180; blank lines are no rows.
 pub struct CsvRows {
@@ -29,7 +29,7 @@ impl CsvRows {
     /// # Errors
     /// [`Error::Open`], [`Error::Read`], and those of the wanted columns.
     pub fn open(path: &Path, columns: &Columns, options: &TableOptions) -> Result<Self, Error> {
-        let records = Records::new(Source::open(path)?, options.max_row_bytes);
+        let records = Records::new(Unpacked::open(path)?, options.max_row_bytes);
         let mut rows = Self { records, places: Vec::new(), cells: 0, pending: false };
         if rows.records.advance()? {
             let line = rows.records.record_line;
@@ -80,7 +80,7 @@ impl ReadRow for CsvRows {
 /// Splits a source into records of bounded size.
 struct Records {
     path: PathBuf,
-    source: Source,
+    source: Unpacked,
     core: csv_core::Reader,
     /// Bytes read from the source, of which `input[at..]` are not yet used.
     input: Vec<u8>,
@@ -99,7 +99,7 @@ struct Records {
 const INPUT_BYTES: usize = 256 << 10;
 
 impl Records {
-    fn new(source: Source, limit: usize) -> Self {
+    fn new(source: Unpacked, limit: usize) -> Self {
         Self {
             path: source.path().to_path_buf(),
             source,

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::{Columns, Error, Format, ReadRow, Row, RowParser, Source, TableOptions};
+use super::{Columns, Error, Format, ReadRow, Row, RowParser, TableOptions, Unpacked};
 
 /// What [`Lines::next_line`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl<R: Read> Lines<R> {
 /// Rows of text, TSV and JSON-lines files.
 pub(super) struct LineRows {
     path: PathBuf,
-    lines: Lines<Source>,
+    lines: Lines<Unpacked>,
     buffer: Vec<u8>,
     parser: Option<RowParser>,
     /// The first row was read for the columns' sake and waits in the buffer.
@@ -101,7 +101,7 @@ impl LineRows {
         columns: &Columns,
         options: &TableOptions,
     ) -> Result<Self, Error> {
-        let lines = Lines::new(Source::open(path)?, options.max_row_bytes);
+        let lines = Lines::new(Unpacked::open(path)?, options.max_row_bytes);
         let (path, buffer) = (path.to_path_buf(), Vec::new());
         let mut rows = Self { path, lines, buffer, parser: None, pending: false, bad: VecDeque::new() };
         while rows.next_line()? {

@@ -3,7 +3,7 @@
 //!
 //! Two readers stand on this: the corpus counter, which wants one text column at full speed, and the
 //! trainer, which wants a source and a target column. [`open`] serves both with an iterator of [`Row`]s;
-//! whoever wants to parse lines on several threads takes [`Source`] and [`RowParser`] instead, which
+//! whoever wants to parse lines on several threads takes [`Unpacked`] and [`RowParser`] instead, which
 //! [`open`] itself is made of.
 //!
 //! | format | columns | header |
@@ -23,7 +23,7 @@ mod error;
 mod lines;
 mod parquet_rows;
 mod parse;
-mod source;
+mod unpacked;
 
 use std::path::Path;
 
@@ -33,7 +33,7 @@ pub use error::Error;
 pub use lines::{LineRead, Lines};
 pub use parquet_rows::ParquetRows;
 pub use parse::RowParser;
-pub use source::{Compression, Source};
+pub use unpacked::{Compression, Unpacked};
 
 /// How the rows of a file are written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

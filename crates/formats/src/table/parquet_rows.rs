@@ -17,7 +17,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 
 use super::columns::{Found, resolve};
-use super::source::{Compression, Source};
+use super::unpacked::{Compression, Unpacked};
 use super::{Columns, Error, ReadRow, Row, TableOptions};
 
 /// Rows decoded at a time: pages of a few of them are held, never a row group.
@@ -228,7 +228,7 @@ impl ReadRow for ParquetRows {
 /// goes with its handle.
 fn seekable(path: &Path) -> Result<File, Error> {
     let open = |source| Error::Open { path: path.to_path_buf(), source };
-    let mut source = Source::open(path)?;
+    let mut source = Unpacked::open(path)?;
     if source.compression() == Compression::None && source.raw_len().is_some() {
         return File::open(path).map_err(open);
     }

@@ -22,7 +22,7 @@ pub enum Compression {
 }
 
 /// The decompressed bytes of one file, without the UTF-8 byte order mark that may begin them.
-pub struct Source {
+pub struct Unpacked {
     path: PathBuf,
     compression: Compression,
     reader: Reader,
@@ -51,7 +51,7 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-impl Source {
+impl Unpacked {
     /// Opens the file at `path`; `-` is standard input.
     ///
     /// # Errors
@@ -175,7 +175,7 @@ impl Source {
     }
 }
 
-impl Read for Source {
+impl Read for Unpacked {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         match &mut self.reader {
             Reader::File(file) => file.read(buf),

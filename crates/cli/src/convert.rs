@@ -1,14 +1,16 @@
 //! `t5kit convert`: any model that is read, as a Hugging Face directory.
 
 use anyhow::Result;
+use std::cell::RefCell;
 use std::path::PathBuf;
 use t5kit_formats::output::AtomicDir;
+use t5kit_formats::progress::Progress;
 use t5kit_model::ConvertOptions;
 use t5kit_tensor::DType;
 
 use crate::errors::usage;
 use crate::model_args::{ModelArgs, storage_type};
-use crate::progress::{Progress, Style, Unit};
+use crate::progress::Monitor;
 
 /// The flags of `t5kit convert`.
 #[derive(clap::Args)]
@@ -38,12 +40,11 @@ pub fn run(args: Args) -> Result<()> {
         return Err(usage(format!("--output {}: is the model's own folder", args.output.display())));
     }
     let options = ConvertOptions { dtype: args.dtype, max_shard_size: args.max_shard_size };
-    let progress = Progress::new(None, Style::new("converting", Unit::Bytes));
+    let monitor = RefCell::new(Monitor::default());
     let converted = model.convert(options, out.path(), &|done, total| {
-        progress.set_length(total);
-        progress.set_position(done);
+        monitor.borrow_mut().show(Progress::bytes("converting", done, Some(total)));
     })?;
-    progress.finish();
+    monitor.take().finish();
     out.commit()?;
     for note in converted.notes {
         eprintln!("t5kit: {note}");

@@ -1,17 +1,20 @@
 //! `t5kit count`: how often each piece of a tokenizer occurs in a corpus.
 
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use t5kit_formats::progress::{Progress, Watch};
 use t5kit_formats::table::{self, ColumnRef, Columns, Format};
 use t5kit_tokenizer::Tokenizer;
-use t5kit_trim::{Corpus, CountOptions, Counts, Input, OnError, Record, State, Tally, Unfinished};
+use t5kit_trim::{
+    Corpus, CountOptions, CountWatch, Counts, Input, OnError, Record, State, Tally, Unfinished,
+};
 
-use crate::progress::{Progress, Style, Unit};
-use crate::{errors, interrupt};
+use crate::errors;
+use crate::progress::Monitor;
 
 /// The flags of `t5kit count`.
 #[derive(clap::Args)]
@@ -60,9 +63,6 @@ enum OnBad {
     /// Report it, count it and go on
     Skip,
 }
-
-/// How many bad rows are shown one by one.
-const SHOWN_BAD: u64 = 20;
 
 /// Counts the inputs, adds what is to be merged, and writes the output.
 pub fn run(args: Args) -> Result<()> {
@@ -163,17 +163,12 @@ fn count(
         eprintln!("going on after {} lines", unfinished.state.tally().lines);
     }
     let regular = inputs.iter().all(Input::is_regular);
-    let length = regular.then(|| inputs.iter().map(|input| input.bytes).sum());
-    let observer = Observer {
-        progress: Progress::new(length, Style::new("counting", Unit::Bytes)),
-        unfinished: regular.then_some(&unfinished),
-        kept,
-        bad: AtomicU64::new(0),
-    };
+    let resumable = regular.then_some(&unfinished);
+    let mut keeper = Keeper { monitor: Monitor::default(), unfinished: resumable, kept };
     let started = Instant::now();
-    let counted = t5kit_trim::count(tokenizer, inputs, options, &unfinished.state, &observer);
-    let counted = counted.inspect_err(|_| observer.progress.clear())?;
-    observer.progress.finish();
+    let counted = t5kit_trim::count(tokenizer, inputs, options, &unfinished.state, &mut keeper);
+    let counted = counted.inspect_err(|_| keeper.monitor.clear())?;
+    keeper.monitor.finish();
     if !counted.complete {
         let where_kept = if regular { "go on with --resume" } else { "standard input cannot be resumed" };
         eprintln!("stopped after {} lines; {where_kept}", counted.tally.lines);
@@ -193,36 +188,25 @@ fn count(
 }
 
 /// Shows a count's progress and keeps its state.
-struct Observer<'a> {
-    progress: Progress,
+struct Keeper<'a> {
+    monitor: Monitor,
     /// None where the inputs cannot be read from the middle.
     unfinished: Option<&'a Unfinished>,
     kept: &'a Path,
-    bad: AtomicU64,
 }
 
-impl t5kit_trim::Observer for Observer<'_> {
-    fn begin(&self, bytes: u64) {
-        self.progress.begin_at(bytes);
+impl Watch for Keeper<'_> {
+    fn progress(&mut self, at: Progress<'_>) -> ControlFlow<()> {
+        self.monitor.progress(at)
+    }
+}
+
+impl CountWatch for Keeper<'_> {
+    fn bad(&mut self, error: &table::Error) {
+        self.monitor.left_out(error);
     }
 
-    fn progress(&self, bytes: u64) {
-        self.progress.set_position(bytes);
-    }
-
-    fn bad(&self, error: &table::Error) {
-        match self.bad.fetch_add(1, Ordering::Relaxed) {
-            n if n < SHOWN_BAD => self.progress.println(format!("left out: {error}")),
-            SHOWN_BAD => self.progress.println("more bad rows follow; they are counted, not shown"),
-            _ => {}
-        }
-    }
-
-    fn interrupted(&self) -> bool {
-        interrupt::requested()
-    }
-
-    fn save(&self, state: &State) -> Result<(), t5kit_trim::Error> {
+    fn save(&mut self, state: &State) -> Result<(), t5kit_trim::Error> {
         match self.unfinished {
             Some(unfinished) => unfinished.write(self.kept, state),
             None => Ok(()),

@@ -10,18 +10,18 @@ mod vocabulary;
 use crate::errors::Interrupted;
 use crate::interrupt;
 use crate::model_args::ModelArgs;
-use crate::progress::{Progress, Style, Unit};
+use crate::progress::Monitor;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use data::Data;
 use grammar::Pair;
 use std::io::Write;
 use std::num::NonZeroUsize;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use t5kit_eval::{Accumulator, Scores};
 use t5kit_formats::output::AtomicDir;
+use t5kit_formats::progress::{Progress, Watch};
 use t5kit_generate::generate;
 use t5kit_model::{T5, T5Config};
 
@@ -226,17 +226,17 @@ fn evaluate(model: &str, test: &[Pair], threads: Option<NonZeroUsize>) -> Result
     let loaded = ModelArgs::at(model).open(threads)?;
     let mut options = loaded.generate_options();
     options.max_new_tokens = MAX_NEW_TOKENS;
-    let progress = Progress::new(Some(test.len() as u64), Style::new("generating", Unit::Items("headlines")));
+    let (mut monitor, mut done) = (Monitor::default(), 0);
     let start = Instant::now();
     let sources: Vec<_> = test.iter().map(|pair| loaded.encode(&pair.sentence, usize::MAX).0).collect();
     let mut texts = vec![String::new(); test.len()];
     generate(&loaded.model, &loaded.pool, &sources, &options, |i, targets| {
         texts[i] = targets.first().map(|t| loaded.tokenizer.decode(&t.ids)).unwrap_or_default();
-        progress.inc(1);
-        if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        done += 1;
+        monitor.progress(Progress::items("generating", "headlines", done, Some(test.len())))
     })?;
     let per_second = test.len() as f64 / start.elapsed().as_secs_f64();
-    progress.clear();
+    monitor.clear();
     if interrupt::requested() {
         return Err(Interrupted.into());
     }

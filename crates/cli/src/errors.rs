@@ -4,6 +4,7 @@ use clap::CommandFactory;
 use std::error::Error;
 use std::fmt;
 use std::io::{ErrorKind, Write};
+use t5kit_formats::progress::Stopped;
 
 /// Exit code of wrong usage, clap's own.
 pub const USAGE: u8 = 2;
@@ -28,7 +29,8 @@ pub fn usage(message: impl fmt::Display) -> anyhow::Error {
     Usage(message.to_string()).into()
 }
 
-/// The end of a subcommand that saw [`crate::interrupt::requested`]; nothing more is said about it.
+/// The end of a subcommand that saw [`crate::interrupt::requested`]; nothing more is said about it, nor about a
+/// library's [`Stopped`].
 #[derive(Debug)]
 pub struct Interrupted;
 
@@ -43,7 +45,7 @@ impl Error for Interrupted {}
 /// Prints the error as one line and returns the exit code. Silent, and a success, where the reader of standard
 /// output went away.
 pub fn report(error: &anyhow::Error) -> u8 {
-    if error.is::<Interrupted>() {
+    if error.is::<Interrupted>() || error.chain().any(|e| e.is::<Stopped>()) {
         return INTERRUPTED;
     }
     let closed = |e: &std::io::Error| e.kind() == ErrorKind::BrokenPipe;
@@ -63,7 +65,21 @@ fn is_usage(error: &anyhow::Error) -> bool {
 }
 
 /// Fields whose flag has another name.
-const RENAMED: [(&str, &str); 1] = [("do_sample", "sample")];
+const RENAMED: [(&str, &str); 13] = [
+    ("base", "model"),
+    ("columns", "field"),
+    ("do_sample", "sample"),
+    ("examples", "train"),
+    ("lengths.source", "max-source-length"),
+    ("table.format", "format"),
+    ("table.has_header", "header"),
+    ("validation.best_metric", "best-metric"),
+    ("validation.eval_every", "eval-every"),
+    ("validation.max_examples", "eval-max-examples"),
+    ("validation.max_new_tokens", "eval-max-new-tokens"),
+    ("validation.metrics", "metric"),
+    ("validation.num_beams", "eval-num-beams"),
+];
 
 /// A library's message as the program says it: libraries know no flags, and put the name of a field that the caller
 /// sets between backticks. What is no field with a flag stays as it is.
@@ -135,10 +151,28 @@ mod tests {
     }
 
     #[test]
+    fn every_setting_of_a_run_has_a_flag() {
+        let options = serde_json::to_value(t5kit_train::TrainOptions::default()).unwrap();
+        let validation = options["validation"].as_object().unwrap().keys();
+        // These two decide when, not what: a resumed run may have others.
+        let when = ["save_every", "early_stopping_patience"];
+        let validation = validation.filter(|name| !when.contains(&name.as_str()));
+        let fields = options.as_object().unwrap().keys().filter(|name| *name != "validation").cloned();
+        for field in fields.chain(validation.map(|name| format!("validation.{name}"))) {
+            assert!(in_flags(&format!("`{field}`")).starts_with("--"), "{field}");
+        }
+        for (field, flag) in RENAMED {
+            assert_eq!(in_flags(&format!("`{field}`")), format!("--{flag}"));
+        }
+    }
+
+    #[test]
     fn codes() {
         assert_eq!(report(&usage("both --top and --min-count")), USAGE);
         assert_eq!(report(&anyhow!("broken file")), FAILURE);
         assert_eq!(report(&Interrupted.into()), INTERRUPTED);
+        let stopped = t5kit_train::Error::from(t5kit_formats::Error::from(Stopped));
+        assert_eq!(report(&anyhow::Error::from(stopped).context("reading")), INTERRUPTED);
         let pipe: std::io::Result<()> = Err(ErrorKind::BrokenPipe.into());
         assert_eq!(report(&pipe.context("cannot write").unwrap_err()), 0);
     }

@@ -5,6 +5,7 @@
 //! written.
 
 use std::io::{IsTerminal, Write};
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
@@ -12,6 +13,11 @@ static REQUESTED: AtomicBool = AtomicBool::new(false);
 /// Whether the user has asked the program to end.
 pub fn requested() -> bool {
     REQUESTED.load(Ordering::Relaxed)
+}
+
+/// Whether work is to go on: not once the user has asked the program to end.
+pub fn flow() -> ControlFlow<()> {
+    if requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
 /// Installs the handler. `in_order`: the subcommand asks [`requested`], so that the first signal only sets the flag.

@@ -4,11 +4,10 @@ use anyhow::Result;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use t5kit_formats::hub::Watch;
 use t5kit_pipeline::{Allow, LoadOptions, OpenOptions, Pipeline, Prepared};
 use t5kit_tensor::DType;
 
-use crate::progress::{Progress, Style, Unit};
+use crate::progress::Monitor;
 
 /// Which model, and how it is read.
 #[derive(clap::Args, Clone, Debug)]
@@ -93,7 +92,9 @@ impl ModelArgs {
         };
         let options =
             OpenOptions { model: self.model.clone(), tokenizer: self.tokenizer.clone(), load, threads };
-        let prepared = Prepared::find(options, &mut Download(None))?;
+        let mut monitor = Monitor::default();
+        let prepared = Prepared::find(options, &mut monitor)?;
+        monitor.finish();
         for note in &prepared.plan.notes {
             eprintln!("t5kit: {}: {note}", prepared.plan.path().display());
         }
@@ -109,26 +110,8 @@ impl ModelArgs {
 /// Where a model lies: a place on the disk, or one of the hub's names, which is fetched as far as it is not in the
 /// cache.
 pub fn locate(model: &str) -> Result<PathBuf> {
-    Ok(t5kit_pipeline::locate(model, &mut Download(None))?)
-}
-
-/// Shows a download on standard error.
-struct Download(Option<Progress>);
-
-impl Watch for Download {
-    fn begin(&mut self, name: &str, bytes: u64) {
-        self.0 = Some(Progress::new(Some(bytes), Style::new(format!("fetching {name}"), Unit::Bytes)));
-    }
-
-    fn at(&mut self, bytes: u64) {
-        if let Some(progress) = &self.0 {
-            progress.set_position(bytes);
-        }
-    }
-
-    fn end(&mut self) {
-        if let Some(progress) = self.0.take() {
-            progress.finish();
-        }
-    }
+    let mut monitor = Monitor::default();
+    let path = t5kit_pipeline::locate(model, &mut monitor)?;
+    monitor.finish();
+    Ok(path)
 }

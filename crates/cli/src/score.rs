@@ -4,6 +4,7 @@ use anyhow::Result;
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use t5kit_formats::progress::Progress;
 use t5kit_formats::table::{self, ColumnRef, Format, TableOptions};
 use t5kit_generate::{BatchLimits, score};
 use t5kit_pipeline::Encoder;
@@ -11,7 +12,7 @@ use t5kit_tensor::DType;
 
 use crate::lengths::{OnLong, finish, limits};
 use crate::model_args::{ModelArgs, storage_type};
-use crate::progress::{Progress, Style, Unit};
+use crate::progress::Monitor;
 
 /// The flags of `t5kit score`.
 #[derive(clap::Args)]
@@ -62,11 +63,11 @@ pub fn run(args: Args) -> Result<()> {
     let sources = encode("source", 0, args.max_source_length)?;
     let targets = encode("target", 1, args.max_target_length)?;
     let limits = limits(args.batch_size, args.batch_tokens, BatchLimits::default());
-    let progress = Progress::new(Some(rows.len() as u64), Style::new("scoring", Unit::Items("pairs")));
+    let mut monitor = Monitor::default();
     let scores = score(&model.model, &model.pool, &sources, &targets, limits, |done| {
-        progress.set_position(done as u64);
+        monitor.show(Progress::items("scoring", "pairs", done, Some(rows.len())));
     })?;
-    progress.clear();
+    monitor.clear();
     let mut out = std::io::stdout().lock();
     for score in scores {
         write!(out, "{:.6}\t{}", score.log_prob(), score.tokens.len())?;

@@ -1,15 +1,17 @@
 //! `t5kit trim`: cut the vocabulary of a tokenizer, and of its model, to the pieces worth keeping.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use t5kit_formats::checkpoint::Checkpoint;
+use t5kit_formats::progress::Progress;
 use t5kit_formats::table::{ColumnRef, Columns, TableOptions};
 use t5kit_trim::{Choice, Chooser, Report, TrimOptions};
 
 use crate::errors;
 use crate::model_args::locate;
-use crate::progress::{Progress, Style, Unit};
+use crate::progress::Monitor;
 
 /// The flags of `t5kit trim`.
 #[derive(clap::Args)]
@@ -109,13 +111,11 @@ pub fn run(args: Args) -> Result<()> {
         sample,
         output: args.output,
         force: args.force,
+        words: errors::in_flags,
     };
-    let progress = job.model.is_some().then(|| Progress::new(None, Style::new("cutting", Unit::Bytes)));
+    let monitor = RefCell::new(Monitor::default());
     let report = t5kit_trim::trim(&job, &|done, total| {
-        if let Some(progress) = &progress {
-            progress.set_length(total);
-            progress.set_position(done);
-        }
+        monitor.borrow_mut().show(Progress::bytes("cutting", done, Some(total)));
     })
     .map_err(|error| match error {
         low @ t5kit_trim::Error::LowCoverage { .. } => anyhow::anyhow!(
@@ -124,9 +124,7 @@ pub fn run(args: Args) -> Result<()> {
         ),
         other => other.into(),
     })?;
-    if let Some(progress) = &progress {
-        progress.finish();
-    }
+    monitor.take().finish();
     say(&report);
     eprintln!("{}: written; see trim_report.html", job.output.display());
     Ok(())

@@ -8,24 +8,24 @@
 //! | module | what |
 //! |---|---|
 //! | [`mod@csl`] | the preset: scores of a line, means of many |
-//! | [`rouge`] | ROUGE-N and ROUGE-L of two token lists |
-//! | [`bleu`] | smoothed sentence BLEU of two token lists |
-//! | [`token`] | text to tokens, as `" ".join(text).lower()` and two ways of splitting it |
-//! | [`lcs`] | which tokens a longest common subsequence holds |
+//! | `rouge` | ROUGE-N and ROUGE-L of two token lists |
+//! | `bleu` | smoothed sentence BLEU of two token lists |
+//! | `token` | text to tokens, as `" ".join(text).lower()` and two ways of splitting it |
+//! | `lcs` | which tokens a longest common subsequence holds |
 //! | [`chrf`] | chrF2 over all lines, as sacrebleu has it |
-//! | [`answer`] | exact match and F1 of answers |
+//! | `answer` | exact match and F1 of answers |
 //! | [`metric`] | all of them by name, several over the same lines |
 //! | [`lines`] | two files read side by side |
 
-pub mod answer;
-pub mod bleu;
+mod answer;
+mod bleu;
 pub mod chrf;
 pub mod csl;
-pub mod lcs;
+mod lcs;
 pub mod lines;
 pub mod metric;
-pub mod rouge;
-pub mod token;
+mod rouge;
+mod token;
 
 pub use csl::{Accumulator, Scores, csl};
 pub use metric::{Metric, Scorer};

@@ -23,9 +23,9 @@ pub enum Metric {
     Accuracy,
     /// Mean F1 of labels, every label weighing the same.
     MacroF1,
-    /// Share of lines with the reference's words ([`crate::answer`]).
+    /// Share of lines with the reference's words (`answer.rs`).
     ExactMatch,
-    /// Mean F1 of the words of a line ([`crate::answer`]).
+    /// Mean F1 of the words of a line (`answer.rs`).
     F1,
 }
 

@@ -6,6 +6,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::progress::Stopped;
+
 /// What can go wrong with a file of a model.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -75,12 +77,15 @@ pub enum Error {
         what: String,
     },
     /// The output is already there.
-    #[error("{}: already exists; choose another name or give --force to replace it", path.display())]
+    #[error("{}: already exists; choose another name or give `force` to replace it", path.display())]
     Exists {
         /// The output's path.
         path: PathBuf,
     },
-    /// The output must not be written there, `--force` or not.
+    /// The work was asked to stop.
+    #[error("stopped before its end")]
+    Stopped(#[from] Stopped),
+    /// The output must not be written there, whatever may be replaced.
     #[error("{}: will not be replaced: {what}", path.display())]
     Refused {
         /// The output's path.

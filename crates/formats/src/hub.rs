@@ -5,14 +5,14 @@
 //! fetched: configuration, tokenizer, and one form of the weights.
 
 use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 
-use hf_hub::api::Progress;
 use hf_hub::api::sync::{ApiBuilder, ApiError};
 use hf_hub::{Cache, Repo};
 
 use crate::error::{Error, Result};
+use crate::progress::{Progress, Stopped, Watch};
 
 /// Where the hub is, and where its files are kept.
 #[derive(Clone, PartialEq, Eq)]
@@ -37,23 +37,6 @@ impl std::fmt::Debug for HubOptions {
             .field("offline", &self.offline)
             .finish()
     }
-}
-
-/// What is told about a download while it goes on.
-pub trait Watch {
-    /// The file `name` of that many bytes is about to be fetched.
-    fn begin(&mut self, name: &str, bytes: u64);
-    /// So many of its bytes are there, those of an earlier attempt included.
-    fn at(&mut self, bytes: u64);
-    /// It is complete.
-    fn end(&mut self);
-}
-
-/// Nobody watches.
-impl Watch for () {
-    fn begin(&mut self, _: &str, _: u64) {}
-    fn at(&mut self, _: u64) {}
-    fn end(&mut self) {}
 }
 
 /// Files that are fetched where a model has them.
@@ -117,7 +100,7 @@ pub fn is_name(name: &str) -> bool {
     two && !Path::new(name).exists()
 }
 
-/// What `--model` means: a folder, a file or the prefix of a TensorFlow checkpoint on the disk, else a model of
+/// What a model is named by: a folder, a file or the prefix of a TensorFlow checkpoint on the disk, else a model of
 /// the hub, which is fetched.
 ///
 /// # Errors
@@ -148,7 +131,8 @@ pub fn locate(model: &str, options: &HubOptions, watch: &mut dyn Watch) -> Resul
 ///
 /// # Errors
 /// [`Error::NoModel`] where the hub has no such model, none that is read here, or cannot be reached; or
-/// where it needs a token.
+/// where it needs a token. [`Error::Stopped`] where `watch`, which sees each file as a stage, stopped it; a later call
+/// goes on with the same bytes.
 pub fn fetch(name: &str, options: &HubOptions, watch: &mut dyn Watch) -> Result<PathBuf> {
     let error = |what: String| Error::NoModel { path: PathBuf::from(name), what };
     if !is_name(name) {
@@ -168,6 +152,7 @@ pub fn fetch(name: &str, options: &HubOptions, watch: &mut dyn Watch) -> Result<
         Ok(Ok(folder)) => Ok(folder),
         Ok(Err(Failure::Offline(what))) => cached.complete().ok_or_else(|| error(what)),
         Ok(Err(Failure::Other(what))) => Err(error(what)),
+        Err(end) if end.is::<Stopped>() => Err(Stopped.into()),
         Err(_) => Err(error(format!("{} gave an answer that is not understood", options.endpoint))),
     }
 }
@@ -214,7 +199,8 @@ fn download(
                     let what = "the server's answer has no sound ETag and commit";
                     return Err(Failure::Other(format!("{file}: {what}")));
                 }
-                let watch = Forward { watch, began: false, at: 0 };
+                let watch =
+                    Forward { watch, stage: format!("fetching {file}"), at: 0, total: meta.size() as u64 };
                 let path = repo.download_with_progress(file, watch).map_err(|e| failure(file, e))?;
                 check_size(&path, meta.size() as u64).map_err(Failure::Other)?;
                 path
@@ -333,24 +319,26 @@ fn shards(index: &Path) -> Option<Vec<String>> {
 /// Passes the client's reports on; it announces a file twice, and again at every new attempt.
 struct Forward<'a> {
     watch: &'a mut dyn Watch,
-    began: bool,
+    stage: String,
+    /// Bytes that are there, those of an earlier attempt included.
     at: u64,
+    total: u64,
 }
 
-impl Progress for Forward<'_> {
-    fn init(&mut self, size: usize, filename: &str) {
-        if !std::mem::replace(&mut self.began, true) {
-            self.watch.begin(filename, size as u64);
-        }
+impl hf_hub::api::Progress for Forward<'_> {
+    fn init(&mut self, _: usize, _: &str) {
         self.at = 0;
     }
 
+    /// The client asks nobody whether to go on; unwinding to [`fetch`] is the one way out of its loop. No panic: no
+    /// hook is called, and nothing is printed.
     fn update(&mut self, size: usize) {
         self.at += size as u64;
-        self.watch.at(self.at);
+        let at = Progress::bytes(&self.stage, self.at, Some(self.total));
+        if let Err(stopped) = self.watch.go_on(at) {
+            resume_unwind(Box::new(stopped));
+        }
     }
 
-    fn finish(&mut self) {
-        self.watch.end();
-    }
+    fn finish(&mut self) {}
 }

@@ -11,6 +11,7 @@ pub mod json;
 pub mod keep_tokens;
 pub mod output;
 pub mod peft;
+pub mod progress;
 pub mod pytorch;
 pub mod safetensors;
 pub mod scratch;

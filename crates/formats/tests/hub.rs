@@ -4,11 +4,14 @@ mod hub_server;
 
 use std::fs;
 use std::net::TcpListener;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use hub_server::{NAME, Site, serve};
-use t5kit_formats::hub::{HubOptions, Watch, fetch, is_name, locate};
+use t5kit_formats::Error;
+use t5kit_formats::hub::{HubOptions, fetch, is_name, locate};
+use t5kit_formats::progress::{Progress, Unit};
 
 struct Server {
     site: Arc<Mutex<Site>>,
@@ -162,28 +165,38 @@ fn tokens() {
 
 #[test]
 fn a_broken_connection_is_taken_up_again() {
-    #[derive(Default)]
-    struct Seen(Vec<(String, u64)>, u64);
-    impl Watch for Seen {
-        fn begin(&mut self, name: &str, bytes: u64) {
-            self.0.push((name.to_owned(), bytes));
-        }
-        fn at(&mut self, bytes: u64) {
-            self.1 = bytes;
-        }
-        fn end(&mut self) {
-            assert_eq!(self.1, self.0.last().unwrap().1);
-        }
-    }
     let mut some = site();
     some.files.remove("spiece.model");
     let server = Server::start(Site { drops: 2, ..some });
-    let mut seen = Seen::default();
-    let folder = fetch(NAME, &server.options, &mut seen).unwrap();
-    assert_eq!(seen.0, [("config.json".to_owned(), 2), ("pytorch_model.bin".to_owned(), 5000)]);
+    let mut seen: Vec<(String, u64)> = Vec::new();
+    let mut watch = |at: Progress<'_>| {
+        assert!(at.total.is_some_and(|total| at.done <= total) && at.unit == Unit::Bytes);
+        match seen.last_mut() {
+            Some((stage, done)) if stage == at.stage => *done = at.done,
+            _ => seen.push((at.stage.to_owned(), at.done)),
+        }
+        ControlFlow::Continue(())
+    };
+    let folder = fetch(NAME, &server.options, &mut watch).unwrap();
+    let want = [("fetching config.json".to_owned(), 2), ("fetching pytorch_model.bin".to_owned(), 5000)];
+    assert_eq!(seen, want);
     let log = server.log();
     assert!(log.iter().any(|l| l.ends_with("pytorch_model.bin bytes=70-")), "{log:?}");
     assert!(log.iter().any(|l| l.ends_with("pytorch_model.bin bytes=140-")), "{log:?}");
+    let want = &server.site.lock().unwrap().files["pytorch_model.bin"];
+    assert_eq!(&fs::read(folder.join("pytorch_model.bin")).unwrap(), want);
+}
+
+#[test]
+fn whoever_watches_stops_it_and_a_later_one_goes_on() {
+    let server = Server::start(site());
+    let mut watch = |at: Progress<'_>| match at.stage {
+        "fetching pytorch_model.bin" => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    let error = fetch(NAME, &server.options, &mut watch).unwrap_err();
+    assert!(matches!(error, Error::Stopped(_)), "{error}");
+    let folder = fetch(NAME, &server.options, &mut ()).unwrap();
     let want = &server.site.lock().unwrap().files["pytorch_model.bin"];
     assert_eq!(&fs::read(folder.join("pytorch_model.bin")).unwrap(), want);
 }

@@ -199,10 +199,10 @@ fn the_text_column() {
         ("a.txt", "甲\n\n乙\r\n", Ok(&["甲", "", "乙"])),
         ("named.jsonl", "{\"title\": \"t\", \"text\": \"x\"}", Ok(&["x"])),
         ("only.jsonl", "\n{\"id\": 1, \"content\": \"x\"}\n", Ok(&["x"])),
-        ("two.jsonl", "{\"title\": \"t\", \"body\": \"x\"}", Err("--field with one of title, body")),
+        ("two.jsonl", "{\"title\": \"t\", \"body\": \"x\"}", Err("`columns` with one of title, body")),
         ("one.tsv", "甲\n乙\n", Ok(&["甲", "乙"])),
         ("head.tsv", "id\ttext\n1\tx\n", Ok(&["x"])),
-        ("two.csv", "1,x\n", Err("--field with one of 1 (\"1\"), 2 (\"x\")")),
+        ("two.csv", "1,x\n", Err("`columns` with one of 1 (\"1\"), 2 (\"x\")")),
         ("number.jsonl", "{\"text\": \"x\"}\n{\"text\": 5}", Err("line 2: field \"text\" is not a string")),
     ];
     for (name, text, expected) in cases {

@@ -297,7 +297,7 @@ fn the_configuration_beside_a_checkpoint() {
     copy("mt5.ckpt", dir.path());
     let c = Checkpoint::open(&dir.path().join("mt5.ckpt-1000")).unwrap();
     let error = T5Config::of(&c, None).unwrap_err().to_string();
-    assert!(error.contains("give --config FILE"), "{error}");
+    assert!(error.contains("give `config` FILE"), "{error}");
 
     let gin = "d_model = 6\nd_kv = 4\nd_ff = 10\nnum_heads = 2\nnum_layers = 2\n\
         DenseReluDense.activation = ['gelu', 'linear']\nSelfAttention.relative_attention_num_buckets = 4\n\

@@ -64,8 +64,8 @@ pub enum Error {
     },
     /// The weights do not fit into memory.
     #[error(
-        "{}: its weights take {:.2} GB of memory and {:.2} GB are to be had; free some, give --dtype bf16, cut the \
-         vocabulary by --keep-tokens, or take a smaller model",
+        "{}: its weights take {:.2} GB of memory and {:.2} GB are to be had; free some, give `dtype` bf16, cut the \
+         vocabulary by `keep_tokens`, or take a smaller model",
         path.display(),
         *needed as f64 / 1e9,
         *available as f64 / 1e9

@@ -18,14 +18,14 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The flag that lets it pass, and what then happens; none for what nothing can be made of.
+    /// What lets it pass, and what then happens; none for what nothing can be made of.
     fn remedy(self) -> Option<&'static str> {
         match self {
-            Kind::Missing => Some("--allow-missing begins missing ones anew"),
-            Kind::Unexpected => Some("--allow-unexpected leaves unexpected ones out"),
-            Kind::Mismatched => Some("--allow-mismatched begins mis-shaped ones anew"),
+            Kind::Missing => Some("`allow.missing` begins missing ones anew"),
+            Kind::Unexpected => Some("`allow.unexpected` leaves unexpected ones out"),
+            Kind::Mismatched => Some("`allow.mismatched` begins mis-shaped ones anew"),
             Kind::Aliased => {
-                Some("--allow-aliased takes shared.weight, or where it is missing the other name's matrix")
+                Some("`allow.aliased` takes shared.weight, or where it is missing the other name's matrix")
             }
             Kind::Unreadable => None,
         }
@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(
             Problems(problems).to_string(),
             "shared.weight is missing; encoder.block.{0..2, 5}.layer.0.x is missing; encoder.block.01.x is \
-             unexpected; z is unexpected; --allow-missing begins missing ones anew; --allow-unexpected leaves \
+             unexpected; z is unexpected; `allow.missing` begins missing ones anew; `allow.unexpected` leaves \
              unexpected ones out"
         );
     }

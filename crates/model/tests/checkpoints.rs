@@ -154,10 +154,10 @@ fn every_tensor_that_does_not_fit_is_listed_and_may_be_let_pass() {
         "adapter.weight is unexpected",
         "encoder.final_layer_norm.weight has shape [9, 2], not [18]",
         "encoder.embed_tokens.weight differs from shared.weight",
-        "--allow-missing",
-        "--allow-unexpected",
-        "--allow-mismatched",
-        "--allow-aliased",
+        "`allow.missing`",
+        "`allow.unexpected`",
+        "`allow.mismatched`",
+        "`allow.aliased`",
     ] {
         assert!(error.contains(part), "{part} in {error}");
     }

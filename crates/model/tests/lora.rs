@@ -250,5 +250,5 @@ fn an_adapter_of_another_model_is_refused() {
     let error = Plan::new(&golden("t5-v1_0"), &options).unwrap_err().to_string();
     assert!(error.contains("no such linear layer") || error.contains("where the model has"), "{error}");
     let error = Plan::new(&golden("lora"), &LoadOptions::default()).unwrap_err().to_string();
-    assert!(error.contains("an adapter without its model: give the base by --model"), "{error}");
+    assert!(error.contains("an adapter without its model: give the base by `model`"), "{error}");
 }

@@ -4,8 +4,9 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use t5kit_formats::generation_config;
-use t5kit_formats::hub::{self, HubOptions, Watch};
+use t5kit_formats::hub::{self, HubOptions};
 use t5kit_formats::output::AtomicDir;
+use t5kit_formats::progress::Watch;
 use t5kit_model::{ConvertOptions, LoadOptions, Plan, convert};
 use t5kit_tensor::Pool;
 use t5kit_tokenizer::Tokenizer;

@@ -24,7 +24,7 @@ const MOMENTS: &str = "training_state.safetensors";
 
 /// Where a run stands, beside its weights and moments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TrainingState {
+pub(crate) struct TrainingState {
     /// Steps done: batches consumed.
     pub step: u64,
     /// Updates made (steps that were not skipped).
@@ -111,24 +111,19 @@ pub(crate) fn read_state(folder: &Path, now: &TrainingState) -> Result<TrainingS
     let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
     let state: TrainingState = serde_json::from_str(&text)
         .map_err(|e| Error::State { path: path.clone(), what: format!("is not a training state ({e})") })?;
-    let changed = state.options.difference(&now.options).or_else(|| {
-        let other = state.examples != now.examples;
-        other.then(|| ("--train".to_string(), "other examples".into(), "these".into()))
-    });
-    let changed = changed.or_else(|| {
-        let other = state.valid != now.valid;
-        other.then(|| ("--valid".to_string(), "other examples".into(), "these".into()))
-    });
-    let changed = changed.or_else(|| {
-        let other = state.base != now.base;
-        other.then(|| ("--model".to_string(), "another base model".into(), "this one".into()))
-    });
-    let changed = changed.or_else(|| {
-        let other = state.threads != now.threads;
-        other.then(|| ("--threads".to_string(), state.threads.to_string(), now.threads.to_string()))
-    });
-    if let Some((name, was, now)) = changed {
-        return Err(Error::Resume { path: last, name, was, now });
+    let other = |field: &str, same: bool, was: &str, now: &str| {
+        (!same).then(|| (field.to_owned(), was.to_owned(), now.to_owned()))
+    };
+    let threads = [state.threads, now.threads].map(|n| n.to_string());
+    let changed = state
+        .options
+        .difference(&now.options)
+        .or_else(|| other("examples", state.examples == now.examples, "other examples", "these"))
+        .or_else(|| other("valid", state.valid == now.valid, "other examples", "these"))
+        .or_else(|| other("base", state.base == now.base, "another base model", "this one"))
+        .or_else(|| other("threads", state.threads == now.threads, &threads[0], &threads[1]));
+    if let Some((field, was, now)) = changed {
+        return Err(Error::Resume { path: last, field, was, now });
     }
     Ok(state)
 }

@@ -1,8 +1,10 @@
 //! Reading examples: files of pairs, tokenized once, side by side on the pool.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use t5kit_formats::progress::{Progress, Watch};
 use t5kit_formats::table::{self, ColumnRef, Row, Rows, TableOptions};
 use t5kit_tensor::Pool;
 use t5kit_tokenizer::Tokenizer;
@@ -48,20 +50,16 @@ pub struct DataOptions {
     pub references: bool,
 }
 
-/// Who watches the reading.
-pub trait ReadObserver {
-    /// A row that cannot be used: whether to go on without it.
-    fn bad_row(&mut self, _error: &Error) -> bool {
-        false
-    }
-    /// So many examples are read: whether to stop.
-    fn read(&mut self, _examples: usize) -> bool {
-        false
+/// Who watches the reading: its stage is `reading`, which counts examples.
+pub trait ReadWatch: Watch {
+    /// A row that cannot be used: whether to go on without it, or to end with its error.
+    fn bad_row(&mut self, _error: &Error) -> ControlFlow<()> {
+        ControlFlow::Break(())
     }
 }
 
-/// The end at the first bad row.
-impl ReadObserver for () {}
+/// Nobody watches: the end at the first bad row.
+impl ReadWatch for () {}
 
 /// A source with what the model is asked to do before it, as T5 was trained: `summarize: The text`. A colon or space
 /// at the prompt's end is not doubled; without a prompt the source stands alone.
@@ -84,18 +82,20 @@ struct Pair {
 
 impl Examples {
     /// Reads files of pairs (TSV, CSV, JSON lines, Parquet, packed or not), one after another. The same examples come
-    /// out whatever the number of threads and wherever they are kept. `None` where the observer stopped it.
+    /// out whatever the number of threads and wherever they are kept.
     ///
     /// # Errors
     /// A file that cannot be read, without the wanted columns, or without an example; a row that is bad or has an
-    /// empty text, unless the observer goes on.
+    /// empty text, unless the watcher goes on; [`Error::Stopped`] where it stops the reading.
     pub fn read(
         paths: &[PathBuf],
         tokenizer: &Tokenizer,
         pool: &Pool,
         options: &DataOptions,
-        observer: &mut dyn ReadObserver,
-    ) -> Result<Option<Self>, Error> {
+        watch: &mut dyn ReadWatch,
+    ) -> Result<Self, Error> {
+        let told =
+            |building: &Building| Progress::items("reading", "examples", building.examples.len(), None);
         let mut building = Building::new(options.placement.clone());
         let (mut window, mut bytes) = (Vec::new(), 0);
         for path in paths {
@@ -107,7 +107,7 @@ impl Examples {
                         bytes += pair.source.len() + pair.target.len();
                         window.push(pair);
                     }
-                    Err(error) if error.is_bad_row() && observer.bad_row(&error) => {
+                    Err(error) if error.is_bad_row() && watch.bad_row(&error).is_continue() => {
                         building.examples.facts.skipped += 1;
                     }
                     Err(error) => return Err(error),
@@ -115,9 +115,7 @@ impl Examples {
                 if bytes >= WINDOW_BYTES {
                     tokenize(&mut building, std::mem::take(&mut window), tokenizer, pool, options)?;
                     bytes = 0;
-                    if observer.read(building.examples.len()) {
-                        return Ok(None);
-                    }
+                    watch.go_on(told(&building))?;
                 }
             }
             if building.examples.len() + window.len() == before {
@@ -125,10 +123,8 @@ impl Examples {
             }
         }
         tokenize(&mut building, window, tokenizer, pool, options)?;
-        if observer.read(building.examples.len()) {
-            return Ok(None);
-        }
-        building.finish().map(Some)
+        watch.go_on(told(&building))?;
+        building.finish()
     }
 }
 

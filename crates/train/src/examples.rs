@@ -182,7 +182,7 @@ impl Examples {
     }
 
     /// Tokens of the `batch_size` longest sources and, separately, targets: what the largest batch may hold.
-    pub fn largest_batch(&self, batch_size: usize) -> (usize, usize) {
+    pub(crate) fn largest_batch(&self, batch_size: usize) -> (usize, usize) {
         let longest = |first: usize| {
             let mut lengths: Vec<usize> =
                 (first..self.ends.len()).step_by(2).map(|i| self.text(i).len()).collect();

@@ -17,26 +17,29 @@ mod order;
 mod pass;
 mod report;
 mod schedule;
+mod setup;
 mod trainer;
 mod validation;
 
-pub use checkpoint::{BEST, LAST, TrainingState, holds_checkpoint, remove_leavings};
-pub use data::{DataOptions, Lengths, PairColumns, ReadObserver, with_prompt};
+pub use checkpoint::{BEST, LAST, holds_checkpoint, remove_leavings};
+pub use data::{DataOptions, Lengths, PairColumns, ReadWatch, with_prompt};
 pub use examples::{Examples, Facts, Placement};
 pub use log::{EVENTS, EvalRecord, LOG, StepRecord, TrainLog};
-pub use memory::{Memory, predict, resident_bytes};
+pub use memory::{Memory, predict};
 pub use optimizer::{Optimizer, OptimizerKind, Stepped};
 pub use options::{PRECISIONS, TrainOptions};
-pub use order::epoch_order;
-pub use pass::{PassOptions, accumulate, evaluate, gradients};
+pub use pass::{PassOptions, accumulate, gradients};
 pub use report::{REPORT, RunReport, write_report};
 pub use schedule::Schedule;
-pub use trainer::{Forecast, Observer, Outcome, Setup, train};
+pub use setup::{Forecast, Outcome, Setup, TrainWatch};
+pub use trainer::train;
 pub use validation::{Decoding, Sample, ValidationOptions, samples};
 
 use std::path::PathBuf;
 
-/// Why training cannot begin or go on.
+use t5kit_formats::progress::Stopped;
+
+/// Why training cannot begin or go on. What the caller sets is called by its field, between backticks.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Reading examples.
@@ -51,6 +54,9 @@ pub enum Error {
     /// Generating targets.
     #[error(transparent)]
     Generate(#[from] t5kit_generate::Error),
+    /// The work was asked to stop, and nothing of it is worth anything.
+    #[error("stopped before its end")]
+    Stopped(#[from] Stopped),
     /// Two runs in one folder.
     #[error("{}: another run is writing there; end it first or choose another folder", path.display())]
     Busy {
@@ -74,7 +80,7 @@ pub enum Error {
         what: &'static str,
     },
     /// A file without columns named source and target and not of two columns.
-    #[error("{}: has {have} columns; say which are the source and the target with --source and --target", path.display())]
+    #[error("{}: has {have} columns; say which are the source and the target with `source` and `target`", path.display())]
     Columns {
         /// The file.
         path: PathBuf,
@@ -90,7 +96,7 @@ pub enum Error {
         rows: usize,
     },
     /// The loss or a gradient became infinite or not a number, several times in a row.
-    #[error("step {step}: {what} is not finite, {times} steps in a row; lower --learning-rate")]
+    #[error("step {step}: {what} is not finite, {times} steps in a row; lower `learning_rate`")]
     NonFinite {
         /// The step, from 1.
         step: u64,
@@ -99,17 +105,19 @@ pub enum Error {
         /// How often.
         times: u32,
     },
-    /// Settings that this model cannot have.
-    #[error("{flag}: {why}")]
+    /// A setting that this model or this machine cannot have.
+    #[error("`{field}`{}: {why}", value.as_ref().map_or(String::new(), |value| format!(" {value}")))]
     Setting {
-        /// The flag, with its value where that matters.
-        flag: String,
+        /// The field of [`TrainOptions`].
+        field: &'static str,
+        /// Its value, where that matters.
+        value: Option<String>,
         /// What is wrong and how to mend it.
         why: &'static str,
     },
     /// A run that would not fit into memory.
     #[error(
-        "training needs about {needed} of memory, {available} are free: lower --batch-size (--gradient-accumulation keeps the step as it is) or --max-source-length, or try --recompute or --optimizer adafactor"
+        "training needs about {needed} of memory, {available} are free: lower `batch_size` (`gradient_accumulation` keeps the step as it is) or `lengths.source`, or try `recompute` or `optimizer` adafactor"
     )]
     Memory {
         /// Predicted, readable.
@@ -117,13 +125,13 @@ pub enum Error {
         /// Free, readable.
         available: String,
     },
-    /// `--resume` of a run with other settings.
-    #[error("{}: was trained with {name} {was}, not {now}; --resume continues the same run", path.display())]
+    /// A run with other settings is to be resumed.
+    #[error("{}: was trained with `{field}` {was}, not {now}; `resume` continues the same run", path.display())]
     Resume {
         /// The checkpoint.
         path: PathBuf,
-        /// The setting.
-        name: String,
+        /// The field of [`TrainOptions`], or of [`Setup`].
+        field: String,
         /// Its value then.
         was: String,
         /// Its value now.

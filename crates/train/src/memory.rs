@@ -99,7 +99,7 @@ pub fn predict(
 }
 
 /// Memory that this process holds now; 0 where the system does not tell.
-pub fn resident_bytes() -> u64 {
+pub(crate) fn resident_bytes() -> u64 {
     let pages = std::fs::read_to_string("/proc/self/statm")
         .ok()
         .and_then(|statm| statm.split_whitespace().nth(1)?.parse::<u64>().ok());

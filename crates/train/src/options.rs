@@ -33,8 +33,7 @@ mod precision {
     }
 }
 
-/// Everything that decides what a run computes (and nothing else: paths and displays are the caller's). The fields
-/// have the names of their flags.
+/// Everything that decides what a run computes (and nothing else: paths and displays are the caller's).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainOptions {
     /// Times through the examples.
@@ -135,7 +134,7 @@ impl TrainOptions {
         self.learning_rate * self.schedule.factor(step, self.warmup_steps, total)
     }
 
-    /// The first setting that differs in a way that makes it another run: `(flag, was, now)`. A run may be made
+    /// The first setting that differs in a way that makes it another run: `(field, was, now)`. A run may be made
     /// longer, unless its learning rate depends on its length.
     pub(crate) fn difference(&self, now: &TrainOptions) -> Option<(String, String, String)> {
         // By way of text, in which numbers look as they were given.
@@ -160,7 +159,8 @@ impl TrainOptions {
             .filter(|(name, _)| self.schedule.needs_total() || !length.contains(&name.as_str()))
             .find(|(name, was)| now_fields[name] != *was)
             .map(|(name, was)| {
-                (format!("--{}", name.replace('_', "-")), show(&was), show(&now_fields[&name]))
+                let now = show(&now_fields[&name]);
+                (name, show(&was), now)
             });
         steps.or_else(|| {
             let both = self.validation.decisive().into_iter().zip(now.validation.decisive());

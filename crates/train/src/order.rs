@@ -3,7 +3,7 @@
 use t5kit_tensor::Rng;
 
 /// The order of an epoch (from 0): the same for the same seed, another for every epoch.
-pub fn epoch_order(examples: usize, seed: u64, epoch: u64) -> Vec<u32> {
+pub(crate) fn epoch_order(examples: usize, seed: u64, epoch: u64) -> Vec<u32> {
     let mut order: Vec<u32> = (0..examples as u32).collect();
     Rng::new(seed, epoch).shuffle(&mut order);
     order

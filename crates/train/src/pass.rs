@@ -1,5 +1,6 @@
 //! One pass over a batch: its loss, and the gradients of all parameters.
 
+use t5kit_formats::progress::{Progress, Watch};
 use t5kit_model::T5;
 use t5kit_tensor::ops::{self, CrossEntropy, NonFinite};
 use t5kit_tensor::{Dropout, Gradients, Graph, Packed, Pool, Precision, Regime};
@@ -87,15 +88,17 @@ pub(crate) fn first_non_finite(
     graph.found().map(String::from)
 }
 
-/// The mean loss of all target tokens of some examples, without dropout. `each` is told how many examples are done
-/// and may stop the work by returning true, which gives `None`.
-pub fn evaluate(
+/// The mean loss of all target tokens of some examples, without dropout. Its stage is `validating`.
+///
+/// # Errors
+/// [`Error::Stopped`] where `watch` stops it.
+pub(crate) fn evaluate(
     model: &T5,
     pool: &Pool,
     examples: &Examples,
     batch_size: usize,
-    mut each: impl FnMut(usize) -> bool,
-) -> Result<Option<f64>, Error> {
+    watch: &mut dyn Watch,
+) -> Result<f64, Error> {
     // Similar lengths together: the work is the same, the memory is not.
     let mut order: Vec<usize> = (0..examples.len()).collect();
     order.sort_by_key(|&i| std::cmp::Reverse(examples.source(i).len()));
@@ -110,11 +113,10 @@ pub fn evaluate(
         let losses = ops::cross_entropy(&graph, &hidden, model.softmax(), targets.ids(), options, None);
         sum += losses.sum();
         tokens += targets.tokens();
-        if each(done * batch_size + batch.len()) {
-            return Ok(None);
-        }
+        let done = done * batch_size + batch.len();
+        watch.go_on(Progress::items("validating", "examples", done, Some(examples.len())))?;
     }
-    Ok(Some(sum / tokens.max(1) as f64))
+    Ok(sum / tokens.max(1) as f64)
 }
 
 /// Packs examples; they were checked when they were read and never are empty.

@@ -1,23 +1,24 @@
 //! `report.html`: a finished run for people, one self-contained page made from its log.
 
+mod curves;
+mod data;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
 use serde_json::Value;
-use t5kit_formats::html::{self, Bars, Chart, Series, escape, short, thousands};
+use t5kit_formats::html::{self, Chart, Series, escape, short, thousands};
 use t5kit_formats::output::AtomicFile;
 
 use crate::log::{EvalRecord, LOG};
 use crate::{Error, Examples, Sample, TrainOptions};
+use curves::{Curves, thin};
+use data::data;
 
 /// Name of the page within a run's folder.
 pub const REPORT: &str = "report.html";
 
-/// Points that a curve has at most.
-const POINTS: usize = 300;
-/// Bars of a histogram.
-const BARS: usize = 30;
 /// Characters of a text that are shown.
 const SHOWN: usize = 240;
 
@@ -67,62 +68,6 @@ pub fn write_report(folder: &Path, report: &RunReport<'_>) -> Result<(), Error> 
     let mut file = AtomicFile::create(&folder.join(REPORT), true)?;
     file.write_all(page.as_bytes()).map_err(Error::io(folder.join(REPORT)))?;
     Ok(file.commit()?)
-}
-
-/// What the log's lines say: values by step.
-#[derive(Default)]
-struct Curves {
-    loss: Vec<(f64, f64)>,
-    lr: Vec<(f64, f64)>,
-    grad_norm: Vec<(f64, f64)>,
-    rate: Vec<(f64, f64)>,
-    seconds: f64,
-    tokens: f64,
-    rss: f64,
-    /// Validation loss, then each metric by name.
-    valid: Vec<(String, Vec<(f64, f64)>)>,
-}
-
-impl Curves {
-    fn read(log: &str) -> Self {
-        let mut curves = Curves::default();
-        for line in log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
-            let number = |key: &str| line[key].as_f64().unwrap_or(f64::NAN);
-            let step = number("step");
-            if line.get("valid_loss").is_some() {
-                for (key, value) in line.as_object().into_iter().flatten() {
-                    let Some(value) = value.as_f64().filter(|_| !matches!(key.as_str(), "step" | "epoch"))
-                    else {
-                        continue;
-                    };
-                    match curves.valid.iter_mut().find(|(name, _)| name == key) {
-                        Some((_, points)) => points.push((step, value)),
-                        None => curves.valid.push((key.clone(), vec![(step, value)])),
-                    }
-                }
-                continue;
-            }
-            let (seconds, tokens) = (number("seconds"), number("real_tokens"));
-            curves.loss.push((step, number("loss")));
-            curves.lr.push((step, number("lr")));
-            curves.grad_norm.push((step, number("grad_norm")));
-            curves.rate.push((step, tokens / seconds.max(1e-9)));
-            curves.seconds += seconds;
-            curves.tokens += tokens;
-            curves.rss = curves.rss.max(number("rss_bytes"));
-        }
-        curves
-    }
-}
-
-/// At most [`POINTS`] points: means of as many stretches.
-fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let each = points.len().div_ceil(POINTS).max(1);
-    let mean = |part: &[(f64, f64)]| {
-        let n = part.len() as f64;
-        (part.iter().map(|p| p.0).sum::<f64>() / n, part.iter().map(|p| p.1).sum::<f64>() / n)
-    };
-    points.chunks(each).map(mean).collect()
 }
 
 fn page(r: &RunReport<'_>, curves: &Curves) -> String {
@@ -215,64 +160,6 @@ fn samples(out: &mut String, r: &RunReport<'_>) {
     out.push_str("</table>\n");
 }
 
-fn data(out: &mut String, r: &RunReport<'_>) {
-    let columns: Vec<(&str, &Examples)> = [("training", Some(r.examples)), ("validation", r.valid)]
-        .into_iter()
-        .filter_map(|(name, examples)| Some((name, examples?)))
-        .collect();
-    out.push_str("<h2>Data</h2>\n<table>\n<tr><th></th>");
-    columns.iter().for_each(|(name, _)| {
-        let _ = write!(out, "<th>{name}</th>");
-    });
-    out.push_str("</tr>\n");
-    let mut row = |what: &str, value: &dyn Fn(&Examples) -> String| {
-        let _ = write!(out, "<tr><td>{what}</td>");
-        columns.iter().for_each(|(_, examples)| {
-            let _ = write!(out, "<td>{}</td>", value(examples));
-        });
-        out.push_str("</tr>\n");
-    };
-    let count = |n: usize| thousands(n as u64);
-    let mean = |e: &Examples, side: usize| {
-        let tokens: usize = lengths(e, side).sum();
-        format!("{:.1}", tokens as f64 / e.len().max(1) as f64)
-    };
-    row("examples", &|e| count(e.len()));
-    row("tokens, <code>&lt;/s&gt;</code> included", &|e| count(e.tokens()));
-    row("tokens of a source, on average", &|e| mean(e, 0));
-    row("tokens of a target, on average", &|e| mean(e, 1));
-    row("tokens of the longest source, uncut", &|e| count(e.facts.longest[0]));
-    row("tokens of the longest target, uncut", &|e| count(e.facts.longest[1]));
-    row("sources cut", &|e| count(e.facts.cut[0]));
-    row("targets cut", &|e| count(e.facts.cut[1]));
-    row("bad rows left out", &|e| count(e.facts.skipped));
-    out.push_str("</table>\n<div class=\"pairs\">\n");
-    for (side, name) in ["tokens of a source", "tokens of a target"].into_iter().enumerate() {
-        let _ = writeln!(out, "<div>{}</div>", histogram(lengths(r.examples, side), name));
-    }
-    out.push_str("</div>\n");
-    if !r.shown.is_empty() {
-        out.push_str("<table class=\"texts\">\n<tr><th>source</th><th>target</th></tr>\n");
-        for (source, target) in r.shown {
-            let _ = writeln!(out, "<tr><td>{}</td><td>{}</td></tr>", shorten(source), shorten(target));
-        }
-        out.push_str("</table>\n");
-    }
-}
-
-fn lengths(examples: &Examples, side: usize) -> impl Iterator<Item = usize> + Clone {
-    let length = move |i| if side == 0 { examples.source(i).len() } else { examples.target(i).len() };
-    (0..examples.len()).map(length)
-}
-
-fn histogram(lengths: impl Iterator<Item = usize> + Clone, label: &str) -> String {
-    let longest = lengths.clone().max().unwrap_or(1);
-    let width = longest.div_ceil(BARS).max(1);
-    let mut counts = vec![0; longest.div_ceil(width)];
-    lengths.for_each(|n| counts[n.saturating_sub(1) / width] += 1);
-    Bars { label, counts, first: 1.0, width: width as f64 }.svg(260.0)
-}
-
 fn settings(out: &mut String, r: &RunReport<'_>) {
     out.push_str("<h2>Settings</h2>\n<table class=\"settings\">\n");
     let mut row = |name: &str, value: &str| {
@@ -324,6 +211,7 @@ fn duration(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::curves::POINTS;
     use super::*;
 
     #[test]
@@ -356,10 +244,10 @@ mod tests {
         };
         let report = RunReport {
             program: "t5kit 0",
-            command: "t5kit finetune --train 'a<b'",
+            command: "t5kit finetune 'a<b'",
             parameters: 5,
             options: &TrainOptions::default(),
-            settings: &[("--train", "a<b".into())],
+            settings: &[("train", "a<b".into())],
             examples: &examples,
             valid: Some(&examples),
             shown: &[("甲".into(), "<i>".into())],

@@ -33,7 +33,7 @@ impl Schedule {
     }
 
     /// Whether the rate of a step depends on how many there will be.
-    pub fn needs_total(self) -> bool {
+    pub(crate) fn needs_total(self) -> bool {
         matches!(self, Schedule::Linear | Schedule::Cosine)
     }
 

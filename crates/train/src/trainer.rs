@@ -1,101 +1,25 @@
 //! The training loop.
 
-use std::path::{Path, PathBuf};
+use std::ops::ControlFlow;
 use std::time::Instant;
 
-use t5kit_model::t5::Part;
+use t5kit_formats::progress::Progress;
 use t5kit_model::{LoraConfig, T5, open_adapter};
 use t5kit_tensor::ops::CrossEntropy;
-use t5kit_tensor::{Dropout, Gradients, Pool, Precision, bf16_products, mix};
+use t5kit_tensor::{Dropout, Gradients, mix};
 
 use crate::batches::Batches;
 use crate::checkpoint::{self, BEST, LAST, TrainingState};
 use crate::log::{EvalRecord, StepRecord, TrainLog};
 use crate::lora;
-use crate::memory::{Memory, predict, resident_bytes};
+use crate::memory::{predict, resident_bytes};
 use crate::pass::{self, PassOptions};
-use crate::validation::{Decoding, validate};
-use crate::{Error, Examples, Optimizer, TrainOptions};
+use crate::setup::{Forecast, Outcome, Setup, TrainWatch, check};
+use crate::validation::validate;
+use crate::{Error, Optimizer};
 
 /// Steps in a row that may be skipped because something was not finite.
 const PATIENCE: u32 = 4;
-
-/// What is known before the first step.
-#[derive(Clone, Debug)]
-pub struct Forecast {
-    /// Elements of all parameters.
-    pub parameters: usize,
-    /// Those that are trained.
-    pub trained: usize,
-    /// Predicted memory.
-    pub memory: Memory,
-    /// Training examples.
-    pub examples: usize,
-    /// Source and target tokens of an epoch.
-    pub tokens_per_epoch: usize,
-    /// Steps of the whole run.
-    pub total_steps: u64,
-    /// Steps that a resumed run has behind it.
-    pub done_steps: u64,
-}
-
-/// Who watches a run; every method has a default that does nothing.
-pub trait Observer {
-    /// Before the first step.
-    fn started(&mut self, _plan: &Forecast) {}
-    /// After every step.
-    fn step(&mut self, _record: &StepRecord) {}
-    /// While validating: examples done, of how many.
-    fn evaluating(&mut self, _done: usize, _of: usize) {}
-    /// After a validation.
-    fn evaluated(&mut self, _record: &EvalRecord) {}
-    /// A step was skipped because of something that is not finite.
-    fn skipped(&mut self, _step: u64, _what: &str) {}
-    /// Asked after every step: whether to save and end.
-    fn stop(&mut self) -> bool {
-        false
-    }
-}
-
-/// How a run ended.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
-    /// Steps done, with those before a resume.
-    pub steps: u64,
-    /// Whether it was stopped before its end.
-    pub stopped: bool,
-    /// The last step's loss.
-    pub loss: Option<f64>,
-    /// The best validation.
-    pub best: Option<EvalRecord>,
-    /// Whether it ended because nothing had become better for long enough.
-    pub early: bool,
-}
-
-/// What to train on, how, and where to put it.
-pub struct Setup<'a> {
-    /// The threads.
-    pub pool: &'a Pool,
-    /// Training examples.
-    pub examples: &'a Examples,
-    /// Validation examples: with them there is a `best/`.
-    pub valid: Option<&'a Examples>,
-    /// The settings.
-    pub options: &'a TrainOptions,
-    /// The run's folder, made once nothing speaks against the run: `last/`, `best/` and `train_log.jsonl` are written
-    /// there, and those of a former run that is not resumed go.
-    pub folder: &'a Path,
-    /// Files to copy beside each checkpoint.
-    pub tokenizer_files: &'a [PathBuf],
-    /// How targets are generated for the metrics of [`crate::ValidationOptions`].
-    pub decoding: Option<Decoding<'a>>,
-    /// Folder for TensorBoard's events; made where it is missing.
-    pub tensorboard: Option<&'a Path>,
-    /// What the model given is called; where adapters are trained they name it as theirs.
-    pub base: &'a str,
-    /// Whether to go on from `last/`, whose model is then the one given; where adapters are trained, still their base.
-    pub resume: bool,
-}
 
 struct Run<'a> {
     setup: Setup<'a>,
@@ -107,10 +31,12 @@ struct Run<'a> {
     batches: Batches<'a>,
     /// Steps of the whole run.
     total: u64,
+    /// Those that a resumed run had behind it.
+    before: u64,
 }
 
 /// Trains a model. A resumed run ends with the bytes of one that was never stopped.
-pub fn train(mut model: T5, setup: Setup<'_>, observer: &mut dyn Observer) -> Result<Outcome, Error> {
+pub fn train(mut model: T5, setup: Setup<'_>, watch: &mut dyn TrainWatch) -> Result<Outcome, Error> {
     let (examples, options) = (setup.examples, setup.options);
     check(&model, options)?;
     let batches = Batches::new(examples, options);
@@ -154,7 +80,7 @@ pub fn train(mut model: T5, setup: Setup<'_>, observer: &mut dyn Observer) -> Re
     let trained = model.params.iter().filter(|(id, _, _)| model.params.trains(*id));
     let trained = trained.map(|(_, _, weight)| weight.len()).sum();
     let total = batches.total();
-    observer.started(&Forecast {
+    watch.started(&Forecast {
         parameters: model.params.elements(),
         trained,
         memory,
@@ -168,42 +94,19 @@ pub fn train(mut model: T5, setup: Setup<'_>, observer: &mut dyn Observer) -> Re
     if !setup.resume {
         checkpoint::remove_former(setup.folder)?;
     }
+    let before = state.step;
     let state = TrainingState { options: options.clone(), ..state };
-    let outcome = Run { setup, model, lora, optimizer, state, log, batches, total }.run(observer);
+    let outcome = Run { setup, model, lora, optimizer, state, log, batches, total, before }.run(watch);
     t5kit_tensor::release_cached(); // the optimizer's memory: what comes next may load a model
     outcome
 }
 
-/// Refuses settings that make no sense for this model.
-fn check(model: &T5, options: &TrainOptions) -> Result<(), Error> {
-    if options.precision == Precision::Bf16 && !bf16_products() {
-        let why = "this processor (or what T5KIT_ISA allows of it) has neither AMX nor AVX-512 BF16, and without them it \
-                   would be slower than f32; leave the flag out";
-        return Err(Error::Setting { flag: "--precision bf16".into(), why });
-    }
-    if !model.config.tie_word_embeddings {
-        return Ok(());
-    }
-    let parts = options.parts();
-    if parts.contains(&Part::Softmax) && !parts.contains(&Part::Embeddings) {
-        let flag = format!("--train-parts {}", options.train_parts.join(","));
-        let why = "this model's softmax matrix is its embedding matrix; name embeddings";
-        return Err(Error::Setting { flag, why });
-    }
-    if options.lazy_embeddings {
-        let why = "this model's softmax shares the embedding matrix, every row of which has a gradient in every \
-                   step; leave the flag out";
-        return Err(Error::Setting { flag: "--lazy-embeddings".into(), why });
-    }
-    Ok(())
-}
-
 impl Run<'_> {
-    fn run(mut self, observer: &mut dyn Observer) -> Result<Outcome, Error> {
+    fn run(mut self, watch: &mut dyn TrainWatch) -> Result<Outcome, Error> {
         let mut stopped = false;
         if self.evaluation_due() && self.state.evaluated != self.state.step {
             // The run was stopped between a step and the end of its validation.
-            stopped = self.evaluate(observer)?;
+            stopped = self.evaluate(watch)?.is_break();
             self.save()?;
         }
         let mut gradients = pass::new_gradients(&self.model);
@@ -215,19 +118,19 @@ impl Run<'_> {
                     skipped = 0;
                     loss = Some(record.loss);
                     self.log.step(&record)?;
-                    observer.step(&record);
+                    watch.step(&record);
                 }
                 Err(what) => {
                     skipped += 1;
-                    observer.skipped(self.state.step, &what);
+                    watch.skipped(self.state.step, &what);
                     if skipped == PATIENCE {
                         return Err(Error::NonFinite { step: self.state.step, what, times: skipped });
                     }
                 }
             }
-            stopped = observer.stop();
+            stopped = watch.progress(self.training()).is_break();
             if self.evaluation_due() && !stopped {
-                stopped = self.evaluate(observer)?;
+                stopped = self.evaluate(watch)?.is_break();
             }
             if self.save_due() || stopped || self.hopeless() {
                 self.save()?;
@@ -235,6 +138,11 @@ impl Run<'_> {
         }
         let early = self.hopeless() && self.state.step < self.total;
         Ok(Outcome { steps: self.state.step, stopped, loss, best: self.state.best, early })
+    }
+
+    fn training(&self) -> Progress<'static> {
+        let at = Progress::items("training", "steps", self.state.step as usize, Some(self.total as usize));
+        Progress { before: self.before, ..at }
     }
 
     fn evaluation_due(&self) -> bool {
@@ -322,20 +230,20 @@ impl Run<'_> {
         }))
     }
 
-    /// Validates and keeps the model if it is the best; returns whether the observer stopped it.
-    fn evaluate(&mut self, observer: &mut dyn Observer) -> Result<bool, Error> {
+    /// Validates and keeps the model if it is the best; `Break` where that was stopped.
+    fn evaluate(&mut self, watch: &mut dyn TrainWatch) -> Result<ControlFlow<()>, Error> {
         let Some(valid) = self.setup.valid else {
             self.state.evaluated = self.state.step;
-            return Ok(false);
+            return Ok(ControlFlow::Continue(()));
         };
         let size = self.state.options.batch_size;
         let options = &self.state.options.validation;
         let decoding = self.setup.decoding.as_ref();
-        let found = validate(&self.model, self.setup.pool, valid, size, decoding, options, |done, of| {
-            observer.evaluating(done, of);
-            observer.stop()
-        })?;
-        let Some((valid_loss, metrics)) = found else { return Ok(true) };
+        let found = validate(&self.model, self.setup.pool, valid, size, decoding, options, watch);
+        let (valid_loss, metrics) = match found {
+            Err(Error::Stopped(_)) => return Ok(ControlFlow::Break(())),
+            found => found?,
+        };
         self.state.evaluated = self.state.step;
         let epoch = self.batches.epochs_after(self.state.step);
         let mut record = EvalRecord { step: self.state.step, epoch, valid_loss, best: false, metrics };
@@ -348,8 +256,8 @@ impl Run<'_> {
             self.state.stale += 1;
         }
         self.log.evaluation(&record)?;
-        observer.evaluated(&record);
-        Ok(false)
+        watch.evaluated(&record);
+        Ok(ControlFlow::Continue(()))
     }
 
     fn save(&self) -> Result<(), Error> {

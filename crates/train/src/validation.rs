@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 use t5kit_eval::{Metric, Scorer};
+use t5kit_formats::progress::{Progress, Watch};
 use t5kit_generate::{GenerateOptions, generate};
 use t5kit_model::T5;
 use t5kit_tensor::Pool;
@@ -50,16 +51,19 @@ impl ValidationOptions {
         best.and_then(value).is_none_or(|best| now > best)
     }
 
-    /// The settings that decide a run's results, with their flags' names.
+    /// The settings that decide a run's results, with the fields' names within [`crate::TrainOptions`].
     pub(crate) fn decisive(&self) -> [(&'static str, String); 6] {
         let text = |n: Option<String>| n.unwrap_or_else(|| "unset".into());
         [
-            ("--eval-every", text(self.eval_every.map(|n| n.to_string()))),
-            ("--metric", if self.metrics.is_empty() { "unset".into() } else { self.metrics.join(",") }),
-            ("--best-metric", text(self.best_metric.clone())),
-            ("--eval-num-beams", self.num_beams.max(1).to_string()),
-            ("--eval-max-new-tokens", self.max_new_tokens.to_string()),
-            ("--eval-max-examples", text(self.max_examples.map(|n| n.to_string()))),
+            ("validation.eval_every", text(self.eval_every.map(|n| n.to_string()))),
+            (
+                "validation.metrics",
+                if self.metrics.is_empty() { "unset".into() } else { self.metrics.join(",") },
+            ),
+            ("validation.best_metric", text(self.best_metric.clone())),
+            ("validation.num_beams", self.num_beams.max(1).to_string()),
+            ("validation.max_new_tokens", self.max_new_tokens.to_string()),
+            ("validation.max_examples", text(self.max_examples.map(|n| n.to_string()))),
         ]
     }
 }
@@ -84,7 +88,10 @@ pub struct Sample {
     pub output: String,
 }
 
-/// Generates targets for the first `count` examples, in order; `None` where `each`, told how many are done, stopped it.
+/// Generates targets for the first `count` examples, in order. Its stage is `generating`.
+///
+/// # Errors
+/// [`Error::Stopped`] where `watch` stops it; those of generating.
 pub fn samples(
     model: &T5,
     pool: &Pool,
@@ -92,8 +99,8 @@ pub fn samples(
     count: usize,
     decoding: &Decoding<'_>,
     options: &ValidationOptions,
-    mut each: impl FnMut(usize) -> bool,
-) -> Result<Option<Vec<Sample>>, Error> {
+    watch: &mut dyn Watch,
+) -> Result<Vec<Sample>, Error> {
     let count = count.min(examples.len());
     let text = |ids: &[u32]| decoding.tokenizer.decode(ids);
     let mut samples: Vec<Sample> = (0..count)
@@ -109,21 +116,21 @@ pub fn samples(
         max_new_tokens: options.max_new_tokens.max(1),
         ..decoding.options.clone()
     };
-    let (mut done, mut stopped) = (0, false);
+    let (mut done, mut end) = (0, Ok(()));
     generate(model, pool, &sources, &how, |i, targets| {
         samples[i].output = targets.first().map(|target| text(&target.ids)).unwrap_or_default();
         done += 1;
-        stopped = each(done);
-        if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        end = watch.go_on(Progress::items("generating", "targets", done, Some(count)));
+        if end.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
-    Ok((!stopped).then_some(samples))
+    end?;
+    Ok(samples)
 }
 
 /// The loss, and metrics by name.
 type Found = (f64, serde_json::Map<String, serde_json::Value>);
 
-/// The loss and the metrics of a model on validation examples; `None` where `each`, told how many of how many are done,
-/// stopped it.
+/// The loss and the metrics of a model on validation examples.
 pub(crate) fn validate(
     model: &T5,
     pool: &Pool,
@@ -131,23 +138,18 @@ pub(crate) fn validate(
     batch_size: usize,
     decoding: Option<&Decoding<'_>>,
     options: &ValidationOptions,
-    mut each: impl FnMut(usize, usize) -> bool,
-) -> Result<Option<Found>, Error> {
-    let Some(loss) = pass::evaluate(model, pool, valid, batch_size, |done| each(done, valid.len()))? else {
-        return Ok(None);
-    };
+    watch: &mut dyn Watch,
+) -> Result<Found, Error> {
+    let loss = pass::evaluate(model, pool, valid, batch_size, watch)?;
     let mut metrics = serde_json::Map::new();
     if let Some(decoding) = decoding.filter(|_| !options.metrics.is_empty()) {
         let named: Vec<Metric> = options.metrics.iter().filter_map(|name| Metric::by_name(name)).collect();
         let count = options.max_examples.unwrap_or(usize::MAX).min(valid.len());
-        let Some(samples) = samples(model, pool, valid, count, decoding, options, |done| each(done, count))?
-        else {
-            return Ok(None);
-        };
+        let samples = samples(model, pool, valid, count, decoding, options, watch)?;
         let mut scorer = Scorer::new(&named);
         samples.iter().for_each(|sample| scorer.add(&sample.output, &sample.reference));
         metrics
             .extend(scorer.scores().into_iter().map(|(metric, score)| (metric.name().into(), score.into())));
     }
-    Ok(Some((loss, metrics)))
+    Ok((loss, metrics))
 }

@@ -1,13 +1,15 @@
 //! Reading examples: every format gives the same ones, whatever the threads and wherever they are kept.
 
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use t5kit_formats::progress::{Progress, Watch};
 use t5kit_formats::spiece::{NormalizerSpec, Piece, PieceKind, SpieceModel, TrainerSpec};
 use t5kit_formats::table::ColumnRef;
 use t5kit_tensor::Pool;
 use t5kit_tokenizer::Tokenizer;
-use t5kit_train::{DataOptions, Error, Examples, Lengths, PairColumns, Placement, ReadObserver, with_prompt};
+use t5kit_train::{DataOptions, Error, Examples, Lengths, PairColumns, Placement, ReadWatch, with_prompt};
 
 /// A piece for each letter; ▁ 3, a 4, …
 fn tokenizer(folder: &Path) -> Tokenizer {
@@ -40,10 +42,16 @@ fn options() -> DataOptions {
 
 struct Skip(Vec<String>);
 
-impl ReadObserver for Skip {
-    fn bad_row(&mut self, error: &Error) -> bool {
+impl Watch for Skip {
+    fn progress(&mut self, _: Progress<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+impl ReadWatch for Skip {
+    fn bad_row(&mut self, error: &Error) -> ControlFlow<()> {
         self.0.push(error.to_string());
-        true
+        ControlFlow::Continue(())
     }
 }
 
@@ -63,7 +71,7 @@ fn every_format_gives_the_same_examples() {
     let dir = tempfile::tempdir().unwrap();
     let (tokenizer, pool) = (tokenizer(dir.path()), Pool::new(2));
     let read = |path: &Path, options: &DataOptions| {
-        Examples::read(&[path.to_path_buf()], &tokenizer, &pool, options, &mut ()).unwrap().unwrap()
+        Examples::read(&[path.to_path_buf()], &tokenizer, &pool, options, &mut ()).unwrap()
     };
     let plain = read(&write(dir.path(), "plain.tsv", "ab\tc\nlonger text than that\tabcdefg\n"), &options());
     assert_eq!(all(&plain)[0], (vec![3, 4, 5, 1], vec![3, 6, 1]));
@@ -94,7 +102,7 @@ fn every_format_gives_the_same_examples() {
     let examples = read(&csl, &prompted);
     assert_eq!(tokenizer.decode(examples.source(0)), "do to title: ab");
     assert_eq!(tokenizer.decode(examples.source(1)), "do b");
-    let twice = Examples::read(&[csl.clone(), csl], &tokenizer, &pool, &prompted, &mut ()).unwrap().unwrap();
+    let twice = Examples::read(&[csl.clone(), csl], &tokenizer, &pool, &prompted, &mut ()).unwrap();
     assert_eq!(all(&twice), [all(&examples), all(&examples)].concat());
     assert_eq!(with_prompt("总结：", "文"), "总结: 文");
 }
@@ -108,7 +116,7 @@ fn bad_rows_are_reported_with_their_lines_and_left_out_on_request() {
         Examples::read(std::slice::from_ref(&path), &tokenizer, &pool, &options(), &mut ()).unwrap_err();
     assert!(error.to_string().contains("bad.tsv, line 2"), "{error}");
     let mut skip = Skip(Vec::new());
-    let examples = Examples::read(&[path], &tokenizer, &pool, &options(), &mut skip).unwrap().unwrap();
+    let examples = Examples::read(&[path], &tokenizer, &pool, &options(), &mut skip).unwrap();
     assert_eq!((examples.len(), examples.facts.skipped), (2, 2));
     assert!(
         skip.0[0].contains("line 2") && skip.0[1].contains("line 3") && skip.0[1].contains("target"),
@@ -117,7 +125,7 @@ fn bad_rows_are_reported_with_their_lines_and_left_out_on_request() {
     );
     let three = write(dir.path(), "three.tsv", "a\tb\tc\n");
     let error = Examples::read(&[three], &tokenizer, &pool, &options(), &mut skip).unwrap_err().to_string();
-    assert!(error.contains("3 columns") && error.contains("--source"), "{error}");
+    assert!(error.contains("3 columns") && error.contains("`source`"), "{error}");
 }
 
 #[test]
@@ -130,7 +138,6 @@ fn memory_and_disk_and_any_number_of_threads_give_the_same_examples() {
     let read = |threads, placement| {
         let options = DataOptions { placement, lengths: Lengths { source: 99, target: 9 }, ..options() };
         Examples::read(std::slice::from_ref(&path), &tokenizer, &Pool::new(threads), &options, &mut ())
-            .unwrap()
             .unwrap()
     };
     let memory = read(1, Placement::Memory);

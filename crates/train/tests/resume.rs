@@ -1,7 +1,9 @@
 //! A stopped and resumed run ends with the bytes of one that was never stopped.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
+use t5kit_formats::progress::{Progress, Watch};
 use t5kit_formats::spiece::{NormalizerSpec, Piece, PieceKind, SpieceModel, TrainerSpec};
 use t5kit_formats::tfevents;
 use t5kit_generate::GenerateOptions;
@@ -9,8 +11,8 @@ use t5kit_model::{T5, T5Config, load};
 use t5kit_tensor::{Pool, Rng};
 use t5kit_tokenizer::Tokenizer;
 use t5kit_train::{
-    BEST, Decoding, EVENTS, EvalRecord, Examples, LAST, LOG, Observer, OptimizerKind, Outcome, Schedule,
-    Setup, StepRecord, TrainLog, TrainOptions, ValidationOptions, train,
+    BEST, Decoding, EVENTS, EvalRecord, Examples, LAST, LOG, OptimizerKind, Outcome, Schedule, Setup,
+    StepRecord, TrainLog, TrainOptions, TrainWatch, ValidationOptions, train,
 };
 
 fn config() -> T5Config {
@@ -81,7 +83,7 @@ fn adapters() -> TrainOptions {
 
 /// Stops after a number of steps; counts what it saw.
 #[derive(Default)]
-struct Watch {
+struct Watcher {
     stop_after: Option<u64>,
     stop_while_validating: bool,
     /// Within a validation: stops when asked this often there.
@@ -92,22 +94,26 @@ struct Watch {
     validating: bool,
 }
 
-impl Observer for Watch {
+impl Watch for Watcher {
+    fn progress(&mut self, at: Progress<'_>) -> ControlFlow<()> {
+        if at.stage != "training" {
+            self.validating = true;
+            self.asked += 1;
+        }
+        let stop = self.stop_after.is_some_and(|n| self.seen >= n)
+            || (self.stop_while_validating && self.validating)
+            || self.stop_within.is_some_and(|n| self.asked >= n);
+        if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+impl TrainWatch for Watcher {
     fn step(&mut self, record: &StepRecord) {
         self.seen = record.step;
         assert!(record.loss.is_finite() && record.real_tokens > 0 && record.grad_norm > 0.0);
     }
-    fn evaluating(&mut self, _: usize, _: usize) {
-        self.validating = true;
-        self.asked += 1;
-    }
     fn evaluated(&mut self, record: &EvalRecord) {
         self.evaluations.push(record.clone());
-    }
-    fn stop(&mut self) -> bool {
-        self.stop_after.is_some_and(|n| self.seen >= n)
-            || (self.stop_while_validating && self.validating)
-            || self.stop_within.is_some_and(|n| self.asked >= n)
     }
 }
 
@@ -115,7 +121,7 @@ fn run(
     folder: &Path,
     options: &TrainOptions,
     resume: bool,
-    watch: &mut Watch,
+    watch: &mut Watcher,
 ) -> Result<Outcome, t5kit_train::Error> {
     // Adapters go on beside their base.
     let base = || T5::random(config(), 3).unwrap();
@@ -128,7 +134,7 @@ fn run_on(
     folder: &Path,
     options: &TrainOptions,
     resume: bool,
-    watch: &mut Watch,
+    watch: &mut Watcher,
 ) -> Result<Outcome, t5kit_train::Error> {
     let (training, valid) = (examples(21, 0), examples(7, 1));
     let pool = Pool::new(2);
@@ -201,7 +207,7 @@ fn events(folder: &Path) -> Vec<(i64, Vec<(String, u32)>)> {
 #[test]
 fn a_resumed_run_is_the_run() {
     let whole = tempfile::tempdir().unwrap();
-    let mut watch = Watch::default();
+    let mut watch = Watcher::default();
     let summary = run(whole.path(), &options(), false, &mut watch).unwrap();
     assert_eq!((summary.steps, summary.stopped), (18, false));
     assert_eq!(watch.evaluations.len(), 3);
@@ -214,10 +220,10 @@ fn a_resumed_run_is_the_run() {
         for stop_while_validating in [false, true] {
             let parts = tempfile::tempdir().unwrap();
             let stop_after = (!stop_while_validating).then_some(stop_after);
-            let mut watch = Watch { stop_after, stop_while_validating, ..Watch::default() };
+            let mut watch = Watcher { stop_after, stop_while_validating, ..Watcher::default() };
             let summary = run(parts.path(), &options(), false, &mut watch).unwrap();
             assert!(summary.stopped && summary.steps < 18);
-            let summary = run(parts.path(), &options(), true, &mut Watch::default()).unwrap();
+            let summary = run(parts.path(), &options(), true, &mut Watcher::default()).unwrap();
             assert_eq!((summary.steps, summary.stopped), (18, false));
             assert_same(whole.path(), parts.path());
         }
@@ -227,7 +233,7 @@ fn a_resumed_run_is_the_run() {
 #[test]
 fn validations_by_steps_and_metrics_resume_too() {
     let whole = tempfile::tempdir().unwrap();
-    let mut watch = Watch::default();
+    let mut watch = Watcher::default();
     run(whole.path(), &watched(), false, &mut watch).unwrap();
     assert_eq!(watch.evaluations.iter().map(|e| e.step).collect::<Vec<_>>(), [4, 8, 12, 16, 18]);
     let chrf = |e: &EvalRecord| e.metrics["chrf"].as_f64().unwrap();
@@ -240,11 +246,11 @@ fn validations_by_steps_and_metrics_resume_too() {
         [(Some(1), None), (Some(3), None), (Some(5), None), (Some(12), None), (None, Some(4))]
     {
         let parts = tempfile::tempdir().unwrap();
-        let mut watch = Watch { stop_within, stop_after, ..Watch::default() };
+        let mut watch = Watcher { stop_within, stop_after, ..Watcher::default() };
         assert!(run(parts.path(), &watched(), false, &mut watch).unwrap().stopped);
-        let mut again = Watch { stop_within: Some(2), ..Watch::default() };
+        let mut again = Watcher { stop_within: Some(2), ..Watcher::default() };
         assert!(run(parts.path(), &watched(), true, &mut again).unwrap().stopped);
-        assert!(!run(parts.path(), &watched(), true, &mut Watch::default()).unwrap().stopped);
+        assert!(!run(parts.path(), &watched(), true, &mut Watcher::default()).unwrap().stopped);
         assert_same(whole.path(), parts.path());
     }
 }
@@ -252,9 +258,9 @@ fn validations_by_steps_and_metrics_resume_too() {
 #[test]
 fn what_was_logged_after_the_last_checkpoint_is_taken_again() {
     let whole = tempfile::tempdir().unwrap();
-    run(whole.path(), &watched(), false, &mut Watch::default()).unwrap();
+    run(whole.path(), &watched(), false, &mut Watcher::default()).unwrap();
     let parts = tempfile::tempdir().unwrap();
-    let mut watch = Watch { stop_within: Some(3), ..Watch::default() };
+    let mut watch = Watcher { stop_within: Some(3), ..Watcher::default() };
     run(parts.path(), &watched(), false, &mut watch).unwrap();
     // As after a kill: the validation of the checkpoint's own step, a later step, and half a line.
     let path = parts.path().join(LOG);
@@ -262,7 +268,7 @@ fn what_was_logged_after_the_last_checkpoint_is_taken_again() {
     assert!(!log.contains("valid_loss"));
     log.push_str("{\"step\":4,\"epoch\":1,\"valid_loss\":1.0,\"best\":true}\n{\"step\":5,\"loss\":1.0}\n{\"step\":6,\"lo");
     std::fs::write(&path, log).unwrap();
-    run(parts.path(), &watched(), true, &mut Watch::default()).unwrap();
+    run(parts.path(), &watched(), true, &mut Watcher::default()).unwrap();
     assert_same(whole.path(), parts.path());
 }
 
@@ -271,21 +277,21 @@ fn a_run_that_gets_no_better_ends_early_and_stays_ended() {
     let mut patient = TrainOptions { epochs: 50, learning_rate: 1e-9, dropout: 0.0, ..watched() };
     patient.validation.early_stopping_patience = Some(2);
     let folder = tempfile::tempdir().unwrap();
-    let summary = run(folder.path(), &patient, false, &mut Watch::default()).unwrap();
+    let summary = run(folder.path(), &patient, false, &mut Watcher::default()).unwrap();
     // The first is the best, the next two are not better.
     assert!(summary.early && summary.steps == 12, "{summary:?}");
-    let again = run(folder.path(), &patient, true, &mut Watch::default()).unwrap();
+    let again = run(folder.path(), &patient, true, &mut Watcher::default()).unwrap();
     assert!(again.early && again.steps == 12);
     patient.validation.early_stopping_patience = Some(3);
-    assert_eq!(run(folder.path(), &patient, true, &mut Watch::default()).unwrap().steps, 16);
+    assert_eq!(run(folder.path(), &patient, true, &mut Watcher::default()).unwrap().steps, 16);
 }
 
 #[test]
 fn two_runs_in_one_folder_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    run(folder.path(), &options(), false, &mut Watch::default()).unwrap();
+    run(folder.path(), &options(), false, &mut Watcher::default()).unwrap();
     let _first = TrainLog::open(folder.path(), None, 0, 0).unwrap();
-    let error = run(folder.path(), &options(), false, &mut Watch::default()).unwrap_err().to_string();
+    let error = run(folder.path(), &options(), false, &mut Watcher::default()).unwrap_err().to_string();
     assert!(error.contains("another run"), "{error}");
     assert!(folder.path().join("last/model.safetensors").is_file());
 }
@@ -296,7 +302,7 @@ fn the_same_seed_gives_the_same_bytes_and_another_does_not() {
         (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let short = TrainOptions { max_steps: Some(3), ..options() };
     for (folder, seed) in [(&a, 5), (&b, 5), (&c, 6)] {
-        run(folder.path(), &TrainOptions { seed, ..short.clone() }, false, &mut Watch::default()).unwrap();
+        run(folder.path(), &TrainOptions { seed, ..short.clone() }, false, &mut Watcher::default()).unwrap();
     }
     assert_same(a.path(), b.path());
     let weights =
@@ -307,37 +313,37 @@ fn the_same_seed_gives_the_same_bytes_and_another_does_not() {
 #[test]
 fn resuming_another_run_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    run(folder.path(), &TrainOptions { max_steps: Some(2), ..options() }, false, &mut Watch::default())
+    run(folder.path(), &TrainOptions { max_steps: Some(2), ..options() }, false, &mut Watcher::default())
         .unwrap();
     for (changed, message) in [
-        (TrainOptions { batch_size: 5, ..options() }, "--batch-size 4, not 5"),
-        (TrainOptions { learning_rate: 1.0, ..options() }, "--learning-rate 0.005, not 1"),
-        (TrainOptions { seed: 1, ..options() }, "--seed 5, not 1"),
-        (watched(), "--eval-every unset, not 4"),
+        (TrainOptions { batch_size: 5, ..options() }, "`batch_size` 4, not 5"),
+        (TrainOptions { learning_rate: 1.0, ..options() }, "`learning_rate` 0.005, not 1"),
+        (TrainOptions { seed: 1, ..options() }, "`seed` 5, not 1"),
+        (watched(), "`validation.eval_every` unset, not 4"),
     ] {
-        let error = run(folder.path(), &changed, true, &mut Watch::default()).unwrap_err().to_string();
+        let error = run(folder.path(), &changed, true, &mut Watcher::default()).unwrap_err().to_string();
         assert!(error.contains(message), "{error}");
     }
     // With a schedule that ends at 0, longer is another run.
     let mad = TrainOptions { schedule: Schedule::Linear, ..options() };
-    let error = run(folder.path(), &mad, true, &mut Watch::default()).unwrap_err().to_string();
-    assert!(error.contains("--schedule constant, not linear"), "{error}");
+    let error = run(folder.path(), &mad, true, &mut Watcher::default()).unwrap_err().to_string();
+    assert!(error.contains("`schedule` constant, not linear"), "{error}");
     // Longer is the same run.
-    let summary = run(folder.path(), &options(), true, &mut Watch::default()).unwrap();
+    let summary = run(folder.path(), &options(), true, &mut Watcher::default()).unwrap();
     assert_eq!(summary.steps, 18);
 }
 
 #[test]
 fn a_damaged_state_is_an_error_that_names_the_file() {
     let folder = tempfile::tempdir().unwrap();
-    run(folder.path(), &TrainOptions { max_steps: Some(2), ..options() }, false, &mut Watch::default())
+    run(folder.path(), &TrainOptions { max_steps: Some(2), ..options() }, false, &mut Watcher::default())
         .unwrap();
     let last = folder.path().join(LAST);
     for (file, keep) in [("training_state.safetensors", 100), ("training_state.json", 10)] {
         let path = last.join(file);
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..keep]).unwrap();
-        let error = run(folder.path(), &options(), true, &mut Watch::default()).unwrap_err().to_string();
+        let error = run(folder.path(), &options(), true, &mut Watcher::default()).unwrap_err().to_string();
         assert!(error.contains(file) && error.lines().count() == 1, "{error}");
         std::fs::write(&path, bytes).unwrap();
     }
@@ -370,9 +376,9 @@ fn runs_of_every_kind_resume_bit_for_bit() {
     ];
     for options in kinds.into_iter().chain(more) {
         let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        run(whole.path(), &options, false, &mut Watch::default()).unwrap();
+        run(whole.path(), &options, false, &mut Watcher::default()).unwrap();
         for (resume, stop_after) in [(false, Some(2)), (true, Some(7)), (true, None)] {
-            run(parts.path(), &options, resume, &mut Watch { stop_after, ..Watch::default() }).unwrap();
+            run(parts.path(), &options, resume, &mut Watcher { stop_after, ..Watcher::default() }).unwrap();
         }
         assert_same(whole.path(), parts.path());
     }
@@ -382,21 +388,21 @@ fn runs_of_every_kind_resume_bit_for_bit() {
 fn a_schedule_that_ends_cannot_be_made_longer() {
     let folder = tempfile::tempdir().unwrap();
     let linear = TrainOptions { schedule: Schedule::Linear, warmup_steps: 2, ..options() };
-    run(folder.path(), &linear, false, &mut Watch::default()).unwrap();
+    run(folder.path(), &linear, false, &mut Watcher::default()).unwrap();
     let rates: Vec<f64> = log(folder.path()).iter().filter_map(|line| line["lr"].as_f64()).collect();
     let want: Vec<f64> = (0..18).map(|step| linear.rate(step, 18)).collect();
     assert_eq!(rates, want);
     let longer = TrainOptions { epochs: 4, ..linear };
-    let error = run(folder.path(), &longer, true, &mut Watch::default()).unwrap_err().to_string();
-    assert!(error.contains("--epochs 3, not 4"), "{error}");
+    let error = run(folder.path(), &longer, true, &mut Watcher::default()).unwrap_err().to_string();
+    assert!(error.contains("`epochs` 3, not 4"), "{error}");
 }
 
 #[test]
 fn a_loss_that_is_not_finite_ends_the_run_and_names_the_first_tensor() {
     let folder = tempfile::tempdir().unwrap();
     let mad = TrainOptions { learning_rate: 1e30, epochs: 9, ..options() };
-    let error = run(folder.path(), &mad, false, &mut Watch::default()).unwrap_err().to_string();
-    assert!(error.contains("not finite") && error.contains("--learning-rate"), "{error}");
+    let error = run(folder.path(), &mad, false, &mut Watcher::default()).unwrap_err().to_string();
+    assert!(error.contains("not finite") && error.contains("`learning_rate`"), "{error}");
     assert!(error.contains("encoder.block.0.layer.0.SelfAttention.q.weight"), "{error}");
     assert_eq!(error.lines().count(), 1);
 }
@@ -404,7 +410,7 @@ fn a_loss_that_is_not_finite_ends_the_run_and_names_the_first_tensor() {
 #[test]
 fn adapters_learn_beside_their_base_and_go_on_only_there() {
     let folder = tempfile::tempdir().unwrap();
-    let mut watch = Watch::default();
+    let mut watch = Watcher::default();
     run(folder.path(), &adapters(), false, &mut watch).unwrap();
     assert!(watch.evaluations[2].valid_loss < watch.evaluations[0].valid_loss, "it learns");
     for name in [LAST, BEST] {
@@ -419,16 +425,16 @@ fn adapters_learn_beside_their_base_and_go_on_only_there() {
 
     let longer = TrainOptions { epochs: 4, ..adapters() };
     let resumed = |base: T5, options: &TrainOptions| {
-        run_on(base, folder.path(), options, true, &mut Watch::default()).map_err(|e| e.to_string())
+        run_on(base, folder.path(), options, true, &mut Watcher::default()).map_err(|e| e.to_string())
     };
     let base = |seed| T5::random(config(), seed).unwrap();
     let error = resumed(base(4), &longer).unwrap_err();
-    assert!(error.contains("--model another base model, not this one"), "{error}");
+    assert!(error.contains("`base` another base model, not this one"), "{error}");
     for (changed, message) in [
-        (TrainOptions { lora_rank: Some(4), ..longer.clone() }, "--lora-rank 3, not 4"),
-        (TrainOptions { lora_rank: None, ..longer.clone() }, "--lora-rank 3, not none"),
-        (TrainOptions { lora_alpha: 8.0, ..longer.clone() }, "--lora-alpha 6.0, not 8.0"),
-        (TrainOptions { lora_targets: vec!["q".into()], ..longer.clone() }, "--lora-targets q,v,wi_1, not q"),
+        (TrainOptions { lora_rank: Some(4), ..longer.clone() }, "`lora_rank` 3, not 4"),
+        (TrainOptions { lora_rank: None, ..longer.clone() }, "`lora_rank` 3, not none"),
+        (TrainOptions { lora_alpha: 8.0, ..longer.clone() }, "`lora_alpha` 6.0, not 8.0"),
+        (TrainOptions { lora_targets: vec!["q".into()], ..longer.clone() }, "`lora_targets` q,v,wi_1, not q"),
     ] {
         let error = resumed(base(3), &changed).unwrap_err();
         assert!(error.contains(message), "{error}");

@@ -1,13 +1,15 @@
 //! What a step computes: accumulated batches are the big batch, frozen parts stay, rows by choice, memory for what is
 //! trained alone.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
+use t5kit_formats::progress::{Progress, Watch};
 use t5kit_model::{T5, T5Config, load};
 use t5kit_tensor::ops::CrossEntropy;
 use t5kit_tensor::{Dropout, Gradients, Graph, Packed, Pool, Rng};
 use t5kit_train::{
-    Examples, LAST, Observer, OptimizerKind, PassOptions, Setup, StepRecord, TrainOptions, accumulate,
+    Examples, LAST, OptimizerKind, PassOptions, Setup, StepRecord, TrainOptions, TrainWatch, accumulate,
     gradients, train,
 };
 
@@ -40,9 +42,15 @@ fn examples(count: usize) -> Examples {
 }
 
 #[derive(Default)]
-struct Watch(Vec<StepRecord>);
+struct Records(Vec<StepRecord>);
 
-impl Observer for Watch {
+impl Watch for Records {
+    fn progress(&mut self, _: Progress<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+impl TrainWatch for Records {
     fn step(&mut self, record: &StepRecord) {
         self.0.push(record.clone());
     }
@@ -55,7 +63,7 @@ fn run(
 ) -> Result<(T5, Vec<StepRecord>), t5kit_train::Error> {
     let model = T5::random(config(tied), 3).unwrap();
     let (examples, pool) = (examples(24), Pool::new(2));
-    let mut watch = Watch::default();
+    let mut watch = Records::default();
     let job = Setup {
         pool: &pool,
         examples: &examples,
@@ -256,10 +264,10 @@ fn settings_that_a_model_cannot_have_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let lazy = TrainOptions { lazy_embeddings: true, ..TrainOptions::default() };
     let error = run(folder.path(), &lazy, true).err().unwrap().to_string();
-    assert!(error.starts_with("--lazy-embeddings: ") && error.lines().count() == 1, "{error}");
+    assert!(error.starts_with("`lazy_embeddings`: ") && error.lines().count() == 1, "{error}");
     let softmax = TrainOptions { train_parts: vec!["softmax".into()], ..TrainOptions::default() };
     let error = run(folder.path(), &softmax, true).err().unwrap().to_string();
-    assert!(error.starts_with("--train-parts softmax: ") && error.contains("embeddings"), "{error}");
+    assert!(error.starts_with("`train_parts` softmax: ") && error.contains("embeddings"), "{error}");
     let both = TrainOptions { train_parts: vec!["embeddings".into()], max_steps: Some(1), ..softmax };
     run(folder.path(), &both, true).unwrap();
 }

@@ -22,7 +22,7 @@ const STYLE: &str = "
 ";
 
 /// The page.
-pub(crate) fn page(report: &Report) -> String {
+pub(crate) fn page(report: &Report, words: fn(&str) -> String) -> String {
     let mut out = String::with_capacity(64 << 10);
     let v = &report.vocabulary;
     out.push_str("<div class=\"cards\">\n");
@@ -44,8 +44,9 @@ pub(crate) fn page(report: &Report) -> String {
         held_out(&mut out, sample);
     }
     pieces(&mut out, report);
-    repeat(&mut out, report);
-    let subtitle = format!("{} · {} · {}", report.tokenizer.file, report.choice.to_flag(), report.program);
+    repeat(&mut out, report, words);
+    let choice = words(&report.choice.to_field());
+    let subtitle = format!("{} · {choice} · {}", report.tokenizer.file, report.program);
     html::page("Vocabulary trim", &subtitle, STYLE, &out)
 }
 
@@ -209,26 +210,26 @@ fn pieces(out: &mut String, report: &Report) {
     out.push_str("</table>\n");
 }
 
-fn repeat(out: &mut String, report: &Report) {
-    out.push_str("<h2>To repeat it</h2>\n<pre>t5kit trim --tokenizer ");
-    out.push_str(&escape(&report.tokenizer.file));
+fn repeat(out: &mut String, report: &Report, words: fn(&str) -> String) {
+    let mut command = format!("t5kit trim `tokenizer` {}", report.tokenizer.file);
     for counts in &report.counts {
-        let _ = write!(out, " --counts {}", escape(&counts.file.file));
+        let _ = write!(command, " `counts` {}", counts.file.file);
     }
-    let _ = write!(out, " {}", escape(&report.choice.to_flag()));
+    let _ = write!(command, " {}", report.choice.to_field());
     for required in &report.required {
-        let _ = write!(out, " --require {}", escape(&required.name));
+        let _ = write!(command, " `require` {}", required.name);
     }
     if report.model.is_some() {
-        out.push_str(" --model MODEL");
+        command.push_str(" `model` MODEL");
     }
     if let Some(sample) = &report.sample {
-        let _ = write!(out, " --sample {}", escape(&sample.file));
+        let _ = write!(command, " `sample` {}", sample.file);
         for field in &sample.fields {
-            let _ = write!(out, " --field {}", escape(field));
+            let _ = write!(command, " `columns` {field}");
         }
     }
-    out.push_str(" --output DIR</pre>\n");
+    command.push_str(" `output` DIR");
+    let _ = writeln!(out, "<h2>To repeat it</h2>\n<pre>{}</pre>", escape(&words(&command)));
     let mut hash = |what: &str, name: &str, sha256: &str| {
         let _ = writeln!(out, "<p class=\"hash\">{what} {}: SHA-256 {}</p>", escape(name), escape(sha256));
     };

@@ -1,13 +1,14 @@
 //! Corpus counting, choice of pieces, remapping of tokenizer and weights.
 //!
 //! The way of the data: [`expand`] finds the corpus files, [`count`] counts a tokenizer's pieces in them and
-//! [`Counts`] is the file that keeps the numbers; [`trim`] picks the pieces worth keeping with [`choose`], cuts
+//! [`Counts`] is the file that keeps the numbers; [`trim`] picks the pieces worth keeping ([`Choice`]), cuts
 //! tokenizer and weights, and reports.
 
 mod builtin;
 mod choice;
 mod chunk;
 mod count;
+mod counting;
 mod counts;
 mod curve;
 mod error;
@@ -25,15 +26,15 @@ mod trim;
 mod weights;
 
 pub use builtin::{BUILTIN, Builtin};
-pub use choice::{Choice, Kept, Reason, choose, is_indispensable};
-pub use count::{CountOptions, Counted, Observer, OnError, State, Tally, count};
+pub use choice::Choice;
+pub use count::{CountOptions, CountWatch, Counted, OnError, State, Tally, count};
 pub use counts::Counts;
 pub use error::Error;
 pub use inputs::{Input, expand};
 pub use record::{Corpus, Record, Settings};
 pub use report::{ChoiceRecord, CountsFile, Coverage, File, ModelSizes, Report, Vocabulary};
-pub use required::{Required, SETS};
+pub use required::Required;
 pub use resume::Unfinished;
-pub use sample::{BeforeAfter, Change, SampleReport, sample};
+pub use sample::{BeforeAfter, Change, SampleReport};
 pub use trim::{Chooser, LEAST_COVERAGE, TrimOptions, trim};
-pub use weights::{Sizes, cut as cut_weights, measure as measure_weights};
+pub use weights::Sizes;

@@ -96,15 +96,15 @@ impl Settings {
         let fields = |s: &Self| if s.columns.is_empty() { given(None) } else { s.columns.join(", ") };
         let said = |what: &str, was: String, is: String| Some(format!("{what} was {was} and is {is}"));
         if self.columns != before.columns {
-            return said("--field", fields(before), fields(self));
+            return said("`columns`", fields(before), fields(self));
         }
         if self.format != before.format {
             let format = |s: &Self| given(s.format.as_ref().map(|f| f as _));
-            return said("--format", format(before), format(self));
+            return said("`table.format`", format(before), format(self));
         }
         if self.header != before.header {
             let header = |s: &Self| given(s.header.as_ref().map(|h| h as _));
-            return said("--header", header(before), header(self));
+            return said("`table.has_header`", header(before), header(self));
         }
         (self != before).then(|| "the limits on rows and chunks were others".into())
     }

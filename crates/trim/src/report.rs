@@ -63,13 +63,13 @@ pub struct CountsFile {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChoiceRecord {
-    /// `--min-count`.
+    /// Pieces that occur so often.
     MinCount(u64),
-    /// `--top`.
+    /// So many of the most frequent.
     Top(usize),
-    /// `--coverage`.
+    /// The fewest that make up this share.
     Coverage(f64),
-    /// `--keep-tokens`.
+    /// The rows of a list.
     KeepTokens(File),
 }
 
@@ -88,13 +88,13 @@ impl ChoiceRecord {
         }
     }
 
-    /// As on the command line.
-    pub fn to_flag(&self) -> String {
+    /// The field that was set, between backticks, and its value.
+    pub(crate) fn to_field(&self) -> String {
         match self {
-            Self::MinCount(n) => format!("--min-count {n}"),
-            Self::Top(n) => format!("--top {n}"),
-            Self::Coverage(share) => format!("--coverage {share}"),
-            Self::KeepTokens(list) => format!("--keep-tokens {}", list.file),
+            Self::MinCount(n) => format!("`min_count` {n}"),
+            Self::Top(n) => format!("`top` {n}"),
+            Self::Coverage(share) => format!("`coverage` {share}"),
+            Self::KeepTokens(list) => format!("`keep_tokens` {}", list.file),
         }
     }
 }

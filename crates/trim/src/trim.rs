@@ -45,6 +45,9 @@ pub struct TrimOptions {
     pub output: PathBuf,
     /// Whether a folder that is not empty may be replaced.
     pub force: bool,
+    /// How the page words what was asked for: makes of the fields' names, which stand between backticks, what its
+    /// readers write; [`str::to_owned`] leaves them.
+    pub words: fn(&str) -> String,
 }
 
 /// The share of the counted tokens that the pieces that are left have to make up: what is not covered becomes bytes or
@@ -165,7 +168,7 @@ pub fn trim(job: &TrimOptions, progress: &dyn Fn(u64, u64)) -> Result<Report, Er
         &out.path().join("trim_report.json"),
         &serde_json::to_value(&report).map_err(unserializable)?,
     )?;
-    write(&out.path().join("trim_report.html"), crate::html::page(&report).as_bytes())?;
+    write(&out.path().join("trim_report.html"), crate::html::page(&report, job.words).as_bytes())?;
     out.commit()?;
     Ok(report)
 }

@@ -115,6 +115,7 @@ fn job(lab: &TempDir, model: &Path) -> TrimOptions {
         sample: None,
         output: lab.path().join("cut"),
         force: true,
+        words: str::to_owned,
     }
 }
 

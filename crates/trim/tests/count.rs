@@ -5,16 +5,16 @@ mod common;
 
 use std::fs;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::{Random, WORDS, shared, small_model, text, tokenizer};
+use t5kit_formats::progress::{Progress, Watch};
 use t5kit_formats::table::{self, ColumnRef, Columns, Format, TableOptions};
 use t5kit_tokenizer::Tokenizer;
 use t5kit_trim::{
-    CountOptions, Counted, Error, Input, Observer, OnError, State, Tally, Unfinished, count, expand,
+    CountOptions, CountWatch, Counted, Error, Input, OnError, State, Tally, Unfinished, count, expand,
 };
 use tempfile::TempDir;
 
@@ -128,7 +128,7 @@ fn every_form_and_number_of_threads() {
         let inputs = inputs(&folder, name, &bytes);
         for (threads, chunk_bytes) in [(1, 1 << 20), (1, 64 << 10), (2, 4096), (5, 2000)] {
             let options = CountOptions { threads, chunk_bytes, ..CountOptions::default() };
-            let counted = count(&tokenizer, &inputs, &options, &State::default(), &()).unwrap();
+            let counted = count(&tokenizer, &inputs, &options, &State::default(), &mut ()).unwrap();
             assert!(counted.complete);
             assert_same(&counted.counts, &expected, &format!("{name}, {threads} threads, {chunk_bytes}"));
             let tally = Tally {
@@ -151,7 +151,7 @@ fn a_text_without_spaces_is_cut_and_said_to_be() {
     let expected = oracle(&tokenizer, &long);
     for (name, bytes) in forms(&long) {
         let counted =
-            count(&tokenizer, &inputs(&folder, name, &bytes), &small_chunks(), &State::default(), &())
+            count(&tokenizer, &inputs(&folder, name, &bytes), &small_chunks(), &State::default(), &mut ())
                 .unwrap();
         let Tally { lines, text_bytes, forced_cuts, .. } = counted.tally;
         assert_eq!((lines, text_bytes), (1, 21_000), "{name}");
@@ -167,7 +167,7 @@ fn columns() {
     let tokenizer = tokenizer(&folder, &small_model(&WORDS));
     let table = "title\tbody\n今天\t天气\n很好\t不错\n";
     let input = inputs(&folder, "a.tsv", table.as_bytes());
-    let error = count(&tokenizer, &input, &CountOptions::default(), &State::default(), &()).unwrap_err();
+    let error = count(&tokenizer, &input, &CountOptions::default(), &State::default(), &mut ()).unwrap_err();
     assert!(error.to_string().contains("which column holds the text?"), "{error}");
     let these = |names: &[&str]| Columns::These(names.iter().map(|n| ColumnRef::parse(n)).collect());
     for (columns, texts) in [
@@ -176,19 +176,19 @@ fn columns() {
         (these(&["2"]), &["body", "天气", "不错"]),
     ] {
         let options = CountOptions { columns, ..CountOptions::default() };
-        let counted = count(&tokenizer, &input, &options, &State::default(), &()).unwrap();
+        let counted = count(&tokenizer, &input, &options, &State::default(), &mut ()).unwrap();
         let texts: Vec<String> = texts.iter().map(|t| t.to_string()).collect();
         assert_same(&counted.counts, &oracle(&tokenizer, &texts), "");
     }
     let options = CountOptions { columns: these(&["goal"]), ..CountOptions::default() };
-    let error = count(&tokenizer, &input, &options, &State::default(), &()).unwrap_err();
+    let error = count(&tokenizer, &input, &options, &State::default(), &mut ()).unwrap_err();
     assert!(error.to_string().ends_with("no column \"goal\"; it has title, body"), "{error}");
     // A format by request, against the name.
     let options = CountOptions {
         table: TableOptions { format: Some(Format::Text), ..TableOptions::default() },
         ..CountOptions::default()
     };
-    let counted = count(&tokenizer, &input, &options, &State::default(), &()).unwrap();
+    let counted = count(&tokenizer, &input, &options, &State::default(), &mut ()).unwrap();
     assert_eq!(counted.tally.lines, 3);
 }
 
@@ -196,28 +196,30 @@ fn columns() {
 #[derive(Default)]
 struct Interrupter {
     after: usize,
-    asked: AtomicUsize,
-    saved: Mutex<Option<State>>,
-    begun: Mutex<Option<u64>>,
-    bad: Mutex<Vec<String>>,
+    asked: usize,
+    saved: Option<State>,
+    /// Where the count went on from.
+    begun: Option<u64>,
+    bad: Vec<String>,
 }
 
-impl Observer for Interrupter {
-    fn begin(&self, bytes: u64) {
-        *self.begun.lock().unwrap() = Some(bytes);
+impl Watch for Interrupter {
+    fn progress(&mut self, at: Progress<'_>) -> ControlFlow<()> {
+        assert!(at.total.is_none_or(|total| at.done <= total) && at.before <= at.done, "{at:?}");
+        self.begun = (at.before > 0).then_some(at.before);
+        self.asked += 1;
+        if self.asked > self.after { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
+}
 
-    fn interrupted(&self) -> bool {
-        self.asked.fetch_add(1, Ordering::Relaxed) >= self.after
-    }
-
-    fn save(&self, state: &State) -> Result<(), Error> {
-        *self.saved.lock().unwrap() = Some(state.clone());
+impl CountWatch for Interrupter {
+    fn save(&mut self, state: &State) -> Result<(), Error> {
+        self.saved = Some(state.clone());
         Ok(())
     }
 
-    fn bad(&self, error: &table::Error) {
-        self.bad.lock().unwrap().push(error.to_string());
+    fn bad(&mut self, error: &table::Error) {
+        self.bad.push(error.to_string());
     }
 }
 
@@ -236,17 +238,17 @@ fn interrupted_counts_go_on_to_the_same_numbers() {
             let mut state = State::default();
             let mut runs = 0;
             let counted = loop {
-                let observer = Interrupter { after, ..Interrupter::default() };
-                let counted = count(&tokenizer, &inputs, &small_chunks(), &state, &observer).unwrap();
+                let mut observer = Interrupter { after, ..Interrupter::default() };
+                let counted = count(&tokenizer, &inputs, &small_chunks(), &state, &mut observer).unwrap();
                 // Said by a count that goes on, and by no other.
-                let begun = observer.begun.lock().unwrap().take();
+                let begun = observer.begun.take();
                 let going_on = state != State::default();
                 assert!(begun.is_some() == going_on, "{name}: {begun:?}");
                 assert!(begun.is_none_or(|b| b <= 2 * inputs[0].bytes), "{name}: {begun:?}");
                 if counted.complete {
                     break counted;
                 }
-                let saved = observer.saved.lock().unwrap().take().unwrap();
+                let saved = observer.saved.take().unwrap();
                 assert_eq!(saved.tally(), &counted.tally);
                 // Through a file, as the program does it; and on by one chunk at least.
                 let saved: State = serde_json::from_slice(&serde_json::to_vec(&saved).unwrap()).unwrap();
@@ -255,7 +257,7 @@ fn interrupted_counts_go_on_to_the_same_numbers() {
                 runs += 1;
                 if after == 0 && runs == 3 {
                     assert_eq!(state.tally(), &Tally::default());
-                    break count(&tokenizer, &inputs, &small_chunks(), &state, &()).unwrap();
+                    break count(&tokenizer, &inputs, &small_chunks(), &state, &mut ()).unwrap();
                 }
                 assert!(runs < 1000);
             };
@@ -272,11 +274,11 @@ fn saving_often_changes_nothing() {
     let tokenizer = tokenizer(&folder, &small_model(&WORDS));
     let texts = texts(300);
     let inputs = inputs(&folder, "a.jsonl", &json_lines(&texts));
-    let observer = Interrupter { after: usize::MAX, ..Interrupter::default() };
+    let mut observer = Interrupter { after: usize::MAX, ..Interrupter::default() };
     let options = CountOptions { save_every: Duration::ZERO, ..small_chunks() };
-    let counted = count(&tokenizer, &inputs, &options, &State::default(), &observer).unwrap();
+    let counted = count(&tokenizer, &inputs, &options, &State::default(), &mut observer).unwrap();
     assert_same(&counted.counts, &oracle(&tokenizer, &texts), "");
-    assert!(observer.saved.lock().unwrap().as_ref().unwrap().tally().lines > 200);
+    assert!(observer.saved.unwrap().tally().lines > 200);
 }
 
 fn bad_corpus() -> Vec<u8> {
@@ -304,18 +306,18 @@ fn bad_rows_fail_at_the_first_or_are_counted() {
     }
     for _ in 0..20 {
         let options = CountOptions { chunk_bytes: 256, threads: 4, ..CountOptions::default() };
-        let error = count(&tokenizer, &inputs, &options, &State::default(), &()).unwrap_err().to_string();
+        let error = count(&tokenizer, &inputs, &options, &State::default(), &mut ()).unwrap_err().to_string();
         assert!(error.contains("a.jsonl, line 101: not a JSON object"), "{error}");
     }
     fs::write(folder.path().join("b.jsonl"), &gzip(&bad_corpus())[..120]).unwrap();
-    let observer = Interrupter { after: usize::MAX, ..Interrupter::default() };
+    let mut observer = Interrupter { after: usize::MAX, ..Interrupter::default() };
     let options = CountOptions { on_error: OnError::Skip, ..small_chunks() };
     let Counted { tally, counts, complete } =
-        count(&tokenizer, &inputs, &options, &State::default(), &observer).unwrap();
+        count(&tokenizer, &inputs, &options, &State::default(), &mut observer).unwrap();
     assert!(complete);
     assert_eq!((tally.bad_files, counts.iter().sum::<u64>()), (1, tally.tokens));
     assert!(tally.lines >= 2 * 397 && tally.bad_rows >= 6);
-    let bad = observer.bad.lock().unwrap();
+    let bad = observer.bad;
     assert_eq!(bad.len() as u64, tally.bad_rows + tally.bad_files);
     assert!(bad.iter().any(|e| e.contains("b.jsonl: cannot be read near line")), "{bad:?}");
     assert!(bad.iter().any(|e| e.contains("c.jsonl, line 252: no field \"text\"; the fields are body")));
@@ -326,10 +328,11 @@ fn a_bad_first_line_is_a_bad_row() {
     let folder = TempDir::new().unwrap();
     let tokenizer = tokenizer(&folder, &small_model(&WORDS));
     let input = inputs(&folder, "a.jsonl", "\n{bad\n{\"text\": \"今天\"}\n".as_bytes());
-    let error = count(&tokenizer, &input, &small_chunks(), &State::default(), &()).unwrap_err().to_string();
+    let error =
+        count(&tokenizer, &input, &small_chunks(), &State::default(), &mut ()).unwrap_err().to_string();
     assert!(error.contains("a.jsonl, line 2: not a JSON object"), "{error}");
     let options = CountOptions { on_error: OnError::Skip, ..small_chunks() };
-    let tally = count(&tokenizer, &input, &options, &State::default(), &()).unwrap().tally;
+    let tally = count(&tokenizer, &input, &options, &State::default(), &mut ()).unwrap().tally;
     assert_eq!((tally.lines, tally.bad_rows, tally.bad_files), (1, 1, 0));
 }
 
@@ -345,10 +348,10 @@ fn overlong_rows_are_bad_rows() {
         table: TableOptions { max_row_bytes: 50_000, ..TableOptions::default() },
         ..small_chunks()
     };
-    let tally = count(&tokenizer, &input, &options, &State::default(), &()).unwrap().tally;
+    let tally = count(&tokenizer, &input, &options, &State::default(), &mut ()).unwrap().tally;
     assert_eq!((tally.lines, tally.bad_rows), (2, 2));
     let options = CountOptions { on_error: OnError::Fail, ..options };
-    let error = count(&tokenizer, &input, &options, &State::default(), &()).unwrap_err().to_string();
+    let error = count(&tokenizer, &input, &options, &State::default(), &mut ()).unwrap_err().to_string();
     assert!(error.contains("a.jsonl, line 2: longer than 50000 bytes"), "{error}");
 }
 
@@ -366,7 +369,7 @@ fn empty_files_and_blank_lines() {
         ("b.tsv", "text\n", 0),
     ] {
         let input = inputs(&folder, name, text.as_bytes());
-        let tally = count(&tokenizer, &input, &small_chunks(), &State::default(), &()).unwrap().tally;
+        let tally = count(&tokenizer, &input, &small_chunks(), &State::default(), &mut ()).unwrap().tally;
         assert_eq!((tally.lines, tally.tokens), (rows, 0), "{name}");
     }
 }
@@ -381,9 +384,9 @@ fn unfinished_counts_know_what_they_are_of() {
     let path = Unfinished::path_of(&output);
     assert!(path.ends_with("counts.tsv.unfinished"));
     let mut unfinished = Unfinished::new(&tokenizer, &inputs, &options, &[]).unwrap();
-    let observer = Interrupter { after: 3, ..Interrupter::default() };
-    count(&tokenizer, &inputs, &options, &State::default(), &observer).unwrap();
-    let state = observer.saved.lock().unwrap().take().unwrap();
+    let mut observer = Interrupter { after: 3, ..Interrupter::default() };
+    count(&tokenizer, &inputs, &options, &State::default(), &mut observer).unwrap();
+    let state = observer.saved.take().unwrap();
     unfinished.write(&path, &state).unwrap();
     unfinished.take_over(&path, &tokenizer).unwrap();
     assert_eq!(unfinished.state, state);
@@ -393,7 +396,7 @@ fn unfinished_counts_know_what_they_are_of() {
         other.take_over(&path, &tokenizer).unwrap_err().to_string()
     };
     let other = CountOptions { columns: Columns::These(vec![ColumnRef::Number(1)]), ..options.clone() };
-    assert!(refused(&inputs, &other, &[]).contains("--field was not given and is 1; "));
+    assert!(refused(&inputs, &other, &[]).contains("`columns` was not given and is 1; "));
     let more = [&inputs[..], &inputs[..]].concat();
     assert!(refused(&more, &options, &[]).contains("there were 1 input files and are 2"));
     assert!(refused(&inputs, &options, &[inputs[0].path.clone()]).contains("counts to be merged are others"));
@@ -425,7 +428,8 @@ fn real_tokenizers() {
         .collect();
     for model in ["sentencepiece_cn.model", "mt5_full_reconstructed.model"] {
         let tokenizer = Tokenizer::load(&data.join("tokenizer").join(model)).unwrap();
-        let counted = count(&tokenizer, &inputs, &CountOptions::default(), &State::default(), &()).unwrap();
+        let counted =
+            count(&tokenizer, &inputs, &CountOptions::default(), &State::default(), &mut ()).unwrap();
         assert_eq!(counted.tally.lines, 19_565);
         // All texts in one line of several kinds of spaces, cut every 8,000 bytes.
         let folder = TempDir::new().unwrap();
@@ -435,7 +439,7 @@ fn real_tokenizers() {
         fs::write(&path, &line).unwrap();
         let input = expand(&[path.to_string_lossy().into_owned()]).unwrap();
         let options = CountOptions { chunk_bytes: 8000, ..CountOptions::default() };
-        let counted = count(&tokenizer, &input, &options, &State::default(), &()).unwrap();
+        let counted = count(&tokenizer, &input, &options, &State::default(), &mut ()).unwrap();
         assert_same(&counted.counts, &oracle(&tokenizer, &[line]), model);
         assert_eq!((counted.tally.lines, counted.tally.forced_cuts), (1, 0), "{model}");
     }

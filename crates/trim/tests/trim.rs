@@ -27,6 +27,7 @@ fn job(tokenizer: &Path, counts: &Path, choice: Choice, output: PathBuf) -> Trim
         sample: None,
         output,
         force: false,
+        words: str::to_owned,
     }
 }
 
@@ -68,7 +69,8 @@ fn the_published_cut() {
     assert!(coverage.share > 0.998 && coverage.share < 1.0, "{}", coverage.share);
 
     // By the counts that come with the program: the same.
-    let builtin = TrimOptions { counts: vec!["zh".into()], output: folder.path().join("builtin"), ..job.clone() };
+    let builtin =
+        TrimOptions { counts: vec!["zh".into()], output: folder.path().join("builtin"), ..job.clone() };
     trim(&builtin, &no_progress).unwrap();
     assert!(
         fs::read(builtin.output.join("keep_tokens.json")).unwrap()
@@ -76,7 +78,8 @@ fn the_published_cut() {
     );
 
     // With English, every piece of ASCII is left.
-    let english = TrimOptions { counts: vec!["zh+en".into()], output: folder.path().join("english"), ..job.clone() };
+    let english =
+        TrimOptions { counts: vec!["zh+en".into()], output: folder.path().join("english"), ..job.clone() };
     trim(&english, &no_progress).unwrap();
     let (all, left) = (Tokenizer::load(&full).unwrap(), Tokenizer::load(&english.output).unwrap());
     let ascii =
@@ -89,7 +92,8 @@ fn the_published_cut() {
     let (rare, n) = zh.pieces.iter().find(|(_, n)| *n < 1000).unwrap();
     let mine = folder.path().join("mine.tsv");
     fs::write(&mine, format!("{rare}\t{}\n", 1000 - n)).unwrap();
-    let added = TrimOptions { counts: vec!["zh".into(), mine], output: folder.path().join("added"), ..job.clone() };
+    let added =
+        TrimOptions { counts: vec!["zh".into(), mine], output: folder.path().join("added"), ..job.clone() };
     let report = trim(&added, &no_progress).unwrap();
     assert_eq!(report.vocabulary.pieces_after, 32_597);
     assert!(Tokenizer::load(&added.output).unwrap().id_of(rare).is_some());
@@ -493,7 +497,7 @@ fn pieces_that_cover_too_little_are_refused() {
     let error = trim(&job, &no_progress).unwrap_err().to_string();
     // 140 of 245 tokens are left; from 10 on it is 240 of 245, so all are needed.
     assert!(error.contains("make up 0.5714 of the 245 counted tokens"), "{error}");
-    assert!(error.contains("min_count 5 keeps"), "{error}");
+    assert!(error.contains("`min_count` 5 keeps"), "{error}");
     assert!(!small.at("cut").exists(), "nothing is left behind");
     job.choice = Chooser::By(Choice::MinCount(5));
     trim(&job, &no_progress).unwrap();

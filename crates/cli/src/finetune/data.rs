@@ -2,19 +2,16 @@
 
 use anyhow::Result;
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use t5kit_formats::progress::{Progress, Watch};
 use t5kit_formats::table::ColumnRef;
 use t5kit_tensor::Pool;
 use t5kit_tokenizer::Tokenizer;
-use t5kit_train::{DataOptions, Error, Examples, Facts, Lengths, PairColumns, Placement, ReadObserver};
+use t5kit_train::{DataOptions, Error, Examples, Facts, Lengths, PairColumns, Placement, ReadWatch};
 
-use crate::errors::Interrupted;
-use crate::interrupt;
-use crate::progress::{Progress, Style, Unit};
+use crate::progress::Monitor;
 use crate::say::notice_cut;
-
-/// How many bad rows are shown one by one.
-const SHOWN_BAD: usize = 20;
 
 /// Which examples, and how they are read.
 #[derive(clap::Args)]
@@ -98,11 +95,12 @@ impl DataArgs {
             references: false,
         };
         let read = |paths: &[PathBuf], references| -> Result<Examples> {
-            let mut watch = Watch::new(self.on_error == OnError::Skip);
+            let skip = self.on_error == OnError::Skip;
             let options = DataOptions { references, ..options.clone() };
-            let examples = Examples::read(paths, tokenizer, pool, &options, &mut watch);
-            watch.progress.clear();
-            let examples = examples?.ok_or(Interrupted)?;
+            let mut reading = Reading { skip, monitor: Monitor::default() };
+            let examples = Examples::read(paths, tokenizer, pool, &options, &mut reading);
+            reading.monitor.clear();
+            let examples = examples?;
             examples.check_ids(tokenizer.vocab_size(), rows)?;
             let Facts { cut, skipped, .. } = examples.facts;
             notice_cut("source", cut[0], lengths.source);
@@ -139,34 +137,23 @@ impl DataArgs {
 }
 
 /// Shows the reading and decides about bad rows.
-struct Watch {
+struct Reading {
     skip: bool,
-    bad: usize,
-    progress: Progress,
+    monitor: Monitor,
 }
 
-impl Watch {
-    fn new(skip: bool) -> Self {
-        let progress = Progress::new(None, Style::new("reading", Unit::Items("examples")));
-        Watch { skip, bad: 0, progress }
+impl Watch for Reading {
+    fn progress(&mut self, at: Progress<'_>) -> ControlFlow<()> {
+        self.monitor.progress(at)
     }
 }
 
-impl ReadObserver for Watch {
-    fn bad_row(&mut self, error: &Error) -> bool {
-        if self.skip {
-            match self.bad {
-                n if n < SHOWN_BAD => self.progress.println(format!("left out: {error}")),
-                SHOWN_BAD => self.progress.println("more bad rows follow; they are counted, not shown"),
-                _ => {}
-            }
-            self.bad += 1;
+impl ReadWatch for Reading {
+    fn bad_row(&mut self, error: &Error) -> ControlFlow<()> {
+        if !self.skip {
+            return ControlFlow::Break(());
         }
-        self.skip
-    }
-
-    fn read(&mut self, examples: usize) -> bool {
-        self.progress.set_position(examples as u64);
-        interrupt::requested()
+        self.monitor.left_out(error);
+        ControlFlow::Continue(())
     }
 }

@@ -1,10 +1,12 @@
 //! A run on standard error.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
-use t5kit_train::{EvalRecord, Forecast, Observer, StepRecord};
+use t5kit_formats::progress::{Progress, Watch};
+use t5kit_train::{EvalRecord, Forecast, StepRecord, TrainWatch};
 
 use crate::interrupt;
-use crate::progress::{Progress, Style, Took, Unit};
+use crate::progress::{Monitor, Took};
 use crate::say::bytes;
 
 /// Steps and seconds after which the time that is left can be told.
@@ -13,7 +15,7 @@ const FEW: (u64, f64) = (10, 5.0);
 /// Shows a run: what is planned, a bar or plain lines, every validation.
 #[derive(Default)]
 pub struct Display {
-    progress: Option<Progress>,
+    monitor: Monitor,
     /// What was planned.
     pub forecast: Option<Forecast>,
     /// Tokens, seconds and steps of this session, for a rate that does not jump.
@@ -26,10 +28,8 @@ pub struct Display {
 
 impl Display {
     /// Ends the progress bar.
-    pub fn finish(&self) {
-        if let Some(progress) = &self.progress {
-            progress.finish();
-        }
+    pub fn finish(&mut self) {
+        self.monitor.finish();
     }
 
     fn rate(&self) -> f64 {
@@ -38,7 +38,7 @@ impl Display {
 
     /// Says once how long the rest will take.
     fn tell_time(&mut self, step: u64) {
-        let (Some(forecast), Some(progress)) = (&self.forecast, &self.progress) else { return };
+        let Some(forecast) = &self.forecast else { return };
         let known = self.steps >= FEW.0 || (self.steps >= 3 && self.seconds >= FEW.1);
         if self.told || !known {
             return;
@@ -47,7 +47,7 @@ impl Display {
         let left = (forecast.total_steps.saturating_sub(step)) as f64 * self.seconds / self.steps as f64;
         if left > FEW.1 {
             let left = Took(Duration::from_secs_f64(left.min(1e9)));
-            progress.println(format!(
+            self.monitor.println(format!(
                 "the {} steps left take about {left}, {:.0} tokens/s (validation not counted)",
                 forecast.total_steps - step,
                 self.rate()
@@ -56,7 +56,19 @@ impl Display {
     }
 }
 
-impl Observer for Display {
+impl Watch for Display {
+    fn progress(&mut self, at: Progress<'_>) -> ControlFlow<()> {
+        match (at.stage, at.total) {
+            ("training", _) => self.monitor.show(at),
+            // A validation, behind the figures of the training that waits for it.
+            (stage, Some(total)) => self.monitor.set_message(format!("{stage} {} of {total}", at.done)),
+            (stage, None) => self.monitor.set_message(format!("{stage} {}", at.done)),
+        }
+        interrupt::flow()
+    }
+}
+
+impl TrainWatch for Display {
     fn started(&mut self, forecast: &Forecast) {
         let resumed = match forecast.done_steps {
             0 => String::new(),
@@ -74,57 +86,39 @@ impl Observer for Display {
             forecast.total_steps,
             bytes(forecast.memory.total())
         );
-        let progress =
-            Progress::new(Some(forecast.total_steps), Style::new("training", Unit::Items("steps")));
-        progress.begin_at(forecast.done_steps);
+        let (done, total) = (forecast.done_steps as usize, forecast.total_steps as usize);
+        let at = Progress::items("training", "steps", done, Some(total));
+        self.monitor.show(Progress { before: forecast.done_steps, ..at });
         self.forecast = Some(forecast.clone());
-        self.progress = Some(progress);
     }
 
     fn step(&mut self, record: &StepRecord) {
         self.tokens += record.real_tokens;
         self.seconds += record.seconds;
         self.steps += 1;
-        if let Some(progress) = &self.progress {
-            let memory = match record.rss_bytes {
-                0 => String::new(),
-                rss => format!(", {}", bytes(rss)),
-            };
-            let lr = format!("{:.2e}", record.lr).replace(".00e", "e");
-            let rate = self.rate();
-            progress.set_message(format!("loss {:.4}, {rate:.0} tokens/s{memory}, lr {lr}", record.loss));
-            progress.set_position(record.step);
-        }
+        let memory = match record.rss_bytes {
+            0 => String::new(),
+            rss => format!(", {}", bytes(rss)),
+        };
+        let lr = format!("{:.2e}", record.lr).replace(".00e", "e");
+        let rate = self.rate();
+        self.monitor.set_message(format!("loss {:.4}, {rate:.0} tokens/s{memory}, lr {lr}", record.loss));
         self.tell_time(record.step);
     }
 
-    fn evaluating(&mut self, done: usize, of: usize) {
-        if let Some(progress) = &self.progress {
-            progress.set_message(format!("validating {done} of {of}"));
-        }
-    }
-
     fn evaluated(&mut self, record: &EvalRecord) {
-        if let Some(progress) = &self.progress {
-            let best = if record.best { " (best)" } else { "" };
-            let metrics: String = record
-                .metrics
-                .iter()
-                .map(|(name, value)| format!(", {name} {:.4}", value.as_f64().unwrap_or(f64::NAN)))
-                .collect();
-            let found = format!("validation loss {:.4}{metrics}", record.valid_loss);
-            progress.println(format!("step {}, epoch {:.2}: {found}{best}", record.step, record.epoch));
-            progress.set_message(found);
-        }
+        let best = if record.best { " (best)" } else { "" };
+        let metrics: String = record
+            .metrics
+            .iter()
+            .map(|(name, value)| format!(", {name} {:.4}", value.as_f64().unwrap_or(f64::NAN)))
+            .collect();
+        let found = format!("validation loss {:.4}{metrics}", record.valid_loss);
+        self.monitor.println(format!("step {}, epoch {:.2}: {found}{best}", record.step, record.epoch));
+        self.monitor.set_message(found);
     }
 
     fn skipped(&mut self, step: u64, what: &str) {
-        if let Some(progress) = &self.progress {
-            progress.println(format!("step {step}: skipped, {what} is not finite"));
-        }
-    }
-
-    fn stop(&mut self) -> bool {
-        interrupt::requested()
+        self.monitor.println(format!("step {step}: skipped, {what} is not finite"));
     }
 }

@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 use std::path::Path;
+use t5kit_formats::progress::Progress;
 use t5kit_pipeline::Pipeline;
 use t5kit_tensor::Pool;
 use t5kit_train::{Decoding, EvalRecord, Examples, RunReport, TrainOptions, samples, write_report};
 
-use crate::errors::Interrupted;
 use crate::interrupt;
 
 /// Outputs that are shown.
@@ -34,8 +34,8 @@ impl Finished<'_> {
         let decoding = Decoding { tokenizer: &loaded.tokenizer, options: loaded.generate_options() };
         let from = self.valid.unwrap_or(self.examples);
         let how = &self.options.validation;
-        let stop = |_| interrupt::requested();
-        let samples = samples(&loaded.model, self.pool, from, SAMPLES, &decoding, how, stop)?;
+        let mut quiet = |_: Progress<'_>| interrupt::flow();
+        let samples = samples(&loaded.model, self.pool, from, SAMPLES, &decoding, how, &mut quiet)?;
         let text = |ids: &[u32]| loaded.tokenizer.decode(ids);
         let shown: Vec<(String, String)> = (0..self.examples.len().min(SHOWN))
             .map(|i| (text(self.examples.source(i)), text(self.examples.target(i))))
@@ -50,7 +50,7 @@ impl Finished<'_> {
             valid: self.valid,
             shown: &shown,
             best: self.best,
-            samples: &samples.ok_or(Interrupted)?,
+            samples: &samples,
         };
         Ok(write_report(self.folder, &report)?)
     }

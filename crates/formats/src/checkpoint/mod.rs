@@ -98,7 +98,7 @@ impl Checkpoint {
             return Self::from_files(&prefix, vec![WeightFile::Mesh(MeshCheckpoint::open(&prefix)?)]);
         }
         let what = if dir.join(peft::CONFIG).is_file() {
-            "an adapter without its model: give the base by --model and this folder by --adapter"
+            "an adapter without its model: give the base by `model` and this folder by `adapter`"
         } else if dir.exists() {
             "no model here: looked for model.safetensors, pytorch_model.bin, their .index.json, and *.index"
         } else {

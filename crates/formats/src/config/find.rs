@@ -52,7 +52,7 @@ fn find(dir: &Path) -> Result<PathBuf> {
         1 => Ok(found.remove(0)),
         n => {
             let what = if n == 0 { "no configuration here" } else { "several configurations here" };
-            let what = format!("{what}; looked for config.json and operative_config.gin; give --config FILE");
+            let what = format!("{what}; looked for config.json and operative_config.gin; give `config` FILE");
             Err(Error::NoModel { path: dir.to_owned(), what })
         }
     }

@@ -36,7 +36,7 @@ pub enum Error {
         have: Vec<String>,
     },
     /// No column was named and there is not exactly one that could be meant.
-    #[error("{}: which column holds the text? Give --field with one of {}", path.display(), list(have))]
+    #[error("{}: which column holds the text? Give `columns` with one of {}", path.display(), list(have))]
     Choose {
         /// The file.
         path: PathBuf,

@@ -1,4 +1,4 @@
-//! Matrix products in bf16 with f32 accumulation: training with `--precision bf16`, and passes over whole sequences
+//! Matrix products in bf16 with f32 accumulation: training in [`Precision::Bf16`](crate::Precision), and passes over whole sequences
 //! with weights that are stored so.
 //!
 //! Operands in f32 are rounded to bf16 (nearest even) while they are packed into tiles of 1 KiB ([`pack`]); a block

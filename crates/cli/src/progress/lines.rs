@@ -1,0 +1,210 @@
+//! Progress in words: a plain line every few seconds, where there is no terminal; figures, rates and times for people.
+
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use t5kit_formats::progress::{Progress, Unit};
+
+/// Between two plain lines.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// One stage of some work, told in lines.
+pub(super) struct Lines {
+    pub stage: String,
+    unit: Unit,
+    start: Instant,
+    printed: Instant,
+    /// Where this run began: what was done before it says nothing about its rate.
+    from: u64,
+    position: u64,
+    length: Option<u64>,
+    message: String,
+}
+
+pub(super) fn say(line: &str) {
+    // Nothing can be done where standard error is closed.
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+impl Lines {
+    pub fn begin(at: Progress<'_>) -> Self {
+        let now = Instant::now();
+        Lines {
+            stage: at.stage.to_owned(),
+            unit: at.unit,
+            start: now,
+            printed: now,
+            from: at.before,
+            position: at.done,
+            length: at.total,
+            message: String::new(),
+        }
+    }
+
+    /// Moves on, and says so if nothing was said for a while.
+    pub fn update(&mut self, at: Progress<'_>) {
+        (self.position, self.length) = (at.done, at.total);
+        self.tell();
+    }
+
+    /// Another text after the figures; the same.
+    pub fn set_message(&mut self, message: String) {
+        self.message = message;
+        self.tell();
+    }
+
+    fn tell(&mut self) {
+        let now = Instant::now();
+        if now - self.printed >= INTERVAL {
+            self.printed = now;
+            say(&self.text(now - self.start));
+        }
+    }
+
+    /// Says what was done, and in what time.
+    pub fn finish(&self) {
+        say(&self.summary(self.start.elapsed()));
+    }
+
+    /// The last line: what was done, and in what time.
+    fn summary(&self, elapsed: Duration) -> String {
+        let done = self.position.saturating_sub(self.from);
+        let done = match self.length {
+            Some(length) if self.position < length => {
+                format!("{} of {}", number(done, self.unit), Amount(length, self.unit))
+            }
+            _ => Amount(done, self.unit).to_string(),
+        };
+        format!("{}: {done} in {}{}", self.stage, Took(elapsed), after(&self.message))
+    }
+
+    fn text(&self, elapsed: Duration) -> String {
+        let unit = self.unit;
+        let mut text = format!("{}: ", self.stage);
+        match self.length {
+            Some(length) => {
+                let percent = 100 * u128::from(self.position) / u128::from(length.max(1));
+                let _ =
+                    write!(text, "{} of {} ({percent} %)", number(self.position, unit), Amount(length, unit));
+            }
+            None => {
+                let _ = write!(text, "{}", Amount(self.position, unit));
+            }
+        }
+        let rate = rate(self.position, self.from, elapsed);
+        let _ = write!(text, ", {}", Rate(rate, unit));
+        if let Some(left) = self.length.and_then(|length| left(length, self.position, rate)) {
+            let _ = write!(text, ", {left} left");
+        }
+        text.push_str(&after(&self.message));
+        text
+    }
+}
+
+fn after(message: &str) -> String {
+    if message.is_empty() { String::new() } else { format!(", {message}") }
+}
+
+/// Units in a second of a run that began at `from`.
+pub(super) fn rate(position: u64, from: u64, elapsed: Duration) -> f64 {
+    position.saturating_sub(from) as f64 / elapsed.as_secs_f64().max(1e-9)
+}
+
+/// The time left at this rate; none where nothing was done yet.
+pub(super) fn left(length: u64, position: u64, rate: f64) -> Option<Took> {
+    let left = length.saturating_sub(position) as f64 / rate;
+    (rate > 0.0).then(|| Took(Duration::from_secs_f64(left.min(1e9))))
+}
+
+pub(super) fn number(value: u64, unit: Unit) -> String {
+    match unit {
+        Unit::Bytes => format!("{:.1}", value as f64 / 1e6),
+        Unit::Items(_) => value.to_string(),
+    }
+}
+
+pub(super) struct Amount(pub u64, pub Unit);
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.1 {
+            Unit::Bytes => "MB",
+            Unit::Items(name) => name,
+        };
+        write!(f, "{} {name}", number(self.0, self.1))
+    }
+}
+
+pub(super) struct Rate(pub f64, pub Unit);
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1 {
+            Unit::Bytes => write!(f, "{:.1} MB/s", self.0 / 1e6),
+            Unit::Items(_) if self.0 < 10.0 => write!(f, "{:.2}/s", self.0),
+            Unit::Items(_) => write!(f, "{:.0}/s", self.0),
+        }
+    }
+}
+
+/// A time for people: `8 s`, `3:07 min`, `2:15 h`.
+pub struct Took(pub Duration);
+
+impl fmt::Display for Took {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s = self.0.as_secs();
+        match s {
+            0 => write!(f, "{:.1} s", self.0.as_secs_f64()),
+            1..60 => write!(f, "{s} s"),
+            60..3600 => write!(f, "{}:{:02} min", s / 60, s % 60),
+            _ => write!(f, "{}:{:02} h", s / 3600, s / 60 % 60),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(stage: &'static str, unit: Unit, position: u64, length: Option<u64>, message: &str) -> Lines {
+        let at = Progress { stage, done: position, total: length, before: 0, unit };
+        Lines { message: message.into(), ..Lines::begin(at) }
+    }
+
+    #[test]
+    fn plain_lines_say_how_far_how_fast_and_how_long() {
+        let training =
+            |position, message| lines("training", Unit::Items("steps"), position, Some(120), message);
+        assert_eq!(
+            training(30, "loss 2.5").text(Duration::from_secs(60)),
+            "training: 30 of 120 steps (25 %), 0.50/s, 3:00 min left, loss 2.5"
+        );
+        let resumed = Lines { from: 60, ..training(90, "") };
+        assert_eq!(
+            resumed.text(Duration::from_secs(60)),
+            "training: 90 of 120 steps (75 %), 0.50/s, 1:00 min left"
+        );
+        assert_eq!(
+            training(30, "loss 2.5").summary(Duration::from_secs(7)),
+            "training: 30 of 120 steps in 7 s, loss 2.5"
+        );
+        assert_eq!(training(120, "").summary(Duration::from_secs(70)), "training: 120 steps in 1:10 min");
+        let counting = lines("counting", Unit::Bytes, 25_000_000, None, "");
+        assert_eq!(counting.text(Duration::from_secs(2)), "counting: 25.0 MB, 12.5 MB/s");
+    }
+
+    #[test]
+    fn nothing_divides_by_zero() {
+        let x = |position, length| lines("x", Unit::Items("lines"), position, length, "");
+        assert_eq!(x(0, Some(0)).text(Duration::ZERO), "x: 0 of 0 lines (0 %), 0.00/s");
+        assert!(x(u64::MAX, Some(u64::MAX)).text(Duration::ZERO).contains("(100 %)"));
+        assert!(x(1, Some(u64::MAX)).text(Duration::from_secs(9)).contains(" h left"));
+    }
+
+    #[test]
+    fn times_are_short() {
+        let of = |s: f64| Took(Duration::from_secs_f64(s)).to_string();
+        assert_eq!([of(0.25), of(59.9), of(187.0), of(8100.0)], ["0.2 s", "59 s", "3:07 min", "2:15 h"]);
+    }
+}

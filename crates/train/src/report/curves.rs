@@ -1,0 +1,62 @@
+//! What a run's log says, as curves.
+
+use serde_json::Value;
+
+/// Points that a curve has at most.
+pub const POINTS: usize = 300;
+
+/// What the log's lines say: values by step.
+#[derive(Default)]
+pub struct Curves {
+    pub loss: Vec<(f64, f64)>,
+    pub lr: Vec<(f64, f64)>,
+    pub grad_norm: Vec<(f64, f64)>,
+    pub rate: Vec<(f64, f64)>,
+    pub seconds: f64,
+    pub tokens: f64,
+    pub rss: f64,
+    /// Validation loss, then each metric by name.
+    pub valid: Vec<(String, Vec<(f64, f64)>)>,
+}
+
+impl Curves {
+    pub fn read(log: &str) -> Self {
+        let mut curves = Curves::default();
+        for line in log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+            let number = |key: &str| line[key].as_f64().unwrap_or(f64::NAN);
+            let step = number("step");
+            if line.get("valid_loss").is_some() {
+                for (key, value) in line.as_object().into_iter().flatten() {
+                    let Some(value) = value.as_f64().filter(|_| !matches!(key.as_str(), "step" | "epoch"))
+                    else {
+                        continue;
+                    };
+                    match curves.valid.iter_mut().find(|(name, _)| name == key) {
+                        Some((_, points)) => points.push((step, value)),
+                        None => curves.valid.push((key.clone(), vec![(step, value)])),
+                    }
+                }
+                continue;
+            }
+            let (seconds, tokens) = (number("seconds"), number("real_tokens"));
+            curves.loss.push((step, number("loss")));
+            curves.lr.push((step, number("lr")));
+            curves.grad_norm.push((step, number("grad_norm")));
+            curves.rate.push((step, tokens / seconds.max(1e-9)));
+            curves.seconds += seconds;
+            curves.tokens += tokens;
+            curves.rss = curves.rss.max(number("rss_bytes"));
+        }
+        curves
+    }
+}
+
+/// At most [`POINTS`] points: means of as many stretches.
+pub fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let each = points.len().div_ceil(POINTS).max(1);
+    let mean = |part: &[(f64, f64)]| {
+        let n = part.len() as f64;
+        (part.iter().map(|p| p.0).sum::<f64>() / n, part.iter().map(|p| p.1).sum::<f64>() / n)
+    };
+    points.chunks(each).map(mean).collect()
+}

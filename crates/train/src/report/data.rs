@@ -1,0 +1,69 @@
+//! The page's table of the examples: how many, how long, how many were cut.
+
+use std::fmt::Write as _;
+
+use t5kit_formats::html::{Bars, thousands};
+
+use super::{RunReport, shorten};
+use crate::Examples;
+
+/// Bars of a histogram.
+const BARS: usize = 30;
+
+pub fn data(out: &mut String, r: &RunReport<'_>) {
+    let columns: Vec<(&str, &Examples)> = [("training", Some(r.examples)), ("validation", r.valid)]
+        .into_iter()
+        .filter_map(|(name, examples)| Some((name, examples?)))
+        .collect();
+    out.push_str("<h2>Data</h2>\n<table>\n<tr><th></th>");
+    columns.iter().for_each(|(name, _)| {
+        let _ = write!(out, "<th>{name}</th>");
+    });
+    out.push_str("</tr>\n");
+    let mut row = |what: &str, value: &dyn Fn(&Examples) -> String| {
+        let _ = write!(out, "<tr><td>{what}</td>");
+        columns.iter().for_each(|(_, examples)| {
+            let _ = write!(out, "<td>{}</td>", value(examples));
+        });
+        out.push_str("</tr>\n");
+    };
+    let count = |n: usize| thousands(n as u64);
+    let mean = |e: &Examples, side: usize| {
+        let tokens: usize = lengths(e, side).sum();
+        format!("{:.1}", tokens as f64 / e.len().max(1) as f64)
+    };
+    row("examples", &|e| count(e.len()));
+    row("tokens, <code>&lt;/s&gt;</code> included", &|e| count(e.tokens()));
+    row("tokens of a source, on average", &|e| mean(e, 0));
+    row("tokens of a target, on average", &|e| mean(e, 1));
+    row("tokens of the longest source, uncut", &|e| count(e.facts.longest[0]));
+    row("tokens of the longest target, uncut", &|e| count(e.facts.longest[1]));
+    row("sources cut", &|e| count(e.facts.cut[0]));
+    row("targets cut", &|e| count(e.facts.cut[1]));
+    row("bad rows left out", &|e| count(e.facts.skipped));
+    out.push_str("</table>\n<div class=\"pairs\">\n");
+    for (side, name) in ["tokens of a source", "tokens of a target"].into_iter().enumerate() {
+        let _ = writeln!(out, "<div>{}</div>", histogram(lengths(r.examples, side), name));
+    }
+    out.push_str("</div>\n");
+    if !r.shown.is_empty() {
+        out.push_str("<table class=\"texts\">\n<tr><th>source</th><th>target</th></tr>\n");
+        for (source, target) in r.shown {
+            let _ = writeln!(out, "<tr><td>{}</td><td>{}</td></tr>", shorten(source), shorten(target));
+        }
+        out.push_str("</table>\n");
+    }
+}
+
+fn lengths(examples: &Examples, side: usize) -> impl Iterator<Item = usize> + Clone {
+    let length = move |i| if side == 0 { examples.source(i).len() } else { examples.target(i).len() };
+    (0..examples.len()).map(length)
+}
+
+fn histogram(lengths: impl Iterator<Item = usize> + Clone, label: &str) -> String {
+    let longest = lengths.clone().max().unwrap_or(1);
+    let width = longest.div_ceil(BARS).max(1);
+    let mut counts = vec![0; longest.div_ceil(width)];
+    lengths.for_each(|n| counts[n.saturating_sub(1) / width] += 1);
+    Bars { label, counts, first: 1.0, width: width as f64 }.svg(260.0)
+}

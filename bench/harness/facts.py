@@ -40,9 +40,15 @@ def commit(root):
 
 def table(space):
     rows = [("processor", cpu()), ("memory", memory()), ("system", platform.platform(terse=True)),
-            ("peers", versions(space.python)), ("threads", space.threads), ("rounds", space.rounds)]
+            ("threads", space.threads), ("rounds", space.rounds),
+            ("beside", f"{space.beside} busy loops beside every timed run" if space.beside else "nothing of ours")]
+    if space.with_peers:
+        rows.insert(3, ("peers", versions(space.python)))
     if space.t5kit:
         version = process.run([space.t5kit, "--version"]).stdout.strip()
         # Of a binary that was given nobody knows which commit it is.
-        rows.insert(4, ("t5kit", f"{version}, commit {commit(space.root)}" if space.built else version))
+        rows.insert(3, ("t5kit", f"{version}, commit {commit(space.root)}" if space.built else version))
+    if space.old:
+        version = process.run([space.old, "--version"]).stdout.strip()
+        rows.insert(4, ("old t5kit", f"{version}, {space.old}, {space.old_threads} threads"))
     return "| what | value |\n|---|---|\n" + "\n".join(f"| {k} | {v} |" for k, v in rows)

@@ -1,8 +1,8 @@
 """Generation: exactly 32 new tokens for each of 64 CSL abstracts cut at 256 tokens, mT5-small's shape, random weights.
 
 First t5kit's ids are compared with transformers' (by reference.py), those of beam search too where it is timed; then
-transformers, CTranslate2 in its best configuration and t5kit with its best batch size (both found by a sweep on the same
-work) are timed in turn.
+transformers, CTranslate2 in its best configuration and t5kit with its best batch size (both found by a sweep on the
+same work) are timed in turn, an older t5kit with the same batch size among them where one is given.
 """
 import json
 import re
@@ -10,7 +10,7 @@ import re
 import facts
 import floor
 import process
-from workspace import Mismatch
+from workspace import Mismatch, paired
 
 SAMPLES = 64
 NEW_TOKENS = 32
@@ -28,10 +28,10 @@ def abstracts(space):
     return space.write("abstracts.txt", [row[1] for row in space.rows(SAMPLES)])
 
 
-def command(space, batch, beams=1, dtype=None, new_tokens=NEW_TOKENS):
-    out = [space.t5kit, "generate", "--model", space.small, "--max-source-length", "256", "--max-new-tokens",
-           str(new_tokens), "--min-new-tokens", str(new_tokens), "--batch-size", str(batch), "--threads",
-           str(space.threads)]
+def command(space, batch, beams=1, dtype=None, new_tokens=NEW_TOKENS, who="t5kit"):
+    program, threads = space.programs()[who]
+    out = [program, "generate", "--model", space.small, "--max-source-length", "256", "--max-new-tokens",
+           str(new_tokens), "--min-new-tokens", str(new_tokens), "--batch-size", str(batch), "--threads", str(threads)]
     if beams > 1:
         out += ["--num-beams", str(beams)]
     if dtype:
@@ -76,8 +76,8 @@ def check_beams(space, beams):
             raise Mismatch(f"source {number}: score {output['score']:.5f} with {beams} beams, transformers has "
                            f"{reference['score']:.5f}")
         equal += output["ids"] == reference["ids"]
-    return (f"Checked: ids of {beams} beams equal transformers' for {equal} of {len(expected)} sources, the others have "
-            f"its score within {CLOSE_CALL}.")
+    return (f"Checked: ids of {beams} beams equal transformers' for {equal} of {len(expected)} sources, the others "
+            f"have its score within {CLOSE_CALL}.")
 
 
 def peer_figures(result):
@@ -91,14 +91,14 @@ def peer_figures(result):
 def transformers(space, batch, beams, bf16=False):
     line = space.peer("hf_generate.py", space.small, space.spiece, space.titles, "--samples", SAMPLES, "--batch", batch,
                       "--beams", beams, "--threads", space.threads, *(["--bf16"] if bf16 else []))
-    return peer_figures(process.run(line, lock=space.lock))
+    return peer_figures(space.timed(line))
 
 
 def ctranslate2(space, beams, configuration):
     batch, inter, intra = configuration
     line = space.peer("ct2_generate.py", space.small_ct2, space.spiece, space.titles, "--samples", SAMPLES, "--batch",
                       batch, "--beams", beams, "--inter", inter, "--intra", intra)
-    return peer_figures(process.run(line, lock=space.lock))
+    return peer_figures(space.timed(line))
 
 
 def best_ctranslate2(space, batch, beams):
@@ -119,66 +119,85 @@ def best_ctranslate2(space, batch, beams):
 def best_t5kit(space, sources, batch, beams, load):
     """The same sweep of batch sizes; t5kit has no workers to choose."""
     sizes = [1] if batch == 1 else [batch, 2 * batch, 4 * batch]
-    speeds = {b: t5kit(space, sources, b, beams, load)["samples"] for b in sizes}
+    speeds = {b: t5kit(space, "t5kit", sources, b, beams, load)["samples"] for b in sizes}
     swept = ", ".join(f"batch {b}: {s:.1f}" for b, s in speeds.items())
     return max(speeds, key=speeds.get), f"t5kit sweep, samples/s: {swept}."
 
 
-def startup(space):
+def startup(space, who):
     """Seconds t5kit needs to load and answer one short source with one token: what the peers' scripts leave out."""
     source = space.write("one_source.txt", ["好"])
-    line = command(space, 1, new_tokens=1)
-    return sorted(process.run(line, stdin=source, lock=space.lock).seconds for _ in range(3))[1]
+    line = command(space, 1, new_tokens=1, who=who)
+    return sorted(space.timed(line, source).seconds for _ in range(3))[1]
 
 
-def t5kit(space, sources, batch, beams, load, dtype=None):
-    result = process.run(command(space, batch, beams, dtype), stdin=sources, lock=space.lock)
+def t5kit(space, who, sources, batch, beams, load, dtype=None):
+    result = space.timed(command(space, batch, beams, dtype, who=who), sources)
     lines = len(result.stdout.splitlines())
     if lines != SAMPLES:
         raise Mismatch(f"t5kit generate printed {lines} lines for {SAMPLES} sources")
     return {"samples": SAMPLES / (result.seconds - load), "whole": SAMPLES / result.seconds, "rss": result.peak_rss}
 
 
+def t5kits(space, sources, size, beams, loads, half):
+    """The runs of t5kit that are timed: name → function."""
+    found = {}
+    for dtype in [None, "bf16"] if half else [None]:
+        for who, load in loads.items():
+            def timed(who=who, load=load, dtype=dtype):
+                return t5kit(space, who, sources, size, beams, load, dtype)
+            found[f"{who} {dtype or 'f32'}"] = timed
+    return found
+
+
+def ratio(figures, runs, who):
+    """How many times as fast t5kit in f32 is as this one; as an older t5kit in bf16, t5kit in bf16."""
+    if "t5kit f32" not in figures or who == "t5kit f32":
+        return "–"
+    if who.startswith("old "):
+        return f"{paired(runs, who[len('old '):], who, 'samples'):.3f}"
+    return f"{figures['t5kit f32']['samples'] / figures[who]['samples']:.2f}"
+
+
 def run(space):
     sources, notes, table = abstracts(space), [], []
-    options = process.run([space.t5kit, "generate", "--help"]).stdout if space.t5kit else ""
     half = "bf16" in facts.cpu()  # elsewhere bfloat16 is emulated, slower than float32
-    load = 0.0
+    loads = {}
     if space.t5kit:
         notes.append(check(space, sources))
-        load = startup(space)
-        notes.append(f"t5kit's start-up, {load:.2f} s, is left out of its samples/s as loading is out of the peers'; "
-                     "the whole process is in brackets.")
+        loads = {who: startup(space, who) for who in space.programs()}
+        said = ", ".join(f"{who}'s start-up, {load:.2f} s" for who, load in loads.items())
+        notes.append(f"{said}, is left out of its samples/s as loading is out of the peers'; the whole process is in "
+                     "brackets.")
     for cell in space.cells or DEFAULT_CELLS:
         if cell not in CELLS:
             raise process.Failed(f"generate has no cell {cell}: there are {', '.join(CELLS)}")
         batch, beams = CELLS[cell]
         if space.t5kit and beams > 1:
             notes.append(check_beams(space, beams))
-        best, sweep = best_ctranslate2(space, batch, beams)
-        notes.append(f"{cell}: {sweep}")
-        contestants = {"transformers f32": lambda: transformers(space, batch, beams)}
-        if half:
-            contestants["transformers bf16"] = lambda: transformers(space, batch, beams, bf16=True)
-        name = f"CTranslate2 f32, batch {best[0]}, {best[1]} × {best[2]} threads"
-        contestants[name] = lambda: ctranslate2(space, beams, best)
+        contestants = {}
+        if space.with_peers:
+            best, sweep = best_ctranslate2(space, batch, beams)
+            notes.append(f"{cell}: {sweep}")
+            contestants["transformers f32"] = lambda: transformers(space, batch, beams)
+            if half:
+                contestants["transformers bf16"] = lambda: transformers(space, batch, beams, bf16=True)
+            name = f"CTranslate2 f32, batch {best[0]}, {best[1]} × {best[2]} threads"
+            contestants[name] = lambda: ctranslate2(space, beams, best)
         if space.t5kit:
-            size, sweep = best_t5kit(space, sources, batch, beams, load)
+            size, sweep = best_t5kit(space, sources, batch, beams, loads["t5kit"])
             notes.append(f"{cell}: {sweep} The table has batch {size}.")
-            contestants["t5kit f32"] = lambda: t5kit(space, sources, size, beams, load)
-            if "--dtype" in options:
-                contestants["t5kit bf16"] = lambda: t5kit(space, sources, size, beams, load, "bf16")
-        figures = space.in_turn(contestants)
-        ours = figures.get("t5kit f32", {}).get("samples")
+            contestants.update(t5kits(space, sources, size, beams, loads, half))
+        figures, runs = space.in_turn(contestants)
         for who, f in figures.items():
             whole = f" ({f['whole']:.2f})" if "whole" in f else ""
-            ratio = f"{ours / f['samples']:.2f}" if ours and not who.startswith("t5kit f32") else "–"
             table.append(f"| {cell} | {who} | {f['samples']:.2f}{whole} | {NEW_TOKENS * f['samples']:.0f} | "
-                         f"{f['rss'] / 1e9:.2f} | {ratio} |")
-        if ours:
+                         f"{f['rss'] / 1e9:.2f} | {ratio(figures, runs, who)} |")
+        if space.t5kit:
             least = floor.seconds(space, floor.generation(space, SAMPLES, size, beams, NEW_TOKENS))
+            reached = figures["t5kit f32"]["samples"] * least / SAMPLES
             table.append(f"| {cell} | floor, f32 | {SAMPLES / least:.2f} | {NEW_TOKENS * SAMPLES / least:.0f} | – | "
-                         f"{ours * least / SAMPLES:.0%} reached |")
+                         f"{reached:.0%} reached |")
     head = ("| cell | program | samples/s | new tokens/s | peak RSS, GB | t5kit f32 is × as fast |\n"
             "|---|---|---|---|---|---|")
     return "\n".join([head, *table, "", *notes])

@@ -1,4 +1,5 @@
-"""Run one program: wall time, peak memory, output. Timed runs hold the machine's lock where one is given."""
+"""Run one program: wall time, peak memory, output. Timed runs hold the machine's lock where one is given, and have busy
+loops beside them where that is asked for."""
 import contextlib
 import fcntl
 import os
@@ -34,13 +35,27 @@ def locked(path):
             fcntl.flock(f, fcntl.LOCK_UN)
 
 
-def run(command, *, stdin=None, lock=None, env=None):
-    """Run `command` (a list) to its end; `stdin` is a path. Raises Failed on a non-zero exit."""
+@contextlib.contextmanager
+def busy(loops):
+    """So many processes that want a core each and do nothing, while the body runs."""
+    others = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(loops)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
+def run(command, *, stdin=None, lock=None, beside=0, env=None):
+    """Run `command` (a list) to its end, `beside` so many busy loops; `stdin` is a path. Raises Failed on a non-zero
+    exit."""
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(open(stdin if stdin else os.devnull, "rb"))
         out = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf8"))
         err = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf8", errors="replace"))
         stack.enter_context(locked(lock))
+        stack.enter_context(busy(beside))
         start = time.perf_counter()
         child = subprocess.Popen(
             command, stdin=source, stdout=out, stderr=err, env={**os.environ, "PYTHONWARNINGS": "ignore", **(env or {})}

@@ -4,12 +4,14 @@ usage: reference.py greedy  OUT MODEL_DIR SPM CSL_TSV SAMPLES
        reference.py beam    OUT MODEL_DIR SPM CSL_TSV SAMPLES BEAMS
        reference.py losses  OUT MODEL_DIR SPM CSL_TSV ROWS STEPS
        reference.py batches OUT SPM CSL_TSV BATCH STEPS
+       reference.py pieces  OUT SPM CSL_TSV BATCH STEPS
        reference.py lengths OUT SPM CSL_TSV
 `greedy`: per sample the ids of exactly 32 new tokens and, per token, its lead over the next best logit. Sentinels and
 rows without a piece are left out, as t5kit leaves them out.
 `beam`: per sample the ids of exactly 32 new tokens of the best of BEAMS beams, and its score.
 `losses`: losses of STEPS steps of AdamW (2e-4, no dropout) on one batch, the first ROWS rows.
 `batches`: the row numbers (from 0) that hf_train.py trains on, in file order and bucketed, as lists of batches.
+`pieces`: how many different ids those rows have, in file order and bucketed.
 `lengths`: per row the tokens of source and target.
 Sources are cut at 256 tokens, targets at 32. OUT is JSON.
 """
@@ -103,12 +105,21 @@ def batches(spm, path, batch, steps):
             "bucketed": [by_length[s : s + batch] for s in spread]}
 
 
+def distinct(spm, path, batch, steps):
+    rows = pairs(spm, path)
+    seen = {order: {i for batch in chosen for row in batch for side in rows[row] for i in side}
+            for order, chosen in batches(spm, path, batch, steps).items()}
+    return {order: len(ids) for order, ids in seen.items()}
+
+
 def lengths(spm, path):
     return [(len(x), len(y)) for x, y in pairs(spm, path)]
 
 
 if __name__ == "__main__":
     what, out, *arguments = sys.argv[1:]
-    result = {"greedy": greedy, "beam": beam, "losses": losses, "batches": batches, "lengths": lengths}[what](*arguments)
+    known = {"greedy": greedy, "beam": beam, "losses": losses, "batches": batches, "pieces": distinct,
+             "lengths": lengths}
+    result = known[what](*arguments)
     with open(out, "w", encoding="utf8") as f:
         json.dump(result, f)

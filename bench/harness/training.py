@@ -3,7 +3,7 @@ batch 16, sources cut at 256 tokens and targets at 32, dropout 0.1.
 
 First the losses of t5kit's first steps are compared with PyTorch's (without dropout). Then transformers and t5kit are
 timed in turn on the same rows: hf_train.py's first batches in file order, or its batches of like length. t5kit shuffles
-those rows and trains on them twice; the second pass counts.
+those rows and trains on them twice; the second pass counts. An older t5kit does the same where one is given.
 """
 import json
 import os
@@ -13,7 +13,7 @@ import shutil
 import facts
 import floor
 import process
-from workspace import Mismatch
+from workspace import Mismatch, paired
 
 BATCH = 16
 CHECK_STEPS = 3
@@ -38,18 +38,26 @@ def batches(space, cell):
     return model, space.reference(name, "batches", spm, space.titles, BATCH, steps)[order]
 
 
-def command(space, model, data, output, steps, *options):
-    return [space.t5kit, "finetune", "--model", model, "--train", data, "--source", "2", "--target", "3", "--output",
+def pieces(space, cell):
+    """How many different pieces these rows have: so many rows of the embedding ever have a gradient."""
+    model_name, order, steps = CELLS[cell]
+    spm = space.spiece_of(getattr(space, model_name))
+    return space.reference(f"pieces-{model_name}-{steps}", "pieces", spm, space.titles, BATCH, steps)[order]
+
+
+def command(space, model, data, output, steps, *options, who="t5kit"):
+    program, threads = space.programs()[who]
+    return [program, "finetune", "--model", model, "--train", data, "--source", "2", "--target", "3", "--output",
             output, "--batch-size", str(BATCH), "--epochs", str(steps), "--max-steps", str(steps), "--learning-rate",
             "2e-4", "--weight-decay", "0.01", "--max-grad-norm", "0", "--max-source-length", "256",
-            "--max-target-length", "32", "--seed", "0", "--threads", str(space.threads), "--force", *options]
+            "--max-target-length", "32", "--seed", "0", "--threads", str(threads), "--force", *options]
 
 
-def finetune(space, line, output, lock=None):
-    """Run and return (process result, the steps' lines of train_log.jsonl); the output folder is removed."""
+def finetune(run, line, output):
+    """`run` the line and return (process result, the steps' lines of train_log.jsonl); the output folder is removed."""
     shutil.rmtree(output, ignore_errors=True)
     try:
-        result = process.run(line, lock=lock)
+        result = run(line)
         with open(os.path.join(output, "train_log.jsonl"), encoding="utf8") as f:
             log = [entry for entry in map(json.loads, f) if "grad_norm" in entry]
     finally:
@@ -65,7 +73,7 @@ def check(space):
     data = space.write("one_batch.tsv", ["\t".join(row) for row in space.rows(BATCH)])
     output = os.path.join(space.work, "check-run")
     line = command(space, space.small, data, output, CHECK_STEPS, "--dropout", "0")
-    found = [entry["loss"] for entry in finetune(space, line, output)[1]]
+    found = [entry["loss"] for entry in finetune(process.run, line, output)[1]]
     for step, (ours, theirs) in enumerate(zip(found, expected, strict=True), 1):
         if abs(ours - theirs) > TOLERANCE * theirs:
             raise Mismatch(f"step {step}: loss {ours:.6f}, PyTorch's is {theirs:.6f}")
@@ -77,16 +85,16 @@ def transformers(space, model, order, steps, bf16=False):
     line = space.peer("hf_train.py", model, space.spiece_of(model), space.titles, "--batch", BATCH, "--steps", steps,
                       "--threads", space.threads, *(["--bucketed"] if order == "bucketed" else []),
                       *(["--bf16"] if bf16 else []))
-    result = process.run(line, lock=space.lock)
+    result = space.timed(line)
     found = re.search(r"median ([\d.]+) s/step, (\d+) real tokens/s, peak RSS ([\d.]+) GB", result.stdout)
     if not found:
         raise process.Failed(f"no figures in: {result.stdout}")
     return {"step": float(found[1]), "tokens": float(found[2]), "rss": float(found[3]) * 1e9}
 
 
-def t5kit(space, model, data, steps, *options):
+def t5kit(space, who, model, data, steps, *options):
     output = os.path.join(space.work, "timed-run")
-    result, log = finetune(space, command(space, model, data, output, 2 * steps, *options), output, space.lock)
+    result, log = finetune(space.timed, command(space, model, data, output, 2 * steps, *options, who=who), output)
     if len(log) != 2 * steps:
         raise Mismatch(f"train_log.jsonl has {len(log)} steps, not {2 * steps}")
     second = log[steps:]
@@ -95,10 +103,36 @@ def t5kit(space, model, data, steps, *options):
             "tokens": sum(entry["real_tokens"] for entry in second) / sum(seconds)}
 
 
+def contestants(space, model, data, order, steps):
+    """What is timed: name → function."""
+    found = {}
+    half = "bf16" in facts.cpu()  # elsewhere bfloat16 is emulated, slower than float32
+    if space.with_peers:
+        found["transformers f32"] = lambda: transformers(space, model, order, steps)
+        if half:
+            found["transformers bf16 autocast"] = lambda: transformers(space, model, order, steps, bf16=True)
+    for precision in ["f32", "bf16"] if half else ["f32"]:
+        for who in space.programs():
+            def timed(who=who, precision=precision):
+                return t5kit(space, who, model, data, steps, "--precision", precision)
+            found[f"{who} {precision}"] = timed
+    return found
+
+
+def ratios(figures, runs, who):
+    """How many times transformers' or an older t5kit's tokens a second, and their memory, t5kit's are; like is compared
+    with like, f32 or bf16."""
+    same = "t5kit bf16" if "bf16" in who else "t5kit f32"
+    if same not in figures or who == same:
+        return "–", "–"
+    memory = f"{figures[same]['rss'] / figures[who]['rss']:.2f}"
+    if who.startswith("old "):
+        return f"{paired(runs, same, who, 'tokens'):.3f}", memory
+    return f"{figures[same]['tokens'] / figures[who]['tokens']:.2f}", memory
+
+
 def run(space):
     notes, table = [], []
-    options = process.run([space.t5kit, "finetune", "--help"]).stdout if space.t5kit else ""
-    half = "bf16" in facts.cpu()  # elsewhere bfloat16 is emulated, slower than float32
     if space.t5kit:
         notes.append(check(space))
     for cell in space.cells or DEFAULT_CELLS:
@@ -107,23 +141,13 @@ def run(space):
         _, order, steps = CELLS[cell]
         (model, chosen), rows = batches(space, cell), space.rows()
         data = space.write(f"train-{cell.replace(' ', '-')}.tsv", ["\t".join(rows[i]) for b in chosen for i in b])
-        contestants = {"transformers f32": lambda: transformers(space, model, order, steps)}
-        if half:
-            contestants["transformers bf16 autocast"] = lambda: transformers(space, model, order, steps, bf16=True)
-        if space.t5kit:
-            contestants["t5kit f32"] = lambda: t5kit(space, model, data, steps)
-            if half and "--precision" in options:
-                contestants["t5kit bf16"] = lambda: t5kit(space, model, data, steps, "--precision", "bf16")
-        figures = space.in_turn(contestants)
-        least = floor.seconds(space, floor.training(space, model, chosen)) if space.t5kit else None
+        figures, runs = space.in_turn(contestants(space, model, data, order, steps))
         for who, f in figures.items():
-            same = "t5kit bf16" if "bf16" in who else "t5kit f32"
-            ours = figures.get(same)
-            faster = f"{ours['tokens'] / f['tokens']:.2f}" if ours and not who.startswith("t5kit") else "–"
-            memory = f"{ours['rss'] / f['rss']:.2f}" if ours and not who.startswith("t5kit") else "–"
+            faster, memory = ratios(figures, runs, who)
             table.append(f"| {cell} | {who} | {f['step']:.2f} | {f['tokens']:.0f} | {f['rss'] / 1e9:.2f} | {faster} | "
                          f"{memory} |")
-        if least:
+        if space.t5kit:
+            least = floor.seconds(space, floor.training(space, model, chosen, pieces(space, cell)))
             tokens = sum(map(sum, (floor.lengths(space, model)[i] for b in chosen for i in b)))
             reached = figures["t5kit f32"]["tokens"] * least / tokens
             table.append(f"| {cell} | floor, f32 | {least / steps:.2f} | {tokens / least:.0f} | – | "

@@ -24,11 +24,24 @@ class Workspace:
         self.peers, self.data = os.path.abspath(args.peers), os.path.abspath(args.data)
         self.cells = args.cells.split(",") if args.cells else None
         self.t5kit, self.built = t5kit, args.t5kit is None
+        self.old, self.old_threads = args.old and os.path.abspath(args.old), args.old_threads or args.threads
+        self.with_peers, self.beside = not args.t5kit_only, args.beside
         os.makedirs(self.work, exist_ok=True)
 
     def say(self, what):
         """Where the run stands, on standard error."""
         print(f"bench: {what}", file=sys.stderr, flush=True)
+
+    def timed(self, command, stdin=None):
+        """Run to the end what is timed: alone under the lock, but for the busy loops that are asked for."""
+        return process.run(command, stdin=stdin, lock=self.lock, beside=self.beside)
+
+    def programs(self):
+        """Names of the t5kits that are timed → (program, threads)."""
+        found = {"t5kit": (self.t5kit, self.threads)} if self.t5kit else {}
+        if self.old:
+            found["old t5kit"] = (self.old, self.old_threads)
+        return found
 
     def peer(self, script, *arguments):
         """The command line of a peer's script."""
@@ -98,15 +111,18 @@ class Workspace:
         return path
 
     def in_turn(self, contestants):
-        """Run each contestant (name → function returning a dict of figures) `rounds` times, in turn.
-        Returns name → figure → median; a contestant's other figures keep those of its last run."""
+        """Run each contestant (name → function returning a dict of numbers) `rounds` times, in turn, every other time
+        the other way round. Returns name → figure → median, and what each run gave."""
         runs = {name: [] for name in contestants}
         for number in range(1, self.rounds + 1):
-            for name, contestant in contestants.items():
+            for name in list(contestants)[:: 1 if number % 2 else -1]:
                 self.say(f"round {number} of {self.rounds}: {name}")
-                runs[name].append(contestant())
-        return {
-            name: {key: statistics.median(r[key] for r in found) if isinstance(found[-1][key], (int, float))
-                   else found[-1][key] for key in found[-1]}
-            for name, found in runs.items()
-        }
+                runs[name].append(contestants[name]())
+        medians = {name: {key: statistics.median(r[key] for r in found) for key in found[0]}
+                   for name, found in runs.items()}
+        return medians, runs
+
+
+def paired(runs, one, other, key):
+    """How many times `other`'s figure `one`'s is: the median over rounds, each beside its neighbour in time."""
+    return statistics.median(a[key] / b[key] for a, b in zip(runs[one], runs[other]))

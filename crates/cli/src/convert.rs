@@ -1,10 +1,8 @@
 //! `t5kit convert`: any model that is read, as a Hugging Face directory.
 
 use anyhow::Result;
-use std::cell::RefCell;
 use std::path::PathBuf;
 use t5kit_formats::output::AtomicDir;
-use t5kit_formats::progress::Progress;
 use t5kit_model::ConvertOptions;
 use t5kit_tensor::DType;
 
@@ -40,11 +38,9 @@ pub fn run(args: Args) -> Result<()> {
         return Err(usage(format!("--output {}: is the model's own folder", args.output.display())));
     }
     let options = ConvertOptions { dtype: args.dtype, max_shard_size: args.max_shard_size };
-    let monitor = RefCell::new(Monitor::default());
-    let converted = model.convert(options, out.path(), &|done, total| {
-        monitor.borrow_mut().show(Progress::bytes("converting", done, Some(total)));
-    })?;
-    monitor.take().finish();
+    let mut monitor = Monitor::default();
+    let converted = model.convert(options, out.path(), &mut monitor)?;
+    monitor.finish();
     out.commit()?;
     for note in converted.notes {
         eprintln!("t5kit: {note}");

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use std::io::Write;
-use t5kit_model::Inventory;
 use t5kit_model::memory::{Batch, available_bytes, generation_bytes};
+use t5kit_model::{Architecture, Inventory};
 use t5kit_tensor::DType;
 use t5kit_train::TrainOptions;
 
@@ -34,15 +34,8 @@ pub fn run(args: Args) -> Result<()> {
     line("model", plan.path().display().to_string())?;
     line("format", plan.format().to_string())?;
     line("family", inventory.family.to_string())?;
-    line("d_model", config.d_model.to_string())?;
-    line("d_kv × num_heads", format!("{} × {}", config.d_kv, config.num_heads))?;
-    line("d_ff", format!("{} ({})", config.d_ff, config.feed_forward_proj))?;
-    line("layers", format!("{} encoder, {} decoder", config.num_layers, config.num_decoder_layers))?;
-    let tied = if config.tie_word_embeddings { "softmax shares the embedding" } else { "separate softmax" };
-    let scaled = if config.scales_decoder_outputs() { ", scaled by d_model^-0.5" } else { "" };
-    line("vocabulary rows", format!("{} ({tied}{scaled})", config.vocab_size))?;
-    if config.cross_attention_relative_bias {
-        line("cross-attention", "with the decoder's relative bias".to_string())?;
+    for (name, value) in config.facts() {
+        line(name, value)?;
     }
     line(
         "tokenizer",

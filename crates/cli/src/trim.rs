@@ -1,11 +1,9 @@
 //! `t5kit trim`: cut the vocabulary of a tokenizer, and of its model, to the pieces worth keeping.
 
-use std::cell::RefCell;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use t5kit_formats::checkpoint::Checkpoint;
-use t5kit_formats::progress::Progress;
 use t5kit_formats::table::{ColumnRef, Columns, TableOptions};
 use t5kit_trim::{Choice, Chooser, Report, TrimOptions};
 
@@ -113,18 +111,15 @@ pub fn run(args: Args) -> Result<()> {
         force: args.force,
         words: errors::in_flags,
     };
-    let monitor = RefCell::new(Monitor::default());
-    let report = t5kit_trim::trim(&job, &|done, total| {
-        monitor.borrow_mut().show(Progress::bytes("cutting", done, Some(total)));
-    })
-    .map_err(|error| match error {
+    let mut monitor = Monitor::default();
+    let report = t5kit_trim::trim(&job, &mut monitor).map_err(|error| match error {
         low @ t5kit_trim::Error::LowCoverage { .. } => anyhow::anyhow!(
             "{low}; for Chinese begin with the published counts (--counts zh --counts FILE adds your own), count more \
              text, or give --allow-low-coverage"
         ),
         other => other.into(),
     })?;
-    monitor.take().finish();
+    monitor.finish();
     say(&report);
     eprintln!("{}: written; see trim_report.html", job.output.display());
     Ok(())

@@ -2,9 +2,7 @@
 
 use anyhow::Result;
 use std::path::Path;
-use t5kit_tokenizer::{Error, Options, PreTokenize, Tokenizer};
-
-use crate::errors::usage;
+use t5kit_tokenizer::{Options, PreTokenize, Tokenizer};
 
 /// How a `vocab.txt` is used; by default as the tokenizer_config.json beside it says.
 #[derive(clap::Args)]
@@ -29,13 +27,7 @@ enum Cutter {
 impl VocabFlags {
     /// The tokenizer at a path, used as the flags say. Flags for one that is no vocab.txt are wrong usage.
     pub fn load(&self, path: &Path) -> Result<Tokenizer> {
-        Tokenizer::load_with(path, self.options()).map_err(|error| match error {
-            Error::Options { path } => usage(format!(
-                "--lower-case, --strip-accents and --pre-tokenize are for a vocab.txt; {} says itself what it does",
-                path.display()
-            )),
-            other => other.into(),
-        })
+        Ok(Tokenizer::load_with(path, self.options())?)
     }
 
     fn options(&self) -> Options {

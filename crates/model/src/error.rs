@@ -78,6 +78,14 @@ pub enum Error {
         /// Bytes that the system could give.
         available: u64,
     },
+    /// A checkpoint whose vocabulary cannot be cut.
+    #[error("{}: {what}", path.display())]
+    Uncuttable {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Which tensor is in the way.
+        what: String,
+    },
     /// A LoRA target that is no layer of the model.
     #[error("the LoRA target {target} names no layer of this model, whose layers are {known}")]
     LoraTarget {

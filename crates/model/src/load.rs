@@ -2,46 +2,44 @@
 
 use std::path::Path;
 
-use t5kit_formats::{Checkpoint, TensorBytes};
-use t5kit_tensor::{Bytes, DType, Params, Weight};
+use t5kit_formats::TensorBytes;
+use t5kit_tensor::{Bytes, DType, Params, Weight, WeightError};
 
+use crate::architecture::Architecture;
+use crate::init::fresh;
 use crate::lora::merged;
-use crate::plan::Entry;
-use crate::t5::fresh;
+use crate::reader::{KeptRows, MAPPED_BYTES};
 use crate::{Error, LoadOptions, Plan, T5, memory};
 
-/// After so many bytes converted, the checkpoint is opened anew: a mapping counts as the program's memory.
-const MAPPED_BYTES: usize = 64 << 20;
-
 /// Loads a checkpoint as it lies there: [`Plan::new`] and [`Plan::load`] with the default options.
+///
+/// # Errors
+/// Those of both.
 pub fn load(path: &Path) -> Result<T5, Error> {
     Plan::new(path, &LoadOptions::default())?.load()
 }
 
-impl Plan {
+impl<A: Architecture> Plan<A> {
     /// Loads the weights. They stay in the mapped file, in the file's storage type, where the format, the rows to
     /// keep and the type asked for allow; vectors are f32.
     ///
     /// # Errors
     /// [`Error::Memory`] where they do not fit, before anything is read; those of reading.
-    pub fn load(mut self) -> Result<T5, Error> {
+    pub fn load(mut self) -> Result<A::Model, Error> {
         self.check_memory()?;
         let mut params = Params::default();
-        let copies = self.copies();
-        let mut mapped = 0;
+        let (copies, keep) = (self.copies(), self.kept_rows());
         for stream in 0..self.entries.len() {
-            if copies && mapped > MAPPED_BYTES {
-                self.checkpoint = Checkpoint::open(self.checkpoint.path())?;
-                mapped = 0;
+            if copies {
+                self.reader.refresh()?;
             }
+            let weight = self.weight(stream, keep.as_ref())?;
             let entry = &self.entries[stream];
-            let weight = self.weight(entry, stream)?;
-            mapped += weight.len() * weight.dtype().size();
             let dtype = entry.held_as(self.options.dtype);
             let weight = if copies || weight.dtype() != dtype { weight.to_dtype(dtype) } else { weight };
             params.add(entry.slot.name.clone(), weight);
         }
-        T5::new(self.config, params)
+        self.config.build(params)
     }
 
     /// Whether all weights are copied: where matrices change their type nothing stays in the mapped file, whose pages
@@ -49,7 +47,7 @@ impl Plan {
     fn copies(&self) -> bool {
         self.entries.iter().any(|entry| {
             let stored = entry.stored_as();
-            entry.slot.shape.len() == 2 && stored.is_some_and(|s| s != entry.held_as(self.options.dtype))
+            entry.slot.kind.is_matrix() && stored.is_some_and(|s| s != entry.held_as(self.options.dtype))
         })
     }
 
@@ -62,7 +60,7 @@ impl Plan {
         }
         let (mut held, mut mapped, mut widest) = (0, 0, 0);
         for entry in &self.entries {
-            if mapped > MAPPED_BYTES as u64 {
+            if mapped > MAPPED_BYTES {
                 mapped = 0;
             }
             let bytes = |dtype: DType| entry.elements() * dtype.size() as u64;
@@ -87,45 +85,37 @@ impl Plan {
         }
     }
 
-    /// A parameter as the file stores it, rows cut; with its adapter in it (then in f32). `stream` is its number among
-    /// the entries.
-    pub(crate) fn weight(&self, entry: &Entry, stream: usize) -> Result<Weight, Error> {
-        let weight = self.stored(entry, stream)?;
+    /// A parameter as the file stores it, only the rows `keep` of a vocabulary's matrix; with its adapter in it (then in
+    /// f32). `stream` is its number among the entries.
+    pub(crate) fn weight(&mut self, stream: usize, keep: Option<&KeptRows>) -> Result<Weight, Error> {
+        let entry = &self.entries[stream];
+        let weight = match &entry.tensor {
+            None => fresh(&entry.slot, self.options.seed, stream as u64),
+            Some((name, dtype)) => {
+                let bytes = self.reader.whole(name, keep.filter(|_| entry.slot.is_vocabulary()))?;
+                let weight = weight_of(&entry.slot.shape, *dtype, bytes);
+                weight.map_err(|source| Error::Weight {
+                    path: self.reader.checkpoint().path().to_owned(),
+                    tensor: name.clone(),
+                    source,
+                })?
+            }
+        };
         match &self.adapter {
             Some(adapter) => merged(adapter, &entry.slot.name, weight),
             None => Ok(weight),
         }
     }
-
-    fn stored(&self, entry: &Entry, stream: usize) -> Result<Weight, Error> {
-        let Some((name, dtype)) = &entry.tensor else {
-            return Ok(fresh(&entry.slot, self.options.seed, stream as u64));
-        };
-        let mut bytes = self.checkpoint.bytes(name)?;
-        let row = dtype.size() * entry.slot.shape.iter().skip(1).product::<usize>();
-        if let Some(keep) = self.keep.as_deref().filter(|_| entry.slot.is_vocabulary()) {
-            bytes = rows(&bytes, row, keep);
-        }
-        if *dtype == DType::F64 {
-            bytes = singles(&bytes);
-        }
-        let dtype = dtype.of_weight().unwrap_or(DType::F32);
-        let (owner, range) = bytes.into_parts();
-        Weight::mapped(&entry.slot.shape, dtype, Bytes::new(owner, range)).map_err(|e| Error::Weight {
-            path: self.path().to_owned(),
-            tensor: name.clone(),
-            source: e,
-        })
-    }
 }
 
-/// The rows `keep` of a matrix whose rows have `row` bytes.
-fn rows(bytes: &TensorBytes, row: usize, keep: &[u32]) -> TensorBytes {
-    let mut kept = Vec::with_capacity(row * keep.len());
-    for &i in keep {
-        kept.extend_from_slice(&bytes[i as usize * row..][..row]);
-    }
-    kept.into()
+/// A weight of a file's bytes, doubles as singles.
+pub(crate) fn weight_of(shape: &[usize], dtype: DType, bytes: TensorBytes) -> Result<Weight, WeightError> {
+    let (bytes, dtype) = match dtype {
+        DType::F64 => (singles(&bytes), DType::F32),
+        other => (bytes, other),
+    };
+    let (owner, range) = bytes.into_parts();
+    Weight::mapped(shape, dtype, Bytes::new(owner, range))
 }
 
 /// Doubles as singles.

@@ -4,19 +4,18 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use t5kit_formats::config::T5Config;
 use t5kit_formats::peft::{self, LoraConfig, LoraFile, Side, adapter_folder, tensor_name};
 use t5kit_tensor::{Adapter, Bytes, DType, Rng, Weight, mix};
 
-use crate::t5::layout;
+use crate::architecture::{Architecture, ParamKind};
 use crate::{Error, T5, write_tensors};
 
 /// The layers that can have an adapter, by the last parts of their names: peft's `target_modules`.
 pub const LORA_TARGETS: [&str; 8] = ["q", "k", "v", "o", "wi", "wi_0", "wi_1", "wo"];
 
-/// The layers of a configuration that can have an adapter: name (without `.weight`), outputs and inputs.
-pub fn lora_modules(config: &T5Config) -> impl Iterator<Item = (String, [usize; 2])> + use<> {
-    layout(config).into_iter().filter_map(|slot| {
+/// The layers of a model that can have an adapter: name (without `.weight`), outputs and inputs.
+pub fn lora_modules<A: Architecture>(config: &A) -> impl Iterator<Item = (String, [usize; 2])> + use<A> {
+    config.layout().into_iter().filter(|slot| slot.kind == ParamKind::Linear).filter_map(|slot| {
         let module = slot.name.strip_suffix(".weight")?;
         let &[outputs, inputs] = &*slot.shape else { return None };
         LORA_TARGETS.contains(&last(module)).then(|| (module.to_owned(), [outputs, inputs]))
@@ -32,7 +31,7 @@ fn last(module: &str) -> &str {
 ///
 /// # Errors
 /// Those of [`LoraFile::open`]; a tensor of a layer that the model has not, or has in another shape.
-pub fn open_adapter(path: &Path, config: &T5Config) -> Result<LoraFile, Error> {
+pub fn open_adapter(path: &Path, config: &impl Architecture) -> Result<LoraFile, Error> {
     let file = LoraFile::open(&adapter_folder(path).unwrap_or_else(|| path.to_owned()))?;
     let known: HashMap<String, [usize; 2]> = lora_modules(config).collect();
     for (module, &[outputs, inputs]) in &file.modules {

@@ -12,17 +12,11 @@ use t5kit_formats::keep_tokens;
 use t5kit_formats::peft::LoraFile;
 use t5kit_tensor::DType;
 
+use crate::architecture::{Architecture, Slot, VocabularyNames};
 use crate::lora::open_adapter;
 use crate::problems::{Kind, Problem, Problems, sentences};
-use crate::t5::{Slot, layout};
+use crate::reader::{KeptRows, Reader};
 use crate::{Error, LoadOptions};
-
-const SHARED: &str = "shared.weight";
-const SOFTMAX: &str = "lm_head.weight";
-/// Other names of the embedding matrix in checkpoints of transformers.
-const ALIASES: [&str; 2] = ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
-/// In checkpoints of T5 1.0, and of no use: its network never read it (transformers leaves it out too).
-const UNUSED: &str = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight";
 
 /// One parameter and where it comes from.
 #[derive(Clone, Debug)]
@@ -36,11 +30,10 @@ pub struct Entry {
 impl Entry {
     /// The storage type it is held in, where `asked` is what the user wants matrices to be.
     pub fn held_as(&self, asked: Option<DType>) -> DType {
-        // A vector in half precision would have to be widened at every use.
-        if self.slot.shape.len() < 2 {
-            return DType::F32;
+        match self.slot.kind.is_matrix() {
+            true => asked.or(self.stored_as()).unwrap_or(DType::F32),
+            false => DType::F32,
         }
-        asked.or(self.stored_as()).unwrap_or(DType::F32)
     }
 
     /// The storage type of its tensor in the file, doubles as singles; `None`: it begins anew.
@@ -50,17 +43,17 @@ impl Entry {
 
     /// Number of elements.
     pub fn elements(&self) -> u64 {
-        self.slot.shape.iter().map(|&n| n as u64).product()
+        self.slot.elements()
     }
 }
 
-/// What becomes of a checkpoint.
+/// What becomes of a checkpoint, for a model of one kind.
 #[derive(Debug)]
-pub struct Plan {
+pub struct Plan<A = T5Config> {
     /// The configuration, as far as the file decided it too: whether the softmax is the embedding, how many rows are
     /// left.
-    pub config: T5Config,
-    /// Its parameters, in the order of [`layout`].
+    pub config: A,
+    /// Its parameters, in the order of [`Architecture::layout`].
     pub entries: Vec<Entry>,
     /// What was let pass, a sentence each.
     pub notes: Vec<String>,
@@ -70,11 +63,21 @@ pub struct Plan {
     pub file_rows: usize,
     /// What is added to the weights when they are read.
     pub(crate) adapter: Option<LoraFile>,
-    pub(crate) checkpoint: Checkpoint,
+    pub(crate) reader: Reader,
     pub(crate) options: LoadOptions,
 }
 
 impl Plan {
+    /// The plan for a checkpoint of T5 or one of its family: [`Plan::of`].
+    ///
+    /// # Errors
+    /// As [`Plan::of`].
+    pub fn new(path: &Path, options: &LoadOptions) -> Result<Self, Error> {
+        Self::of(path, options)
+    }
+}
+
+impl<A: Architecture> Plan<A> {
     /// Makes the plan for the checkpoint at `path`: a Hugging Face directory, the folder of a training run (its
     /// `best`, else its `last`), the prefix of a TensorFlow checkpoint, or a file of weights.
     ///
@@ -84,20 +87,20 @@ impl Plan {
     /// # Errors
     /// [`Error::Tensors`] with every missing, unexpected, mis-shaped and aliased tensor that `options` do not allow;
     /// [`Error::Formats`] from reading.
-    pub fn new(path: &Path, options: &LoadOptions) -> Result<Self, Error> {
+    pub fn of(path: &Path, options: &LoadOptions) -> Result<Self, Error> {
         let path = crate::folder::of_run(path);
         let checkpoint = Checkpoint::open(&path)?;
-        let mut config = T5Config::of(&checkpoint, options.config.as_deref())?;
-        let mut found = Found::new(&checkpoint);
+        let mut config = A::read(&checkpoint, options.config.as_deref())?;
+        let mut found = Found::new(&checkpoint, A::VOCABULARY);
         let shared = found.shared(&config, options)?;
         found.softmax(&mut config, &shared)?;
         let keep = match &options.keep_tokens {
-            Some(list) => Some(keep_tokens::read(list, config.vocab_size)?),
+            Some(list) => Some(keep_tokens::read(list, config.rows())?),
             None => None,
         };
         let mut entries = Vec::new();
-        for slot in layout(&config) {
-            let name = if slot.name == SHARED { shared.clone() } else { slot.name.clone() };
+        for slot in config.layout() {
+            let name = if slot.name == A::VOCABULARY.embedding { shared.clone() } else { slot.name.clone() };
             let tensor = found.tensor(&name, &slot, options)?;
             entries.push(Entry { slot, tensor });
         }
@@ -106,7 +109,7 @@ impl Plan {
         if !problems.is_empty() {
             return Err(Error::Tensors { path: path.clone(), problems: Problems(problems) });
         }
-        let file_rows = config.vocab_size;
+        let file_rows = config.rows();
         if let Some(keep) = &keep {
             config = config.with_rows(keep)?;
             for entry in &mut entries {
@@ -117,22 +120,23 @@ impl Plan {
         }
         let adapter = options.adapter.as_deref().map(|path| open_adapter(path, &config)).transpose()?;
         let options = options.clone();
-        Ok(Plan { config, entries, notes: sentences(&notes), keep, file_rows, adapter, checkpoint, options })
+        let (notes, reader) = (sentences(&notes), Reader::new(checkpoint));
+        Ok(Plan { config, entries, notes, keep, file_rows, adapter, reader, options })
     }
 
     /// The folder that the weights lie in: the tokenizer's files are looked for there.
     pub fn folder(&self) -> &Path {
-        self.checkpoint.folder()
+        self.reader.checkpoint().folder()
     }
 
     /// What was opened: a folder, a file, or a prefix.
     pub fn path(&self) -> &Path {
-        self.checkpoint.path()
+        self.reader.checkpoint().path()
     }
 
     /// The format of the checkpoint by its name.
     pub fn format(&self) -> &'static str {
-        self.checkpoint.format()
+        self.reader.checkpoint().format()
     }
 
     /// Elements of all parameters.
@@ -145,11 +149,17 @@ impl Plan {
         let bytes = |e: &Entry| e.elements() * e.held_as(self.options.dtype).size() as u64;
         self.entries.iter().map(bytes).sum()
     }
+
+    /// The rows that are kept of a vocabulary's matrix, where rows are cut.
+    pub(crate) fn kept_rows(&self) -> Option<KeptRows> {
+        self.keep.as_deref().map(KeptRows::new)
+    }
 }
 
 /// A checkpoint's tensors as they find their places.
 struct Found<'c> {
     checkpoint: &'c Checkpoint,
+    vocabulary: VocabularyNames,
     /// Names that have no place yet.
     names: BTreeSet<String>,
     problems: Vec<Problem>,
@@ -157,9 +167,9 @@ struct Found<'c> {
 }
 
 impl<'c> Found<'c> {
-    fn new(checkpoint: &'c Checkpoint) -> Self {
+    fn new(checkpoint: &'c Checkpoint, vocabulary: VocabularyNames) -> Self {
         let names = checkpoint.names().map(String::from).collect();
-        Found { checkpoint, names, problems: Vec::new(), notes: Vec::new() }
+        Found { checkpoint, vocabulary, names, problems: Vec::new(), notes: Vec::new() }
     }
 
     /// Files a disagreement under what stops the loading or what is only noted.
@@ -169,21 +179,23 @@ impl<'c> Found<'c> {
     }
 
     /// The name under which the embedding lies; takes its other names away.
-    fn shared(&mut self, config: &T5Config, options: &LoadOptions) -> Result<String, Error> {
+    fn shared(&mut self, config: &impl Architecture, options: &LoadOptions) -> Result<String, Error> {
         let allowed = options.allow.aliased;
-        if self.names.contains(SHARED) {
-            for alias in ALIASES {
-                if self.names.remove(alias) && !self.same(alias, SHARED)? {
-                    let what = format!("differs from {SHARED}, whose other name it is");
+        let VocabularyNames { embedding, aliases, softmax } = self.vocabulary;
+        if self.names.contains(embedding) {
+            for &alias in aliases {
+                if self.names.remove(alias) && !self.same(alias, embedding)? {
+                    let what = format!("differs from {embedding}, whose other name it is");
                     self.report(allowed, Kind::Aliased, alias, what);
                 }
             }
-            return Ok(SHARED.to_owned());
+            return Ok(embedding.to_owned());
         }
-        let tied = config.tie_word_embeddings.then_some(SOFTMAX);
-        let others: Vec<&str> = ALIASES.into_iter().chain(tied).filter(|&n| self.names.contains(n)).collect();
-        let Some(&first) = others.first() else { return Ok(SHARED.to_owned()) };
-        self.report(allowed, Kind::Aliased, first, format!("stands in for {SHARED}, which is missing"));
+        let tied = config.is_tied().then_some(softmax);
+        let others: Vec<&str> =
+            aliases.iter().copied().chain(tied).filter(|&n| self.names.contains(n)).collect();
+        let Some(&first) = others.first() else { return Ok(embedding.to_owned()) };
+        self.report(allowed, Kind::Aliased, first, format!("stands in for {embedding}, which is missing"));
         for other in &others[1..] {
             self.names.remove(*other);
             if !self.same(other, first)? {
@@ -194,18 +206,18 @@ impl<'c> Found<'c> {
     }
 
     /// Settles whether the softmax is the embedding.
-    fn softmax(&mut self, config: &mut T5Config, shared: &str) -> Result<(), Error> {
-        let there = self.names.contains(SOFTMAX) && shared != SOFTMAX;
-        if config.tie_word_embeddings && there {
-            if self.same(SOFTMAX, shared)? {
-                self.names.remove(SOFTMAX);
+    fn softmax(&mut self, config: &mut impl Architecture, shared: &str) -> Result<(), Error> {
+        let softmax = self.vocabulary.softmax;
+        let there = self.names.contains(softmax) && shared != softmax;
+        if config.is_tied() && there {
+            if self.same(softmax, shared)? {
+                self.names.remove(softmax);
             } else {
-                config.tie_word_embeddings = false;
+                config.tie(false);
             }
-        } else if !config.tie_word_embeddings && !there {
-            // T5 1.0, whose matrix is always shared; the others' is missing.
-            let first = config.model_type == "t5" && config.feed_forward().is_some_and(|f| !f.gated);
-            config.tie_word_embeddings = first;
+        } else if !config.is_tied() && !there {
+            // Where the kind of model does not say so, the matrix is missing.
+            config.tie(config.is_always_tied());
         }
         Ok(())
     }
@@ -218,12 +230,12 @@ impl<'c> Found<'c> {
         options: &LoadOptions,
     ) -> Result<Option<(String, DType)>, Error> {
         if !self.names.remove(name) {
-            let what = match name {
-                SOFTMAX => {
+            let what = match name == self.vocabulary.softmax {
+                true => {
                     "is missing (where the softmax is the embedding, the configuration must say \
                             \"tie_word_embeddings\": true)"
                 }
-                _ => "is missing",
+                false => "is missing",
             };
             self.report(options.allow.missing, Kind::Missing, name, what.to_owned());
             return Ok(None);
@@ -243,9 +255,9 @@ impl<'c> Found<'c> {
     }
 
     /// What has found no place.
-    fn rest(&mut self, config: &T5Config, options: &LoadOptions) {
+    fn rest(&mut self, config: &impl Architecture, options: &LoadOptions) {
         for name in std::mem::take(&mut self.names) {
-            if name == UNUSED && !config.cross_attention_relative_bias {
+            if config.ignores(&name) {
                 continue;
             }
             self.report(options.allow.unexpected, Kind::Unexpected, &name, "is unexpected".to_owned());

@@ -1,9 +1,11 @@
 //! One model in every form it is stored in: the same logits; and what a strict loader says of the others.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
+use t5kit_formats::progress::Progress;
 use t5kit_formats::safetensors::{SafetensorsFile, SafetensorsWriter, TensorSpec};
 use t5kit_model::{Allow, ConvertOptions, Error, LoadOptions, Plan, T5, convert, load};
 use t5kit_tensor::{DType, Graph, Packed, Pool, Regime, ops};
@@ -244,13 +246,14 @@ fn rows_are_cut_while_loading() {
 fn converted(path: &Path, dtype: Option<DType>) -> (tempfile::TempDir, T5, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let plan = Plan::new(path, &LoadOptions::default()).unwrap();
-    let told = std::cell::Cell::new((0, 1));
-    let notes =
-        convert(plan, ConvertOptions { dtype, ..Default::default() }, folder.path(), &|done, total| {
-            told.set((done, total))
-        })
-        .unwrap();
-    assert_eq!(told.get().0, told.get().1, "all of it was written");
+    let mut told = (0, None);
+    let mut watch = |at: Progress<'_>| {
+        told = (at.done, at.total);
+        ControlFlow::Continue(())
+    };
+    let options = ConvertOptions { dtype, ..Default::default() };
+    let notes = convert(plan, options, folder.path(), &mut watch).unwrap();
+    assert_eq!(Some(told.0), told.1, "all of it was written");
     let model = load(folder.path()).unwrap();
     (folder, model, notes)
 }
@@ -300,18 +303,14 @@ fn converted_to_half_precision() {
     t.get_mut("shared.weight").unwrap().2[..4].copy_from_slice(&7e4f32.to_le_bytes());
     write(folder.path(), "mt5", &t, &[]);
     let plan = Plan::new(folder.path(), &LoadOptions::default()).unwrap();
-    let error = convert(plan, ConvertOptions::default(), folder.path(), &|_, _| {}).unwrap_err().to_string();
+    let error = convert(plan, ConvertOptions::default(), folder.path(), &mut ()).unwrap_err().to_string();
     assert!(error.contains("model.safetensors: cannot create"), "its own file is not written over: {error}");
     let plan = Plan::new(folder.path(), &LoadOptions::default()).unwrap();
     let out = tempfile::tempdir().unwrap();
-    let error = convert(
-        plan,
-        ConvertOptions { dtype: Some(DType::F16), ..Default::default() },
-        out.path(),
-        &|_, _| {},
-    )
-    .unwrap_err()
-    .to_string();
+    let error =
+        convert(plan, ConvertOptions { dtype: Some(DType::F16), ..Default::default() }, out.path(), &mut ())
+            .unwrap_err()
+            .to_string();
     assert!(
         error.contains("tensor shared.weight: it holds 70000, which is beyond f16; choose bf16"),
         "{error}"
@@ -357,7 +356,7 @@ fn loading_takes_more_where_the_type_changes() {
     assert_eq!(half.loading_bytes(), same.held_bytes() + half.held_bytes());
     let folder = tempfile::tempdir().unwrap();
     let options = ConvertOptions { dtype: Some(DType::Bf16), ..ConvertOptions::default() };
-    convert(half, options, folder.path(), &|_, _| {}).unwrap();
+    convert(half, options, folder.path(), &mut ()).unwrap();
     let [half, other] = [None, Some(DType::F16)].map(|dtype| plan(folder.path(), dtype));
     let softmax = 4 * (half.config.vocab_size * half.config.d_model) as u64;
     assert!(other.loading_bytes() > half.held_bytes() + softmax);

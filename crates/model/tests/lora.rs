@@ -109,7 +109,7 @@ fn logits_are_those_of_peft_beside_the_weights_and_in_them() {
         Plan::new(&golden("mt5"), &with_adapter()).unwrap(),
         ConvertOptions::default(),
         folder.path(),
-        &|_, _| {},
+        &mut (),
     )
     .unwrap();
     let merged = Plan::new(&golden("mt5"), &with_adapter()).unwrap().load().unwrap();
@@ -138,7 +138,7 @@ fn logits_are_those_of_peft_beside_the_weights_and_in_them() {
 fn a_merged_model_has_the_type_that_is_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let options = ConvertOptions { dtype: Some(DType::Bf16), ..ConvertOptions::default() };
-    convert(Plan::new(&golden("mt5"), &with_adapter()).unwrap(), options, folder.path(), &|_, _| {}).unwrap();
+    convert(Plan::new(&golden("mt5"), &with_adapter()).unwrap(), options, folder.path(), &mut ()).unwrap();
     let rounded = Plan::new(folder.path(), &LoadOptions::default()).unwrap().load().unwrap();
     let mut merged = Plan::new(&golden("mt5"), &with_adapter()).unwrap().load().unwrap();
     merged.store_as(DType::Bf16);

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::Value;
 use t5kit_formats::config::Activation;
-use t5kit_model::t5::{Part, layout};
-use t5kit_model::{T5Config, family};
+use t5kit_model::t5::layout;
+use t5kit_model::{Architecture, Part, T5Config};
 
 fn models() -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/released.json");
@@ -47,7 +47,7 @@ fn every_released_size_is_the_model_that_transformers_builds() {
     let models = models();
     for model in &models {
         let (name, config) = (&model["name"], read(model));
-        assert_eq!(family(&config), model["family"].as_str().unwrap(), "{name}");
+        assert_eq!(config.family(), model["family"].as_str().unwrap(), "{name}");
         for (field, value) in model["config"].as_object().unwrap() {
             let own = config.to_json();
             assert_eq!(&own[field], value, "{name}: {field}");

@@ -20,6 +20,9 @@ pub enum Error {
     /// The SentencePiece model cannot be read.
     #[error(transparent)]
     Spiece(#[from] t5kit_formats::spiece::SpieceError),
+    /// The tokenizer that was named cannot be loaded.
+    #[error("`tokenizer`: {0}")]
+    NamedTokenizer(#[source] t5kit_tokenizer::Error),
     /// None was named, and none lies with the model.
     #[error("no tokenizer with {model}; give `tokenizer`: {source}")]
     NoTokenizer {

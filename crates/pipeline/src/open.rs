@@ -72,12 +72,12 @@ impl Prepared {
     /// their own as long as that is held.
     ///
     /// # Errors
-    /// [`Error::NoTokenizer`], [`Error::Tokenizer`], and those of cutting it.
+    /// [`Error::NoTokenizer`], [`Error::NamedTokenizer`], and those of cutting it.
     pub fn tokenizer(&self) -> Result<(Tokenizer, Option<AtomicDir>), Error> {
         let path = self.tokenizer_path();
         let tokenizer = Tokenizer::load(path).map_err(|source| match self.options.tokenizer {
             None => Error::NoTokenizer { model: self.options.model.clone(), source },
-            Some(_) => source.into(),
+            Some(_) => Error::NamedTokenizer(source),
         })?;
         let Some(keep) = self.plan.keep.as_deref().filter(|keep| tokenizer.vocab_size() > keep.len()) else {
             return Ok((tokenizer, None));
@@ -110,8 +110,8 @@ impl Prepared {
     }
 
     /// Writes the model as a Hugging Face directory: configuration, weights, the tokenizer's files and
-    /// `generation_config.json`, into a folder that exists and has no weights. `progress` is told the bytes of weights
-    /// written and to be written.
+    /// `generation_config.json`, into a folder that exists and has no weights. `watch` sees the bytes of
+    /// weights.
     ///
     /// # Errors
     /// Those of [`write_tokenizer`] and [`convert`].
@@ -119,11 +119,11 @@ impl Prepared {
         self,
         options: ConvertOptions,
         out: &Path,
-        progress: &dyn Fn(u64, u64),
+        watch: &mut dyn Watch,
     ) -> Result<Converted, Error> {
         let has_tokenizer = write_tokenizer(self.origin(), out)?;
         write_generation_config(self.plan.folder(), self.plan.keep.as_deref(), out)?;
-        let notes = convert(self.plan, options, out, progress)?;
+        let notes = convert(self.plan, options, out, watch)?;
         Ok(Converted { notes, has_tokenizer })
     }
 

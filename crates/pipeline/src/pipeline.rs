@@ -85,17 +85,19 @@ impl Pipeline {
         (ids, cut)
     }
 
-    /// Generates for texts, cut to `most` tokens each, and gives the outputs of each in the texts' order, best first.
+    /// Generates for texts, cut to `max_source_length` tokens each; gives the outputs of each in the texts' order, best
+    /// first, and what was noticed.
     ///
     /// # Errors
     /// Those of [`generate`].
     pub fn generate(
         &self,
         texts: &[impl AsRef<str>],
-        most: usize,
+        max_source_length: usize,
         options: &GenerateOptions,
     ) -> Result<(Vec<Vec<Output>>, Summary), Error> {
-        let sources: Vec<Vec<u32>> = texts.iter().map(|text| self.encode(text.as_ref(), most).0).collect();
+        let encode = |text: &str| self.encode(text, max_source_length).0;
+        let sources: Vec<Vec<u32>> = texts.iter().map(|text| encode(text.as_ref())).collect();
         let mut outputs = vec![Vec::new(); texts.len()];
         let summary = generate(&self.model, &self.pool, &sources, options, |source, targets| {
             let output = |t: Generated| Output { text: self.tokenizer.decode(&t.ids), generated: t };
@@ -105,17 +107,17 @@ impl Pipeline {
         Ok((outputs, summary))
     }
 
-    /// How probable the model finds the target of each pair of texts, cut to `most` tokens each.
+    /// How probable the model finds the target of each pair of source and target, each cut to `max_length` tokens.
     ///
     /// # Errors
     /// Those of [`score`].
     pub fn score(
         &self,
         pairs: &[(impl AsRef<str>, impl AsRef<str>)],
-        most: usize,
+        max_length: usize,
         limits: BatchLimits,
     ) -> Result<Vec<Score>, Error> {
-        let ids = |text: &str| self.encode(text, most).0;
+        let ids = |text: &str| self.encode(text, max_length).0;
         let (sources, targets): (Vec<_>, Vec<_>) =
             pairs.iter().map(|(source, target)| (ids(source.as_ref()), ids(target.as_ref()))).unzip();
         Ok(score(&self.model, &self.pool, &sources, &targets, limits, |_| {})?)

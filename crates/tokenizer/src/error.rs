@@ -39,7 +39,7 @@ pub enum Error {
     },
     /// [`Options`](crate::Options) for a tokenizer that has none.
     #[error(
-        "{}: lower_case, strip_accents and pre_tokenize are for a vocab.txt; this tokenizer says itself",
+        "{}: `lower_case`, `strip_accents` and `pre_tokenize` are for a vocab.txt; this tokenizer says itself what it does",
         path.display()
     )]
     Options {

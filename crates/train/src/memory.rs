@@ -1,7 +1,8 @@
 //! How much memory a run takes: predicted before, measured during.
 
+use t5kit_model::Part;
 use t5kit_model::T5Config;
-use t5kit_model::t5::{Part, layout};
+use t5kit_model::t5::layout;
 use t5kit_tensor::ops::CrossEntropy;
 
 use crate::{OptimizerKind, TrainOptions};

@@ -1,7 +1,7 @@
 //! The settings of a run.
 
 use serde::{Deserialize, Serialize};
-use t5kit_model::t5::Part;
+use t5kit_model::Part;
 use t5kit_tensor::Precision;
 
 use crate::{OptimizerKind, Schedule, ValidationOptions};

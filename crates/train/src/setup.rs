@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use t5kit_formats::progress::Watch;
+use t5kit_model::Part;
 use t5kit_model::T5;
-use t5kit_model::t5::Part;
 use t5kit_tensor::{Pool, Precision, bf16_products};
 
 use crate::log::{EvalRecord, StepRecord};

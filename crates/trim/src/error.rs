@@ -70,6 +70,9 @@ pub enum Error {
     /// A file of a model, of counts or of a report cannot be read or written.
     #[error(transparent)]
     Files(#[from] t5kit_formats::Error),
+    /// The model cannot be cut.
+    #[error(transparent)]
+    Model(#[from] t5kit_model::Error),
     /// The small files of the model's folder cannot be read or written.
     #[error(transparent)]
     Folder(#[from] t5kit_pipeline::Error),

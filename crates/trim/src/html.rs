@@ -74,7 +74,7 @@ fn sizes(out: &mut String, report: &Report) {
     if let Some(ModelSizes { before, after }) = &report.model {
         row("parameters", before.parameters, after.parameters);
         row("… of the vocabulary's matrices", before.vocabulary_parameters, after.vocabulary_parameters);
-        let others = |s: &crate::weights::Sizes| s.parameters - s.vocabulary_parameters;
+        let others = |s: &t5kit_model::Sizes| s.parameters - s.vocabulary_parameters;
         row("… of everything else", others(before), others(after));
         row("bytes of weights, on disk and in memory as stored", before.bytes, after.bytes);
         row("bytes of weights in memory as f32", 4 * before.parameters, 4 * after.parameters);

@@ -23,7 +23,6 @@ pub mod rows;
 mod sample;
 mod split;
 mod trim;
-mod weights;
 
 pub use builtin::{BUILTIN, Builtin};
 pub use choice::Choice;
@@ -37,4 +36,3 @@ pub use required::Required;
 pub use resume::Unfinished;
 pub use sample::{BeforeAfter, Change, SampleReport};
 pub use trim::{Chooser, LEAST_COVERAGE, TrimOptions, trim};
-pub use weights::Sizes;

@@ -6,7 +6,7 @@ use crate::choice::{Choice, Kept, Reason, by_frequency};
 use crate::record::Record;
 use crate::required::Required;
 use crate::sample::SampleReport;
-use crate::weights::Sizes;
+use t5kit_model::Sizes;
 
 /// `trim_report.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

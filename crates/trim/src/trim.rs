@@ -4,14 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use t5kit_formats::checkpoint::Checkpoint;
-use t5kit_formats::config::T5Config;
 use t5kit_formats::output::AtomicDir;
+use t5kit_formats::progress::Watch;
 use t5kit_formats::spiece::SpieceModel;
 use t5kit_formats::table::{Columns, TableOptions};
+use t5kit_model::{T5Config, Uncut};
 use t5kit_pipeline::files::{CutTokenizer, write_generation_config};
 use t5kit_tokenizer::Tokenizer;
 
+use crate::Error;
 use crate::builtin::{Builtin, ZH};
 use crate::choice::{Choice, by_frequency, choose, is_indispensable};
 use crate::counts::Counts;
@@ -21,7 +22,6 @@ use crate::report::{ChoiceRecord, CountsFile, Coverage, File, ModelSizes, Report
 use crate::required::Required;
 use crate::rows::{Layout, keep_tokens_json, read_keep_tokens};
 use crate::sample::{file_name, sample};
-use crate::{Error, weights};
 
 /// What to trim, and how.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ pub struct TrimOptions {
     pub choice: Chooser,
     /// Names of built-in sets, or files of characters and pieces to keep besides.
     pub require: Vec<String>,
-    /// The model to cut with the tokenizer: whatever [`Checkpoint::open`] opens, with its configuration beside.
+    /// The model to cut with the tokenizer: whatever [`t5kit_formats::Checkpoint::open`] opens, with its configuration beside.
     pub model: Option<PathBuf>,
     /// Held-out text to report on, and how to read it.
     pub sample: Option<(Input, Columns, TableOptions)>,
@@ -63,7 +63,7 @@ pub enum Chooser {
     KeepTokens(PathBuf),
 }
 
-/// Trims as `job` says; `progress` is told the bytes of weights written and to be written.
+/// Trims as `job` says; `watch` sees the bytes of weights as they are cut.
 ///
 /// The folder is written beside its place and appears when it is complete: `spiece.model`,
 /// `keep_tokens.json`, `tokenizer.json` (where the tokenizer has the usual shape), `tokenizer_config.json`,
@@ -72,7 +72,7 @@ pub enum Chooser {
 ///
 /// # Errors
 /// Whatever is wrong with the inputs or their fit, before anything is written where that can be known.
-pub fn trim(job: &TrimOptions, progress: &dyn Fn(u64, u64)) -> Result<Report, Error> {
+pub fn trim(job: &TrimOptions, watch: &mut dyn Watch) -> Result<Report, Error> {
     let out = AtomicDir::create(&job.output, job.force)?;
     let whole = Tokenizer::load(&job.tokenizer)?;
     let spiece = spiece_file(&whole, &job.tokenizer)?;
@@ -81,12 +81,9 @@ pub fn trim(job: &TrimOptions, progress: &dyn Fn(u64, u64)) -> Result<Report, Er
     let spiece_bytes = fs::read(&spiece).map_err(t5kit_formats::Error::io(&spiece, "read"))?;
     let model = SpieceModel::parse(&spiece_bytes, &spiece)?;
 
-    let uncut = job.model.as_deref().map(Uncut::open).transpose()?;
+    let mut uncut = job.model.as_deref().map(Uncut::<T5Config>::open).transpose()?;
     let layout = Layout::new(&model, uncut.as_ref().map(|uncut| uncut.config.vocab_size))?;
-    let before = match &uncut {
-        Some(uncut) => Some(weights::measure(&uncut.path, uncut.config.vocab_size)?),
-        None => None,
-    };
+    let before = uncut.as_ref().map(Uncut::sizes).transpose()?;
 
     let counted = job.counts.iter().map(|path| Counted::read(path, &whole, model.pieces.len()));
     let counted = counted.collect::<Result<Vec<Counted>, Error>>()?;
@@ -124,17 +121,16 @@ pub fn trim(job: &TrimOptions, progress: &dyn Fn(u64, u64)) -> Result<Report, Er
 
     let cut = model.with_pieces(&kept.ids.iter().map(|&id| id as usize).collect::<Vec<_>>());
     let cut_bytes = cut.to_bytes();
-    let folders: Vec<&Path> =
-        uncut.iter().map(|uncut| &*uncut.folder).chain([job.tokenizer.as_path()]).collect();
+    let folders: Vec<&Path> = uncut.iter().map(Uncut::folder).chain([job.tokenizer.as_path()]).collect();
     CutTokenizer { model: &cut, keep: &rows, sentinels: layout.sentinels }.write(&folders, out.path())?;
     let cut_tokenizer = Tokenizer::load(&out.path().join("spiece.model"))?;
     write(&out.path().join("keep_tokens.json"), keep_tokens_json(&rows).as_bytes())?;
 
-    let model_sizes = match (&uncut, before) {
+    let model_sizes = match (&mut uncut, before) {
         (Some(uncut), Some(before)) => {
-            write_config(uncut, out.path(), &rows)?;
-            let file = out.path().join("model.safetensors");
-            let after = weights::cut(&uncut.path, uncut.config.vocab_size, &rows, &file, progress)?;
+            uncut.config.with_rows(&rows)?.write(&out.path().join("config.json"), false)?;
+            write_generation_config(uncut.folder(), Some(&rows), out.path())?;
+            let after = uncut.cut(&rows, &out.path().join("model.safetensors"), watch)?;
             Some(ModelSizes { before, after })
         }
         _ => None,
@@ -146,7 +142,7 @@ pub fn trim(job: &TrimOptions, progress: &dyn Fn(u64, u64)) -> Result<Report, Er
         None => None,
     };
     let vocabulary = Vocabulary {
-        rows_before: uncut.as_ref().map(|uncut| uncut.config.vocab_size as u64),
+        rows_before: before.map(|before| before.rows),
         rows_after: rows.len() as u64,
         tokenizer_bytes_before: spiece_bytes.len() as u64,
         tokenizer_bytes_after: cut_bytes.len() as u64,
@@ -258,24 +254,6 @@ fn low_coverage(
     }
 }
 
-/// The model before the cut.
-struct Uncut {
-    /// As it was given.
-    path: PathBuf,
-    /// The folder of its files.
-    folder: PathBuf,
-    config: T5Config,
-}
-
-impl Uncut {
-    fn open(path: &Path) -> Result<Self, Error> {
-        let checkpoint = Checkpoint::open(path)?;
-        let config = T5Config::of(&checkpoint, None)?;
-        let folder = checkpoint.folder().to_path_buf();
-        Ok(Self { path: path.to_path_buf(), folder, config })
-    }
-}
-
 /// The SentencePiece file among a tokenizer's files.
 fn spiece_file(tokenizer: &Tokenizer, path: &Path) -> Result<PathBuf, Error> {
     let files = tokenizer.source_files();
@@ -285,13 +263,6 @@ fn spiece_file(tokenizer: &Tokenizer, path: &Path) -> Result<PathBuf, Error> {
             path.display()
         ))
     })
-}
-
-/// `config.json` and `generation_config.json` with the new number of rows and the new ids.
-fn write_config(Uncut { folder, config, .. }: &Uncut, out: &Path, rows: &[u32]) -> Result<(), Error> {
-    let cut = config.with_rows(rows)?;
-    cut.write(&out.join("config.json"), false)?;
-    Ok(write_generation_config(folder, Some(rows), out)?)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {

@@ -126,7 +126,7 @@ fn every_kind_gives_the_same_cut() {
     let uncut = Checkpoint::open(&kinds[0].1).unwrap();
     let mut first = None;
     for (what, path) in kinds {
-        let report = trim(&job(&lab, &path), &|_, _| {}).unwrap();
+        let report = trim(&job(&lab, &path), &mut ()).unwrap();
         let sizes = report.model.unwrap();
         let cut = Checkpoint::open(&lab.path().join("cut")).unwrap();
         assert_eq!(cut.names().collect::<Vec<_>>(), uncut.names().collect::<Vec<_>>(), "{what}");
@@ -161,9 +161,9 @@ fn a_checkpoint_without_its_configuration_is_refused() {
     let kinds = kinds(&lab);
     let mesh = lab.path().join("tensorflow");
     fs::remove_file(mesh.join("config.json")).unwrap();
-    let error = trim(&job(&lab, &kinds[0].1), &|_, _| {}).unwrap_err().to_string();
+    let error = trim(&job(&lab, &kinds[0].1), &mut ()).unwrap_err().to_string();
     assert!(error.contains("no configuration here"), "{error}");
     assert!(!lab.path().join("cut").exists());
-    let error = trim(&job(&lab, &lab.path().join("nowhere")), &|_, _| {}).unwrap_err().to_string();
+    let error = trim(&job(&lab, &lab.path().join("nowhere")), &mut ()).unwrap_err().to_string();
     assert!(error.contains("nowhere: "), "{error}");
 }

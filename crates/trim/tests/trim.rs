@@ -3,12 +3,14 @@
 mod common;
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use common::{WORDS, shared, small_model};
 use serde_json::{Value, json};
 use t5kit_formats::DType;
 use t5kit_formats::checkpoint::Checkpoint;
+use t5kit_formats::progress::Progress;
 use t5kit_formats::safetensors::{SafetensorsWriter, TensorSpec};
 use t5kit_formats::spiece::SpieceModel;
 use t5kit_formats::table::{Columns, TableOptions};
@@ -31,8 +33,6 @@ fn job(tokenizer: &Path, counts: &Path, choice: Choice, output: PathBuf) -> Trim
     }
 }
 
-fn no_progress(_: u64, _: u64) {}
-
 fn spiece(path: &Path) -> SpieceModel {
     SpieceModel::parse(&std::fs::read(path).unwrap(), path).unwrap()
 }
@@ -46,7 +46,7 @@ fn the_published_cut() {
     let output = folder.path().join("cut");
     let full = data.join("mt5_full_reconstructed.model");
     let job = job(&full, &data.join("mt5_token_counts_zh.json"), Choice::MinCount(1000), output.clone());
-    let report = trim(&job, &no_progress).unwrap();
+    let report = trim(&job, &mut ()).unwrap();
     let cut = spiece(&output.join("spiece.model"));
     let published = spiece(&data.join("sentencepiece_cn.model"));
     assert_eq!(cut.pieces.len(), 32_596);
@@ -71,7 +71,7 @@ fn the_published_cut() {
     // By the counts that come with the program: the same.
     let builtin =
         TrimOptions { counts: vec!["zh".into()], output: folder.path().join("builtin"), ..job.clone() };
-    trim(&builtin, &no_progress).unwrap();
+    trim(&builtin, &mut ()).unwrap();
     assert!(
         fs::read(builtin.output.join("keep_tokens.json")).unwrap()
             == fs::read(output.join("keep_tokens.json")).unwrap()
@@ -80,7 +80,7 @@ fn the_published_cut() {
     // With English, every piece of ASCII is left.
     let english =
         TrimOptions { counts: vec!["zh+en".into()], output: folder.path().join("english"), ..job.clone() };
-    trim(&english, &no_progress).unwrap();
+    trim(&english, &mut ()).unwrap();
     let (all, left) = (Tokenizer::load(&full).unwrap(), Tokenizer::load(&english.output).unwrap());
     let ascii =
         (0..all.vocab_size() as u32).filter_map(|id| all.piece(id)).filter(|p| p.replace('▁', "").is_ascii());
@@ -94,7 +94,7 @@ fn the_published_cut() {
     fs::write(&mine, format!("{rare}\t{}\n", 1000 - n)).unwrap();
     let added =
         TrimOptions { counts: vec!["zh".into(), mine], output: folder.path().join("added"), ..job.clone() };
-    let report = trim(&added, &no_progress).unwrap();
+    let report = trim(&added, &mut ()).unwrap();
     assert_eq!(report.vocabulary.pieces_after, 32_597);
     assert!(Tokenizer::load(&added.output).unwrap().id_of(rare).is_some());
     assert_eq!(report.counts.len(), 2);
@@ -107,7 +107,7 @@ fn the_published_cut() {
         output: again.clone(),
         ..job
     };
-    trim(&list, &no_progress).unwrap();
+    trim(&list, &mut ()).unwrap();
     for name in ["spiece.model", "keep_tokens.json", "tokenizer.json", "tokenizer_config.json"] {
         assert!(fs::read(again.join(name)).unwrap() == fs::read(output.join(name)).unwrap(), "{name}");
     }
@@ -124,7 +124,7 @@ fn built_in_sets_of_the_real_tokenizer() {
     let mut job = job(&full, &counts, Choice::Top(1000), folder.path().join("cut"));
     job.require = ["hanzi-common", "hanzi-gb2312", "punctuation-zh", "ascii"].map(String::from).to_vec();
     job.allow_low_coverage = true;
-    let report = trim(&job, &no_progress).unwrap();
+    let report = trim(&job, &mut ()).unwrap();
     let cut = Tokenizer::load(&job.output).unwrap();
     for (required, text) in report.required.iter().zip([
         include_str!("../src/sets/hanzi_common.txt"),
@@ -229,7 +229,7 @@ impl Small {
 
     fn refused(&self, job: &TrimOptions) -> String {
         let before = listing(self.folder.path());
-        let error = trim(job, &no_progress).unwrap_err().to_string();
+        let error = trim(job, &mut ()).unwrap_err().to_string();
         assert_eq!(listing(self.folder.path()), before, "something was left or touched: {error}");
         assert_eq!(error.lines().count(), 1, "{error}");
         error
@@ -266,8 +266,12 @@ fn a_small_model() {
     job.sample = Some((input, Columns::Text, TableOptions::default()));
     fs::write(small.at("need.txt"), "今天\n的错猫\n▁the\n").unwrap();
     job.require = vec![small.at("need.txt").to_string_lossy().into_owned()];
-    let mut told = std::sync::Mutex::new(Vec::new());
-    let report = trim(&job, &|done, total| told.lock().unwrap().push((done, total))).unwrap();
+    let mut told = Vec::new();
+    let mut watch = |at: Progress<'_>| {
+        told.push((at.done, at.total));
+        ControlFlow::Continue(())
+    };
+    let report = trim(&job, &mut watch).unwrap();
 
     // The pieces: 259 fixed ones, ▁ and five words by count or requirement, two sentinels.
     let cut = spiece(&small.at("cut/spiece.model"));
@@ -305,7 +309,7 @@ fn a_small_model() {
     let sizes = report.model.unwrap();
     assert_eq!((sizes.before.parameters, sizes.after.parameters), (8 + 16 * 294, 8 + 16 * 270));
     assert_eq!((sizes.before.bytes, sizes.after.bytes), (32 + 48 * 294, 32 + 48 * 270));
-    assert_eq!(told.get_mut().unwrap().last().unwrap(), &(32 + 48 * 270, 32 + 48 * 270));
+    assert_eq!(told.last().unwrap(), &(32 + 48 * 270, Some(32 + 48 * 270)));
 
     // Configurations: the number of rows, and ids in their new places.
     let config = json_of(&small.at("cut/config.json"));
@@ -340,7 +344,7 @@ fn a_small_model() {
     let mut again = small.job(Choice::Rows((0..268).collect()));
     (again.model, again.tokenizer) = (Some(small.at("cut")), small.at("cut/spiece.model"));
     (again.output, again.counts) = (small.at("again"), Vec::new());
-    trim(&again, &no_progress).unwrap();
+    trim(&again, &mut ()).unwrap();
     assert_eq!(
         fs::read(small.at("again/model.safetensors")).unwrap(),
         fs::read(small.at("cut/model.safetensors")).unwrap()
@@ -356,7 +360,7 @@ fn sentinels_behind_the_pieces() {
     fs::write(small.at("model/spiece.model"), model.to_bytes()).unwrap();
     small.config(384);
     small.weights(384, &[]);
-    trim(&small.job(Choice::MinCount(20)), &no_progress).unwrap();
+    trim(&small.job(Choice::MinCount(20)), &mut ()).unwrap();
     let rows: Vec<u32> =
         serde_json::from_slice(&fs::read(small.at("cut/keep_tokens.json")).unwrap()).unwrap();
     assert_eq!(rows[264..], (280..380).collect::<Vec<u32>>());
@@ -426,9 +430,9 @@ fn bad_input_leaves_nothing() {
     fs::write(small.at("model/model.safetensors"), &whole[..whole.len() - 100]).unwrap();
     assert!(small.refused(&job).contains("model.safetensors"));
     fs::write(small.at("model/model.safetensors"), &whole).unwrap();
-    trim(&job, &no_progress).unwrap();
+    trim(&job, &mut ()).unwrap();
     assert!(small.refused(&job).contains("cut: already exists"));
-    trim(&TrimOptions { force: true, ..job.clone() }, &no_progress).unwrap();
+    trim(&TrimOptions { force: true, ..job.clone() }, &mut ()).unwrap();
 }
 
 #[test]
@@ -494,13 +498,13 @@ fn odd_pieces() {
 fn pieces_that_cover_too_little_are_refused() {
     let small = Small::new();
     let mut job = TrimOptions { allow_low_coverage: false, ..small.job(Choice::MinCount(41)) };
-    let error = trim(&job, &no_progress).unwrap_err().to_string();
+    let error = trim(&job, &mut ()).unwrap_err().to_string();
     // 140 of 245 tokens are left; from 10 on it is 240 of 245, so all are needed.
     assert!(error.contains("make up 0.5714 of the 245 counted tokens"), "{error}");
     assert!(error.contains("`min_count` 5 keeps"), "{error}");
     assert!(!small.at("cut").exists(), "nothing is left behind");
     job.choice = Chooser::By(Choice::MinCount(5));
-    trim(&job, &no_progress).unwrap();
+    trim(&job, &mut ()).unwrap();
 }
 
 /// The counts that come with the program need no other file.

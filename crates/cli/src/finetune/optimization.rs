@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use t5kit_model::t5::Part;
+use t5kit_model::Part;
 use t5kit_train::{OptimizerKind, PRECISIONS, Schedule, TrainOptions};
 
 use crate::errors::usage;

@@ -1,20 +1,20 @@
 //! T5 and its family (Raffel et al. 2020; Xue et al. 2021): one definition for training, scoring and generation.
 
+mod architecture;
 mod cache;
-mod init;
 mod layout;
 mod network;
 
 pub use cache::DecoderCache;
-pub(crate) use init::fresh;
-pub use layout::{Part, Slot, layout};
+pub use layout::layout;
 pub(crate) use network::generates_few;
 
 use t5kit_formats::config::{self, T5Config};
 use t5kit_tensor::ops::{Activation, RelativeBias};
 use t5kit_tensor::{DType, ParamId, Params};
 
-use crate::Error;
+use crate::init::random;
+use crate::{Error, Part};
 
 /// A T5 model: its configuration, its parameters, and which parameter goes where.
 pub struct T5 {
@@ -144,7 +144,8 @@ impl T5 {
 
     /// Random weights for training from nothing: the same seed gives the same weights.
     pub fn random(config: T5Config, seed: u64) -> Result<Self, Error> {
-        let params = init::random(&config, seed)?;
+        config.validate()?;
+        let params = random(layout(&config), seed);
         T5::new(config, params)
     }
 

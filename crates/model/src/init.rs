@@ -1,20 +1,17 @@
 //! Random weights.
 
-use t5kit_formats::config::T5Config;
 use t5kit_tensor::{Params, Rng, Weight};
 
-use super::layout::{Slot, layout};
-use crate::Error;
+use crate::architecture::Slot;
 
-/// Every parameter of the configuration; parameter number `i` is drawn from stream `i` of the seed.
-pub(super) fn random(config: &T5Config, seed: u64) -> Result<Params, Error> {
-    config.validate()?;
+/// Every parameter of a list; number `i` is drawn from stream `i` of the seed.
+pub(crate) fn random(slots: Vec<Slot>, seed: u64) -> Params {
     let mut params = Params::default();
-    for (stream, slot) in layout(config).into_iter().enumerate() {
+    for (stream, slot) in slots.into_iter().enumerate() {
         let weight = fresh(&slot, seed, stream as u64);
         params.add(slot.name, weight);
     }
-    Ok(params)
+    params
 }
 
 /// A parameter as training from nothing begins it.

@@ -1,0 +1,178 @@
+//! What loading, converting, inspecting and saving have to know of a kind of model: its configuration, the list of its
+//! parameters, and how they are named and tied in checkpoints.
+
+use std::path::Path;
+
+use t5kit_formats::Checkpoint;
+use t5kit_tensor::{DType, Params};
+
+use crate::Error;
+
+/// Which part of a model a parameter belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// The embedding matrix.
+    Embeddings,
+    /// Encoder layers.
+    Encoder,
+    /// Decoder layers.
+    Decoder,
+    /// A softmax matrix of its own.
+    Softmax,
+}
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Part; 4] = [Part::Embeddings, Part::Encoder, Part::Decoder, Part::Softmax];
+
+    /// The name in tables and flags.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Embeddings => "embeddings",
+            Part::Encoder => "encoder",
+            Part::Decoder => "decoder",
+            Part::Softmax => "softmax",
+        }
+    }
+}
+
+/// What a parameter is to the network: it decides how it is stored, and whether it can have an adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParamKind {
+    /// The matrix of a linear layer: [out, in].
+    Linear,
+    /// A table that is looked up by number, of tokens or of relative positions: [rows, width].
+    Embedding,
+    /// What is added behind a linear layer: [out].
+    Bias,
+    /// The scale of a norm: [width].
+    Norm,
+}
+
+impl ParamKind {
+    /// Whether it may be stored in half precision. A vector would have to be widened at every use, and saves nothing.
+    pub fn is_matrix(self) -> bool {
+        matches!(self, ParamKind::Linear | ParamKind::Embedding)
+    }
+}
+
+/// One parameter that a model of a configuration has.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slot {
+    /// Its name in Hugging Face's checkpoints.
+    pub name: String,
+    /// Its shape: [out, in] for linear layers.
+    pub shape: Vec<usize>,
+    /// What it is.
+    pub kind: ParamKind,
+    /// Where it belongs.
+    pub part: Part,
+    /// Standard deviation at initialisation; `None` for norms, which begin at 1.
+    pub std: Option<f64>,
+}
+
+impl Slot {
+    /// Whether it has a row for each entry of the vocabulary.
+    pub fn is_vocabulary(&self) -> bool {
+        matches!(self.part, Part::Embeddings | Part::Softmax)
+    }
+
+    /// Number of elements.
+    pub fn elements(&self) -> u64 {
+        self.shape.iter().map(|&n| n as u64).product()
+    }
+}
+
+/// The matrices that have a row for each entry of the vocabulary, by their names in Hugging Face's checkpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VocabularyNames {
+    /// The embedding.
+    pub embedding: &'static str,
+    /// Other names of the embedding, under which some checkpoints list it again.
+    pub aliases: &'static [&'static str],
+    /// The softmax, where it has a matrix of its own.
+    pub softmax: &'static str,
+}
+
+impl VocabularyNames {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &'static str> {
+        [self.embedding].into_iter().chain(self.aliases.iter().copied()).chain([self.softmax])
+    }
+
+    /// Whether a tensor of that name is one of them.
+    pub fn contains(&self, name: &str) -> bool {
+        self.all().any(|known| known == name)
+    }
+}
+
+/// A configuration as other programs read it.
+#[derive(Clone, Debug)]
+pub struct Portable<A> {
+    /// The configuration.
+    pub config: A,
+    /// What the softmax's matrix has to be multiplied by.
+    pub softmax_factor: f32,
+    /// What cannot be said to them, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// A kind of model, by its configuration. [`crate::Plan`] lays the parameters that it asks for beside a checkpoint.
+pub trait Architecture: Clone {
+    /// What its parameters make.
+    type Model;
+
+    /// The matrices of its vocabulary.
+    const VOCABULARY: VocabularyNames;
+
+    /// The configuration that belongs to a checkpoint: the file (or folder) `given`, else what lies beside the weights.
+    ///
+    /// # Errors
+    /// Where there is none, or one that is none.
+    fn read(checkpoint: &Checkpoint, given: Option<&Path>) -> t5kit_formats::Result<Self>;
+
+    /// The family by its usual name.
+    fn family(&self) -> &'static str;
+
+    /// Sizes and what sets the model apart, by name, for people.
+    fn facts(&self) -> Vec<(&'static str, String)>;
+
+    /// All parameters, in the order that checkpoints list them.
+    fn layout(&self) -> Vec<Slot>;
+
+    /// Rows of the vocabulary's matrices.
+    fn rows(&self) -> usize;
+
+    /// The configuration of the model whose vocabulary's matrices have only the rows `keep` (ascending) left.
+    ///
+    /// # Errors
+    /// Where an id that the model needs would go.
+    fn with_rows(&self, keep: &[u32]) -> t5kit_formats::Result<Self>;
+
+    /// Whether the softmax's matrix is the embedding, by the configuration's word.
+    fn is_tied(&self) -> bool;
+
+    /// Says whether it is, where the checkpoint shows it.
+    fn tie(&mut self, tied: bool);
+
+    /// Whether a model of these sizes without a softmax of its own uses the embedding, whatever the configuration says.
+    fn is_always_tied(&self) -> bool;
+
+    /// Whether checkpoints hold a tensor of that name although no network ever read it.
+    fn ignores(&self, tensor: &str) -> bool;
+
+    /// The configuration for other programs, weights stored in `dtype`.
+    fn portable(&self, dtype: DType) -> Portable<Self>;
+
+    /// Writes the configuration to `path`, complete or not at all; over what is there with `force`.
+    ///
+    /// # Errors
+    /// Those of writing.
+    fn write(&self, path: &Path, force: bool) -> t5kit_formats::Result<()>;
+
+    /// The model of these parameters, which are those of [`Self::layout`].
+    ///
+    /// # Errors
+    /// What makes a network impossible.
+    fn build(self, params: Params) -> Result<Self::Model, Error>;
+}

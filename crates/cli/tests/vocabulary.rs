@@ -132,7 +132,16 @@ fn what_cannot_be_written_to_its_end_is_not_there() {
     };
     let (c, cut) = (lab.at("c.tsv"), lab.at("cut"));
     limited(&["count", "--tokenizer", arg(&tokenizer), "--output", arg(&c), arg(&a)]);
-    let trim = ["trim", "--tokenizer", arg(&tokenizer), "--counts", arg(&counts), "--top", "3"];
+    let trim = [
+        "trim",
+        "--tokenizer",
+        arg(&tokenizer),
+        "--counts",
+        arg(&counts),
+        "--top",
+        "3",
+        "--allow-low-coverage",
+    ];
     limited(&[&trim[..], &["--output", arg(&cut)]].concat());
 }
 
@@ -202,7 +211,10 @@ fn a_trimmed_tokenizer_tokenizes() {
     let counts = lab.at("c.tsv");
     let need = file(lab.0.path(), "need.txt", "戊\n");
     let sample = ["--sample", arg(&a), "--require", arg(&need)];
-    let trimmed = lab.trim("cut", &[&["--counts", arg(&counts), "--min-count", "4"], &sample[..]].concat());
+    let trimmed = lab.trim(
+        "cut",
+        &[&["--counts", arg(&counts), "--min-count", "4", "--allow-low-coverage"], &sample[..]].concat(),
+    );
     assert!(trimmed.stderr.contains("pieces: 7 of 27 kept (4 indispensable, 2 chosen, 1 only required)"));
     trimmed.ok();
     let cut = lab.at("cut");
@@ -223,7 +235,7 @@ fn a_trimmed_tokenizer_tokenizes() {
             .ok();
     assert_eq!(ids, "▁ 甲 戊\n");
     lab.trim("cut", &["--counts", arg(&counts), "--top", "1"]).fails(&["cut: already exists"]);
-    lab.trim("cut", &["--counts", arg(&counts), "--top", "1", "--force"]).ok();
+    lab.trim("cut", &["--counts", arg(&counts), "--top", "1", "--force", "--allow-low-coverage"]).ok();
     assert_eq!(std::fs::read_to_string(cut.join("keep_tokens.json")).unwrap(), "[0, 1, 2, 3, 26, 27, 28]");
 }
 

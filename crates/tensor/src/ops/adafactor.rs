@@ -116,7 +116,7 @@ pub fn adafactor(
     let keep = (1.0 - lr * f64::from(step.weight_decay)) as f32;
     match gradient {
         Gradient::Dense(_) => {
-            let ranges = pool.ranges(rows, 1);
+            let ranges = pool.ranges(rows, 1, 64);
             let parts = ranges.iter().cloned().zip(cut(weight, &ranges, cols)).collect();
             pool.run_parts(parts, |(range, w)| {
                 let g = &values[range.start * cols..range.end * cols];
@@ -125,7 +125,7 @@ pub fn adafactor(
         }
         Gradient::Rows(gradient) => {
             if keep != 1.0 {
-                let ranges = pool.ranges(weight.len(), 4096);
+                let ranges = pool.ranges(weight.len(), 4096, 64 << 10);
                 pool.run_parts(cut(weight, &ranges, 1), |w| kernels::scale(isa, w, keep));
             }
             for (at, factor) in row_factors.chunks(1).enumerate() {
@@ -186,7 +186,7 @@ impl Blocks {
 
     /// The threads' shares of the blocks.
     fn shares(&self, pool: &Pool) -> Vec<Range<usize>> {
-        pool.ranges(self.count, 1)
+        pool.shares(self.count, 1)
     }
 
     /// The rows of those shares.

@@ -47,7 +47,7 @@ impl Backward for EmbeddingBackward {
 pub(crate) fn add_to_rows(context: Context<'_>, dw: MatMut<'_>, rows: &[usize], dy: &Tensor) {
     // Threads share the columns, not the tokens: a row may occur twice, and sums keep one order.
     let mut rest = Some(dw);
-    let parts = context.pool.ranges(dy.cols(), 16).into_iter().map(|range| {
+    let parts = context.pool.shares(dy.cols(), 16).into_iter().map(|range| {
         let (part, right) = rest.take().expect("one remainder a range").split_cols(range.len());
         rest = Some(right);
         (range, part)

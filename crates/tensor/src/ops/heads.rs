@@ -81,7 +81,7 @@ fn steps(context: Context<'_>, x: &Tensor, weight: ParamId, num_heads: usize, wa
     let (d_kv, d) = (weight.rows() / num_heads, weight.cols());
     let (before, after) = way.widths(d_kv, d);
     let mut y = Tensor::unspecified(x.rows(), num_heads * after);
-    let ranges = context.pool.ranges(y.cols(), 64);
+    let ranges = context.pool.ranges(y.cols(), 64, 512);
     context.pool.run_parts(y.view_mut().cut_cols(ranges), |(range, mut part)| {
         let mut at = range.start;
         while at < range.end && x.rows() > 0 {

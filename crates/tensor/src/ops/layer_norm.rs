@@ -1,6 +1,6 @@
 //! LayerNorm (Ba et al. 2016), BERT's.
 
-use crate::ops::{cut, elements, row_ranges};
+use crate::ops::{cut, elements, row_ranges, row_shares};
 use crate::{Backward, Context, Gradients, Graph, ParamId, Tensor, Var, kernels};
 
 /// `y = (x − mean) / sqrt(variance + eps) · w + b`, row by row. `x`: [tokens, features]; weight, bias: [features].
@@ -35,7 +35,7 @@ impl Backward for LayerNormBackward {
         let (rows, cols) = (dy.rows(), dy.cols());
         let w = context.params.vector(self.weight);
         let mut dx = Tensor::unspecified(rows, cols);
-        let ranges = row_ranges(context.pool, rows, cols);
+        let ranges = row_shares(context.pool, rows, cols);
         let mut sums = vec![(vec![0.0f32; cols], vec![0.0f32; cols]); ranges.len()];
         let parts = cut(dx.data_mut(), &ranges, cols).into_iter().zip(&mut sums);
         context.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, (dx, (dw, db)))| {

@@ -82,14 +82,31 @@ fn many_rows(context: Context<'_>, y: MatMut<'_>, x: &Tensor, weights: &[&Weight
 /// Bytes of x that stay in the second-level cache while weights pass by.
 const RESIDENT: usize = 512 << 10;
 
+/// Weights that are worth a piece of their own: half a megabyte.
+const LEAST: usize = 128 << 10;
+
 /// Every thread takes a share of the outputs, whichever weights they belong to, and streams its weights past so many
-/// rows of x as its cache holds.
+/// rows of x as its cache holds: the pieces are some of the weights by those rows.
 pub(super) fn rows_of_weights(context: Context<'_>, y: &mut Tensor, x: &Tensor, weights: &[&Weight]) {
-    let (k, out) = (x.cols(), y.cols());
+    let (rows, k, out) = (x.rows(), x.cols(), y.cols());
     let resident = (RESIDENT / (4 * k.max(1))).max(1);
-    let ranges =
-        if out * k < 32 << 10 { std::iter::once(0..out).collect() } else { context.pool.ranges(out, 16) };
-    context.pool.run_parts(y.view_mut().cut_cols(ranges), |(range, mut part)| {
+    let columns = if out * k < 32 << 10 {
+        std::iter::once(0..out).collect()
+    } else if rows > resident {
+        context.pool.shares(out, 16)
+    } else {
+        context.pool.ranges(out, 16, LEAST.div_ceil(k))
+    };
+    let mut pieces = Vec::with_capacity(columns.len() * rows.div_ceil(resident));
+    for (range, mut part) in y.view_mut().cut_cols(columns) {
+        for first in (0..rows).step_by(resident) {
+            let (here, below) = part.split_rows(resident.min(rows - first));
+            part = below;
+            pieces.push((range.clone(), first, here));
+        }
+    }
+    context.pool.run_parts(pieces, |(range, at, mut part)| {
+        let x = &x.data()[at * k..(at + part.rows) * k];
         let mut first = 0;
         for weight in weights {
             let from = range.start.clamp(first, first + weight.rows()) - first;
@@ -98,13 +115,7 @@ pub(super) fn rows_of_weights(context: Context<'_>, y: &mut Tensor, x: &Tensor, 
             if from < to {
                 let (here, right) = part.split_cols(to - from);
                 part = right;
-                let rows = weight.as_rows().slice(from..to);
-                let mut rest = here;
-                for x in x.data().chunks((resident * k).max(1)) {
-                    let (here, below) = rest.split_rows(x.len() / k);
-                    rest = below;
-                    kernels::matmul_rows(context.isa, here, x, k, rows);
-                }
+                kernels::matmul_rows(context.isa, here, x, k, weight.as_rows().slice(from..to));
             }
         }
     });

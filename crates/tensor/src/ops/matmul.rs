@@ -105,7 +105,8 @@ fn split_up<B: Copy + Sync>(
     }
 }
 
-/// A range a thread, all about as long, each at least `least` but for a single one; cuts fall on multiples of `grain`.
+/// A range a thread, since each packs what it reads: all about as long, each at least `least` but for a single one; cuts
+/// fall on multiples of `grain`.
 fn split(pool: &Pool, len: usize, grain: usize, least: usize) -> Vec<std::ops::Range<usize>> {
     let parts = (len / (least + grain)).clamp(1, pool.threads());
     let cut = |i: usize| if i == parts { len } else { len * i / parts / grain * grain };

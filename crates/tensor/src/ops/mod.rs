@@ -61,16 +61,24 @@ use crate::{Context, Pool, Tensor, kernels};
 
 /// Elementwise work below this many elements is not worth handing to another thread.
 const SMALL: usize = 16 << 10;
+/// Nor is a part of it of fewer.
+const LEAST: usize = 4 << 10;
 
-/// Row ranges for the threads: one range when the work is small. `cols`: elements a row.
+/// Row ranges to be claimed: one range when the work is small. `cols`: elements a row.
 fn row_ranges(pool: &Pool, rows: usize, cols: usize) -> Vec<Range<usize>> {
     if rows == 0 {
         Vec::new()
     } else if rows * cols < SMALL {
         std::iter::once(0..rows).collect()
     } else {
-        pool.ranges(rows, 1)
+        pool.ranges(rows, 1, LEAST.div_ceil(cols.max(1)))
     }
+}
+
+/// The same with a range a thread at most, where sums are made of every range: of other ranges they would have other
+/// last digits.
+fn row_shares(pool: &Pool, rows: usize, cols: usize) -> Vec<Range<usize>> {
+    if rows * cols < SMALL { row_ranges(pool, rows, cols) } else { pool.shares(rows, 1) }
 }
 
 /// Cuts a row-major slice into the given consecutive row ranges.
@@ -92,7 +100,7 @@ fn elements(range: &Range<usize>, cols: usize) -> Range<usize> {
 
 /// `y ← 0`
 pub(crate) fn fill_zeros(pool: &Pool, y: &mut Tensor) {
-    let ranges = pool.ranges(y.data().len(), 4096);
+    let ranges = pool.ranges(y.data().len(), 4096, 16 << 10);
     pool.run_parts(cut(y.data_mut(), &ranges, 1), |part| part.fill(0.0));
 }
 

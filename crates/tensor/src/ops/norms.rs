@@ -40,7 +40,7 @@ impl NonFinite {
 pub fn sum_squares(context: Context<'_>, gradient: Gradient<'_>) -> f64 {
     let data = gradient.values();
     let mut sums = vec![0.0f64; data.len().div_ceil(BLOCK)];
-    let ranges = context.pool.ranges(sums.len(), 1);
+    let ranges = context.pool.ranges(sums.len(), 1, 1);
     let parts = super::cut(&mut sums, &ranges, 1);
     context.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, sums)| {
         for (block, sum) in range.clone().zip(sums) {

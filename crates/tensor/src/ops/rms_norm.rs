@@ -1,6 +1,6 @@
 //! RMSNorm (Zhang and Sennrich 2019; T5's layer norm): no mean, no bias.
 
-use crate::ops::{cut, elements, row_ranges};
+use crate::ops::{cut, elements, row_ranges, row_shares};
 use crate::{Backward, Context, Gradients, Graph, ParamId, Tensor, Var, kernels};
 
 /// `y = x · w / sqrt(mean(x²) + eps)`, row by row. `x`: [tokens, features], weight: [features].
@@ -35,7 +35,7 @@ impl Backward for RmsNormBackward {
             Some(sum) => (sum.into_unique(), true),
             None => (Tensor::unspecified(rows, cols), false),
         };
-        let ranges = row_ranges(context.pool, rows, cols);
+        let ranges = row_shares(context.pool, rows, cols);
         let mut dw_parts = vec![vec![0.0f32; cols]; ranges.len()];
         let parts = cut(dx.data_mut(), &ranges, cols).into_iter().zip(&mut dw_parts);
         context.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, (dx, dw))| {

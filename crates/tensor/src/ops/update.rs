@@ -29,7 +29,7 @@ pub(super) fn update<const N: usize>(
     };
     match gradient {
         Gradient::Dense(gradient) => {
-            let ranges = pool.ranges(len, 4096);
+            let ranges = pool.ranges(len, 4096, 64 << 10);
             let parts = share(&ranges, 1);
             pool.run_parts(ranges.into_iter().zip(parts).collect(), |(range, part)| {
                 f(part, &gradient.data()[range]);
@@ -37,7 +37,7 @@ pub(super) fn update<const N: usize>(
         }
         Gradient::Rows(gradient) => {
             let (sorted, cols) = (gradient.sorted(), gradient.cols().max(1));
-            let ranges = pool.ranges(len / cols, 1);
+            let ranges = pool.ranges(len / cols, 1, (64 << 10) / cols);
             let parts = share(&ranges, cols);
             pool.run_parts(ranges.into_iter().zip(parts).collect(), |(range, mut part)| {
                 let piece = cols.min(ZEROS.len());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use t5kit_formats::safetensors::SafetensorsFile;
 use t5kit_model::{T5, load};
-use t5kit_tensor::{DType, Graph, Packed, Pool, Precision, Regime, Tensor, bf16_products, ops};
+use t5kit_tensor::{DType, Graph, Packed, Pool, Precision, Regime, Tensor, bf16_products, isa, ops};
 
 const MODELS: [&str; 6] = ["mt5", "t5-v1_1", "t5-v1_0", "umt5", "byt5", "bert4keras"];
 
@@ -145,8 +145,8 @@ fn hypotheses_that_share_their_past_are_those_that_do_not() {
     }
 }
 
-/// Examples one by one give what they give together: bit for bit where the products are large enough to take the
-/// same way (as those of any real model are), else within rounding.
+/// Examples one by one give what they give together, bit for bit: the size of a batch chooses no kernel. The portable
+/// kernels alone leave products of many rows to a crate that sums in another order.
 #[test]
 fn a_batch_is_its_examples() {
     for name in MODELS {
@@ -160,8 +160,12 @@ fn a_batch_is_its_examples() {
             one_encoded.extend(e);
             one_logits.extend(l);
         }
-        assert!(difference(&one_encoded, &encoded) < 2e-6, "{name}");
-        assert!(difference(&one_logits, &logits) < 2e-6, "{name}");
+        if isa().is_portable() {
+            assert!(difference(&one_encoded, &encoded) < 2e-6, "{name}");
+            assert!(difference(&one_logits, &logits) < 2e-6, "{name}");
+        } else {
+            assert!(one_encoded == encoded && one_logits == logits, "{name}");
+        }
     }
 }
 
@@ -190,8 +194,8 @@ fn half_storage_is_close() {
     }
 }
 
-/// Sources of 1 to 300 tokens give the same bits alone and in company, on any number of threads: products in bf16 do
-/// not depend on the rows.
+/// The same with weights in bf16, sources of 1 to 300 tokens and any number of threads, whether there are instructions
+/// for products in bf16 or the weights are widened.
 #[test]
 fn with_weights_in_bf16_a_batch_is_its_examples() {
     let mut model = load(&folder("mt5")).unwrap();
@@ -208,10 +212,10 @@ fn with_weights_in_bf16_a_batch_is_its_examples() {
             one_encoded.extend(e);
             one_logits.extend(l);
         }
-        if bf16_products() {
-            assert!(one_encoded == encoded && one_logits == logits, "{threads} threads");
-        } else {
+        if isa().is_portable() {
             assert!(difference(&one_encoded, &encoded) < 2e-6 && difference(&one_logits, &logits) < 2e-6);
+        } else {
+            assert!(one_encoded == encoded && one_logits == logits, "{threads} threads");
         }
     }
 }

@@ -307,6 +307,11 @@ fn converted_to_half_precision() {
     assert!(error.contains("model.safetensors: cannot create"), "its own file is not written over: {error}");
     let plan = Plan::new(folder.path(), &LoadOptions::default()).unwrap();
     let out = tempfile::tempdir().unwrap();
+    let mut stop = |_: Progress<'_>| ControlFlow::Break(());
+    let stopped = convert(plan, ConvertOptions::default(), out.path(), &mut stop).unwrap_err().to_string();
+    assert_eq!(stopped, "stopped before its end");
+    let plan = Plan::new(folder.path(), &LoadOptions::default()).unwrap();
+    let out = tempfile::tempdir().unwrap();
     let error =
         convert(plan, ConvertOptions { dtype: Some(DType::F16), ..Default::default() }, out.path(), &mut ())
             .unwrap_err()

@@ -266,6 +266,9 @@ fn a_small_model() {
     job.sample = Some((input, Columns::Text, TableOptions::default()));
     fs::write(small.at("need.txt"), "今天\n的错猫\n▁the\n").unwrap();
     job.require = vec![small.at("need.txt").to_string_lossy().into_owned()];
+    let mut stop = |_: Progress<'_>| ControlFlow::Break(());
+    let stopped = trim(&job, &mut stop).unwrap_err().to_string();
+    assert!(stopped == "stopped before its end" && !small.at("cut").exists(), "{stopped}");
     let mut told = Vec::new();
     let mut watch = |at: Progress<'_>| {
         told.push((at.done, at.total));

@@ -8,7 +8,7 @@ use anyhow::Result;
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
-use t5kit_generate::{GenerateOptions, Summary, TextStream, generate, generate_stream};
+use t5kit_generate::{GenerateOptions, Noticed, TextStream, generate, generate_stream};
 use t5kit_pipeline::{Encoder, Pipeline};
 use t5kit_tensor::DType;
 
@@ -60,7 +60,7 @@ pub fn run(args: Args) -> Result<()> {
     // What is wrong with the flags alone is said before anything is read.
     let wishes = args.options.wishes(args.stream)?;
     wishes.check()?;
-    let mut model = args.model.prepare(args.dtype, args.threads)?.load()?;
+    let model = args.model.prepare(args.dtype, args.threads)?.load()?;
     let settled = model.settle(&wishes)?;
     say(&settled);
     let mut options = settled.options;
@@ -83,10 +83,10 @@ fn lines(
     mut options: GenerateOptions,
     json: bool,
 ) -> Result<()> {
-    // Several batches, so that they are of sources of like lengths.
-    let window = options.batch_limits().sequences.saturating_mul(8).clamp(64, 4096);
+    // Several batches a thread, so that they are of sources of like lengths.
+    let window = options.batch_limits().sequences.saturating_mul(8 * model.pool.threads()).clamp(64, 4096);
     let mut printer = Printer::new(&model.tokenizer, json);
-    let mut total = Summary::default();
+    let mut sources_before = 0;
     loop {
         let texts = input.window(window)?;
         if texts.is_empty() {
@@ -95,7 +95,7 @@ fn lines(
         let sources = texts.iter().map(|text| encoder.encode(text)).collect::<Result<Vec<_>, _>>()?;
         printer.begin(sources.len());
         let mut failed = None;
-        let summary =
+        let noticed =
             generate(&model.model, &model.pool, &sources, &options, |source, targets| {
                 match printer.give(source, targets) {
                     Ok(()) => ControlFlow::Continue(()),
@@ -108,10 +108,10 @@ fn lines(
         if let Some(error) = failed {
             return Err(error.into());
         }
-        if total.sources == 0 {
-            warn_untuned(summary);
+        if sources_before == 0 {
+            warn_untuned(noticed);
         }
-        total.sources += summary.sources;
+        sources_before += sources.len();
         options.first_source += sources.len() as u64;
     }
     finish(encoder);
@@ -142,7 +142,7 @@ fn stream(
     for &id in &options.prefix {
         print(parts.push(id))?;
     }
-    let (_, summary) =
+    let (_, noticed) =
         generate_stream(&model.model, &model.pool, &source, options, |id| match print(parts.push(id)) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
@@ -155,13 +155,13 @@ fn stream(
     }
     print(parts.finish())?;
     writeln!(out)?;
-    warn_untuned(summary);
+    warn_untuned(noticed);
     Ok(())
 }
 
 /// A checkpoint as it was published fills in blanks, whatever it is asked.
-fn warn_untuned(summary: Summary) {
-    if summary.looks_untuned() {
+fn warn_untuned(noticed: Noticed) {
+    if noticed.looks_untuned() {
         eprintln!(
             "t5kit: this model wants to begin with <extra_id_0>: it has learnt to fill in blanks and nothing else, and \
              needs fine-tuning for your task (t5kit finetune)"

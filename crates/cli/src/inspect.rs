@@ -2,9 +2,11 @@
 
 use anyhow::Result;
 use std::io::Write;
-use t5kit_model::memory::{Batch, available_bytes, generation_bytes};
+use t5kit_generate::generation_bytes;
+use t5kit_model::memory::{Work, available_bytes};
+use t5kit_model::t5::widths;
 use t5kit_model::{Architecture, Inventory};
-use t5kit_tensor::DType;
+use t5kit_tensor::{DType, Pool};
 use t5kit_train::TrainOptions;
 
 use crate::errors::in_flags;
@@ -12,7 +14,7 @@ use crate::model_args::{ModelArgs, storage_type};
 use crate::say::bytes;
 
 /// The batch that memory is estimated for; for inference one source alone, too.
-const BATCH: Batch = Batch { sequences: 16, source_tokens: 256, target_tokens: 32 };
+const WORK: Work = Work { sequences: 16, source_tokens: 256, target_tokens: 32 };
 
 /// The flags of `t5kit inspect`.
 #[derive(clap::Args)]
@@ -54,11 +56,17 @@ pub fn run(args: Args) -> Result<()> {
     if loading > inventory.bytes() {
         line("memory, loading", format!("{} (weights change their type)", bytes(loading)))?;
     }
-    let Batch { sequences, source_tokens, target_tokens } = BATCH;
+    let Work { sequences, source_tokens, target_tokens } = WORK;
     let batch = format!("{sequences} sources of {source_tokens} tokens, targets of {target_tokens}");
     let alone = format!("1 source of {source_tokens} tokens, target of {target_tokens}");
-    for (sequences, batch) in [(1, &alone), (sequences, &batch)] {
-        let inference = bytes(generation_bytes(config, Batch { sequences, ..BATCH }));
+    let threads = Pool::default_threads();
+    let apart = format!("on each of {threads} threads {batch}: many sources");
+    let mut inferences = vec![(1, 1, &alone), (1, sequences, &batch)];
+    if threads > 1 {
+        inferences.push((threads, sequences, &apart));
+    }
+    for (sessions, sequences, batch) in inferences {
+        let inference = bytes(generation_bytes(&widths(config), Work { sequences, ..WORK }, 1, sessions));
         line("memory, inference", format!("{} (weights) + {inference} ({batch})", bytes(inventory.bytes())))?;
     }
     let (sources, targets) = (sequences * source_tokens, sequences * target_tokens);

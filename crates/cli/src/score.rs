@@ -3,10 +3,11 @@
 use anyhow::Result;
 use std::io::Write;
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use t5kit_formats::progress::Progress;
 use t5kit_formats::table::{self, ColumnRef, Format, TableOptions};
-use t5kit_generate::{BatchLimits, score};
+use t5kit_generate::{BatchLimits, Score, score};
 use t5kit_pipeline::Encoder;
 use t5kit_tensor::DType;
 
@@ -64,8 +65,13 @@ pub fn run(args: Args) -> Result<()> {
     let targets = encode("target", 1, args.max_target_length)?;
     let limits = limits(args.batch_size, args.batch_tokens, BatchLimits::default());
     let mut monitor = Monitor::default();
-    let scores = score(&model.model, &model.pool, &sources, &targets, limits, |done| {
+    let mut scores = vec![Score::default(); rows.len()];
+    let mut done = 0;
+    score(&model.model, &model.pool, &sources, &targets, limits, |i, score| {
+        scores[i] = score;
+        done += 1;
         monitor.show(Progress::items("scoring", "pairs", done, Some(rows.len())));
+        ControlFlow::Continue(())
     })?;
     monitor.clear();
     let mut out = std::io::stdout().lock();

@@ -56,8 +56,8 @@ pub struct GenerationConfig {
     pub bad_words_ids: Option<Vec<Vec<u32>>>,
     pub suppress_tokens: Option<Vec<u32>>,
     pub pad_token_id: Option<u32>,
-    /// The first where the file has several.
-    pub eos_token_id: Option<u32>,
+    /// Those that end a text; the file has one or a list.
+    pub eos_token_id: Option<Vec<u32>>,
     pub decoder_start_token_id: Option<u32>,
     /// `name value` of everything else that would change what transformers generates.
     pub ignored: Vec<String>,
@@ -167,11 +167,9 @@ impl GenerationConfig {
             ..Self::default()
         };
         if f.map.get("eos_token_id").is_some_and(Value::is_array) {
-            let all: Vec<u32> = ids(f, "eos_token_id")?.unwrap_or_default();
-            config.eos_token_id = all.first().copied();
-            config.ignored.extend(all.iter().skip(1).map(|id| format!("second eos_token_id {id}")));
+            config.eos_token_id = ids(f, "eos_token_id")?.filter(|all: &Vec<u32>| !all.is_empty());
         } else {
-            config.eos_token_id = f.take_id("eos_token_id")?;
+            config.eos_token_id = f.take_id("eos_token_id")?.map(|id| vec![id]);
         }
         Ok(config)
     }
@@ -206,16 +204,11 @@ mod tests {
             num_beams: Some(4),
             early_stopping: Some(EarlyStopping::Never),
             top_p: Some(1.0),
-            eos_token_id: Some(1),
+            eos_token_id: Some(vec![1, 5]),
             bad_words_ids: Some(vec![vec![3, 4], vec![5]]),
-            ignored: [
-                "second eos_token_id 5",
-                "eta_cutoff 0.1",
-                "forced_eos_token_id 1",
-                r#"new_idea {"a":1}"#,
-            ]
-            .map(String::from)
-            .to_vec(),
+            ignored: ["eta_cutoff 0.1", "forced_eos_token_id 1", r#"new_idea {"a":1}"#]
+                .map(String::from)
+                .to_vec(),
             ..GenerationConfig::default()
         };
         assert_eq!(config, want);

@@ -1,9 +1,5 @@
 //! Which sequences go through the model together.
 
-use t5kit_tensor::{Packed, PackedError};
-
-use crate::Error;
-
 /// How large a batch may become. A sequence longer than `tokens` makes a batch of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchLimits {
@@ -40,21 +36,6 @@ pub(crate) fn group(lengths: &[usize], limits: BatchLimits) -> Vec<Vec<usize>> {
         }
     }
     batches
-}
-
-/// Packs sequences and checks that the model has a row for every id.
-pub(crate) fn pack(
-    what: &'static str,
-    sequences: &[Vec<u32>],
-    batch: &[usize],
-    rows: usize,
-) -> Result<Packed, Error> {
-    let checked = Packed::new(batch.iter().map(|&i| &sequences[i]))
-        .and_then(|packed| packed.check_ids(rows).map(|()| packed));
-    checked.map_err(|source| {
-        let (PackedError::Empty(at) | PackedError::Id { sequence: at, .. }) = source;
-        Error::Sequence { what, index: batch[at] + 1, source }
-    })
 }
 
 #[cfg(test)]

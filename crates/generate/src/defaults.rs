@@ -2,7 +2,6 @@
 //! (`GenerationConfig`, `GenerationMixin._prepare_generated_length`).
 
 use t5kit_formats::generation_config::GenerationConfig;
-use t5kit_model::T5Config;
 
 use crate::{Error, GenerateOptions};
 
@@ -13,7 +12,7 @@ const MAX_LENGTH: usize = 20;
 
 impl GenerateOptions {
     /// Takes over what the file says; [`Self::prefix`] must be set already, since `max_length` and `min_length` count
-    /// it. What the file does not say stays, but for `top_k`, which is 50 in transformers where `do_sample` is true.
+    /// it. What the file does not say stays (the ids are then those of `config.json`), but for `top_k`, which is 50 in transformers where `do_sample` is true.
     ///
     /// # Errors
     /// [`Error::Options`] where `max_length` leaves no room behind the prefix.
@@ -55,17 +54,11 @@ impl GenerateOptions {
             self.bad_words_ids.clone_from(words);
         }
         self.suppress.extend(file.suppress_tokens.iter().flatten());
+        self.ids.pad = file.pad_token_id.unwrap_or(self.ids.pad);
+        self.ids.start = file.decoder_start_token_id.unwrap_or(self.ids.start);
+        if let Some(ends) = &file.eos_token_id {
+            self.ids.end.clone_from(ends);
+        }
         Ok(())
     }
-}
-
-/// Takes over the ids that the file says, which win over those of `config.json`.
-///
-/// # Errors
-/// [`t5kit_formats::Error::Config`] where one is no row of the model.
-pub fn apply_ids(config: &mut T5Config, file: &GenerationConfig) -> t5kit_formats::Result<()> {
-    config.pad_token_id = file.pad_token_id.unwrap_or(config.pad_token_id);
-    config.eos_token_id = file.eos_token_id.unwrap_or(config.eos_token_id);
-    config.decoder_start_token_id = file.decoder_start_token_id.unwrap_or(config.decoder_start_token_id);
-    config.validate()
 }

@@ -1,31 +1,36 @@
-//! Generating text with a T5 model, and scoring given targets.
+//! Generating with a sequence-to-sequence model, and scoring given targets.
 //!
-//! [`generate`] takes sources (ids) and [`GenerateOptions`] (transformers' names): greedy decoding, beam search, diverse
-//! beam search, sampling. Sources are sorted by length and batched by tokens behind the scenes; what comes out does not
-//! depend on the batch: every product of a pass takes the same kernel whatever the number of rows, every sequence is
-//! attended to on its own, and random numbers go by the source's number.
+//! A [`Session`] takes [`Request`]s (a source's ids and [`GenerateOptions`], under transformers' names) as they come:
+//! greedy decoding, sampling, beam search, diverse beam search, all kinds side by side. [`generate`] and
+//! [`generate_stream`] are loops over sessions, [`score`] gives the probability of given targets. What a source gets
+//! does not depend on its company: every product of a pass takes the same kernel whatever the number of rows, every
+//! sequence is attended to on its own, and random numbers go by the request's number.
 
+mod apart;
 mod batches;
-mod beam;
 mod defaults;
-mod nbest;
+mod generate;
+mod memory;
 mod options;
 pub mod processors;
-mod run;
+mod request;
 mod score;
-mod single;
-mod stepper;
+mod search;
+mod session;
 mod text;
 pub mod warpers;
 
 pub use batches::BatchLimits;
-pub use defaults::apply_ids;
+pub use generate::{Noticed, generate, generate_stream};
+pub use memory::generation_bytes;
 pub use options::{GenerateOptions, LengthNormalization};
-pub use run::{Generated, Summary, generate, generate_stream};
+pub use request::{Event, Generated, Request, RequestId};
 pub use score::{Score, score};
+pub use session::{Session, SessionLimits};
 pub use t5kit_formats::generation_config::EarlyStopping;
 pub use text::{TextStream, word_ids};
 
+use t5kit_model::BatchError;
 use t5kit_tensor::PackedError;
 
 /// Why nothing could be generated.
@@ -41,7 +46,20 @@ pub enum Error {
         /// What is wrong with it.
         source: PackedError,
     },
+    /// A special id that the model has no row for.
+    #[error("{field}: {id} is not below the model's {rows} rows; is this its tokenizer?")]
+    Id {
+        /// The field of `generation_config.json` and `config.json`.
+        field: &'static str,
+        /// The id.
+        id: u32,
+        /// Rows of the model.
+        rows: usize,
+    },
     /// Options that are impossible, alone or together.
     #[error("{0}")]
     Options(String),
+    /// Sources and targets that are no pairs.
+    #[error(transparent)]
+    Pairs(BatchError),
 }

@@ -1,6 +1,7 @@
 //! How to generate: transformers' `GenerationConfig`, as far as it is supported, under its names.
 
 use t5kit_formats::generation_config::EarlyStopping;
+use t5kit_model::SpecialIds;
 
 use crate::Error;
 use crate::batches::BatchLimits;
@@ -61,6 +62,9 @@ pub struct GenerateOptions {
     /// Ids never produced, transformers' `suppress_tokens`: sentinels, for example. Rows from `pieces` on are never
     /// produced either.
     pub suppress: Vec<u32>,
+    /// What a target is fed first, what ends it, what pads: transformers' `decoder_start_token_id`, `eos_token_id` (one
+    /// or several) and `pad_token_id`.
+    pub ids: SpecialIds,
     /// Number of the tokenizer's pieces; the model's rows beyond are padding (not transformers').
     pub pieces: usize,
     /// The id of `<extra_id_0>`, to notice a model that was never fine-tuned (not transformers').
@@ -72,8 +76,9 @@ pub struct GenerateOptions {
 }
 
 impl GenerateOptions {
-    /// Greedy decoding with a tokenizer of that many pieces.
-    pub fn new(pieces: usize) -> Self {
+    /// Greedy decoding with a tokenizer of that many pieces; `ids` are the model's
+    /// ([`Seq2Seq::special_ids`](t5kit_model::Seq2Seq::special_ids)).
+    pub fn new(pieces: usize, ids: SpecialIds) -> Self {
         GenerateOptions {
             max_new_tokens: 64,
             min_new_tokens: 0,
@@ -96,11 +101,17 @@ impl GenerateOptions {
             prefix: Vec::new(),
             num_return_sequences: 1,
             suppress: Vec::new(),
+            ids,
             pieces,
             first_sentinel: None,
             scores: false,
             limits: None,
         }
+    }
+
+    /// Hypotheses that a source has at most.
+    pub(crate) fn most_rows(&self) -> usize {
+        if self.num_beams > 1 { self.num_beams } else { self.num_return_sequences }
     }
 
     /// The batches' limits: those given, else as many sources as make 32 sequences, or 64 hypotheses of a beam.
@@ -180,6 +191,7 @@ impl GenerateOptions {
         if self.num_beam_groups == 1 && self.diversity_penalty != 0.0 {
             return fail("`diversity_penalty` without `num_beam_groups` above 1 has no effect".into());
         }
+        self.check_ids(rows)?;
         if let Some(id) = self.prefix.iter().find(|&&id| id as usize >= rows) {
             return fail(format!(
                 "the prefix has id {id}, but the model has {rows} rows; is this its tokenizer?"
@@ -189,16 +201,28 @@ impl GenerateOptions {
     }
 }
 
+impl GenerateOptions {
+    /// An error that names the one of [`Self::ids`] that is no row of a model with `rows`.
+    pub fn check_ids(&self, rows: usize) -> Result<(), Error> {
+        let ends = self.ids.end.iter().map(|&id| ("eos_token_id", id));
+        let others = [("pad_token_id", self.ids.pad), ("decoder_start_token_id", self.ids.start)];
+        match ends.chain(others).find(|(_, id)| *id as usize >= rows) {
+            None => Ok(()),
+            Some((field, id)) => Err(Error::Id { field, id, rows }),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn impossible_options_are_named() {
-        let plain = GenerateOptions::new(10);
+        let plain = GenerateOptions::new(10, SpecialIds::default());
         assert!(plain.check(10).is_ok());
         type Change = fn(&mut GenerateOptions);
-        let cases: [(Change, &str); 14] = [
+        let cases: [(Change, &str); 15] = [
             (|o| o.max_new_tokens = 0, "max_new_tokens"),
             (|o| o.num_beams = 0, "num_beams"),
             (|o| o.temperature = 0.0, "temperature"),
@@ -213,6 +237,7 @@ mod tests {
             (|o| (o.num_beams, o.num_beam_groups) = (4, 2), "diversity_penalty"),
             (|o| o.diversity_penalty = 1.0, "diversity_penalty"),
             (|o| o.prefix = vec![3, 10], "id 10"),
+            (|o| o.ids.end = vec![1, 11], "eos_token_id: 11"),
         ];
         for (change, part) in cases {
             let mut options = plain.clone();

@@ -91,7 +91,7 @@ impl LogitsProcessor for NoRepeatNGram {
     }
 }
 
-/// Sequences of ids that do not occur: the last id of one is impossible after the others. A lone `</s>` is no word.
+/// Sequences of ids that do not occur: the last id of one is impossible after the others. An end alone is no word.
 pub struct NoBadWords(pub Vec<Vec<u32>>);
 
 impl LogitsProcessor for NoBadWords {
@@ -107,18 +107,18 @@ impl LogitsProcessor for NoBadWords {
     }
 }
 
-/// `</s>` does not come before this many new ids.
+/// The end does not come before this many new ids.
 pub struct MinNewTokens {
     /// How many.
     pub count: usize,
-    /// The id of `</s>`.
-    pub eos: u32,
+    /// The ids that end a target.
+    pub end: Vec<u32>,
 }
 
 impl LogitsProcessor for MinNewTokens {
     fn process(&self, history: History<'_>, scores: &mut Scores<'_>) {
         if history.ids.len() - history.given < self.count {
-            scores.ban(self.eos);
+            self.end.iter().for_each(|&id| scores.ban(id));
         }
     }
 }
@@ -143,8 +143,9 @@ impl LogitsProcessor for Suppress {
 pub struct Processors(Vec<Box<dyn LogitsProcessor>>);
 
 impl Processors {
-    /// What the options ask for, in transformers' order; a model of `rows` rows whose `</s>` is `eos`.
-    pub fn new(options: &GenerateOptions, rows: usize, eos: u32) -> Self {
+    /// What the options ask for, in transformers' order; for a model of `rows` rows.
+    pub fn new(options: &GenerateOptions, rows: usize) -> Self {
+        let end = &options.ids.end;
         let mut all: Vec<Box<dyn LogitsProcessor>> = Vec::new();
         if options.repetition_penalty != 1.0 {
             all.push(Box::new(RepetitionPenalty(options.repetition_penalty)));
@@ -152,13 +153,17 @@ impl Processors {
         if options.no_repeat_ngram_size > 0 {
             all.push(Box::new(NoRepeatNGram(options.no_repeat_ngram_size)));
         }
-        let words: Vec<Vec<u32>> =
-            options.bad_words_ids.iter().filter(|word| **word != [eos]).cloned().collect();
+        let words: Vec<Vec<u32>> = options
+            .bad_words_ids
+            .iter()
+            .filter(|word| word.len() > 1 || !end.contains(&word[0]))
+            .cloned()
+            .collect();
         if !words.is_empty() {
             all.push(Box::new(NoBadWords(words)));
         }
         if options.min_new_tokens > 0 {
-            all.push(Box::new(MinNewTokens { count: options.min_new_tokens, eos }));
+            all.push(Box::new(MinNewTokens { count: options.min_new_tokens, end: end.clone() }));
         }
         all.push(Box::new(Suppress {
             ids: options.suppress.clone(),
@@ -176,6 +181,7 @@ impl Processors {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use t5kit_model::SpecialIds;
 
     const OUT: f32 = f32::NEG_INFINITY;
 
@@ -210,17 +216,19 @@ mod tests {
         let words = NoBadWords(vec![vec![1], vec![3, 4], vec![0, 2, 9]]);
         assert_eq!(after(&words, &[0, 3], vec![1.0; 5]), [1.0, OUT, 1.0, 1.0, OUT]);
         assert_eq!(after(&words, &[0, 2], vec![1.0; 5]), [1.0, OUT, 1.0, 1.0, 1.0], "no row for 9");
-        let options = GenerateOptions { bad_words_ids: vec![vec![1]], ..GenerateOptions::new(3) };
+        let options = GenerateOptions {
+            bad_words_ids: vec![vec![1]],
+            ..GenerateOptions::new(3, SpecialIds::default())
+        };
         let mut logits = vec![1.0; 5];
         let history = History { ids: &[0], given: 1 };
-        Processors::new(&options, 5, 1)
-            .process(history, &mut Scores::logits(&mut LogitsRow::new(&mut logits)));
+        Processors::new(&options, 5).process(history, &mut Scores::logits(&mut LogitsRow::new(&mut logits)));
         assert_eq!(logits, [1.0, 1.0, 1.0, OUT, OUT], "`</s>` stays, padding rows go");
     }
 
     #[test]
     fn the_end_comes_after_enough_ids() {
-        let min = MinNewTokens { count: 1, eos: 1 };
+        let min = MinNewTokens { count: 1, end: vec![1] };
         assert_eq!(after(&min, &[0], vec![1.0; 2]), [1.0, OUT]);
         assert_eq!(after(&min, &[0, 5], vec![1.0; 2]), [1.0, 1.0]);
     }

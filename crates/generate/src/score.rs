@@ -1,10 +1,13 @@
 //! The probability of given targets.
 
-use t5kit_model::T5;
+use std::ops::ControlFlow;
+
+use t5kit_model::{Batch, BatchError, Seq2Seq};
 use t5kit_tensor::{Graph, Pool, Regime, ops};
 
 use crate::Error;
-use crate::batches::{BatchLimits, group, pack};
+use crate::apart::{Claims, Line, side_by_side};
+use crate::batches::{BatchLimits, group};
 
 /// How probable a model finds a target.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,40 +23,91 @@ impl Score {
     }
 }
 
-/// Scores target `i` for source `i`. Both end in `</s>`; `each` is handed the number of pairs done so far.
-pub fn score(
-    model: &T5,
+/// Scores target `i` for source `i` and hands it over as `(i, score)`; `each` is called on this thread and may stop the
+/// work. Both end in `</s>`; what cannot be scored is an error before anything is. Within `limits` pairs are worked on
+/// together, where there are enough by each thread by itself; what a pair gets does not depend on the others.
+pub fn score<S: AsRef<[u32]> + Sync, T: AsRef<[u32]> + Sync>(
+    model: &dyn Seq2Seq,
     pool: &Pool,
-    sources: &[Vec<u32>],
-    targets: &[Vec<u32>],
+    sources: &[S],
+    targets: &[T],
     limits: BatchLimits,
-    mut each: impl FnMut(usize),
-) -> Result<Vec<Score>, Error> {
-    assert_eq!(sources.len(), targets.len(), "one target a source");
-    let lengths: Vec<usize> = sources.iter().zip(targets).map(|(s, t)| s.len() + t.len()).collect();
-    let mut scores = vec![Score::default(); sources.len()];
-    let mut done = 0;
-    for batch in group(&lengths, limits) {
-        let rows = model.config.vocab_size;
-        let source = pack("source", sources, &batch, rows)?;
-        let target = pack("target", targets, &batch, rows)?;
-        let mut graph = Graph::inference(&model.params, pool, Regime::Bulk);
-        let encoded = model.encode(&mut graph, &source);
-        let inputs = target.shifted_right(model.config.decoder_start_token_id);
-        let hidden = model.decode(&mut graph, &inputs, &source, &encoded);
-        let losses = ops::cross_entropy(
-            &graph,
-            &hidden,
-            model.softmax(),
-            target.ids(),
-            ops::CrossEntropy::default(),
-            None,
-        );
-        for (&i, range) in batch.iter().zip(target.ranges()) {
-            scores[i].tokens = losses.tokens[range].iter().map(|loss| -loss).collect();
+    mut each: impl FnMut(usize, Score) -> ControlFlow<()>,
+) -> Result<(), Error> {
+    Batch::new(sources, targets, model.rows()).map_err(|error| match error {
+        BatchError::Sequence { what, index, source } => Error::Sequence { what, index: index + 1, source },
+        other => Error::Pairs(other),
+    })?;
+    let tokens = |i: usize| sources[i].as_ref().len() + targets[i].as_ref().len();
+    let lengths: Vec<usize> = (0..sources.len()).map(tokens).collect();
+    let order: Vec<usize> =
+        group(&lengths, BatchLimits { sequences: usize::MAX, tokens: usize::MAX }).concat();
+    let threads = pool.threads();
+    let workers = if threads > 1 && order.len() >= PAIRS_APART * threads { threads } else { 1 };
+    let losses = Losses { model, sources, targets, lengths, limits, workers };
+    let mut tell = |(i, score)| each(i, score);
+    let flow = if workers == 1 {
+        losses.of(pool, &order, &mut tell)
+    } else {
+        let claims = Claims::new(order.len(), workers, 0);
+        let work = |_: usize, line: Line<'_, (usize, Score)>| {
+            let pool = Pool::new(1);
+            loop {
+                let claimed = claims.more(limits.sequences);
+                let flow = losses.of(&pool, &order[claimed.clone()], &mut |told| line.tell(told));
+                if claimed.is_empty() || flow.is_break() {
+                    return;
+                }
+            }
+        };
+        side_by_side(workers, work, &mut tell).map_continue(|_| ())
+    };
+    // Whether it was stopped, the caller knows.
+    let (ControlFlow::Continue(()) | ControlFlow::Break(())) = flow;
+    Ok(())
+}
+
+/// Pairs a thread from which each works by itself.
+const PAIRS_APART: usize = 4;
+
+/// What a call is asked for.
+struct Losses<'w, S, T> {
+    model: &'w dyn Seq2Seq,
+    sources: &'w [S],
+    targets: &'w [T],
+    /// Tokens of each pair.
+    lengths: Vec<usize>,
+    limits: BatchLimits,
+    /// How many work on it side by side.
+    workers: usize,
+}
+
+impl<S: AsRef<[u32]>, T: AsRef<[u32]>> Losses<'_, S, T> {
+    /// Scores the pairs of these numbers, the longest of which come first, a batch after the other.
+    fn of(
+        &self,
+        pool: &Pool,
+        pairs: &[usize],
+        tell: &mut dyn FnMut((usize, Score)) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let lengths: Vec<usize> = pairs.iter().map(|&i| self.lengths[i]).collect();
+        for batch in group(&lengths, self.limits) {
+            let batch: Vec<usize> = batch.into_iter().map(|at| pairs[at]).collect();
+            let (sources, targets) =
+                (batch.iter().map(|&i| &self.sources[i]), batch.iter().map(|&i| &self.targets[i]));
+            let packed = Batch::new(sources, targets, self.model.rows()).expect("checked before");
+            let mut graph = Graph::inference(self.model.params(), pool, Regime::Bulk);
+            let hidden = self.model.hidden(&mut graph, &packed);
+            let (weight, target) = (self.model.softmax().weight, packed.targets());
+            let whole = ops::CrossEntropy::default();
+            let options = ops::CrossEntropy { chunk: whole.chunk / self.workers, ..whole };
+            let losses = ops::cross_entropy(&graph, &hidden, weight, target.ids(), options, None);
+            drop(hidden);
+            for (&i, range) in batch.iter().zip(target.ranges()) {
+                let tokens = losses.tokens[range].iter().map(|loss| -loss).collect();
+                tell((i, Score { tokens }))?;
+            }
         }
-        done += batch.len();
-        each(done);
+        ControlFlow::Continue(())
     }
-    Ok(scores)
 }

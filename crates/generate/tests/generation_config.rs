@@ -5,7 +5,8 @@ mod common;
 use common::{Hypotheses, compare, golden, open, run, sequences};
 use serde_json::{Value, json};
 use t5kit_formats::generation_config::{GenerationConfig, NAME};
-use t5kit_generate::{EarlyStopping, GenerateOptions, apply_ids};
+use t5kit_generate::{EarlyStopping, GenerateOptions};
+use t5kit_model::{Seq2Seq, SpecialIds};
 
 fn read(file: &Value) -> GenerationConfig {
     let folder = tempfile::tempdir().unwrap();
@@ -25,11 +26,11 @@ fn the_file_means_what_it_means_in_transformers() {
     for (name, case) in goldens["cases"].as_object().unwrap() {
         let file = read(&case["file"]);
         assert!(file.ignored.is_empty(), "{name}: {file:?}");
-        let (mut model, _) = open("mt5");
-        apply_ids(&mut model.config, &file).unwrap();
-        let mut o = GenerateOptions::new(model.config.vocab_size);
+        let (model, _) = open("mt5");
+        let mut o = GenerateOptions::new(model.rows(), model.special_ids());
         o.prefix = serde_json::from_value(case["prefix"].clone()).unwrap();
         o.apply(&file).unwrap();
+        o.check_ids(model.rows()).unwrap();
 
         let want = &case["effective"];
         let given = 1 + o.prefix.len();
@@ -77,11 +78,12 @@ fn the_file_means_what_it_means_in_transformers() {
 
 #[test]
 fn a_length_that_the_prefix_fills_and_foreign_ids_are_errors() {
-    let mut o = GenerateOptions::new(10);
+    let mut o = GenerateOptions::new(10, SpecialIds::default());
     o.prefix = vec![3, 4];
     let error = o.apply(&read(&json!({"max_length": 3}))).unwrap_err().to_string();
     assert!(error.contains("max_length 3 leaves no room"), "{error}");
-    let (mut model, _) = open("mt5");
-    let error = apply_ids(&mut model.config, &read(&json!({"eos_token_id": 999}))).unwrap_err().to_string();
+    o.apply(&read(&json!({"eos_token_id": [1, 999]}))).unwrap();
+    assert_eq!(o.ids.end, [1, 999]);
+    let error = o.check_ids(188).unwrap_err().to_string();
     assert!(error.contains("eos_token_id: 999 is not below"), "{error}");
 }

@@ -7,15 +7,18 @@ use common::{Hypotheses, compare, folder, golden, open, run, sequences};
 use serde_json::Value;
 use std::ops::ControlFlow;
 use t5kit_generate::warpers::Warpers;
-use t5kit_generate::{BatchLimits, EarlyStopping, GenerateOptions, LengthNormalization, generate, score};
+use t5kit_generate::{
+    BatchLimits, EarlyStopping, GenerateOptions, LengthNormalization, Score, generate, score,
+};
+use t5kit_model::{Seq2Seq, SpecialIds};
 use t5kit_tensor::Pool;
 use t5kit_tensor::ops::LogitsRow;
 
 const MODELS: [&str; 6] = ["mt5", "t5-v1_1", "t5-v1_0", "umt5", "byt5", "bert4keras"];
 
 /// The options of a golden case; panics on one that is not known.
-fn options(what: &Value, pieces: usize) -> GenerateOptions {
-    let mut o = GenerateOptions::new(pieces);
+fn options(what: &Value, pieces: usize, ids: SpecialIds) -> GenerateOptions {
+    let mut o = GenerateOptions::new(pieces, ids);
     for (name, value) in what.as_object().unwrap() {
         let (whole, real) = (value.as_u64().unwrap_or(0) as usize, value.as_f64().unwrap_or(0.0) as f32);
         match name.as_str() {
@@ -52,7 +55,7 @@ fn ids_and_scores_are_those_of_the_reference() {
         let all = sequences(&golden["sources"]);
         let mut seen = 0;
         for (case, what) in golden["generate"].as_object().unwrap() {
-            let options = options(&what["options"], model.config.vocab_size);
+            let options = options(&what["options"], model.rows(), model.special_ids());
             let outputs = run(&model, 2, &all, &options);
             let want: Vec<Hypotheses> = what["outputs"]
                 .as_array()
@@ -85,7 +88,7 @@ fn searches_are_those_of_the_reference() {
         let from = goldens[name]["suppress_from"].as_u64().unwrap() as usize;
         let (mut seen, mut cases) = (0, 0);
         for (case, what) in goldens[name]["cases"].as_object().unwrap() {
-            let outputs = run(&model, 2, &sources, &options(&what["options"], from));
+            let outputs = run(&model, 2, &sources, &options(&what["options"], from, model.special_ids()));
             let want: Vec<Option<Hypotheses>> = serde_json::from_value(what["outputs"].clone()).unwrap();
             let want: Vec<_> = want.into_iter().map(Option::unwrap_or_default).collect();
             seen += compare(&format!("{name}, {case}"), &outputs, &want);
@@ -95,7 +98,7 @@ fn searches_are_those_of_the_reference() {
         assert!(cases > 60 && seen > 3 * cases, "{name}: {seen} outputs of {cases} cases");
     }
     for (number, what) in goldens["warpers"].as_array().unwrap().iter().enumerate() {
-        let mut o = GenerateOptions::new(0);
+        let mut o = GenerateOptions::new(0, SpecialIds::default());
         let real = |name: &str| what[name].as_f64().unwrap() as f32;
         (o.temperature, o.top_p, o.min_p) = (real("temperature"), real("top_p"), real("min_p"));
         o.top_k = what["top_k"].as_u64().unwrap() as usize;
@@ -125,7 +128,8 @@ fn t5s_own_search_is_that_of_the_reference() {
         model.config.eos_token_id = what["eos"].as_u64().unwrap() as u32;
         let (mut seen, mut ended) = (0, 0);
         for case in what["cases"].as_array().unwrap() {
-            let mut o = GenerateOptions::new(what["suppress_from"].as_u64().unwrap() as usize);
+            let mut o =
+                GenerateOptions::new(what["suppress_from"].as_u64().unwrap() as usize, model.special_ids());
             (o.early_stopping, o.length_normalization) = (EarlyStopping::T5, LengthNormalization::T5);
             o.num_beams = case["num_beams"].as_u64().unwrap() as usize;
             o.num_return_sequences = o.num_beams;
@@ -153,7 +157,12 @@ fn log_probabilities_are_those_of_the_reference() {
         let (sources, targets) = (sequences(&golden["sources"]), sequences(&golden["targets"]));
         let want: Vec<f64> = serde_json::from_value(golden["log_probs"].clone()).unwrap();
         for limits in [BatchLimits::default(), BatchLimits { sequences: 1, tokens: 1 }] {
-            let scores = score(&model, &Pool::new(2), &sources, &targets, limits, |_| {}).unwrap();
+            let mut scores = vec![Score::default(); sources.len()];
+            score(&model, &Pool::new(2), &sources, &targets, limits, |i, score| {
+                scores[i] = score;
+                ControlFlow::Continue(())
+            })
+            .unwrap();
             for ((score, want), target) in scores.iter().zip(&want).zip(&targets) {
                 assert_eq!(score.tokens.len(), target.len());
                 assert!(
@@ -169,7 +178,7 @@ fn log_probabilities_are_those_of_the_reference() {
 #[test]
 fn foreign_ids_and_empty_sources_are_errors() {
     let (model, _) = open("mt5");
-    let options = GenerateOptions::new(188);
+    let options = GenerateOptions::new(188, SpecialIds::default());
     for (sources, message) in [
         (vec![vec![5, 1], vec![200, 1]], "source 2: id 200 in sequence"),
         (vec![vec![]], "source 1: sequence 0 of the batch is empty"),

@@ -4,98 +4,11 @@ mod common;
 
 use std::ops::ControlFlow;
 
+use common::lab::{ROWS, model, modes, sources};
 use common::run;
-use t5kit_formats::config::T5Config;
-use t5kit_generate::{BatchLimits, EarlyStopping, GenerateOptions, LengthNormalization, generate_stream};
-use t5kit_model::T5;
-use t5kit_tensor::{DType, Pool, Rng};
-
-const ROWS: usize = 400;
-
-fn model() -> T5 {
-    let config = T5Config {
-        vocab_size: ROWS,
-        d_model: 160,
-        d_kv: 40,
-        num_heads: 4,
-        d_ff: 200,
-        num_layers: 2,
-        num_decoder_layers: 2,
-        tie_word_embeddings: false,
-        ..T5Config::default()
-    };
-    let mut model = T5::random(config, 5).unwrap();
-    // Sharper than an initialisation's, so that some targets end and not all tokens are alike.
-    let softmax = model.softmax();
-    let sharper = model.params.get(softmax).map(|_, x| 2.0 * x);
-    *model.params.get_mut(softmax) = sharper;
-    model
-}
-
-fn sources() -> Vec<Vec<u32>> {
-    let mut rng = Rng::new(4, 0);
-    [7, 2, 40, 1, 13, 7, 90, 3, 21, 5]
-        .map(|length| {
-            let mut ids: Vec<u32> = (1..length).map(|_| 2 + rng.below(ROWS - 20) as u32).collect();
-            ids.push(1);
-            ids
-        })
-        .into()
-}
-
-/// All kinds of search, by name.
-fn modes() -> Vec<(&'static str, GenerateOptions)> {
-    let plain = || GenerateOptions { max_new_tokens: 12, scores: true, ..GenerateOptions::new(ROWS - 12) };
-    let beam = || GenerateOptions { num_beams: 4, num_return_sequences: 3, ..plain() };
-    let sample = || GenerateOptions { do_sample: true, seed: 11, ..plain() };
-    vec![
-        ("greedy", plain()),
-        (
-            "greedy, all processors",
-            GenerateOptions {
-                repetition_penalty: 1.3,
-                no_repeat_ngram_size: 2,
-                min_new_tokens: 5,
-                bad_words_ids: vec![vec![9], vec![10, 11]],
-                prefix: vec![5, 6],
-                ..plain()
-            },
-        ),
-        ("beam", beam()),
-        (
-            "beam, T5's normalisation",
-            GenerateOptions {
-                length_normalization: LengthNormalization::T5,
-                length_penalty: 0.6,
-                early_stopping: EarlyStopping::Never,
-                ..beam()
-            },
-        ),
-        (
-            "beam with a prefix",
-            GenerateOptions {
-                prefix: vec![30, 31],
-                repetition_penalty: 1.2,
-                early_stopping: EarlyStopping::Yes,
-                ..beam()
-            },
-        ),
-        ("groups", GenerateOptions { num_beam_groups: 2, diversity_penalty: 0.7, ..beam() }),
-        ("sampling", sample()),
-        (
-            "sampling, all warpers",
-            GenerateOptions {
-                temperature: 0.8,
-                top_k: 50,
-                top_p: 0.9,
-                min_p: 0.01,
-                num_return_sequences: 3,
-                no_repeat_ngram_size: 1,
-                ..sample()
-            },
-        ),
-    ]
-}
+use t5kit_generate::{BatchLimits, GenerateOptions, generate_stream};
+use t5kit_model::{Seq2Seq, SpecialIds, T5};
+use t5kit_tensor::{DType, Pool};
 
 #[test]
 fn a_batch_of_one_is_a_batch_of_many_bit_for_bit() {
@@ -139,10 +52,39 @@ fn a_batch_of_one_is_a_batch_of_many_bit_for_bit() {
     }
 }
 
+/// With many sources each thread works on its own; none is lost, whatever the limits, and the caller can stop them.
+#[test]
+fn threads_with_sources_of_their_own_give_what_one_gives() {
+    let (model, few) = (model(), sources());
+    let many: Vec<Vec<u32>> = few.iter().cycle().take(83).cloned().collect();
+    for (name, options) in modes() {
+        let options = GenerateOptions { max_new_tokens: 5, min_new_tokens: 0, ..options };
+        let one = run(&model, 1, &many, &options);
+        for (sequences, tokens) in [(4, 1000), (usize::MAX, 60), (1, usize::MAX), (9, 200)] {
+            let limits = Some(BatchLimits { sequences, tokens });
+            for threads in [2, 3] {
+                let apart = run(&model, threads, &many, &GenerateOptions { limits, ..options.clone() });
+                assert_eq!(apart, one, "{name}, batches of {sequences}, {threads} threads");
+            }
+        }
+        let (pool, mut left) = (Pool::new(2), 7);
+        let noticed = t5kit_generate::generate(&model, &pool, &many, &options, |i, targets| {
+            assert_eq!(targets, one[i], "{name}");
+            left -= 1;
+            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert_eq!((noticed.unwrap().sources, left), (7, 0), "{name}: nothing comes after the end");
+    }
+}
+
 #[test]
 fn seeds_and_sources_draw_differently() {
     let (model, sources) = (model(), sources());
-    let options = GenerateOptions { do_sample: true, max_new_tokens: 8, ..GenerateOptions::new(ROWS) };
+    let options = GenerateOptions {
+        do_sample: true,
+        max_new_tokens: 8,
+        ..GenerateOptions::new(ROWS, SpecialIds::default())
+    };
     let with = |seed, first_source| {
         run(&model, 2, &sources, &GenerateOptions { seed, first_source, ..options.clone() })
     };
@@ -168,7 +110,7 @@ fn samples_follow_the_distribution() {
         max_new_tokens: 1,
         num_return_sequences: draws,
         seed: 3,
-        ..GenerateOptions::new(ROWS)
+        ..GenerateOptions::new(ROWS, SpecialIds::default())
     };
     let mut counts = vec![0usize; ROWS];
     for sample in &run(&model, 2, std::slice::from_ref(&source), &options)[0] {
@@ -178,8 +120,12 @@ fn samples_follow_the_distribution() {
     let targets: Vec<Vec<u32>> = (0..ROWS as u32).map(|id| vec![id]).collect();
     let sources = vec![source; ROWS];
     let limits = BatchLimits::default();
-    let scores = t5kit_generate::score(&model, &Pool::new(2), &sources, &targets, limits, |_| {}).unwrap();
-    let logits: Vec<f64> = scores.iter().map(|s| s.log_prob() / 0.7).collect();
+    let mut logits = vec![f64::NAN; ROWS];
+    t5kit_generate::score(&model, &Pool::new(2), &sources, &targets, limits, |i, score| {
+        logits[i] = score.log_prob() / 0.7;
+        ControlFlow::Continue(())
+    })
+    .unwrap();
     let mut sorted = logits.clone();
     sorted.sort_by(f64::total_cmp);
     let least = sorted[ROWS - 60];
@@ -233,7 +179,7 @@ fn a_model_that_wants_sentinels_is_noticed() {
         max_new_tokens: 2,
         suppress: vec![300],
         first_sentinel: Some(300),
-        ..GenerateOptions::new(ROWS)
+        ..GenerateOptions::new(ROWS, SpecialIds::default())
     };
     let summary = |model: &T5, num_beams: usize| {
         let options = GenerateOptions { num_beams, ..options.clone() };
@@ -246,7 +192,7 @@ fn a_model_that_wants_sentinels_is_noticed() {
     assert!(!summary(&model, 1).looks_untuned());
     // With all other rows nothing, the sentinel is the best where its logit is positive: of a row and its opposite, one
     // is for every source.
-    let softmax = model.softmax();
+    let softmax = model.softmax().weight;
     let d_model = model.config.d_model;
     let one_row = model.params.get(softmax).map(|at, x| if at / d_model == 300 { x } else { 0.0 });
     *model.params.get_mut(softmax) = one_row;

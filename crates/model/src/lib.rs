@@ -1,6 +1,9 @@
-//! Models: configurations, weights by name, and the T5 network that training, scoring and generation share.
+//! Models: configurations, weights by name, and the networks that training, scoring and generation share
+//! ([`Seq2Seq`]).
 
 mod architecture;
+mod batch;
+mod cache;
 mod convert;
 mod cut;
 mod error;
@@ -15,11 +18,13 @@ mod plan;
 pub mod problems;
 mod reader;
 mod save;
+mod seq2seq;
 mod store;
-
 pub mod t5;
 
 pub use architecture::{Architecture, ParamKind, Part, Portable, Slot, VocabularyNames};
+pub use batch::{Batch, BatchError};
+pub use cache::Cache;
 pub use convert::{ConvertOptions, convert};
 pub use cut::{Sizes, Uncut};
 pub use error::Error;
@@ -30,7 +35,8 @@ pub use lora::{LORA_TARGETS, lora_modules, open_adapter, save_adapter};
 pub use options::{Allow, LoadOptions};
 pub use plan::{Entry, Plan};
 pub use save::save;
+pub use seq2seq::{Seq2Seq, Softmax, SpecialIds};
 pub use store::write_tensors;
-pub use t5::{DecoderCache, T5};
+pub use t5::T5;
 pub use t5kit_formats::config::T5Config;
 pub use t5kit_formats::peft::{LoraConfig, LoraFile};

@@ -1,12 +1,31 @@
 //! How much memory a model needs, and how much there is.
+//!
+//! A model says how wide its layers are ([`Widths`]); everything that is predicted follows from that.
 
-use t5kit_formats::config::T5Config;
-
-use crate::t5::generates_few;
-
-/// A batch that memory is predicted for.
+/// How wide a model's layers are, and how many it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Batch {
+pub struct Widths {
+    /// Rows of the softmax.
+    pub rows: usize,
+    /// Width of hidden states.
+    pub d_model: usize,
+    /// Width of all heads together.
+    pub inner: usize,
+    /// Number of heads.
+    pub num_heads: usize,
+    /// Width within a feed-forward layer.
+    pub d_ff: usize,
+    /// Whether feed-forward layers have a gate, as wide again.
+    pub gated: bool,
+    /// Layers that source tokens pass through.
+    pub encoder_layers: usize,
+    /// Layers that target tokens pass through, each with attention to its own past and to the source.
+    pub decoder_layers: usize,
+}
+
+/// What memory is predicted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Work {
     /// Sequences worked on together.
     pub sequences: usize,
     /// Tokens of each source.
@@ -15,22 +34,122 @@ pub struct Batch {
     pub target_tokens: usize,
 }
 
-/// Predicted bytes beside the weights while text is generated for a batch: the encoder's activations at their
-/// widest, or the decoder's keys and values with the logits of a step, whichever is more. One target of each source.
-pub fn generation_bytes(config: &T5Config, batch: Batch) -> u64 {
-    let (d, ff, inner) = (config.d_model as u64, config.d_ff as u64, config.inner_dim() as u64);
-    let gates = if config.feed_forward().is_some_and(|f| f.gated) { 2 } else { 1 };
-    let sequences = batch.sequences as u64;
-    let source = sequences * batch.source_tokens as u64;
-    let encoder = source * (2 * d + (4 * inner).max((gates + 1) * ff));
-    // Room for positions is doubled whenever it runs out.
-    let positions = sequences * batch.target_tokens.next_power_of_two().max(32) as u64;
-    let few = generates_few(config, batch.target_tokens);
-    let seen = if few { 0 } else { source };
-    let caches = config.num_decoder_layers as u64 * (seen + positions) * 2 * inner;
-    let wide = if few { 2 * d * config.num_heads as u64 } else { 0 };
-    let step = sequences * (config.vocab_size as u64 + 2 * d + 3 * inner + wide + (gates + 1) * ff);
-    4 * encoder.max(caches + source * d + step)
+/// How far a training pass goes back, and what it keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WayBack {
+    /// Whether gradients go through the encoder.
+    pub encoder: bool,
+    /// Whether they go through the decoder.
+    pub decoder: bool,
+    /// Whether layers are computed again instead of kept.
+    pub recompute: bool,
+    /// Logits held at a time, beside those of sixteen tokens.
+    pub chunk: usize,
+}
+
+impl Widths {
+    /// Numbers a token that an attention layer makes: its norm, queries, keys, values, what it found, its output.
+    fn attention(&self) -> u64 {
+        (2 * self.d_model + 4 * self.inner) as u64
+    }
+
+    /// Numbers a token that a feed-forward layer makes: its norm, both halves and their product, its output.
+    fn feed_forward(&self) -> u64 {
+        2 * self.d_model as u64 + self.within()
+    }
+
+    /// Those of them between its two products.
+    fn within(&self) -> u64 {
+        ((if self.gated { 3 } else { 2 }) * self.d_ff) as u64
+    }
+
+    /// Numbers a token of queries, or of what they found, in terms of the source's features.
+    fn over_features(&self) -> u64 {
+        (self.num_heads * self.d_model) as u64
+    }
+
+    /// Whether it takes fewer multiplications to look at the source's features than to make keys and values of all
+    /// `sources` tokens first, when `targets` tokens look at them, `pairs` in all.
+    pub(crate) fn features_cost_less(&self, sources: usize, targets: usize, pairs: usize) -> bool {
+        let [sources, targets, pairs, d, heads, inner] =
+            [sources, targets, pairs, self.d_model, self.num_heads, self.inner].map(|n| n as u128);
+        pairs * heads * d + targets * d * inner <= sources * d * inner + pairs * inner
+    }
+
+    /// Whether a decoder that is fed at most so many tokens for each source looks at the source's features. It depends
+    /// on nothing else, so that a source gets the same alone and in company; the weights pass by in any case.
+    pub fn generates_few(&self, tokens: usize) -> bool {
+        self.features_cost_less(1, 0, tokens)
+    }
+
+    /// Bytes of activations, at their widest, while so many source tokens are encoded together.
+    pub fn encoding_bytes(&self, tokens: usize) -> u64 {
+        let (d, inner) = (self.d_model as u64, self.inner as u64);
+        (4 * tokens as u64).saturating_mul(2 * d + (4 * inner).max(self.within()))
+    }
+
+    /// Bytes that a decoder holds of sources and of what it was fed, one hypothesis of each source.
+    pub fn cache_bytes(&self, work: Work) -> u64 {
+        let (d, inner) = (self.d_model as u64, self.inner as u64);
+        let source = (work.sequences as u64).saturating_mul(work.source_tokens as u64);
+        let positions = (work.sequences as u64).saturating_mul(work.target_tokens as u64);
+        let layers = self.decoder_layers as u64;
+        let few = self.generates_few(work.target_tokens);
+        let seen = source.saturating_mul(if few { d } else { layers * 2 * inner });
+        seen.saturating_add(positions.saturating_mul(layers * 2 * inner)).saturating_mul(4)
+    }
+
+    /// Bytes of a decoding step of so many hypotheses with its logits; `tokens`: those that a source is fed.
+    pub fn step_bytes(&self, hypotheses: usize, tokens: usize) -> u64 {
+        let (d, inner) = (self.d_model as u64, self.inner as u64);
+        let wide = if self.generates_few(tokens) { 2 * self.over_features() } else { 0 };
+        (4 * hypotheses as u64).saturating_mul(self.rows as u64 + 2 * d + 3 * inner + wide + self.within())
+    }
+
+    /// Bytes of activations while given targets are scored together.
+    pub fn scoring_bytes(&self, work: Work, chunk: usize) -> u64 {
+        let (d, inner) = (self.d_model as u64, self.inner as u64);
+        let (s, t) = (work.sequences * work.source_tokens, work.sequences * work.target_tokens);
+        let decoder = t as u64 * (3 * d + (4 * inner).max(self.within())) + s as u64 * (d + 2 * inner);
+        self.encoding_bytes(s).max(4 * (decoder + self.logits(t as u64, chunk)))
+    }
+
+    /// Numbers of the logits that are there at a time.
+    fn logits(&self, targets: u64, chunk: usize) -> u64 {
+        let rows = self.rows as u64;
+        (chunk as u64).max(16 * rows).min(targets * rows)
+    }
+
+    /// Bytes that a training pass keeps for its way back, and of the working memory on top, for batches of so many source
+    /// and target tokens.
+    ///
+    /// Counts what the operations save: of every encoder layer the norms' inputs and outputs, queries, keys and values,
+    /// the attention's output, both halves of the feed-forward layer and their product; of a decoder layer the same and
+    /// the cross-attention; of the softmax a chunk of logits. Layers that no gradient goes through save nothing, those
+    /// that are computed again their input.
+    pub fn training_bytes(&self, source_tokens: usize, target_tokens: usize, way: WayBack) -> u64 {
+        let (s, t) = (source_tokens as u64, target_tokens as u64);
+        let (d, ff, inner) = (self.d_model as u64, self.d_ff as u64, self.inner as u64);
+        let (attention, feed_forward) = (self.attention(), self.feed_forward());
+        // A block that is computed again keeps its input alone, and one of them at a time all of this.
+        let (attention, feed_forward, block) = match way.recompute {
+            false => (attention, feed_forward, 0),
+            true => (0, d, (s + t) * (2 * attention + feed_forward) + s * 2 * inner),
+        };
+        // Keys and values of the source, or where targets are short queries and findings as wide as its features.
+        let (keys, wide) = (2 * s * inner, t * self.over_features());
+        let source = if wide <= keys { keys.max(2 * wide) } else { keys };
+        let encoder =
+            if way.encoder { self.encoder_layers as u64 * s * (attention + feed_forward) } else { 0 };
+        let kept = if way.recompute { 0 } else { source };
+        let decoder = match way.decoder {
+            true => self.decoder_layers as u64 * (t * (2 * attention + feed_forward) + kept),
+            false => 0,
+        };
+        // On the way back: gradients of one block's activations, and of the encoder's output.
+        let working = s * (2 * d + 2 * ff + 3 * inner) + 2 * s * d;
+        4 * (encoder + decoder + block + self.logits(t, way.chunk) + working)
+    }
 }
 
 /// Bytes that this process could still be given: what the system has left, and what the limit of its control group
@@ -59,19 +178,24 @@ pub fn available_bytes() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::T5Config;
 
     #[test]
     fn generation_of_mt5_small() {
-        let batch = Batch { sequences: 16, source_tokens: 256, target_tokens: 128 };
-        let bytes = generation_bytes(&T5Config::default(), batch);
+        let widths = crate::t5::widths(&T5Config::default());
+        let work = Work { sequences: 16, source_tokens: 256, target_tokens: 128 };
         // 8 layers of keys and values: 4,096 + 2,048 positions of 768 floats; logits of 16 × 250,112.
-        let caches = 8 * (4096 + 2048) * 768 * 4;
-        assert!(bytes > caches + 16 * 250_112 * 4 && bytes < 230 << 20, "{bytes}");
+        assert_eq!(widths.cache_bytes(work), 8 * (4096 + 2048) * 768 * 4);
+        assert!((16 * 250_112 * 4..20 << 20).contains(&widths.step_bytes(16, 128)));
         // Short targets need none of the sources'.
-        let short = generation_bytes(&T5Config::default(), Batch { target_tokens: 32, ..batch });
-        assert!(short < bytes - 8 * 4096 * 768 * 4, "{short}");
-        let none = Batch { sequences: 0, source_tokens: 0, target_tokens: 0 };
-        assert_eq!(generation_bytes(&T5Config::default(), none), 0);
+        let short = Work { target_tokens: 32, ..work };
+        assert_eq!(widths.cache_bytes(short), (4096 * 512 + 8 * 512 * 768) * 4);
+        let none = Work { sequences: 0, source_tokens: 0, target_tokens: 0 };
+        assert_eq!(
+            (widths.cache_bytes(none), widths.encoding_bytes(0), widths.scoring_bytes(none, 1)),
+            (0, 0, 0)
+        );
+        assert!(widths.scoring_bytes(short, 1 << 20) > widths.encoding_bytes(4096) / 2);
     }
 
     #[cfg(target_os = "linux")]

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use t5kit_formats::progress::Progress;
 use t5kit_formats::safetensors::{SafetensorsFile, SafetensorsWriter, TensorSpec};
-use t5kit_model::{Allow, ConvertOptions, Error, LoadOptions, Plan, T5, convert, load};
-use t5kit_tensor::{DType, Graph, Packed, Pool, Regime, ops};
+use t5kit_model::{Allow, Batch, ConvertOptions, Error, LoadOptions, Plan, Seq2Seq, T5, convert, load};
+use t5kit_tensor::{DType, Graph, Pool, Regime, ops};
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
@@ -23,14 +23,11 @@ fn logits(model: &T5, name: &str) -> Vec<f32> {
     let text = std::fs::read_to_string(golden(name).join("golden.json")).unwrap();
     let golden: serde_json::Value = serde_json::from_str(&text).unwrap();
     let sequences = |key: &str| -> Vec<Vec<u32>> { serde_json::from_value(golden[key].clone()).unwrap() };
-    let (sources, targets) =
-        (Packed::new(sequences("sources")).unwrap(), Packed::new(sequences("targets")).unwrap());
+    let batch = Batch::new(sequences("sources"), sequences("targets"), model.rows()).unwrap();
     let pool = Pool::new(2);
     let mut graph = Graph::inference(&model.params, &pool, Regime::Bulk);
-    let encoded = model.encode(&mut graph, &sources);
-    let inputs = targets.shifted_right(model.config.decoder_start_token_id);
-    let hidden = model.decode(&mut graph, &inputs, &sources, &encoded);
-    ops::logits(&graph, &hidden.value, model.softmax()).data().to_vec()
+    let hidden = model.hidden(&mut graph, &batch);
+    ops::logits(&graph, &hidden.value, model.softmax().weight).data().to_vec()
 }
 
 fn difference(got: &[f32], want: &[f32]) -> f32 {
@@ -68,7 +65,10 @@ struct Summary {
 
 impl Summary {
     fn of(model: &T5) -> Self {
-        Summary { tied: model.shared() == model.softmax(), scaled: model.config.scales_decoder_outputs() }
+        Summary {
+            tied: model.shared() == model.softmax().weight,
+            scaled: model.config.scales_decoder_outputs(),
+        }
     }
 }
 
@@ -227,7 +227,7 @@ fn rows_are_cut_while_loading() {
         let plan = Plan::new(&path, &options).unwrap();
         assert_eq!((plan.file_rows, plan.config.vocab_size), (200, keep.len()));
         let cut = plan.load().unwrap();
-        for (a, b) in [(whole.shared(), cut.shared()), (whole.softmax(), cut.softmax())] {
+        for (a, b) in [(whole.shared(), cut.shared()), (whole.softmax().weight, cut.softmax().weight)] {
             let (a, b) = (whole.params.get(a).to_tensor(), cut.params.get(b).to_tensor());
             assert_eq!(b.rows(), keep.len());
             for (new, &old) in keep.iter().enumerate() {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use t5kit_formats::safetensors::SafetensorsFile;
 use t5kit_model::{
-    ConvertOptions, LoadOptions, LoraConfig, Plan, T5, convert, load, open_adapter, save_adapter,
+    Batch, ConvertOptions, LoadOptions, LoraConfig, Plan, Seq2Seq, T5, convert, load, open_adapter,
+    save_adapter,
 };
 use t5kit_tensor::{DType, Graph, Packed, Pool, Precision, Regime, ops};
 
@@ -17,14 +18,14 @@ fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(name)
 }
 
-fn examples() -> (Packed, Packed) {
+fn examples(rows: usize) -> Batch {
     let text = std::fs::read_to_string(golden("mt5/golden.json")).unwrap();
     let golden: Value = serde_json::from_str(&text).unwrap();
-    let packed = |key: &str| {
+    let shown = |key: &str| {
         let all: Vec<Vec<u32>> = serde_json::from_value(golden[key].clone()).unwrap();
-        Packed::new(SHOWN.map(|i| all[i].clone())).unwrap()
+        SHOWN.map(|i| all[i].clone())
     };
-    (packed("sources"), packed("targets"))
+    Batch::new(shown("sources"), shown("targets"), rows).unwrap()
 }
 
 fn logits(model: &T5) -> Vec<f32> {
@@ -32,36 +33,30 @@ fn logits(model: &T5) -> Vec<f32> {
 }
 
 fn logits_in(model: &T5, precision: Precision) -> Vec<f32> {
-    let (sources, targets) = examples();
     let pool = Pool::new(2);
     let mut graph = Graph::inference(&model.params, &pool, Regime::Bulk).with_precision(precision);
-    let encoded = model.encode(&mut graph, &sources);
-    let inputs = targets.shifted_right(model.config.decoder_start_token_id);
-    let hidden = model.decode(&mut graph, &inputs, &sources, &encoded);
-    ops::logits(&graph, &hidden.value, model.softmax()).data().to_vec()
+    let hidden = model.hidden(&mut graph, &examples(model.rows()));
+    ops::logits(&graph, &hidden.value, model.softmax().weight).data().to_vec()
 }
 
 /// The same token by token; `tokens`: as many as the decoder is told to expect.
 fn logits_by_steps(model: &T5, precision: Precision, tokens: usize) -> Vec<f32> {
-    let (sources, targets) = examples();
+    let batch = examples(model.rows());
     let pool = Pool::new(2);
     let mut bulk = Graph::inference(&model.params, &pool, Regime::Bulk).with_precision(precision);
-    let encoded = model.encode(&mut bulk, &sources);
-    let inputs = targets.shifted_right(model.config.decoder_start_token_id);
+    let inputs = batch.inputs(model.special_ids().start);
     let mut steps = Graph::inference(&model.params, &pool, Regime::Steps);
     let mut rows = vec![Vec::new(); inputs.tokens()];
     for (i, range) in inputs.ranges().enumerate() {
         // One source at a time.
-        let ids: Vec<u32> = sources.ids()[sources.ranges().nth(i).unwrap()].to_vec();
-        let source = Packed::new([&ids]).unwrap();
-        let encoded = model.encode(&mut bulk, &source);
-        let mut cache = model.start(&mut bulk, &source, &encoded, tokens);
+        let source = Packed::new([batch.sources().sequence(i)]).unwrap();
+        let mut cache = model.cache();
+        model.start(&mut bulk, &mut cache, &source, &[tokens]);
         for at in range {
             let hidden = model.step(&mut steps, &inputs.ids()[at..=at], &mut cache);
-            rows[at] = ops::logits(&steps, &hidden, model.softmax()).data().to_vec();
+            rows[at] = ops::logits(&steps, &hidden, model.softmax().weight).data().to_vec();
         }
     }
-    drop(encoded);
     rows.concat()
 }
 

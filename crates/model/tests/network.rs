@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use t5kit_formats::safetensors::SafetensorsFile;
-use t5kit_model::{T5, load};
+use t5kit_model::{Batch, Cache, Seq2Seq, T5, load};
 use t5kit_tensor::{DType, Graph, Packed, Pool, Precision, Regime, Tensor, bf16_products, isa, ops};
 
 const MODELS: [&str; 6] = ["mt5", "t5-v1_1", "t5-v1_0", "umt5", "byt5", "bert4keras"];
@@ -47,14 +47,20 @@ fn forward_in(
     sources: &[Vec<u32>],
     targets: &[Vec<u32>],
 ) -> (Vec<f32>, Vec<f32>) {
-    let sources = Packed::new(sources).unwrap();
-    let targets = Packed::new(targets).unwrap();
+    let batch = Batch::new(sources, targets, model.config.vocab_size).unwrap();
     let mut graph = Graph::inference(&model.params, pool, Regime::Bulk).with_precision(precision);
-    let encoded = model.encode(&mut graph, &sources);
-    let inputs = targets.shifted_right(model.config.decoder_start_token_id);
-    let hidden = model.decode(&mut graph, &inputs, &sources, &encoded);
-    let logits = ops::logits(&graph, &hidden.value, model.softmax());
+    let encoded = model.encode(&mut graph, batch.sources());
+    let hidden = model.hidden(&mut graph, &batch);
+    let logits = ops::logits(&graph, &hidden.value, model.softmax().weight);
     (encoded.value.data().to_vec(), logits.data().to_vec())
+}
+
+/// A cache with a slot for each source.
+fn started(model: &T5, pool: &Pool, sources: &Packed, budgets: &[usize]) -> Cache {
+    let mut graph = Graph::inference(&model.params, pool, Regime::Bulk);
+    let mut cache = model.cache();
+    model.start(&mut graph, &mut cache, sources, budgets);
+    cache
 }
 
 #[test]
@@ -83,9 +89,7 @@ fn decoding_step_by_step_is_decoding_at_once() {
         let (sources, targets) = (sequences(&golden["sources"]), sequences(&golden["targets"]));
         let pool = Pool::new(2);
         let packed = Packed::new(&sources).unwrap();
-        let mut bulk = Graph::inference(&model.params, &pool, Regime::Bulk);
-        let encoded = model.encode(&mut bulk, &packed);
-        let mut cache = model.start(&mut bulk, &packed, &encoded, tokens);
+        let mut cache = started(&model, &pool, &packed, &vec![tokens; packed.len()]);
         let inputs = Packed::new(&targets).unwrap().shifted_right(model.config.decoder_start_token_id);
         let mut rows = vec![Vec::new(); inputs.tokens()];
         let mut steps = Graph::inference(&model.params, &pool, Regime::Steps);
@@ -103,7 +107,7 @@ fn decoding_step_by_step_is_decoding_at_once() {
             live = next;
             let ids: Vec<u32> = live.iter().map(|&i| inputs.sequence(i)[position]).collect();
             let hidden = model.step(&mut steps, &ids, &mut cache);
-            let logits = ops::logits(&steps, &hidden, model.softmax());
+            let logits = ops::logits(&steps, &hidden, model.softmax().weight);
             for (row, &sequence) in live.iter().enumerate() {
                 rows[inputs.range(sequence).start + position] = logits.row(row).to_vec();
             }
@@ -121,11 +125,10 @@ fn hypotheses_that_share_their_past_are_those_that_do_not() {
         let sources = sequences(&golden["sources"]);
         let pool = Pool::new(2);
         let packed = Packed::new(&sources[..2]).unwrap();
-        let mut bulk = Graph::inference(&model.params, &pool, Regime::Bulk);
-        let encoded = model.encode(&mut bulk, &packed);
+        let budgets = [tokens; 2];
         let mut steps = Graph::inference(&model.params, &pool, Regime::Steps);
         // Two steps of both sources, then three ways on for the second and one for the first.
-        let mut shared = model.start(&mut bulk, &packed, &encoded, tokens);
+        let mut shared = started(&model, &pool, &packed, &budgets);
         model.step(&mut steps, &[0, 0], &mut shared);
         model.step(&mut steps, &[5, 6], &mut shared);
         shared.select(&[1, 0, 1, 1]);
@@ -135,13 +138,48 @@ fn hypotheses_that_share_their_past_are_those_that_do_not() {
         for (row, (source, ids)) in
             [(1, [0, 6, 10, 11]), (1, [0, 6, 9, 12]), (0, [0, 5, 8, 13])].iter().enumerate()
         {
-            let mut alone = model.start(&mut bulk, &packed, &encoded, tokens);
+            let mut alone = started(&model, &pool, &packed, &budgets);
             alone.select(&[*source]);
             let found: Vec<Tensor> =
                 ids.iter().map(|&id| model.step(&mut steps, &[id], &mut alone)).collect();
             assert_eq!((alone.slots(), alone.length(0)), (1, ids.len()));
             assert!(found[3].data() == last.row(row), "{name}, {tokens} tokens, row {row}");
         }
+    }
+}
+
+/// Sources of which features are kept beside sources of which there are keys and values: each is what it is alone, bit
+/// for bit, and room that one has left is used by the next.
+#[test]
+fn sources_kept_in_two_ways_go_side_by_side() {
+    for name in MODELS {
+        let (model, golden) = (load(&folder(name)).unwrap(), golden(name));
+        let sources = sequences(&golden["sources"]);
+        let pool = Pool::new(2);
+        let budgets: Vec<usize> = (0..3).map(|i| if i % 2 == 0 { 1 } else { usize::MAX }).collect();
+        let alone = |i: usize, ids: &[u32]| -> Vec<f32> {
+            let packed = Packed::new(&sources[i..=i]).unwrap();
+            let mut cache = started(&model, &pool, &packed, &budgets[i..=i]);
+            let mut steps = Graph::inference(&model.params, &pool, Regime::Steps);
+            ids.iter().map(|&id| model.step(&mut steps, &[id], &mut cache)).last().unwrap().data().to_vec()
+        };
+        let packed = Packed::new(&sources[..2]).unwrap();
+        let mut cache = started(&model, &pool, &packed, &budgets[..2]);
+        let mut steps = Graph::inference(&model.params, &pool, Regime::Steps);
+        model.step(&mut steps, &[0, 0], &mut cache);
+        // A third comes when the others have a past, then the first goes.
+        let mut bulk = Graph::inference(&model.params, &pool, Regime::Bulk);
+        model.start(&mut bulk, &mut cache, &Packed::new(&sources[2..3]).unwrap(), &budgets[2..]);
+        let hidden = model.step(&mut steps, &[5, 6, 0], &mut cache);
+        for (row, ids) in [&[0, 5][..], &[0, 6], &[0]].iter().enumerate() {
+            assert!(alone(row, ids) == hidden.row(row), "{name}, source {row}");
+        }
+        cache.select(&[2, 1]);
+        let hidden = model.step(&mut steps, &[8, 9], &mut cache);
+        for (row, (source, ids)) in [(2, &[0, 8][..]), (1, &[0, 6, 9])].iter().enumerate() {
+            assert!(alone(*source, ids) == hidden.row(row), "{name}, source {source} after another has gone");
+        }
+        assert_eq!((cache.slots(), cache.held()), (2, 5));
     }
 }
 

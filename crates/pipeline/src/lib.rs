@@ -5,7 +5,7 @@
 //!
 //! # fn main() -> Result<(), t5kit_pipeline::Error> {
 //! // A folder, a training run, a TensorFlow checkpoint, a file of weights, or a name on the hub.
-//! let mut titles = Pipeline::open(OpenOptions::new("runs/titles"))?;
+//! let titles = Pipeline::open(OpenOptions::new("runs/titles"))?;
 //! // What nobody wishes is as the model's files say, else the program's default.
 //! let settled = titles.settle(&Wishes { num_beams: Some(4), ..Wishes::default() })?;
 //! let (outputs, _) = titles.generate(&["本文研究了……"], 512, &settled.options)?;

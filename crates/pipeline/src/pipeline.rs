@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use t5kit_formats::output::AtomicDir;
-use t5kit_generate::{BatchLimits, GenerateOptions, Generated, Score, Summary, apply_ids, generate, score};
-use t5kit_model::{T5, T5Config};
+use t5kit_generate::{BatchLimits, GenerateOptions, Generated, Noticed, Score, generate, score};
+use t5kit_model::{Seq2Seq, T5, T5Config};
 use t5kit_tensor::Pool;
 use t5kit_tokenizer::Tokenizer;
 
@@ -59,20 +59,21 @@ impl Pipeline {
     pub fn generate_options(&self) -> GenerateOptions {
         let pieces = self.tokenizer.vocab_size();
         let sentinels = (0..pieces as u32).filter(|&id| self.tokenizer.is_sentinel(id));
-        GenerateOptions { suppress: sentinels.collect(), ..GenerateOptions::new(pieces) }
+        GenerateOptions {
+            suppress: sentinels.collect(),
+            ..GenerateOptions::new(pieces, self.model.special_ids())
+        }
     }
 
-    /// How to generate: the program's defaults, then the model's files', then the wishes. The ids that the files say
-    /// become the model's.
+    /// How to generate: the program's defaults, then the model's files', then the wishes.
     ///
     /// # Errors
     /// Those of [`Defaults::read`] and [`Wishes::settle`]; an id that is no row of the model.
-    pub fn settle(&mut self, wishes: &Wishes) -> Result<Settled, Error> {
+    pub fn settle(&self, wishes: &Wishes) -> Result<Settled, Error> {
         let defaults = Defaults::read(self.generation_config.as_deref(), &self.model.config)?;
-        let file = defaults.file.display().to_string();
-        let ids = defaults.values.clone();
         let settled = wishes.settle(self.generate_options(), &self.tokenizer, defaults)?;
-        apply_ids(&mut self.model.config, &ids).map_err(|e| Error::Default { file, what: e.to_string() })?;
+        let ids = settled.options.check_ids(self.model.rows());
+        ids.map_err(|e| Error::Default { file: settled.file.clone(), what: e.to_string() })?;
         Ok(settled)
     }
 
@@ -95,16 +96,16 @@ impl Pipeline {
         texts: &[impl AsRef<str>],
         max_source_length: usize,
         options: &GenerateOptions,
-    ) -> Result<(Vec<Vec<Output>>, Summary), Error> {
+    ) -> Result<(Vec<Vec<Output>>, Noticed), Error> {
         let encode = |text: &str| self.encode(text, max_source_length).0;
         let sources: Vec<Vec<u32>> = texts.iter().map(|text| encode(text.as_ref())).collect();
         let mut outputs = vec![Vec::new(); texts.len()];
-        let summary = generate(&self.model, &self.pool, &sources, options, |source, targets| {
+        let noticed = generate(&self.model, &self.pool, &sources, options, |source, targets| {
             let output = |t: Generated| Output { text: self.tokenizer.decode(&t.ids), generated: t };
             outputs[source] = targets.into_iter().map(output).collect();
             ControlFlow::Continue(())
         })?;
-        Ok((outputs, summary))
+        Ok((outputs, noticed))
     }
 
     /// How probable the model finds the target of each pair of source and target, each cut to `max_length` tokens.
@@ -120,7 +121,12 @@ impl Pipeline {
         let ids = |text: &str| self.encode(text, max_length).0;
         let (sources, targets): (Vec<_>, Vec<_>) =
             pairs.iter().map(|(source, target)| (ids(source.as_ref()), ids(target.as_ref()))).unzip();
-        Ok(score(&self.model, &self.pool, &sources, &targets, limits, |_| {})?)
+        let mut scores = vec![Score::default(); pairs.len()];
+        score(&self.model, &self.pool, &sources, &targets, limits, |i, score| {
+            scores[i] = score;
+            ControlFlow::Continue(())
+        })?;
+        Ok(scores)
     }
 
     /// The small files that go with the weights into every folder that this model is saved in.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use t5kit_formats::generation_config::{EarlyStopping, GenerationConfig};
 use t5kit_generate::{GenerateOptions, LengthNormalization, word_ids};
-use t5kit_model::T5Config;
+use t5kit_model::{SpecialIds, T5Config};
 use t5kit_tokenizer::Tokenizer;
 
 use crate::Error;
@@ -113,7 +113,7 @@ impl Wishes {
     /// # Errors
     /// [`Error::Generate`] for an impossible value, [`Error::Exclusive`].
     pub fn check(&self) -> Result<(), Error> {
-        let mut o = GenerateOptions::new(0);
+        let mut o = GenerateOptions::new(0, SpecialIds::default());
         self.fill(&mut o);
         o.check_values()?;
         if self.num_beams.is_some_and(|n| n > 1) && self.draws() {

@@ -59,7 +59,7 @@ fn a_model_is_opened_by_whatever_names_it() {
     model(&best);
     let mut outputs = Vec::new();
     for path in [best.clone(), lab.path().join("run"), best.join("model.safetensors")] {
-        let mut pipeline = Pipeline::open(options(&path)).unwrap();
+        let pipeline = Pipeline::open(options(&path)).unwrap();
         let wishes = Wishes { max_new_tokens: Some(5), ..Wishes::default() };
         let settled = pipeline.settle(&wishes).unwrap();
         assert_eq!((settled.notes.len(), settled.file.as_str()), (0, "config.json"));
@@ -85,13 +85,13 @@ fn files_come_before_defaults_and_wishes_before_files() {
     let said = json!({"num_beams": 3, "length_penalty": 2.0, "num_return_sequences": 2, "max_new_tokens": 7,
                       "typical_p": 0.5});
     fs::write(lab.path().join("generation_config.json"), said.to_string()).unwrap();
-    let mut pipeline = Pipeline::open(options(lab.path())).unwrap();
+    let pipeline = Pipeline::open(options(lab.path())).unwrap();
     let settled = pipeline.settle(&Wishes::default()).unwrap();
     assert_eq!(settled.notes, [Note::Ignored(vec!["typical_p 0.5".into()])]);
     let o = settled.options;
     assert_eq!((o.num_beams, o.num_return_sequences, o.max_new_tokens), (3, 2, 7));
     assert_eq!((o.length_penalty, o.pieces, &o.suppress[..]), (2.0, PIECES, &[PIECES as u32 - 1][..]));
-    let mut with = |wishes: Wishes| pipeline.settle(&wishes).map(|settled| settled.options);
+    let with = |wishes: Wishes| pipeline.settle(&wishes).map(|settled| settled.options);
     let o = with(Wishes { num_beams: Some(1), prefix: Some("甲".into()), ..Wishes::default() }).unwrap();
     assert_eq!((o.num_beams, o.num_return_sequences, o.prefix.len()), (1, 1, 2));
     let o =
@@ -148,7 +148,7 @@ fn rows_and_tokenizer_are_cut_together() {
         load: LoadOptions { keep_tokens: Some(list), ..LoadOptions::default() },
         ..options(&whole)
     };
-    let mut cut = Pipeline::open(with.clone()).unwrap();
+    let cut = Pipeline::open(with.clone()).unwrap();
     assert_eq!((cut.tokenizer.vocab_size(), cut.model.config.vocab_size), (7, 8));
     assert_eq!(cut.tokenizer.id_of("丙"), Some(5));
     assert!(cut.settle(&Wishes::default()).unwrap().options.suppress.contains(&5));

@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use t5kit_model::{T5, T5Config, load};
+use t5kit_model::{Seq2Seq, T5, T5Config, load};
 use t5kit_tensor::ops::{self, CrossEntropy};
 use t5kit_tensor::{Gradients, Graph, Packed, Pool, Precision, Regime, bf16_products};
 use t5kit_train::{Optimizer, OptimizerKind, TrainOptions};
@@ -80,15 +80,16 @@ fn generation(model: &T5, pool: &Pool, batch: usize) {
     let sources = packed(batch, SOURCE, c.vocab_size);
     let [encoder, decoder, softmax] = medians(|| {
         let mut bulk = Graph::inference(&model.params, pool, Regime::Bulk);
-        let (encoder, encoded) = timed(|| model.encode(&mut bulk, &sources));
-        let mut cache = model.start(&mut bulk, &sources, &encoded, NEW_TOKENS);
+        let mut cache = model.cache();
+        let budgets = vec![NEW_TOKENS; batch];
+        let (encoder, ()) = timed(|| model.start(&mut bulk, &mut cache, &sources, &budgets));
         let mut graph = Graph::inference(&model.params, pool, Regime::Steps);
         let (mut decoder, mut softmax) = (0.0, 0.0);
         for step in 0..NEW_TOKENS {
             let (seconds, hidden) =
                 timed(|| model.step(&mut graph, &vec![3 + step as u32; batch], &mut cache));
             decoder += seconds;
-            softmax += timed(|| ops::logits(&graph, &hidden, model.softmax())).0;
+            softmax += timed(|| ops::logits(&graph, &hidden, model.softmax().weight)).0;
         }
         [encoder, decoder, softmax]
     });
@@ -111,9 +112,7 @@ fn training(mut model: T5, pool: &Pool, batch: usize, precision: Precision) {
         (packed(batch, SOURCE, model.config.vocab_size), packed(batch, TARGET, model.config.vocab_size));
     let inputs = targets.shifted_right(model.config.decoder_start_token_id);
     let mut gradients = Gradients::new();
-    if model.softmax() != model.shared() {
-        gradients.keep_rows(model.shared());
-    }
+    model.looked_up().into_iter().for_each(|id| gradients.keep_rows(id));
     let mut optimizer = Optimizer::new(OptimizerKind::Adamw, &model.params, &gradients);
     let [encoder, decoder, softmax, backward, adamw] = medians(|| {
         gradients.clear();
@@ -123,7 +122,14 @@ fn training(mut model: T5, pool: &Pool, batch: usize, precision: Precision) {
         let (decoder, hidden) = timed(|| model.decode(&mut graph, &inputs, &sources, &encoded));
         let loss = CrossEntropy { scale: 1.0 / targets.tokens() as f32, ..CrossEntropy::default() };
         let (softmax, _) = timed(|| {
-            ops::cross_entropy(&graph, &hidden, model.softmax(), targets.ids(), loss, Some(&mut gradients))
+            ops::cross_entropy(
+                &graph,
+                &hidden,
+                model.softmax().weight,
+                targets.ids(),
+                loss,
+                Some(&mut gradients),
+            )
         });
         drop((encoded, hidden));
         let (backward, ()) = timed(|| graph.backward(&mut gradients));

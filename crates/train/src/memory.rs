@@ -2,7 +2,8 @@
 
 use t5kit_model::Part;
 use t5kit_model::T5Config;
-use t5kit_model::t5::layout;
+use t5kit_model::memory::WayBack;
+use t5kit_model::t5::{layout, widths};
 use t5kit_tensor::ops::CrossEntropy;
 
 use crate::{OptimizerKind, TrainOptions};
@@ -26,10 +27,7 @@ impl Memory {
 /// Predicts the memory of training on batches of up to so many source and target tokens. Batches whose gradients are
 /// accumulated come one after the other: they take no more than one.
 ///
-/// Counts what the operations save: of every encoder layer the norms' inputs and outputs, queries, keys and values,
-/// the attention's output, both halves of the feed-forward layer and their product; of a decoder layer the same and
-/// the cross-attention; of the softmax a chunk of logits. Layers that no gradient goes through save nothing, those that
-/// are computed again their input.
+/// Activations are what the model's [`Widths`](t5kit_model::memory::Widths) say.
 ///
 /// Where adapters are trained, the model's own weights stay as they are: `held` is the bytes that they take. By
 /// default all weights are f32. Weights in half precision are widened one at a time. `pieces`: how many different ids
@@ -71,31 +69,15 @@ pub fn predict(
     let through_encoder = trains(Part::Embeddings) || trains(Part::Encoder);
     let through_decoder = through_encoder || trains(Part::Decoder);
 
-    let (d, ff, inner) = (c.d_model as u64, c.d_ff as u64, c.inner_dim() as u64);
-    let gate = if c.feed_forward().is_some_and(|f| f.gated) { 2 } else { 1 };
-    let attention = 2 * d + 4 * inner;
-    let feed_forward = 2 * d + (gate + 1) * ff;
-    // A block that is computed again keeps its input alone, and one of them at a time all of this.
-    let (attention, feed_forward, block) = match options.recompute {
-        false => (attention, feed_forward, 0),
-        true => (0, d, (s + t) * (2 * attention + feed_forward) + s * 2 * inner),
+    let way = WayBack {
+        encoder: through_encoder,
+        decoder: through_decoder,
+        recompute: options.recompute,
+        chunk: CrossEntropy::default().chunk,
     };
-    // Keys and values of the source, or where targets are short queries and findings as wide as its features.
-    let wide = c.num_heads as u64 * d;
-    let source = if t * wide <= 2 * s * inner { (2 * s * inner).max(2 * t * wide) } else { 2 * s * inner };
-    let encoder = if through_encoder { c.num_layers as u64 * s * (attention + feed_forward) } else { 0 };
-    let kept = if options.recompute { 0 } else { source };
-    let decoder = match through_decoder {
-        true => c.num_decoder_layers as u64 * (t * (2 * attention + feed_forward) + kept),
-        false => 0,
-    };
-    let chunk = CrossEntropy::default().chunk as u64;
-    let logits = chunk.max(16 * c.vocab_size as u64).min(t * c.vocab_size as u64);
-    // On the way back: gradients of one block's activations, and of the encoder's output.
-    let working = s * (2 * d + 2 * ff + 3 * inner) + 2 * s * d;
     Memory {
         parameters: held + 4 * parameters,
-        activations: 4 * (encoder + decoder + block + logits + working + widened),
+        activations: widths(c).training_bytes(source_tokens, target_tokens, way) + 4 * widened,
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use t5kit_formats::progress::Progress;
-use t5kit_model::{LoraConfig, T5, open_adapter};
+use t5kit_model::{Batch, LoraConfig, Seq2Seq, T5, open_adapter};
 use t5kit_tensor::ops::CrossEntropy;
 use t5kit_tensor::{Dropout, Gradients, mix};
 
@@ -176,9 +176,9 @@ impl Run<'_> {
         let (options, pool) = (&self.state.options, self.setup.pool);
         let step = self.batches.step(self.state.step);
         let packed: Vec<_> =
-            step.iter().map(|b| pass::pack(self.setup.examples, b.iter().copied())).collect();
+            step.iter().map(|b| pass::pack(&self.model, self.setup.examples, b.iter().copied())).collect();
         // The mean is over the target tokens of all the step's batches, as if they were one.
-        let tokens: usize = packed.iter().map(|(_, targets)| targets.tokens()).sum();
+        let tokens: usize = packed.iter().map(|batch| batch.targets().tokens()).sum();
         let loss_options = CrossEntropy {
             scale: 1.0 / tokens as f32,
             label_smoothing: options.label_smoothing,
@@ -198,15 +198,13 @@ impl Run<'_> {
                 recompute: options.recompute,
             }
         };
-        let overflowed = |model: &T5, batch: usize| {
-            let (sources, targets) = &packed[batch];
-            pass::first_non_finite(model, pool, sources, targets, pass(batch))
-        };
-        for (i, (sources, targets)) in packed.iter().enumerate() {
+        let overflowed =
+            |model: &T5, batch: usize| pass::first_non_finite(model, pool, &packed[batch], pass(batch));
+        for (i, batch) in packed.iter().enumerate() {
             let model = &self.model;
-            let losses = pass::accumulate(model, pool, sources, targets, loss_options, pass(i), gradients);
+            let losses = pass::accumulate(model, pool, batch, loss_options, pass(i), gradients);
             if !losses.is_finite() {
-                let softmax = || format!("the product with {}", model.params.name(model.softmax()));
+                let softmax = || format!("the product with {}", model.params.name(model.softmax().weight));
                 return Ok(Err(overflowed(model, i).unwrap_or_else(softmax)));
             }
             sum += losses;
@@ -224,7 +222,7 @@ impl Run<'_> {
             loss: sum / tokens as f64,
             lr,
             grad_norm: stepped.grad_norm,
-            real_tokens: packed.iter().map(|(s, t)| s.tokens() + t.tokens()).sum(),
+            real_tokens: packed.iter().map(Batch::tokens).sum(),
             seconds: start.elapsed().as_secs_f64(),
             rss_bytes: resident_bytes(),
         }))

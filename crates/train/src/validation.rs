@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use t5kit_eval::{Metric, Scorer};
 use t5kit_formats::progress::{Progress, Watch};
 use t5kit_generate::{GenerateOptions, generate};
-use t5kit_model::T5;
+use t5kit_model::Seq2Seq;
 use t5kit_tensor::Pool;
 use t5kit_tokenizer::Tokenizer;
 
@@ -93,7 +93,7 @@ pub struct Sample {
 /// # Errors
 /// [`Error::Stopped`] where `watch` stops it; those of generating.
 pub fn samples(
-    model: &T5,
+    model: &dyn Seq2Seq,
     pool: &Pool,
     examples: &Examples,
     count: usize,
@@ -132,7 +132,7 @@ type Found = (f64, serde_json::Map<String, serde_json::Value>);
 
 /// The loss and the metrics of a model on validation examples.
 pub(crate) fn validate(
-    model: &T5,
+    model: &dyn Seq2Seq,
     pool: &Pool,
     valid: &Examples,
     batch_size: usize,

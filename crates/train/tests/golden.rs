@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use t5kit_formats::safetensors::SafetensorsFile;
-use t5kit_model::{T5, load};
+use t5kit_model::{Batch, T5, load};
 use t5kit_tensor::ops::CrossEntropy;
-use t5kit_tensor::{Gradients, Packed, Pool, Precision};
+use t5kit_tensor::{Gradients, Pool, Precision};
 use t5kit_train::{Optimizer, OptimizerKind, PassOptions, Schedule, TrainOptions, accumulate, gradients};
 
 const MODELS: [&str; 6] = ["mt5", "t5-v1_1", "t5-v1_0", "umt5", "byt5", "bert4keras"];
@@ -26,8 +26,9 @@ fn sequences(value: &Value) -> Vec<Vec<u32>> {
     serde_json::from_value(value.clone()).unwrap()
 }
 
-fn pack(sequences: &[Vec<u32>], which: &[usize]) -> Packed {
-    Packed::new(which.iter().map(|&i| &sequences[i])).unwrap()
+fn pack(sources: &[Vec<u32>], targets: &[Vec<u32>], which: &[usize]) -> Batch {
+    let of = |all: &[Vec<u32>]| which.iter().map(|&i| all[i].clone()).collect::<Vec<_>>();
+    Batch::new(of(sources), of(targets), usize::MAX).unwrap()
 }
 
 #[test]
@@ -57,8 +58,7 @@ fn gradients_agree(pass: PassOptions, of_loss: f64, of_gradient: f32) {
             let pool = Pool::new(threads);
             // Twice into the same memory: the second must not see the first.
             for _ in 0..2 {
-                let loss =
-                    gradients(&model, &pool, &pack(&sources, &all), &pack(&targets, &all), pass, &mut found);
+                let loss = gradients(&model, &pool, &pack(&sources, &targets, &all), pass, &mut found);
                 let want = golden["loss"].as_f64().unwrap();
                 assert!((loss - want).abs() < of_loss * want, "{name}: loss {loss}, {want}");
             }
@@ -102,14 +102,8 @@ fn a_batch_gives_the_loss_and_gradients_of_its_examples_one_by_one() {
         let all: Vec<usize> = (0..sources.len()).collect();
         let tokens: usize = targets.iter().map(Vec::len).sum();
         let mut whole = Gradients::new();
-        let loss = gradients(
-            &model,
-            &pool,
-            &pack(&sources, &all),
-            &pack(&targets, &all),
-            PassOptions::default(),
-            &mut whole,
-        );
+        let loss =
+            gradients(&model, &pool, &pack(&sources, &targets, &all), PassOptions::default(), &mut whole);
         let mut sums: Vec<Vec<f64>> = model.params.iter().map(|(_, _, w)| vec![0.0; w.len()]).collect();
         let mut sum = 0.0;
         for i in all {
@@ -117,14 +111,7 @@ fn a_batch_gives_the_loss_and_gradients_of_its_examples_one_by_one() {
             let share = targets[i].len() as f64 / tokens as f64;
             let mut one = Gradients::new();
             sum += share
-                * gradients(
-                    &model,
-                    &pool,
-                    &pack(&sources, &[i]),
-                    &pack(&targets, &[i]),
-                    PassOptions::default(),
-                    &mut one,
-                );
+                * gradients(&model, &pool, &pack(&sources, &targets, &[i]), PassOptions::default(), &mut one);
             for ((id, _, _), sums) in model.params.iter().zip(&mut sums) {
                 if let Some(gradient) = one.param(id) {
                     sums.iter_mut().zip(gradient.data()).for_each(|(s, g)| *s += share * f64::from(*g));
@@ -208,24 +195,17 @@ fn twenty_losses_are_those_of_the_reference() {
                 let mut worst = 0f64;
                 for (step, want) in want.iter().enumerate() {
                     let batch = &batches[step % batches.len()];
-                    let (sources, targets) = (pack(&sources, batch), pack(&targets, batch));
+                    let batch = pack(&sources, &targets, batch);
+                    let tokens = batch.targets().tokens();
                     let loss = CrossEntropy {
-                        scale: 1.0 / targets.tokens() as f32,
+                        scale: 1.0 / tokens as f32,
                         label_smoothing: options.label_smoothing,
                         z_loss: options.z_loss,
                         ..CrossEntropy::default()
                     };
                     found.clear();
-                    let sum = accumulate(
-                        &model,
-                        &pool,
-                        &sources,
-                        &targets,
-                        loss,
-                        PassOptions::default(),
-                        &mut found,
-                    );
-                    let loss = sum / targets.tokens() as f64;
+                    let sum = accumulate(&model, &pool, &batch, loss, PassOptions::default(), &mut found);
+                    let loss = sum / tokens as f64;
                     worst = worst.max((loss - want).abs() / want);
                     assert!(worst < 1e-4, "{name}, {case}, step {step}: {loss} {want}");
                     let lr = options.rate(step as u64, 20);

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use t5kit_formats::safetensors::SafetensorsFile;
-use t5kit_model::{T5, load, open_adapter};
-use t5kit_tensor::{DType, Gradients, Packed, Pool};
+use t5kit_model::{Batch, T5, load, open_adapter};
+use t5kit_tensor::{DType, Gradients, Pool};
 use t5kit_train::{Optimizer, OptimizerKind, PassOptions, TrainOptions, gradients};
 
 fn folder(name: &str) -> PathBuf {
@@ -29,8 +29,9 @@ fn sequences(key: &str) -> Vec<Vec<u32>> {
     serde_json::from_value(json("mt5")[key].clone()).unwrap()
 }
 
-fn pack(sequences: &[Vec<u32>], which: &[usize]) -> Packed {
-    Packed::new(which.iter().map(|&i| &sequences[i])).unwrap()
+fn pack(sources: &[Vec<u32>], targets: &[Vec<u32>], which: &[usize]) -> Batch {
+    let of = |all: &[Vec<u32>]| which.iter().map(|&i| all[i].clone()).collect::<Vec<_>>();
+    Batch::new(of(sources), of(targets), usize::MAX).unwrap()
 }
 
 /// Loss and gradients of all examples.
@@ -39,7 +40,7 @@ fn backward(model: &T5, threads: usize, pass: PassOptions) -> (f64, Gradients) {
     let all: Vec<usize> = (0..sources.len()).collect();
     let mut found = Gradients::new();
     let pool = Pool::new(threads);
-    let loss = gradients(model, &pool, &pack(&sources, &all), &pack(&targets, &all), pass, &mut found);
+    let loss = gradients(model, &pool, &pack(&sources, &targets, &all), pass, &mut found);
     (loss, found)
 }
 
@@ -114,7 +115,7 @@ fn ten_adamw_losses_are_those_of_peft() {
     let mut optimizer = Optimizer::new(OptimizerKind::Adamw, &model.params, &found);
     for (step, want) in want.iter().enumerate() {
         let batch = &batches[step % batches.len()];
-        let loss = gradients(&model, &pool, &pack(&sources, batch), &pack(&targets, batch), pass, &mut found);
+        let loss = gradients(&model, &pool, &pack(&sources, &targets, batch), pass, &mut found);
         assert!((loss - want).abs() < 1e-4 * want, "step {step}: {loss} {want}");
         let stepped = optimizer.step(&mut model.params, &found, &pool, &options, 1e-2);
         assert!(stepped.non_finite.is_none());

@@ -7,7 +7,7 @@ use t5kit_formats::progress::{Progress, Watch};
 use t5kit_formats::spiece::{NormalizerSpec, Piece, PieceKind, SpieceModel, TrainerSpec};
 use t5kit_formats::tfevents;
 use t5kit_generate::GenerateOptions;
-use t5kit_model::{T5, T5Config, load};
+use t5kit_model::{SpecialIds, T5, T5Config, load};
 use t5kit_tensor::{Pool, Rng};
 use t5kit_tokenizer::Tokenizer;
 use t5kit_train::{
@@ -140,7 +140,8 @@ fn run_on(
     let pool = Pool::new(2);
     let (examples, valid) = (&training, Some(&valid));
     let (_files, tokenizer) = tokenizer();
-    let decoding = Some(Decoding { tokenizer: &tokenizer, options: GenerateOptions::new(60) });
+    let decoding =
+        Some(Decoding { tokenizer: &tokenizer, options: GenerateOptions::new(60, SpecialIds::default()) });
     let events = folder.join("tensorboard");
     let (tensorboard, tokenizer_files) = (Some(events.as_path()), &[][..]);
     let (pool, base) = (&pool, "base");

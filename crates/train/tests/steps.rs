@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use t5kit_formats::progress::{Progress, Watch};
-use t5kit_model::{T5, T5Config, load};
+use t5kit_model::{Batch, Seq2Seq, T5, T5Config, load};
 use t5kit_tensor::ops::CrossEntropy;
-use t5kit_tensor::{Dropout, Gradients, Graph, Packed, Pool, Rng};
+use t5kit_tensor::{Dropout, Gradients, Graph, Pool, Rng};
 use t5kit_train::{
     Examples, LAST, OptimizerKind, PassOptions, Setup, StepRecord, TrainOptions, TrainWatch, accumulate,
     gradients, train,
@@ -105,17 +105,9 @@ fn accumulated_gradients_are_those_of_the_big_batch() {
             let mut sum = 0.0;
             let mut start = 0;
             for &end in ends {
-                let (s, t) = (Packed::new(&sources[start..end]), Packed::new(&targets[start..end]));
+                let batch = Batch::new(&sources[start..end], &targets[start..end], model.rows()).unwrap();
                 start = end;
-                sum += accumulate(
-                    &model,
-                    &pool,
-                    &s.unwrap(),
-                    &t.unwrap(),
-                    loss,
-                    PassOptions::default(),
-                    &mut found,
-                );
+                sum += accumulate(&model, &pool, &batch, loss, PassOptions::default(), &mut found);
             }
             (sum, found)
         };
@@ -168,19 +160,13 @@ fn a_run_with_accumulation_is_the_run_with_the_bigger_batch() {
 #[test]
 fn frozen_parts_stay_as_they_are_and_cost_nothing() {
     let pool = Pool::new(2);
-    let (sources, targets) = (Packed::new(texts(6, 0)).unwrap(), Packed::new(texts(6, 1)).unwrap());
+    let batch = Batch::new(texts(6, 0), texts(6, 1), config(false).vocab_size).unwrap();
     let dropout = Some(Dropout { rate: 0.1, key: 4 });
     let mut all = T5::random(config(false), 3).unwrap();
     all.make_trainable();
     let mut want = Gradients::new();
-    let want_loss = gradients(
-        &all,
-        &pool,
-        &sources,
-        &targets,
-        PassOptions { dropout, ..PassOptions::default() },
-        &mut want,
-    );
+    let want_loss =
+        gradients(&all, &pool, &batch, PassOptions { dropout, ..PassOptions::default() }, &mut want);
     for parts in ["encoder", "decoder", "embeddings", "softmax", "encoder,softmax", "embeddings,decoder"] {
         let options = TrainOptions {
             train_parts: parts.split(',').map(String::from).collect(),
@@ -191,21 +177,15 @@ fn frozen_parts_stay_as_they_are_and_cost_nothing() {
         model.train_only(&options.parts());
         model.make_trainable();
         let mut found = Gradients::new();
-        let loss = gradients(
-            &model,
-            &pool,
-            &sources,
-            &targets,
-            PassOptions { dropout, ..PassOptions::default() },
-            &mut found,
-        );
+        let loss =
+            gradients(&model, &pool, &batch, PassOptions { dropout, ..PassOptions::default() }, &mut found);
         assert_eq!(loss, want_loss, "{parts}");
         // The way back ends where nothing below is trained.
         let mut graph = Graph::training(&model.params, &pool, None);
-        let encoded = model.encode(&mut graph, &sources);
+        let encoded = model.encode(&mut graph, batch.sources());
         let recorded = parts.contains("encoder") || parts.contains("embeddings");
         assert_eq!(encoded.node().is_some(), recorded, "{parts}");
-        let hidden = model.decode(&mut graph, &targets.shifted_right(0), &sources, &encoded);
+        let hidden = model.decode(&mut graph, &batch.inputs(0), batch.sources(), &encoded);
         assert_eq!(hidden.node().is_some(), parts != "softmax", "{parts}");
 
         let folder = tempfile::tempdir().unwrap();

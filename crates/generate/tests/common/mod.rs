@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // every test file uses its part
 
+pub mod lab;
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 

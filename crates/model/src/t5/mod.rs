@@ -1,13 +1,12 @@
 //! T5 and its family (Raffel et al. 2020; Xue et al. 2021): one definition for training, scoring and generation.
 
 mod architecture;
-mod cache;
 mod layout;
 mod network;
+mod seq2seq;
 
-pub use cache::DecoderCache;
 pub use layout::layout;
-pub(crate) use network::generates_few;
+pub use seq2seq::widths;
 
 use t5kit_formats::config::{self, T5Config};
 use t5kit_tensor::ops::{Activation, RelativeBias};
@@ -152,11 +151,6 @@ impl T5 {
     /// The embedding matrix: [vocab_size, d_model].
     pub fn shared(&self) -> ParamId {
         self.network.shared
-    }
-
-    /// The softmax matrix: [vocab_size, d_model]; the embedding itself where they are tied.
-    pub fn softmax(&self) -> ParamId {
-        self.network.softmax
     }
 
     /// Keeps matrices in another storage type.

@@ -5,19 +5,19 @@
 
 use std::rc::Rc;
 
-use t5kit_formats::config::T5Config;
-use t5kit_tensor::ops::{self, Attention, CachedAttention, CachedRows, CachedSpan, Columns, KeyValues, Span};
+use t5kit_tensor::ops::{self, Attention, CachedAttention, CachedSpan, Columns, KeyValues, Span};
 use t5kit_tensor::{Graph, Packed, ParamId, Tensor, Var};
 
-use super::cache::CrossCache;
-use super::{AttentionLayer, Block, DecoderCache, Stack, T5};
+use super::{AttentionLayer, Block, Stack, T5};
+use crate::cache::Seen;
+use crate::{Cache, Seq2Seq};
 
 /// Where a block's keys and values come from.
 enum Memory<'m> {
     /// Every sequence is there as a whole.
     Whole { own: Rc<[Span]>, cross: Option<(Rc<[Span]>, Var)> },
     /// One new token a sequence; the rest is in the cache.
-    Cached { cache: &'m mut DecoderCache },
+    Cached { cache: &'m mut Cache },
 }
 
 impl T5 {
@@ -44,37 +44,59 @@ impl T5 {
         self.scaled(graph, hidden)
     }
 
-    /// A cache for generating from these sources: one slot each. `tokens`: how many will be fed for each source at
-    /// most, all its hypotheses together, which decides what is cheaper.
-    pub fn start(
+    /// What the decoder sees of each source while generating: its features where it is fed few tokens, at most
+    /// `budgets[i]`, else keys and values of every layer.
+    pub(super) fn seen(
         &self,
         graph: &mut Graph<'_>,
         sources: &Packed,
         encoded: &Var,
-        tokens: usize,
-    ) -> DecoderCache {
-        let blocks = &self.network.decoder.blocks;
-        let layers = blocks.iter().filter_map(|block| block.cross.as_ref());
-        let cross = if layers.clone().all(|a| self.does_without_keys(graph, a))
-            && generates_few(&self.config, tokens)
-        {
-            CrossCache::Features(encoded.value.clone())
-        } else {
-            let keys = |a: &AttentionLayer| ops::linear(graph, encoded, &[a.k, a.v]).value;
-            CrossCache::Keys(layers.map(keys).map(KeyValues::from_packed).collect())
-        };
-        DecoderCache::new(blocks.len(), self.inner(), sources.ranges().collect(), cross)
+        budgets: &[usize],
+    ) -> Vec<Seen> {
+        let layers: Vec<_> = self.network.decoder.blocks.iter().filter_map(|b| b.cross.as_ref()).collect();
+        let able = layers.iter().all(|a| self.does_without_keys(graph, a));
+        let few = |budget: usize| able && self.widths().generates_few(budget);
+        let rows = |i: usize| sources.range(i).collect::<Vec<_>>();
+        let mut seen: Vec<Seen> = Vec::with_capacity(sources.len());
+        for (i, &budget) in budgets.iter().enumerate() {
+            seen.push(match few(budget) {
+                true if sources.len() == 1 => Seen::Features(encoded.value.clone()),
+                true => Seen::Features(ops::gather_rows(&encoded.value, &rows(i))),
+                false => Seen::Keys(Vec::with_capacity(layers.len())),
+            });
+        }
+        // Keys and values of all that want them at once, a layer after the other.
+        let wanting: Vec<usize> = (0..seen.len()).filter(|&i| matches!(seen[i], Seen::Keys(_))).collect();
+        if wanting.is_empty() {
+            return seen;
+        }
+        let all = wanting.len() == sources.len();
+        let of_them: Vec<usize> = wanting.iter().flat_map(|&i| sources.range(i)).collect();
+        let encoded =
+            if all { encoded.clone() } else { Var::constant(ops::gather_rows(&encoded.value, &of_them)) };
+        for a in layers {
+            let keys = ops::linear(graph, &encoded, &[a.k, a.v]).value;
+            let mut first = 0;
+            for &i in &wanting {
+                let rows: Vec<usize> = (first..first + sources.range(i).len()).collect();
+                first += rows.len();
+                if let Seen::Keys(layers) = &mut seen[i] {
+                    layers.push(KeyValues::from_packed(ops::gather_rows(&keys, &rows)));
+                }
+            }
+        }
+        seen
     }
 
     /// One decoding step: feeds `ids[i]` to slot `i`; hidden states ready for the softmax: [slots, d_model].
-    pub fn step<'a>(&'a self, graph: &mut Graph<'a>, ids: &[u32], cache: &mut DecoderCache) -> Tensor {
+    pub(super) fn feed<'a>(&'a self, graph: &mut Graph<'a>, ids: &[u32], cache: &mut Cache) -> Tensor {
         assert_eq!(ids.len(), cache.slots(), "an id for every slot");
         cache.advance();
         let hidden = self.stack(graph, &self.network.decoder, ids, Memory::Cached { cache });
         self.scaled(graph, hidden).value
     }
 
-    fn inner(&self) -> usize {
+    pub(super) fn inner(&self) -> usize {
         self.config.inner_dim()
     }
 
@@ -210,8 +232,8 @@ impl T5 {
             }
             Memory::Cached { cache } => {
                 cache.store(layer, &qkv.value, inner);
-                let what = self.cached_attention(a, cache.own_spans());
-                Var::constant(ops::attend_cached(graph, &qkv.value, 0, &cache.own[layer], &what))
+                let what = self.cached_attention(a, cache.own_spans(layer));
+                Var::constant(ops::attend_cached(graph, &qkv.value, 0, &what))
             }
         }
     }
@@ -240,24 +262,46 @@ impl T5 {
                 let at = |column| Columns { var: &kv, column };
                 ops::attention(graph, Columns { var: &q, column: 0 }, at(0), at(self.inner()), &what)
             }
-            Memory::Cached { cache } => match &cache.cross {
-                CrossCache::Keys(keys) => {
-                    let range = |Span { queries, keys, position }| CachedSpan {
-                        queries,
-                        keys: CachedRows::Range(keys),
-                        position,
-                    };
-                    let spans = cache.cross_spans().into_iter().map(range).collect();
-                    let what = self.cached_attention(a, spans);
-                    Var::constant(ops::attend_cached(graph, &q.value, 0, &keys[layer], &what))
-                }
-                CrossCache::Features(x) => {
-                    let q = ops::heads_to_features(graph, &q, a.k, heads).value;
-                    let found = ops::attend_features(graph, &q, x, heads, &cache.cross_spans());
-                    ops::heads_from_features(graph, &Var::constant(found), a.v, heads)
-                }
-            },
+            Memory::Cached { cache } => Var::constant(self.attend_cached_source(graph, a, layer, &q, cache)),
         }
+    }
+
+    /// The same for one new token a slot. Where some sources are kept as features and others as keys and values, the
+    /// queries part ways and come back.
+    fn attend_cached_source(
+        &self,
+        graph: &mut Graph<'_>,
+        a: &AttentionLayer,
+        layer: usize,
+        q: &Var,
+        cache: &Cache,
+    ) -> Tensor {
+        let heads = self.config.num_heads;
+        let spans = cache.source_spans(layer);
+        let (by_features, by_keys) = (spans.features.0, spans.keys.0);
+        let mixed = !by_features.is_empty() && !by_keys.is_empty();
+        let of = |rows: &[usize]| match mixed {
+            true => Var::constant(ops::gather_rows(&q.value, rows)),
+            false => q.clone(),
+        };
+        let found = (!by_features.is_empty()).then(|| {
+            let q = ops::heads_to_features(graph, &of(&by_features), a.k, heads).value;
+            let found = ops::attend_features(graph, &q, heads, &spans.of_features);
+            ops::heads_from_features(graph, &Var::constant(found), a.v, heads).value
+        });
+        let Some(found) = found else {
+            let what = self.cached_attention(a, spans.of_keys);
+            return ops::attend_cached(graph, &q.value, 0, &what);
+        };
+        if !mixed {
+            return found;
+        }
+        let what = self.cached_attention(a, spans.of_keys);
+        let attended = ops::attend_cached(graph, &of(&by_keys).value, 0, &what);
+        let mut all = Tensor::unspecified(q.value.rows(), q.value.cols());
+        ops::scatter_rows(&mut all, &by_features, &found);
+        ops::scatter_rows(&mut all, &by_keys, &attended);
+        all
     }
 
     /// Whether a layer can look at the source's features themselves: its key and value matrices are all there is
@@ -275,7 +319,7 @@ impl T5 {
         let (sources, targets) = (sum(|s| s.keys.len()), sum(|s| s.queries.len()));
         let pairs = sum(|s| s.keys.len() * s.queries.len());
         targets * c.num_heads * c.d_model <= 2 * sources * c.inner_dim()
-            && features_cost_less(c, sources, targets, pairs)
+            && self.widths().features_cost_less(sources, targets, pairs)
     }
 
     fn attention(&self, layer: &AttentionLayer, causal: bool, spans: Vec<Span>) -> Attention {
@@ -295,20 +339,6 @@ impl T5 {
     ) -> CachedAttention<'s> {
         CachedAttention { num_heads: self.config.num_heads, d_kv: self.config.d_kv, bias: layer.bias, spans }
     }
-}
-
-/// Whether it takes fewer multiplications to look at the source's features than to make keys and values of all
-/// `sources` tokens first, when `targets` tokens look at them, `pairs` in all.
-fn features_cost_less(c: &T5Config, sources: usize, targets: usize, pairs: usize) -> bool {
-    let [sources, targets, pairs, d, heads, inner] =
-        [sources, targets, pairs, c.d_model, c.num_heads, c.inner_dim()].map(|n| n as u128);
-    pairs * heads * d + targets * d * inner <= sources * d * inner + pairs * inner
-}
-
-/// Whether a decoder that is fed at most so many tokens for each source looks at the source's features. It depends on
-/// nothing else, so that a source gets the same alone and in company; the weights pass by in any case.
-pub(crate) fn generates_few(c: &T5Config, tokens: usize) -> bool {
-    features_cost_less(c, 1, 0, tokens)
 }
 
 /// Shows a value to a pass that looks for the first one that is not finite.

@@ -24,6 +24,7 @@ mod recompute;
 mod relative_bias;
 mod residual;
 mod rms_norm;
+mod rows;
 mod scale;
 mod update;
 
@@ -35,8 +36,8 @@ pub use activation::{activate, gated};
 pub use adafactor::{Adafactor, adafactor, adafactor_vector};
 pub use adamw::adamw;
 pub use attention::{
-    Attention, CachedAttention, CachedRows, CachedSpan, Columns, Span, attend_cached, attend_features,
-    attention, attention_to_features,
+    Attention, CachedAttention, CachedRows, CachedSpan, Columns, FeatureSpan, Span, attend_cached,
+    attend_features, attention, attention_to_features,
 };
 pub use cache::KeyValues;
 pub use cross_entropy::{CrossEntropy, Losses, cross_entropy};
@@ -53,6 +54,7 @@ pub use recompute::recompute;
 pub use relative_bias::RelativeBias;
 pub use residual::residual;
 pub use rms_norm::rms_norm;
+pub use rows::{gather_rows, scatter_rows};
 pub use scale::scale;
 
 use std::ops::Range;

@@ -17,7 +17,9 @@ const SMALL: usize = 8 << 10;
 pub struct CachedSpan<'a> {
     /// Rows of the query tensor.
     pub queries: Range<usize>,
-    /// Rows of the cache: `rows.1` of them from `rows.0` on, or those listed.
+    /// Where their keys and values are.
+    pub cache: &'a KeyValues,
+    /// Which of its rows.
     pub keys: CachedRows<'a>,
     /// Position of every one of the queries, counted from the first key.
     pub position: usize,
@@ -56,13 +58,7 @@ pub struct CachedAttention<'a> {
 
 /// `softmax(q·kᵀ + bias)·v` for every query and head: [queries, num_heads · d_kv]. `q` holds the queries in its
 /// columns from `column` on. A query's result does not depend on the others.
-pub fn attend_cached(
-    graph: &Graph<'_>,
-    q: &Tensor,
-    column: usize,
-    cache: &KeyValues,
-    what: &CachedAttention<'_>,
-) -> Tensor {
+pub fn attend_cached(graph: &Graph<'_>, q: &Tensor, column: usize, what: &CachedAttention<'_>) -> Tensor {
     let context = graph.context;
     let (num_heads, d_kv) = (what.num_heads, what.d_kv);
     let inner = num_heads * d_kv;
@@ -98,6 +94,7 @@ pub fn attend_cached(
             CachedRows::Range(range) => (range.start, None),
             CachedRows::List(rows) => (0, Some(*rows)),
         };
+        let cache = span.cache;
         let cached = Cached {
             k: cache.keys(start, first),
             k_stride: cache.stride(),

@@ -14,7 +14,7 @@ use std::ops::Range;
 
 pub use cached::{CachedAttention, CachedRows, CachedSpan, attend_cached};
 use piece::{Derivatives, Kept, KeyDerivatives, Piece};
-pub use shared::{attend_features, attention_to_features};
+pub use shared::{FeatureSpan, attend_features, attention_to_features};
 
 use crate::graph::Dropout;
 use crate::ops::cut;

@@ -89,17 +89,19 @@ impl Backward for SharedBackward {
     }
 }
 
+/// Queries of one decoding step that look at the same features: the hypotheses of a source.
+#[derive(Clone, Debug)]
+pub struct FeatureSpan<'a> {
+    /// Rows of the query tensor.
+    pub queries: Range<usize>,
+    /// What they look at: [source tokens, d].
+    pub features: &'a Tensor,
+}
+
 /// The same in a decoding step, where a span has few queries: each gets the bits that it gets alone, and nothing is
 /// recorded. Spans are in the order of their queries, every row in one.
-pub fn attend_features(
-    graph: &Graph<'_>,
-    q: &Tensor,
-    x: &Tensor,
-    num_heads: usize,
-    spans: &[Span],
-) -> Tensor {
-    let (context, d) = (graph.context, x.cols());
-    assert_eq!(q.cols(), num_heads * d, "{num_heads} heads of a query over features");
+pub fn attend_features(graph: &Graph<'_>, q: &Tensor, num_heads: usize, spans: &[FeatureSpan<'_>]) -> Tensor {
+    let (context, d) = (graph.context, q.cols() / num_heads);
     let mut out = Tensor::unspecified(q.rows(), q.cols());
     // With fewer spans than threads, the queries of each are shared out too.
     let threads = context.pool.threads();
@@ -114,20 +116,21 @@ pub fn attend_features(
             let of = count * share / shares..count * (share + 1) / shares;
             let (part, below) = rest.split_rows(of.len());
             rest = below;
-            work.push((queries.rows(first + of.start, of.len()), span.keys.clone(), part));
+            work.push((queries.rows(first + of.start, of.len()), span.features, part));
         }
     }
     assert_eq!(rest.rows, 0, "every query row is in a span");
-    each(context, work, |_, (q, keys, mut out)| {
-        let x = Rows::f32(x.data(), d).slice(keys.clone());
+    each(context, work, |_, (q, features, mut out)| {
+        assert_eq!(features.cols(), d, "{num_heads} heads of a query over features");
+        let (x, keys) = (Rows::f32(features.data(), d), features.rows());
         with_scratch(|scratch| {
-            let p = scratch.first(q.rows * keys.len());
-            let scores = MatMut::new(p, q.rows, keys.len(), keys.len());
+            let p = scratch.first(q.rows * keys);
+            let scores = MatMut::new(p, q.rows, keys, keys);
             kernels::matmul_rows(context.isa, scores, q.data, d, x);
-            for p in p.chunks_exact_mut(keys.len()) {
+            for p in p.chunks_exact_mut(keys) {
                 kernels::softmax(context.isa, p, None);
             }
-            kernels::matmul_columns(context.isa, out.reborrow(), p, keys.len(), x, 0);
+            kernels::matmul_columns(context.isa, out.reborrow(), p, keys, x, 0);
         });
     });
     out

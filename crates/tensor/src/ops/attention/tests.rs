@@ -1,6 +1,6 @@
 use super::*;
-use crate::ops::KeyValues;
 use crate::ops::check::{Case, check};
+use crate::ops::{KeyValues, gather_rows};
 use crate::{Dropout, Params, Pool, Regime, Rng, Weight};
 
 const HEADS: usize = 2;
@@ -138,14 +138,19 @@ fn steps_look_at_features_alike_whatever_the_company() {
     };
     let (q, x) = (normal(6, width), normal(keys.iter().sum(), 20));
     let spans = spans(&[(2, keys[0]), (1, keys[1]), (3, keys[2])]);
+    let of = |span: &Span| gather_rows(&x, &span.keys.clone().collect::<Vec<_>>());
+    let features: Vec<Tensor> = spans.iter().map(of).collect();
+    let looking: Vec<FeatureSpan<'_>> = (spans.iter().zip(&features))
+        .map(|(span, features)| FeatureSpan { queries: span.queries.clone(), features })
+        .collect();
     let all = |threads: usize| {
         let pool = Pool::new(threads);
-        attend_features(&Graph::inference(&params, &pool, Regime::Steps), &q, &x, HEADS, &spans)
+        attend_features(&Graph::inference(&params, &pool, Regime::Steps), &q, HEADS, &looking)
     };
     let pool = Pool::new(2);
     let mut bulk = Graph::inference(&params, &pool, Regime::Bulk);
-    let [queries, features] = [&q, &x].map(|t| Var::constant(t.clone()));
-    let whole = attention_to_features(&mut bulk, &queries, &features, HEADS, &spans).value;
+    let [queries, keys] = [&q, &x].map(|t| Var::constant(t.clone()));
+    let whole = attention_to_features(&mut bulk, &queries, &keys, HEADS, &spans).value;
     for threads in [1, 2, 3, 8] {
         let got = all(threads);
         assert!(got.data() == all(1).data(), "{threads} threads");
@@ -153,16 +158,16 @@ fn steps_look_at_features_alike_whatever_the_company() {
             assert!((got - want).abs() < 1e-5, "{got} {want}");
         }
     }
-    for span in &spans {
+    for span in &looking {
         for row in span.queries.clone() {
             let one = Tensor::from_vec(1, width, q.row(row).to_vec());
-            let alone = [Span { queries: 0..1, ..span.clone() }];
+            let alone = [FeatureSpan { queries: 0..1, ..span.clone() }];
             let graph = Graph::inference(&params, &pool, Regime::Steps);
-            let alone = attend_features(&graph, &one, &x, HEADS, &alone);
+            let alone = attend_features(&graph, &one, HEADS, &alone);
             assert!(alone.data() == all(2).row(row), "row {row}");
         }
     }
-    assert_eq!(attend_features(&bulk, &Tensor::zeros(0, width), &x, HEADS, &[]).rows(), 0);
+    assert_eq!(attend_features(&bulk, &Tensor::zeros(0, width), HEADS, &[]).rows(), 0);
 }
 
 /// Sequences longer than a block of queries: forward against the oracle, and a decoding step with a cache against
@@ -203,12 +208,9 @@ fn long_sequences_and_decoding_steps_agree_with_the_whole() {
 
         // Room for half at first; the rows of every other position are in a list, backwards.
         let mut cache = KeyValues::new(tokens / 2, INNER);
-        cache.grow(tokens);
-        let mut backwards = Tensor::unspecified(tokens, 3 * INNER);
-        for row in 0..tokens {
-            backwards.data_mut()[row * 3 * INNER..][..3 * INNER].copy_from_slice(qkv.row(tokens - 1 - row));
-        }
-        cache.store(0, &backwards, INNER);
+        cache.grow(tokens, tokens / 2);
+        let backwards: Vec<u32> = (0..tokens as u32).rev().collect();
+        cache.store(&backwards, &qkv, INNER);
         let steps = CachedAttention { num_heads: HEADS, d_kv: D_KV, bias: what.bias, spans: Vec::new() };
         let lists: Vec<Vec<u32>> = [(0, 300), (302, 78)]
             .map(|(first, count)| (first..first + count).map(|row| (tokens - 1 - row) as u32).collect())
@@ -219,11 +221,12 @@ fn long_sequences_and_decoding_steps_agree_with_the_whole() {
         };
         let span = |queries, list: usize| CachedSpan {
             queries,
+            cache: &cache,
             keys: CachedRows::List(&lists[list]),
             position: lists[list].len() - 1,
         };
         let both = CachedAttention { spans: vec![span(0..1, 0), span(1..2, 1)], ..steps.clone() };
-        let got = attend_cached(&graph, &query(&[299, 379]), 0, &cache, &both);
+        let got = attend_cached(&graph, &query(&[299, 379]), 0, &both);
         for (got, row) in got.data().chunks(INNER).zip([299, 379]) {
             for (a, b) in got.iter().zip(whole.row(row)) {
                 assert!((a - b).abs() < 1e-5, "{a} {b}");
@@ -231,18 +234,20 @@ fn long_sequences_and_decoding_steps_agree_with_the_whole() {
         }
         // The same bits alone, in company with other queries of the same keys, and from rows in their order.
         let alone = CachedAttention { spans: vec![span(0..1, 1)], ..steps.clone() };
-        let one = attend_cached(&graph, &query(&[379]), 0, &cache, &alone);
+        let one = attend_cached(&graph, &query(&[379]), 0, &alone);
         assert_eq!(one.data(), &got.data()[INNER..]);
         let group = CachedAttention { spans: vec![span(0..7, 1)], ..steps.clone() };
         let rows = [379, 5, 379, 1, 379, 301, 379];
-        let company = attend_cached(&graph, &query(&rows), 0, &cache, &group);
+        let company = attend_cached(&graph, &query(&rows), 0, &group);
         for (at, row) in rows.iter().enumerate().filter(|(_, row)| **row == 379) {
             assert_eq!(company.row(at), one.data(), "row {row}");
         }
-        cache.store(0, &qkv, INNER);
-        let range = CachedSpan { queries: 0..1, keys: CachedRows::Range(302..380), position: 77 };
+        let mut straight = KeyValues::new(tokens, INNER);
+        straight.store(&(0..tokens as u32).collect::<Vec<_>>(), &qkv, INNER);
+        let keys = CachedRows::Range(302..380);
+        let range = CachedSpan { queries: 0..1, cache: &straight, keys, position: 77 };
         let ordered = CachedAttention { spans: vec![range], ..steps };
-        assert_eq!(attend_cached(&graph, &query(&[379]), 0, &cache, &ordered).data(), one.data());
+        assert_eq!(attend_cached(&graph, &query(&[379]), 0, &ordered).data(), one.data());
     }
 }
 

@@ -10,8 +10,8 @@ use t5kit_formats::generation_config::EarlyStopping;
 
 use crate::options::{GenerateOptions, LengthNormalization};
 
-/// What the searches of a call have in common.
-#[derive(Clone, Copy, Debug)]
+/// What the searches of requests with the same options have in common.
+#[derive(Clone, Debug)]
 pub(crate) struct Rules {
     /// Hypotheses of one search.
     pub beams: usize,
@@ -21,11 +21,12 @@ pub(crate) struct Rules {
     pub length_penalty: f32,
     pub normalization: LengthNormalization,
     pub max_new_tokens: usize,
-    pub eos: u32,
+    /// The ids that end a hypothesis.
+    pub end: Vec<u32>,
 }
 
 impl Rules {
-    pub fn new(options: &GenerateOptions, eos: u32) -> Self {
+    pub fn new(options: &GenerateOptions) -> Self {
         Rules {
             beams: options.num_beams / options.num_beam_groups,
             grouped: options.num_beam_groups > 1,
@@ -33,8 +34,14 @@ impl Rules {
             length_penalty: options.length_penalty,
             normalization: options.length_normalization,
             max_new_tokens: options.max_new_tokens,
-            eos,
+            end: options.ids.end.clone(),
         }
+    }
+
+    /// How many candidates a step looks at: enough for as many hypotheses to go on as there are beams, whatever ends
+    /// (transformers' `beams_to_keep`).
+    pub fn wanted(&self) -> usize {
+        self.beams * (1 + self.end.len()).max(2)
     }
 
     /// The score of a hypothesis of `length` new tokens with this log-probability.
@@ -95,7 +102,7 @@ impl Search {
         }
     }
 
-    /// Takes a step: `candidates` are the 2 · beams best continuations, best first; `length` is the number of new
+    /// Takes a step: `candidates` are the best continuations, [`Rules::wanted`] of them, best first; `length` is the number of new
     /// tokens they have, their last included. The beams are then those that go on.
     pub fn advance(&mut self, candidates: &[Candidate], length: usize, rules: &Rules) {
         let last = length >= rules.max_new_tokens;
@@ -107,7 +114,7 @@ impl Search {
             ids.extend_from_slice(&parent.ids);
             ids.push(c.id);
             // In a group, and in T5's search, what is cut off by the length is added below.
-            if c.id == rules.eos || last && !rules.grouped && !t5 {
+            if rules.end.contains(&c.id) || last && !rules.grouped && !t5 {
                 // The second half only sees to it that enough go on.
                 if rank < rules.beams || t5 {
                     self.finish(ids, rules.score(c.sum, length), rules);
@@ -179,7 +186,7 @@ mod tests {
             length_penalty,
             normalization,
             max_new_tokens: 4,
-            eos: 1,
+            end: vec![1],
         }
     }
 

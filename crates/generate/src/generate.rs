@@ -1,0 +1,232 @@
+//! Generating for many sources, or for one as it comes: loops over a session.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use t5kit_model::{Seq2Seq, memory};
+use t5kit_tensor::Pool;
+
+use crate::apart::{Claims, Line, side_by_side};
+use crate::{Error, Event, GenerateOptions, Generated, Request, Session, SessionLimits, generation_bytes};
+
+/// What a call noticed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Noticed {
+    /// Sources that are finished.
+    pub sources: usize,
+    /// How many of them would have begun with `first_sentinel`, had it been allowed.
+    pub wanted_sentinel: usize,
+}
+
+impl Noticed {
+    /// Whether the model behaves like one that was only ever trained to fill in blanks.
+    pub fn looks_untuned(&self) -> bool {
+        self.sources > 0 && self.wanted_sentinel * 10 >= self.sources * 9
+    }
+
+    fn finished(&mut self, wanted_sentinel: bool) {
+        self.sources += 1;
+        self.wanted_sentinel += usize::from(wanted_sentinel);
+    }
+}
+
+/// Generates targets for every source and hands them over as `(index, targets)`, best first, as soon as the source is
+/// finished; long sources come first. `each` is called on this thread and may stop the work.
+///
+/// Sources are ids ending in `</s>`; an empty source, an id without a row, or impossible options are an error, before
+/// anything is generated. What a source gets does not depend on the others.
+///
+/// Where there are enough sources each thread works on some of its own, at most [`GenerateOptions::batch_limits`] at a
+/// time, and waits for nobody; the last ones are worked on by all threads together, as are few.
+pub fn generate(
+    model: &dyn Seq2Seq,
+    pool: &Pool,
+    sources: &[Vec<u32>],
+    options: &GenerateOptions,
+    mut each: impl FnMut(usize, Vec<Generated>) -> ControlFlow<()>,
+) -> Result<Noticed, Error> {
+    let work = Work::new(model, sources, options)?;
+    let mut noticed = Noticed::default();
+    let mut tell = |finished: Finished| {
+        noticed.finished(finished.wanted_sentinel);
+        each(finished.source, finished.targets)
+    };
+    let flow = if work.is_for_each_apart(pool.threads()) {
+        work.apart(pool, &mut tell)
+    } else {
+        let mut share = Share::new(&work);
+        (0..sources.len()).for_each(|place| share.admit(place));
+        share.finish(pool, &mut tell)
+    };
+    // Whether it was stopped, the caller knows.
+    let (ControlFlow::Continue(()) | ControlFlow::Break(())) = flow;
+    Ok(noticed)
+}
+
+/// Rows of a step from which a thread is as quick by itself as with its part of everybody's: below, it is the weights
+/// passing by that take the time, and they pass by once for all.
+const ROWS_APART: usize = 16;
+
+/// What a call is asked for.
+struct Work<'w> {
+    model: &'w dyn Seq2Seq,
+    sources: &'w [Vec<u32>],
+    options: Arc<GenerateOptions>,
+    limits: SessionLimits,
+    /// Numbers of the sources, the longest first.
+    order: Vec<usize>,
+    /// Rows that a source has at most.
+    rows_of_one: usize,
+}
+
+/// A source that is finished.
+struct Finished {
+    source: usize,
+    targets: Vec<Generated>,
+    wanted_sentinel: bool,
+}
+
+impl<'w> Work<'w> {
+    /// Checks everything.
+    fn new(
+        model: &'w dyn Seq2Seq,
+        sources: &'w [Vec<u32>],
+        options: &GenerateOptions,
+    ) -> Result<Self, Error> {
+        let limits = options.batch_limits();
+        let (requests, hypotheses, tokens) = (limits.sequences, usize::MAX, limits.tokens);
+        let limits = SessionLimits { requests, hypotheses, tokens };
+        let mut order: Vec<usize> = (0..sources.len()).collect();
+        order.sort_by_key(|&i| std::cmp::Reverse(sources[i].len()));
+        let rows_of_one = options.most_rows();
+        let options = Arc::new(options.clone());
+        let work = Work { model, sources, options, limits, order, rows_of_one };
+        let mut session = Session::new(model, limits);
+        session.check_options(&work.options)?;
+        (0..sources.len()).try_for_each(|i| session.check_source(&sources[i], work.number(i)))?;
+        Ok(work)
+    }
+
+    /// Whether so many threads have enough to do each by itself, and the memory that it takes is there.
+    fn is_for_each_apart(&self, threads: usize) -> bool {
+        let rows = self.rows_of_one.saturating_mul(self.sources.len());
+        if threads < 2 || self.sources.len() < 2 * threads || rows < threads * ROWS_APART {
+            return false;
+        }
+        let work = memory::Work {
+            sequences: self.limits.requests.min(self.sources.len() / threads),
+            source_tokens: self.order.first().map_or(0, |&longest| self.sources[longest].len()),
+            target_tokens: self.options.max_new_tokens.saturating_add(self.options.prefix.len() + 1),
+        };
+        let needed = generation_bytes(&self.model.widths(), work, self.rows_of_one, threads);
+        memory::available_bytes().is_none_or(|available| needed <= available)
+    }
+
+    fn number(&self, source: usize) -> u64 {
+        self.options.first_source + source as u64
+    }
+
+    /// Every thread by itself, as long as there is enough for all.
+    fn apart(&self, pool: &Pool, tell: &mut dyn FnMut(Finished) -> ControlFlow<()>) -> ControlFlow<()> {
+        let (workers, most) = (pool.threads(), self.limits.requests);
+        let claims = Claims::new(self.sources.len(), workers, most);
+        let work = |worker: usize, line: Line<'_, Finished>| {
+            let (pool, mut share) = (Pool::new(1), Share::new(self));
+            claims.first(worker).for_each(|place| share.admit(place));
+            loop {
+                let room = most.saturating_sub(share.session.len());
+                if room >= most / 8 {
+                    claims.more(room).for_each(|place| share.admit(place));
+                }
+                if share.session.is_empty() {
+                    claims.end();
+                    return None;
+                }
+                if claims.is_over() {
+                    return Some(share);
+                }
+                if line.is_stopped() || share.step(&pool, &mut |finished| line.tell(finished)).is_break() {
+                    return None;
+                }
+            }
+        };
+        for mut share in side_by_side(workers, work, tell)?.into_iter().flatten() {
+            share.finish(pool, tell)?;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The sources of one session.
+struct Share<'w> {
+    work: &'w Work<'w>,
+    session: Session<'w>,
+    /// The source of each request.
+    sources: Vec<usize>,
+}
+
+impl<'w> Share<'w> {
+    fn new(work: &'w Work<'w>) -> Self {
+        Share { work, session: Session::new(work.model, work.limits), sources: Vec::new() }
+    }
+
+    /// Takes the source at this place of the order.
+    fn admit(&mut self, place: usize) {
+        let source = self.work.order[place];
+        let request = Request::new(self.work.sources[source].clone(), self.work.options.clone());
+        let id = self.session.admit(Request { number: self.work.number(source), ..request });
+        assert_eq!(id.expect("checked before").0 as usize, self.sources.len(), "requests are counted");
+        self.sources.push(source);
+    }
+
+    fn step(&mut self, pool: &Pool, tell: &mut dyn FnMut(Finished) -> ControlFlow<()>) -> ControlFlow<()> {
+        for event in self.session.step(pool) {
+            if let Event::Finished { request, targets, wanted_sentinel } = event {
+                let source = self.sources[request.0 as usize];
+                tell(Finished { source, targets, wanted_sentinel })?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn finish(&mut self, pool: &Pool, tell: &mut dyn FnMut(Finished) -> ControlFlow<()>) -> ControlFlow<()> {
+        while !self.session.is_empty() {
+            self.step(pool, tell)?;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Generates one target token by token: each id is handed over as soon as it is chosen. For greedy decoding and
+/// sampling; beam search knows its first token only at the end.
+pub fn generate_stream(
+    model: &dyn Seq2Seq,
+    pool: &Pool,
+    source: &[u32],
+    options: &GenerateOptions,
+    mut each: impl FnMut(u32) -> ControlFlow<()>,
+) -> Result<(Generated, Noticed), Error> {
+    if options.num_beams > 1 || options.num_return_sequences > 1 {
+        return Err(Error::Options("only a single greedy or sampled target can be streamed".into()));
+    }
+    let mut session = Session::new(model, SessionLimits::default());
+    let request = Request::new(source.to_vec(), Arc::new(options.clone()));
+    session.admit(Request { number: options.first_source, ..request })?;
+    let (mut target, mut noticed) = (Generated::default(), Noticed::default());
+    while !session.is_empty() {
+        for event in session.step(pool) {
+            match event {
+                Event::Token { id, .. } => {
+                    if each(id).is_break() {
+                        return Ok((target, noticed));
+                    }
+                }
+                Event::Finished { mut targets, wanted_sentinel, .. } => {
+                    noticed.finished(wanted_sentinel);
+                    target = targets.pop().unwrap_or_default();
+                }
+            }
+        }
+    }
+    Ok((target, noticed))
+}

@@ -1,0 +1,39 @@
+//! How much memory generating takes, beside the weights.
+
+use t5kit_model::memory::{Widths, Work};
+
+use crate::session::ENCODED_TOGETHER;
+
+/// Predicted bytes while so many sessions side by side each work on a batch (one a thread where there are many sources,
+/// else one): what the decoder holds, and beside it the activations of the sources that are encoded together, or of a
+/// step with its logits, whichever is more. `hypotheses`: of each source.
+pub fn generation_bytes(widths: &Widths, work: Work, hypotheses: usize, sessions: usize) -> u64 {
+    let all = work.sequences.saturating_mul(work.source_tokens);
+    let together = all.min(ENCODED_TOGETHER.max(work.source_tokens));
+    let fed = work.target_tokens.saturating_mul(hypotheses);
+    let held = widths.cache_bytes(Work { target_tokens: fed, ..work });
+    let step = widths.step_bytes(work.sequences.saturating_mul(hypotheses), fed);
+    (sessions as u64).saturating_mul(held.saturating_add(widths.encoding_bytes(together).max(step)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use t5kit_model::T5Config;
+
+    #[test]
+    fn a_batch_of_mt5_small() {
+        let widths = t5kit_model::t5::widths(&T5Config::default());
+        let work = Work { sequences: 16, source_tokens: 256, target_tokens: 32 };
+        let one = generation_bytes(&widths, work, 1, 1);
+        // Features of 4,096 tokens, 8 layers of keys and values of 512 positions, activations of 2,048 tokens.
+        let held = (4096 * 512 + 8 * 512 * 768) * 4;
+        assert!(one > held && one < held + (2048 * 4096 * 4) + (1 << 20), "{one}");
+        assert_eq!(generation_bytes(&widths, work, 1, 2), 2 * one);
+        // Four beams: four times the positions and logits, the same features.
+        let beams = generation_bytes(&widths, Work { target_tokens: 8, ..work }, 4, 1);
+        assert!(beams > one && beams < one + (64 * 250_112 * 4), "{beams} {one}");
+        let none = Work { sequences: 0, source_tokens: 0, target_tokens: 0 };
+        assert_eq!(generation_bytes(&widths, none, 1, 1), 0);
+    }
+}

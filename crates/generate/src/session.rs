@@ -1,0 +1,309 @@
+//! Generating as a session: requests come when they come, go when they are finished, and share every step meanwhile.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use t5kit_model::{Cache, Seq2Seq};
+use t5kit_tensor::ops::{self, LogitsRow};
+use t5kit_tensor::{Graph, Packed, Pool, Regime, Tensor};
+
+use crate::processors::LogitsProcessor;
+use crate::search::{Look, Next, Prepared, Search};
+use crate::{Error, Event, GenerateOptions, Request, RequestId};
+
+/// Source tokens that are encoded together, at most, where there is more than one source: enough for the weights to
+/// pass by unnoticed, few enough for the activations to be small beside what the decoder holds.
+pub(crate) const ENCODED_TOGETHER: usize = 2048;
+
+/// How much a session works on at a time. A request larger than that is worked on alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// Requests, at most.
+    pub requests: usize,
+    /// Hypotheses of all of them, at most.
+    pub hypotheses: usize,
+    /// Tokens of their sources, at most.
+    pub tokens: usize,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        SessionLimits { requests: 64, hypotheses: 64, tokens: 8192 }
+    }
+}
+
+/// Requests on their way through a model, of any kinds side by side.
+///
+/// Every [step](Session::step) continues all hypotheses by one token. A request that is finished or
+/// [cancelled](Session::cancel) frees its rows at once, and one that waits takes their place between steps. What a
+/// request gets does not depend on its company, to the bit.
+///
+/// A session holds no threads: each step is given some, and other steps may be given others.
+pub struct Session<'m> {
+    model: &'m dyn Seq2Seq,
+    limits: SessionLimits,
+    cache: Cache,
+    /// Their rows stand in this order.
+    active: Vec<Active>,
+    waiting: VecDeque<Admitted>,
+    next: u64,
+    /// The options of the last request, made ready.
+    prepared: Option<Arc<Prepared>>,
+}
+
+/// A request that has been looked at.
+struct Admitted {
+    id: RequestId,
+    prepared: Arc<Prepared>,
+    request: Request,
+}
+
+/// A request with rows.
+struct Active {
+    id: RequestId,
+    prepared: Arc<Prepared>,
+    processors: Vec<Arc<dyn LogitsProcessor>>,
+    /// Tokens of its source.
+    tokens: usize,
+    /// How many of the given ids its row has been fed; the last one is left to the search.
+    fed: usize,
+    rows: usize,
+    search: Search,
+    wanted_sentinel: bool,
+}
+
+impl Active {
+    /// Whether its rows wait for the logits of the next step, not merely for the rest of what they are given.
+    fn chooses(&self) -> bool {
+        self.fed + 1 == self.prepared.given().len()
+    }
+}
+
+impl<'m> Session<'m> {
+    /// A session with nothing to do.
+    pub fn new(model: &'m dyn Seq2Seq, limits: SessionLimits) -> Self {
+        let cache = model.cache();
+        let (active, waiting) = (Vec::new(), VecDeque::new());
+        Session { model, limits, cache, active, waiting, next: 0, prepared: None }
+    }
+
+    /// Takes in a request, which begins as soon as there is room.
+    ///
+    /// # Errors
+    /// Everything that can be wrong with it: an empty source, an id without a row, impossible options.
+    pub fn admit(&mut self, request: Request) -> Result<RequestId, Error> {
+        let prepared = self.prepare(&request.options)?;
+        self.check_source(&request.source, request.number)?;
+        let id = RequestId(self.next);
+        self.next += 1;
+        self.waiting.push_back(Admitted { id, prepared, request });
+        Ok(id)
+    }
+
+    /// Whether a request with these options could be admitted.
+    pub(crate) fn check_options(&mut self, options: &Arc<GenerateOptions>) -> Result<(), Error> {
+        self.prepare(options).map(|_| ())
+    }
+
+    /// Whether one with this source could.
+    pub(crate) fn check_source(&self, source: &[u32], number: u64) -> Result<(), Error> {
+        let checked = Packed::new([source]).and_then(|packed| packed.check_ids(self.model.rows()));
+        let index = number as usize + 1;
+        checked.map_err(|source| Error::Sequence { what: "source", index, source })
+    }
+
+    fn prepare(&mut self, options: &Arc<GenerateOptions>) -> Result<Arc<Prepared>, Error> {
+        match &self.prepared {
+            Some(prepared) if Arc::ptr_eq(&prepared.options, options) => Ok(prepared.clone()),
+            _ => {
+                let prepared = Arc::new(Prepared::new(options.clone(), self.model.rows())?);
+                self.prepared = Some(prepared.clone());
+                Ok(prepared)
+            }
+        }
+    }
+
+    /// Forgets a request; `false` where it is not there any more.
+    pub fn cancel(&mut self, request: RequestId) -> bool {
+        if let Some(at) = self.waiting.iter().position(|waiting| waiting.id == request) {
+            self.waiting.remove(at);
+            return true;
+        }
+        let Some(at) = self.active.iter().position(|active| active.id == request) else { return false };
+        let first: usize = self.active[..at].iter().map(|active| active.rows).sum();
+        let gone = first..first + self.active[at].rows;
+        let stay: Vec<usize> = (0..self.cache.slots()).filter(|row| !gone.contains(row)).collect();
+        self.cache.select(&stay);
+        self.active.remove(at);
+        true
+    }
+
+    /// Requests that are not finished.
+    pub fn len(&self) -> usize {
+        self.active.len() + self.waiting.len()
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.active.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Lets waiting requests take the room that there is, and continues every hypothesis by one token.
+    pub fn step(&mut self, pool: &Pool) -> Vec<Event> {
+        self.begin_waiting(pool);
+        if self.active.is_empty() {
+            return Vec::new();
+        }
+        let mut ids = Vec::with_capacity(self.cache.slots());
+        for active in &self.active {
+            match active.chooses() {
+                true => active.search.last_ids(&mut ids),
+                false => ids.push(active.prepared.given()[active.fed]),
+            }
+        }
+        let mut graph = Graph::inference(self.model.params(), pool, Regime::Steps);
+        let hidden = self.model.step(&mut graph, &ids, &mut self.cache);
+        self.look(&graph, hidden);
+        self.go_on()
+    }
+
+    /// Shows the searches the logits of their rows.
+    fn look(&mut self, graph: &Graph<'_>, hidden: Tensor) {
+        // Whose each row of the logits is: the request, and which of its rows.
+        let mut owners = Vec::with_capacity(hidden.rows());
+        let mut rows = Vec::with_capacity(hidden.rows());
+        let mut first = 0;
+        for (index, active) in self.active.iter().enumerate() {
+            if active.chooses() {
+                owners.extend((0..active.rows).map(|row| (index, row)));
+                rows.extend(first..first + active.rows);
+            }
+            first += active.rows;
+        }
+        if rows.is_empty() {
+            return;
+        }
+        let hidden = if rows.len() < hidden.rows() { ops::gather_rows(&hidden, &rows) } else { hidden };
+        let mut logits = ops::logits(graph, &hidden, self.model.softmax().weight);
+        drop(hidden);
+        let choosing = |active: &&Active| active.chooses();
+        let turns = self.active.iter().filter(choosing).map(|a| a.search.turns()).max().unwrap_or(0);
+        for turn in 0..turns {
+            let active = &self.active;
+            let looks = ops::each_row(graph, &mut logits, |row, logits: &mut LogitsRow<'_>| {
+                let (index, row) = owners[row];
+                let Active { search, prepared, processors, .. } = &active[index];
+                search.look(prepared, processors, turn, row, logits)
+            });
+            let mut looks = looks.into_iter();
+            for active in self.active.iter_mut().filter(|active| active.chooses()) {
+                let looks: Vec<Option<Look>> = looks.by_ref().take(active.rows).collect();
+                active.wanted_sentinel |= looks.iter().flatten().any(|look| look.wants_sentinel);
+                active.search.take(&active.prepared, turn, looks);
+            }
+        }
+    }
+
+    /// Lets every request go on, or end.
+    fn go_on(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        let mut parents = Vec::with_capacity(self.cache.slots());
+        let mut first = 0;
+        self.active.retain_mut(|active| {
+            let (request, rows) = (active.id, first..first + active.rows);
+            first = rows.end;
+            if !active.chooses() {
+                active.fed += 1;
+                active.rows = if active.chooses() { active.prepared.first_rows() } else { 1 };
+                parents.extend(std::iter::repeat_n(rows.start, active.rows));
+                return true;
+            }
+            let mut token = |sample, id| events.push(Event::Token { request, sample, id });
+            match active.search.advance(&active.prepared, &mut token) {
+                Next::Rows(of) => {
+                    active.rows = of.len();
+                    parents.extend(of.into_iter().map(|row| rows.start + row));
+                    true
+                }
+                Next::Done(targets) => {
+                    let wanted_sentinel = active.wanted_sentinel;
+                    events.push(Event::Finished { request, targets, wanted_sentinel });
+                    false
+                }
+            }
+        });
+        self.cache.select(&parents);
+        events
+    }
+
+    /// Encodes waiting requests as far as there is room. A few places alone are left empty until there are more of
+    /// them, unless that is all that waits: encoding a single short source takes as long as encoding several.
+    fn begin_waiting(&mut self, pool: &Pool) {
+        let mut fits = Room { limits: self.limits, requests: 0, hypotheses: 0, tokens: 0 };
+        for active in &self.active {
+            fits.take(&active.prepared, active.tokens);
+        }
+        let count =
+            self.waiting.iter().take_while(|w| fits.take(&w.prepared, w.request.source.len())).count();
+        if count == 0 || count < self.waiting.len() && count * 8 < self.active.len() {
+            return;
+        }
+        let begin: Vec<Admitted> = self.waiting.drain(..count).collect();
+        let mut tokens = 0;
+        let together = |a: &Admitted, b: &Admitted| {
+            tokens += a.request.source.len();
+            let fit = tokens + b.request.source.len() <= ENCODED_TOGETHER;
+            tokens = if fit { tokens } else { 0 };
+            fit
+        };
+        for part in begin.chunk_by(together) {
+            let sources =
+                Packed::new(part.iter().map(|w| &w.request.source)).expect("admitted ones have ids");
+            let budgets: Vec<usize> = part.iter().map(|w| w.prepared.budget()).collect();
+            let mut graph = Graph::inference(self.model.params(), pool, Regime::Bulk);
+            self.model.start(&mut graph, &mut self.cache, &sources, &budgets);
+        }
+        let mut parents: Vec<usize> = (0..self.cache.slots() - count).collect();
+        for (slot, Admitted { id, prepared, request }) in (parents.len()..).zip(begin) {
+            let mut active = Active {
+                id,
+                tokens: request.source.len(),
+                fed: 0,
+                rows: 1,
+                search: Search::new(&prepared, request.number),
+                wanted_sentinel: false,
+                processors: request.processors,
+                prepared,
+            };
+            if active.chooses() {
+                active.rows = active.prepared.first_rows();
+            }
+            parents.extend(std::iter::repeat_n(slot, active.rows));
+            self.active.push(active);
+        }
+        self.cache.select(&parents);
+    }
+}
+
+/// What of a session's limits is taken.
+struct Room {
+    limits: SessionLimits,
+    requests: usize,
+    hypotheses: usize,
+    tokens: usize,
+}
+
+impl Room {
+    /// Takes the room of one more, if there is any; the first is always taken.
+    fn take(&mut self, prepared: &Prepared, tokens: usize) -> bool {
+        let first = self.requests == 0;
+        let (requests, hypotheses) = (self.requests + 1, self.hypotheses + prepared.most_rows());
+        let tokens = self.tokens + tokens;
+        let SessionLimits { requests: r, hypotheses: h, tokens: t } = self.limits;
+        let fits = first || requests <= r && hypotheses <= h && tokens <= t;
+        if fits {
+            (self.requests, self.hypotheses, self.tokens) = (requests, hypotheses, tokens);
+        }
+        fits
+    }
+}

@@ -1,0 +1,100 @@
+//! A model large enough for its products to go the way of a real one's, sources for it, and every kind of search.
+
+use t5kit_formats::config::T5Config;
+use t5kit_generate::{EarlyStopping, GenerateOptions, LengthNormalization};
+use t5kit_model::{Seq2Seq, SpecialIds, T5};
+use t5kit_tensor::Rng;
+
+/// Rows of the model, the last dozen of them padding.
+pub const ROWS: usize = 400;
+
+/// Two layers each, of random weights.
+pub fn model() -> T5 {
+    let config = T5Config {
+        vocab_size: ROWS,
+        d_model: 160,
+        d_kv: 40,
+        num_heads: 4,
+        d_ff: 200,
+        num_layers: 2,
+        num_decoder_layers: 2,
+        tie_word_embeddings: false,
+        ..T5Config::default()
+    };
+    let mut model = T5::random(config, 5).unwrap();
+    // Sharper than an initialisation's, so that some targets end and not all tokens are alike.
+    let softmax = model.softmax().weight;
+    let sharper = model.params.get(softmax).map(|_, x| 2.0 * x);
+    *model.params.get_mut(softmax) = sharper;
+    model
+}
+
+/// Of one to ninety tokens.
+pub fn sources() -> Vec<Vec<u32>> {
+    let mut rng = Rng::new(4, 0);
+    [7, 2, 40, 1, 13, 7, 90, 3, 21, 5]
+        .map(|length| {
+            let mut ids: Vec<u32> = (1..length).map(|_| 2 + rng.below(ROWS - 20) as u32).collect();
+            ids.push(1);
+            ids
+        })
+        .into()
+}
+
+/// All kinds of search, by name.
+pub fn modes() -> Vec<(&'static str, GenerateOptions)> {
+    let plain = || GenerateOptions {
+        max_new_tokens: 12,
+        scores: true,
+        ..GenerateOptions::new(ROWS - 12, SpecialIds::default())
+    };
+    let beam = || GenerateOptions { num_beams: 4, num_return_sequences: 3, ..plain() };
+    let sample = || GenerateOptions { do_sample: true, seed: 11, ..plain() };
+    vec![
+        ("greedy", plain()),
+        (
+            "greedy, all processors",
+            GenerateOptions {
+                repetition_penalty: 1.3,
+                no_repeat_ngram_size: 2,
+                min_new_tokens: 5,
+                bad_words_ids: vec![vec![9], vec![10, 11]],
+                prefix: vec![5, 6],
+                ..plain()
+            },
+        ),
+        ("beam", beam()),
+        (
+            "beam, T5's normalisation",
+            GenerateOptions {
+                length_normalization: LengthNormalization::T5,
+                length_penalty: 0.6,
+                early_stopping: EarlyStopping::Never,
+                ..beam()
+            },
+        ),
+        (
+            "beam with a prefix",
+            GenerateOptions {
+                prefix: vec![30, 31],
+                repetition_penalty: 1.2,
+                early_stopping: EarlyStopping::Yes,
+                ..beam()
+            },
+        ),
+        ("groups", GenerateOptions { num_beam_groups: 2, diversity_penalty: 0.7, ..beam() }),
+        ("sampling", sample()),
+        (
+            "sampling, all warpers",
+            GenerateOptions {
+                temperature: 0.8,
+                top_k: 50,
+                top_p: 0.9,
+                min_p: 0.01,
+                num_return_sequences: 3,
+                no_repeat_ngram_size: 1,
+                ..sample()
+            },
+        ),
+    ]
+}

@@ -1,0 +1,295 @@
+//! What a decoder remembers between steps.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use t5kit_tensor::Tensor;
+use t5kit_tensor::ops::{CachedRows, CachedSpan, FeatureSpan, KeyValues};
+
+/// Positions of one source that room is reserved for at most, however many it may be fed: a limit that nobody means to
+/// reach takes no addresses.
+const RESERVED_MOST: usize = 1 << 14;
+
+/// Keys and values of every decoder layer for the hypotheses that are being generated; it belongs to whoever
+/// generates, so that one loaded model serves many streams.
+///
+/// A step feeds one token to each *slot*. [`Cache::select`] says which slots go on and how they continue: a hypothesis
+/// that has ended is left out, one that several hypotheses continue is named several times. A slot is a list of the
+/// rows where its past lies, and slots share what they have in common; a row that no slot names any more is free, and
+/// the next token takes it. Room for all that a source can be fed is reserved when it comes
+/// ([`Seq2Seq::start`](crate::Seq2Seq::start)), as addresses that get memory when they are first written to; keys and
+/// values move then or never, but for targets of more than 16,384 tokens.
+///
+/// What the decoder sees of a source is there once, however many hypotheses it has, and goes with the last of them.
+pub struct Cache {
+    /// A layer each.
+    own: Vec<KeyValues>,
+    /// Rows that were ever written.
+    used: usize,
+    /// Those of them that nobody needs.
+    free: Vec<u32>,
+    /// How many slots name a row: [used].
+    shares: Vec<u32>,
+    slots: Vec<Slot>,
+    /// The rows of the newest positions: [slots] in the course of a step.
+    newest: Vec<u32>,
+}
+
+/// What the decoder sees of one source: a row a source token.
+pub(crate) enum Seen {
+    /// Each layer's keys and values.
+    Keys(Vec<KeyValues>),
+    /// The encoder's output, for all layers.
+    Features(Tensor),
+}
+
+/// A source that has slots.
+struct Source {
+    seen: Seen,
+    /// Positions that room is reserved for.
+    reserved: usize,
+}
+
+struct Slot {
+    source: Arc<Source>,
+    /// The row of each position.
+    past: Vec<u32>,
+}
+
+impl Cache {
+    /// Of so many decoder layers, keys and values `cols` wide.
+    pub(crate) fn new(layers: usize, cols: usize) -> Self {
+        let own = (0..layers).map(|_| KeyValues::new(0, cols)).collect();
+        let (free, shares, slots, newest) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Cache { own, used: 0, free, shares, slots, newest }
+    }
+
+    /// Number of slots.
+    pub fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Tokens that a slot has been fed so far.
+    pub fn length(&self, slot: usize) -> usize {
+        self.slots[slot].past.len()
+    }
+
+    /// Positions that are held, those that slots share once each.
+    pub fn held(&self) -> usize {
+        self.used - self.free.len()
+    }
+
+    /// From now on slot `i` continues what slot `parents[i]` has been until now; slots that no one continues end, and
+    /// their rows are free. Attention to the sources is quickest where the slots of a source stand side by side.
+    pub fn select(&mut self, parents: &[usize]) {
+        if parents.iter().copied().eq(0..self.slots.len()) {
+            return;
+        }
+        let mut heirs = vec![0usize; self.slots.len()];
+        parents.iter().for_each(|&parent| heirs[parent] += 1);
+        let mut old: Vec<Option<Slot>> = std::mem::take(&mut self.slots).into_iter().map(Some).collect();
+        for (slot, &heirs) in old.iter_mut().zip(&heirs) {
+            if heirs == 0
+                && let Some(slot) = slot.take()
+            {
+                self.forget(&slot.past);
+            }
+        }
+        for &parent in parents {
+            heirs[parent] -= 1;
+            // The last heir takes it as it is.
+            let slot = match heirs[parent] {
+                0 => old[parent].take(),
+                _ => old[parent].as_ref().map(|slot| {
+                    slot.past.iter().for_each(|&row| self.shares[row as usize] += 1);
+                    Slot { source: slot.source.clone(), past: slot.past.clone() }
+                }),
+            };
+            self.slots.extend(slot);
+        }
+    }
+
+    fn forget(&mut self, past: &[u32]) {
+        for &row in past {
+            let shares = &mut self.shares[row as usize];
+            *shares -= 1;
+            if *shares == 0 {
+                self.free.push(row);
+            }
+        }
+    }
+
+    /// A slot for each of these sources, behind those that are there; `budget`: tokens it is fed at most.
+    pub(crate) fn add(&mut self, sources: impl IntoIterator<Item = (Seen, usize)>) {
+        for (seen, budget) in sources {
+            let source = Arc::new(Source { seen, reserved: budget.min(RESERVED_MOST) });
+            self.slots.push(Slot { source, past: Vec::new() });
+        }
+        let alike = |a: &Slot, b: &Slot| Arc::ptr_eq(&a.source, &b.source);
+        let needed = self.slots.chunk_by(alike).map(|slots| slots[0].source.reserved).sum();
+        self.reserve(needed);
+    }
+
+    /// Sees to it that there is room for so many rows.
+    fn reserve(&mut self, rows: usize) {
+        for layer in &mut self.own {
+            if layer.rows() < rows {
+                layer.grow(rows, self.used);
+            }
+        }
+    }
+
+    /// Gives every slot a row for one more position.
+    pub(crate) fn advance(&mut self) {
+        self.newest.clear();
+        let missing = self.slots.len().saturating_sub(self.free.len());
+        if let Some(layer) = self.own.first()
+            && self.used + missing > layer.rows()
+        {
+            self.reserve((self.used + missing).max(layer.rows() + layer.rows() / 2));
+        }
+        for slot in &mut self.slots {
+            let row = self.free.pop().unwrap_or_else(|| {
+                self.used += 1;
+                self.shares.push(0);
+                u32::try_from(self.used - 1).expect("fewer rows than memory holds")
+            });
+            self.shares[row as usize] = 1;
+            slot.past.push(row);
+            self.newest.push(row);
+        }
+    }
+
+    /// Keeps the keys and values of the newest position of every slot: one row each of `from`, keys from column
+    /// `column` on, then values.
+    pub(crate) fn store(&mut self, layer: usize, from: &Tensor, column: usize) {
+        self.own[layer].store(&self.newest, from, column);
+    }
+
+    /// Each slot's newest query against its own past in a layer, itself included.
+    pub(crate) fn own_spans(&self, layer: usize) -> Vec<CachedSpan<'_>> {
+        let mut spans = Vec::with_capacity(self.slots.len());
+        for (row, Slot { past, .. }) in self.slots.iter().enumerate() {
+            let (queries, keys) = (row..row + 1, CachedRows::List(past));
+            spans.push(CachedSpan { queries, cache: &self.own[layer], keys, position: past.len() - 1 });
+        }
+        spans
+    }
+
+    /// The newest queries against what a layer sees of their sources.
+    pub(crate) fn source_spans(&self, layer: usize) -> SourceSpans<'_> {
+        let mut spans = SourceSpans::default();
+        let alike = |a: &Slot, b: &Slot| Arc::ptr_eq(&a.source, &b.source) && a.past.len() == b.past.len();
+        let mut first = 0;
+        for group in self.slots.chunk_by(alike) {
+            let rows = first..first + group.len();
+            first = rows.end;
+            match &group[0].source.seen {
+                Seen::Features(features) => {
+                    let queries = spans.features.take(rows);
+                    spans.of_features.push(FeatureSpan { queries, features });
+                }
+                Seen::Keys(layers) => {
+                    let (cache, position) = (&layers[layer], group[0].past.len() - 1);
+                    let (queries, keys) = (spans.keys.take(rows), CachedRows::Range(0..cache.rows()));
+                    spans.of_keys.push(CachedSpan { queries, cache, keys, position });
+                }
+            }
+        }
+        spans
+    }
+}
+
+/// Slots by what is kept of their sources; queries count from the first of their kind.
+#[derive(Default)]
+pub(crate) struct SourceSpans<'c> {
+    /// The slots whose sources' features are kept.
+    pub features: Rows,
+    pub of_features: Vec<FeatureSpan<'c>>,
+    /// Those for which there are keys and values.
+    pub keys: Rows,
+    pub of_keys: Vec<CachedSpan<'c>>,
+}
+
+/// Rows of one kind among all.
+#[derive(Default)]
+pub(crate) struct Rows(pub Vec<usize>);
+
+impl Rows {
+    /// Adds rows; their places among those of the kind.
+    fn take(&mut self, rows: Range<usize>) -> Range<usize> {
+        let first = self.0.len();
+        self.0.extend(rows);
+        first..self.0.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn source() -> (Seen, usize) {
+        (Seen::Features(Tensor::zeros(1, 1)), 4)
+    }
+
+    /// A step that keeps `values[i]` for slot `i`.
+    fn feed(cache: &mut Cache, values: &[f32]) {
+        cache.advance();
+        let rows: Vec<f32> = values.iter().flat_map(|&x| [x, x]).collect();
+        cache.store(0, &Tensor::from_vec(values.len(), 2, rows), 0);
+    }
+
+    #[test]
+    fn room_is_used_again() {
+        let mut cache = Cache::new(1, 1);
+        cache.add([source(), source()]);
+        for _ in 0..4 {
+            feed(&mut cache, &[1.0, 2.0]);
+        }
+        assert_eq!((cache.held(), cache.own[0].rows()), (8, 8));
+        cache.select(&[1]);
+        assert_eq!(cache.held(), 4);
+        cache.add([source()]);
+        cache.select(&[1]);
+        for _ in 0..4 {
+            feed(&mut cache, &[3.0]);
+        }
+        assert_eq!((cache.used, cache.held(), cache.own[0].rows()), (8, 4, 8));
+        cache.select(&[]);
+        assert_eq!((cache.held(), cache.slots()), (0, 0));
+    }
+
+    proptest! {
+        /// However slots are selected, added and ended, a slot's past is what it was fed, nobody else writes there, and
+        /// no row is held that nobody names.
+        #[test]
+        fn a_slot_remembers_what_it_was_fed(steps in proptest::collection::vec(
+            (proptest::collection::vec(0usize..64, 0..6), 0usize..3), 1..30,
+        )) {
+            let mut cache = Cache::new(1, 1);
+            let mut fed: Vec<Vec<f32>> = Vec::new();
+            let mut next = 0.0;
+            for (choice, more) in steps {
+                cache.add((0..more).map(|_| source()));
+                fed.extend((0..more).map(|_| Vec::new()));
+                let parents: Vec<usize> = match fed.len() {
+                    0 => Vec::new(),
+                    slots => choice.iter().map(|c| c % slots).collect(),
+                };
+                cache.select(&parents);
+                fed = parents.iter().map(|&parent| fed[parent].clone()).collect();
+                let values: Vec<f32> = fed.iter().map(|_| { next += 1.0; next }).collect();
+                feed(&mut cache, &values);
+                fed.iter_mut().zip(&values).for_each(|(fed, &value)| fed.push(value));
+                let mut named = std::collections::BTreeSet::new();
+                for (slot, fed) in cache.slots.iter().zip(&fed) {
+                    let found: Vec<f32> = slot.past.iter().map(|&row| cache.own[0].gather(&[row as usize]).data()[0]).collect();
+                    prop_assert_eq!(&found, fed);
+                    named.extend(slot.past.iter().copied());
+                }
+                prop_assert_eq!(cache.held(), named.len());
+            }
+        }
+    }
+}

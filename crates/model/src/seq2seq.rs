@@ -1,0 +1,84 @@
+//! What training, scoring and generation need of a model, whatever its architecture.
+
+use t5kit_tensor::{Graph, Packed, ParamId, Params, Tensor, Var};
+
+use crate::memory::Widths;
+use crate::{Batch, Cache};
+
+/// A sequence-to-sequence model: hidden states of whole batches, and decoding a token at a time with a cache that
+/// belongs to the caller, so that one loaded model serves many streams on many threads.
+///
+/// The hidden states are those that the softmax sees: the logits of a token are `hidden · softmaxᵀ`. In a pass of the
+/// same kind ([`Regime`](t5kit_tensor::Regime)) what a sequence gets does not depend on the others in the batch.
+pub trait Seq2Seq: Send + Sync {
+    /// The parameters, under the names of Hugging Face's checkpoints.
+    fn params(&self) -> &Params;
+
+    /// The parameters, to write.
+    fn params_mut(&mut self) -> &mut Params;
+
+    /// The matrix that makes logits of hidden states.
+    fn softmax(&self) -> Softmax;
+
+    /// Embeddings that nothing but looking up ids uses: their gradients are those of the rows that a step meets.
+    fn looked_up(&self) -> Vec<ParamId>;
+
+    /// The ids that the configuration gives a meaning to.
+    fn special_ids(&self) -> SpecialIds;
+
+    /// What memory is predicted from.
+    fn widths(&self) -> Widths;
+
+    /// The hidden states of a batch whose targets are known: [target tokens, d_model]. Row `i` says target token `i`.
+    fn hidden<'a>(&'a self, graph: &mut Graph<'a>, batch: &Batch) -> Var;
+
+    /// A cache of nothing yet, of this model's widths.
+    fn cache(&self) -> Cache;
+
+    /// Encodes sources in a pass over whole sequences and gives each a slot of the cache, behind those that are there.
+    /// `budgets[i]` is how many tokens source `i` will be fed at most, all its hypotheses together: room for them is
+    /// reserved, and what is cheaper to keep of the source follows from it and from nothing else.
+    ///
+    /// Panics on ids without a row; [`Batch`] and [`Packed::check_ids`] check.
+    fn start<'a>(&'a self, graph: &mut Graph<'a>, cache: &mut Cache, sources: &Packed, budgets: &[usize]);
+
+    /// One decoding step: feeds `ids[i]` to slot `i`; hidden states of what comes next: [slots, d_model].
+    fn step<'a>(&'a self, graph: &mut Graph<'a>, ids: &[u32], cache: &mut Cache) -> Tensor;
+
+    /// Rows of embedding and softmax: every id is below.
+    fn rows(&self) -> usize {
+        self.params().get(self.softmax().weight).rows()
+    }
+}
+
+/// What makes logits of hidden states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Softmax {
+    /// The matrix: [rows, d_model]; the embedding itself where they are tied.
+    pub weight: ParamId,
+}
+
+/// The ids with a meaning of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpecialIds {
+    /// What a decoder is fed first.
+    pub start: u32,
+    /// Those that end a target.
+    pub end: Vec<u32>,
+    /// What fills up where there is nothing.
+    pub pad: u32,
+}
+
+impl Default for SpecialIds {
+    /// T5's.
+    fn default() -> Self {
+        SpecialIds { start: 0, end: vec![1], pad: 0 }
+    }
+}
+
+impl SpecialIds {
+    /// Whether an id ends a target.
+    pub fn ends(&self, id: u32) -> bool {
+        self.end.contains(&id)
+    }
+}

@@ -1,0 +1,71 @@
+//! T5 as what training, scoring and generation work with.
+
+use t5kit_formats::config::T5Config;
+use t5kit_tensor::{Graph, Packed, ParamId, Params, Tensor, Var};
+
+use super::T5;
+use crate::memory::Widths;
+use crate::{Batch, Cache, Seq2Seq, Softmax, SpecialIds};
+
+impl Seq2Seq for T5 {
+    fn params(&self) -> &Params {
+        &self.params
+    }
+
+    fn params_mut(&mut self) -> &mut Params {
+        &mut self.params
+    }
+
+    fn softmax(&self) -> Softmax {
+        Softmax { weight: self.network.softmax }
+    }
+
+    fn looked_up(&self) -> Vec<ParamId> {
+        let (shared, softmax) = (self.network.shared, self.network.softmax);
+        if shared == softmax { Vec::new() } else { vec![shared] }
+    }
+
+    fn special_ids(&self) -> SpecialIds {
+        let c = &self.config;
+        SpecialIds { start: c.decoder_start_token_id, end: vec![c.eos_token_id], pad: c.pad_token_id }
+    }
+
+    fn widths(&self) -> Widths {
+        widths(&self.config)
+    }
+
+    fn hidden<'a>(&'a self, graph: &mut Graph<'a>, batch: &Batch) -> Var {
+        let encoded = self.encode(graph, batch.sources());
+        let inputs = batch.inputs(self.config.decoder_start_token_id);
+        self.decode(graph, &inputs, batch.sources(), &encoded)
+    }
+
+    fn cache(&self) -> Cache {
+        Cache::new(self.config.num_decoder_layers, self.config.inner_dim())
+    }
+
+    fn start<'a>(&'a self, graph: &mut Graph<'a>, cache: &mut Cache, sources: &Packed, budgets: &[usize]) {
+        assert_eq!(sources.len(), budgets.len(), "a budget for every source");
+        let encoded = self.encode(graph, sources);
+        let seen = self.seen(graph, sources, &encoded, budgets);
+        cache.add(seen.into_iter().zip(budgets.iter().copied()));
+    }
+
+    fn step<'a>(&'a self, graph: &mut Graph<'a>, ids: &[u32], cache: &mut Cache) -> Tensor {
+        self.feed(graph, ids, cache)
+    }
+}
+
+/// The widths of a configuration, from which memory is predicted.
+pub fn widths(c: &T5Config) -> Widths {
+    Widths {
+        rows: c.vocab_size,
+        d_model: c.d_model,
+        inner: c.inner_dim(),
+        num_heads: c.num_heads,
+        d_ff: c.d_ff,
+        gated: c.feed_forward().is_some_and(|f| f.gated),
+        encoder_layers: c.num_layers,
+        decoder_layers: c.num_decoder_layers,
+    }
+}

@@ -7,6 +7,9 @@
 //!
 //! Large buffers are mapped, ask for huge pages, and have more addresses than they need: memory comes with the first
 //! touch, so that one grows by the difference when a longer batch comes.
+//!
+//! Several threads with passes of their own share the cache. Whoever holds its lock only moves entries: asking the system
+//! for memory and giving it back, which takes long, is done outside.
 
 use std::sync::Mutex;
 
@@ -57,8 +60,10 @@ pub fn cached_bytes() -> usize {
 /// Gives the reserve back to the system.
 pub fn release_cached() {
     let mut cache = lock();
-    cache.stores.clear();
+    let stores = std::mem::take(&mut cache.stores);
     cache.elements = 0;
+    drop(cache);
+    drop(stores);
 }
 
 fn lock() -> std::sync::MutexGuard<'static, Cache> {
@@ -116,8 +121,8 @@ fn map(len: usize) -> std::io::Result<MmapMut> {
 
 impl Cache {
     /// The smallest store that has memory for `len` elements and no more than twice that, else the largest that can grow
-    /// to so many.
-    fn take(&mut self, len: usize) -> Option<Store> {
+    /// to so many; and what has to go for that.
+    fn take(&mut self, len: usize) -> Option<(Store, Vec<Store>)> {
         let fits = |s: &Store| s.capacity() >= len && s.size() <= 2 * len;
         let (at, _) = self
             .stores
@@ -128,25 +133,26 @@ impl Cache {
         let mut store = self.stores.remove(at);
         self.elements -= store.size();
         let grows = len.saturating_sub(store.size());
-        self.make_room(store.size() + grows);
+        let gone = self.make_room(store.size() + grows);
         store.touch(len);
-        self.given(&store);
-        Some(store)
+        self.given(store.size());
+        Some((store, gone))
     }
 
-    /// Drops what has not been used for longest until `len` more elements fit below the peak, or nothing is left.
-    fn make_room(&mut self, len: usize) {
+    /// Takes out what has not been used for longest until `len` more elements fit below the peak, or nothing is left.
+    #[must_use = "dropping it takes long: not under the lock"]
+    fn make_room(&mut self, len: usize) -> Vec<Store> {
         let mut drop = 0;
         while drop < self.stores.len() && self.used + self.elements + len > self.peak {
             self.elements -= self.stores[drop].size();
             drop += 1;
         }
-        self.stores.drain(..drop);
+        self.stores.drain(..drop).collect()
     }
 
-    /// Somebody uses this store from now on.
-    fn given(&mut self, store: &Store) {
-        self.used += store.size();
+    /// Somebody uses a store of so many elements from now on.
+    fn given(&mut self, size: usize) {
+        self.used += size;
         self.peak = self.peak.max(self.used + self.elements);
     }
 
@@ -174,11 +180,14 @@ impl Buffer {
         {
             #[cfg(target_os = "linux")]
             let _ = map.advise(memmap2::Advice::NoHugePage); // a hint: such kernels have small pages alone
-            let store = Store::Mapped { map, touched: len };
-            let mut cache = lock();
-            cache.make_room(len);
-            cache.given(&store);
-            return Buffer { store: Some(store), len };
+            let gone = {
+                let mut cache = lock();
+                let gone = cache.make_room(len);
+                cache.given(len);
+                gone
+            };
+            drop(gone);
+            return Buffer { store: Some(Store::Mapped { map, touched: len }), len };
         }
         Self::zeros(len)
     }
@@ -190,21 +199,22 @@ impl Buffer {
 
     /// The buffer, and whether its contents are somebody's leavings.
     fn any(len: usize, zeroed: bool) -> (Buffer, bool) {
-        let mut used = true;
-        let store = if len < CACHED_FROM {
-            used = false;
-            Store::Heap { data: vec![0.0; len], start: 0 }
-        } else {
-            let mut cache = lock();
-            cache.take(len).unwrap_or_else(|| {
-                used = false;
-                cache.make_room(len);
-                let store = Store::fresh(len);
-                cache.given(&store);
-                store
-            })
-        };
-        (Buffer { store: Some(store), len }, used && zeroed)
+        if len < CACHED_FROM {
+            let store = Store::Heap { data: vec![0.0; len], start: 0 };
+            return (Buffer { store: Some(store), len }, false);
+        }
+        let mut cache = lock();
+        if let Some((store, gone)) = cache.take(len) {
+            drop(cache);
+            drop(gone);
+            return (Buffer { store: Some(store), len }, zeroed);
+        }
+        // A fresh store has as many elements as were asked for, whether or not it is mapped.
+        let gone = cache.make_room(len);
+        cache.given(len);
+        drop(cache);
+        drop(gone);
+        (Buffer { store: Some(Store::fresh(len)), len }, false)
     }
 
     pub(crate) fn as_slice(&self) -> &[f32] {
@@ -229,7 +239,7 @@ impl From<Vec<f32>> for Buffer {
         let len = v.len();
         let store = Store::Heap { data: v, start: 0 };
         if len >= CACHED_FROM {
-            lock().given(&store);
+            lock().given(store.size());
         }
         Buffer { store: Some(store), len }
     }
@@ -266,20 +276,21 @@ mod tests {
         let mut cache = Cache { stores: Vec::new(), elements: 0, used: 0, peak: 0 };
         for len in [100, 60, 300] {
             let store = Store::aligned(len);
-            cache.given(&store);
+            cache.given(store.size());
             cache.put(store);
         }
         assert_eq!((cache.elements, cache.used, cache.peak), (460, 0, 460));
         assert!(cache.take(10).is_none(), "far too large ones are left for others");
-        let sixty = cache.take(55).unwrap();
+        let (sixty, gone) = cache.take(55).unwrap();
+        assert!(gone.is_empty());
         assert_eq!((sixty.capacity(), cache.elements, cache.used), (60, 400, 60));
         assert!(cache.take(101).is_none());
-        cache.make_room(0);
+        assert!(cache.make_room(0).is_empty());
         assert_eq!(cache.elements, 400, "nothing need go");
-        cache.make_room(90);
+        assert_eq!(cache.make_room(90).len(), 1);
         assert_eq!(cache.elements, 300, "the one unused for longest goes, and it is enough");
         cache.put(sixty);
-        cache.make_room(1000);
+        assert_eq!(cache.make_room(1000).len(), 2);
         assert_eq!((cache.elements, cache.stores.len()), (0, 0));
     }
 
@@ -290,10 +301,11 @@ mod tests {
         for len in [small, large] {
             let store = Store::fresh(len);
             assert!(matches!(store, Store::Mapped { .. }) && store.capacity() >= len + len / 2);
-            cache.given(&store);
+            cache.given(store.size());
             cache.put(store);
         }
-        let grown = cache.take(small + 1000).unwrap();
+        let (grown, gone) = cache.take(small + 1000).unwrap();
+        assert_eq!(gone.len(), 1);
         assert_eq!(grown.size(), small + 1000, "the small one has addresses left");
         assert_eq!(
             (cache.elements, cache.used),
@@ -303,6 +315,6 @@ mod tests {
         assert_eq!(cache.peak, small + large);
         cache.put(grown);
         assert!(cache.take(3 * small).is_none());
-        assert_eq!(cache.take(small).unwrap().size(), small + 1000);
+        assert_eq!(cache.take(small).unwrap().0.size(), small + 1000);
     }
 }

@@ -7,8 +7,9 @@
 //! The convention for gradients: the first contribution to a gradient *overwrites* it, later ones *add*. So
 //! nothing is cleared between steps, and most gradients are written exactly once.
 
+use crate::cpu::elementwise::{add_in_place, fill_zeros};
 use crate::kernels::{self, Isa};
-use crate::ops::{NonFinite, fill_zeros};
+use crate::ops::NonFinite;
 use crate::row_gradient::{Gradient, RowGradient};
 use crate::{ParamId, Params, Pool, Tensor};
 
@@ -364,7 +365,7 @@ impl Gradients {
         let tensor = dense.get_or_insert_with(|| Tensor::unspecified(weight.rows(), weight.cols()));
         let held = std::mem::replace(holds, Holds::Dense);
         if held == Holds::Rows {
-            fill_zeros(context.pool, tensor);
+            fill_zeros(context, tensor);
             for (row, at) in rows.sorted() {
                 tensor.view_mut().row_mut(row).copy_from_slice(rows.row(at));
             }
@@ -376,7 +377,7 @@ impl Gradients {
     pub(crate) fn param_add(&mut self, context: Context<'_>, id: ParamId) -> &mut Tensor {
         let (tensor, add) = self.param_mut(context, id);
         if !add {
-            fill_zeros(context.pool, tensor);
+            fill_zeros(context, tensor);
         }
         tensor
     }
@@ -412,7 +413,7 @@ impl Gradients {
             None => gradient,
             Some(sum) => {
                 let mut sum = sum.into_unique();
-                crate::ops::add_in_place(context, &mut sum, &gradient);
+                add_in_place(context, &mut sum, &gradient);
                 sum
             }
         };

@@ -1,10 +1,10 @@
 //! Tensors, the fused operations of the T5 and BERT families with their backward passes, the tape that
 //! runs them backwards, and the thread pool they share.
 //!
-//! The layers, from the bottom: `kernels` (inner loops, one thread, any instruction set; private), [`Pool`] (static
-//! splits over threads), [`Tensor`] and [`Weight`] (storage), [`Graph`] (what one forward pass needs: the
-//! parameters, the pool and, in training, the tape), and [`ops`] (one file an operation). Models are written
-//! with `ops` alone and never touch a raw slice.
+//! The layers, from the bottom: `kernels` (inner loops, one thread, any instruction set; private), [`Pool`] (pieces of
+//! work claimed by threads), [`Tensor`] and [`Weight`] (storage), `cpu` (how the processor does each operation; private),
+//! [`Graph`] (what one forward pass needs: the parameters, the pool and, in training, the tape), and [`ops`] (what each
+//! operation is, one file each). Models are written with `ops` alone and never touch a raw slice.
 
 pub mod ops;
 
@@ -13,7 +13,7 @@ pub mod bench;
 
 mod batch;
 mod buffer;
-mod gemm;
+mod cpu;
 mod graph;
 mod kernels;
 mod params;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::ops::add_to_rows;
+use crate::cpu::embedding::add_to_rows;
 use crate::{Context, MatMut, Tensor};
 
 /// Gradients of some rows of a matrix; that of every other row is zero.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::kernels;
+use crate::cpu::convert;
 use crate::{DType, MatRef};
 
 /// Rows `[count, cols]` of a matrix in its storage type. They are cut by rows, never within one, so that what belongs
@@ -120,12 +120,7 @@ impl<'a> Rows<'a> {
 
     /// Copies the elements into f32.
     pub(crate) fn widen(&self, y: &mut [f32]) {
-        let isa = kernels::isa();
-        match self.elements {
-            Elements::F32(x) => y.copy_from_slice(x),
-            Elements::Bf16(x) => kernels::bf16_to_f32(isa, y, x),
-            Elements::F16(x) => kernels::f16_to_f32(isa, y, x),
-        }
+        convert::widen(y, self.elements);
     }
 
     /// The elements times `factor` as little-endian bytes of `dtype`, one of [`DType::WEIGHTS`] (rounded to nearest
@@ -157,20 +152,15 @@ impl<'a> Rows<'a> {
 
 /// f32 elements as bytes of another type.
 fn narrow(x: &[f32], dtype: DType) -> Result<Vec<u8>, Beyond> {
-    let mut half = vec![0u16; if dtype == DType::F32 { 0 } else { x.len() }];
-    match dtype {
-        DType::F32 => return Ok(singles(x)),
-        DType::Bf16 => kernels::f32_to_bf16(kernels::isa(), &mut half, x),
-        DType::F16 => {
-            // From here on f16 rounds to infinity.
-            if let Some(&x) = x.iter().find(|x| x.is_finite() && x.abs() >= 65520.0) {
-                return Err(Beyond(x));
-            }
-            kernels::f32_to_f16(kernels::isa(), &mut half, x);
-        }
-        other => panic!("weights are kept in f32, bf16 or f16, not in {}", other.name()),
+    if dtype == DType::F32 {
+        return Ok(singles(x));
     }
-    Ok(halves(&half))
+    // From here on f16 rounds to infinity.
+    let beyond = |x: &&f32| x.is_finite() && x.abs() >= 65520.0;
+    match x.iter().find(beyond).filter(|_| dtype == DType::F16) {
+        Some(&x) => Err(Beyond(x)),
+        None => Ok(halves(&convert::narrow(x, dtype))),
+    }
 }
 
 fn singles(x: &[f32]) -> Vec<u8> {

@@ -1,6 +1,7 @@
 //! Activations: matrices of f32, shared by reference count.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::buffer::Buffer;
@@ -88,6 +89,13 @@ impl Tensor {
     /// One row.
     pub fn row(&self, row: usize) -> &[f32] {
         &self.data()[row * self.cols..][..self.cols]
+    }
+
+    /// A copy of some rows.
+    pub(crate) fn rows_copied(&self, rows: Range<usize>) -> Tensor {
+        let mut copy = Tensor::unspecified(rows.len(), self.cols);
+        copy.data_mut().copy_from_slice(&self.data()[rows.start * self.cols..rows.end * self.cols]);
+        copy
     }
 
     /// The rows, as files are written from them.

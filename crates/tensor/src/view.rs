@@ -123,6 +123,11 @@ impl<'a> MatMut<'a> {
         (MatMut { rows: at, ..self }, below)
     }
 
+    /// Some rows.
+    pub(crate) fn rows(self, rows: Range<usize>) -> Self {
+        self.split_rows(rows.start).1.split_rows(rows.len()).0
+    }
+
     /// One row.
     pub fn row_mut(&mut self, row: usize) -> &mut [f32] {
         assert!(row < self.rows);

@@ -3,8 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::cpu::convert;
 use crate::rows::Elements;
-use crate::{DType, MatRef, Rng, Rows, Tensor, kernels};
+use crate::{DType, MatRef, Rng, Rows, Tensor};
 
 /// Bytes that somebody keeps alive: a part of a mapped file, for example.
 #[derive(Clone)]
@@ -130,13 +131,7 @@ impl Weight {
             DType::F32 => Storage::Owned(self.to_tensor()),
             _ => {
                 let mut wide = None;
-                let full = self.view_f32(&mut wide).data;
-                let mut bits = vec![0u16; full.len()];
-                match dtype {
-                    DType::Bf16 => kernels::f32_to_bf16(kernels::isa(), &mut bits, full),
-                    DType::F16 => kernels::f32_to_f16(kernels::isa(), &mut bits, full),
-                    other => panic!("weights are kept in f32, bf16 or f16, not in {}", other.name()),
-                }
+                let bits = convert::narrow(self.view_f32(&mut wide).data, dtype);
                 Storage::halves(dtype, bits)
             }
         };

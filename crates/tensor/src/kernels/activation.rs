@@ -3,19 +3,7 @@
 use super::Isa;
 use super::math::{normal, sigmoid};
 use super::vector::{Simd, dispatch};
-
-/// What stands between the two products of a feed-forward block.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Activation {
-    /// GELU by the tanh approximation: x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))); T5 1.1 and mT5.
-    GeluTanh,
-    /// GELU itself: x·Φ(x); BERT.
-    GeluErf,
-    /// max(0, x); T5 1.0.
-    Relu,
-    /// x / (1 + e^−x)
-    Silu,
-}
+use crate::ops::Activation;
 
 /// `y = act(x)`
 pub fn activate(isa: Isa, act: Activation, y: &mut [f32], x: &[f32]) {

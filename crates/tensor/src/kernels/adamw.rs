@@ -2,30 +2,7 @@
 
 use super::Isa;
 use super::vector::{Simd, dispatch};
-
-/// One AdamW step's numbers, as `torch.optim.AdamW` names them.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AdamW {
-    /// Learning rate.
-    pub lr: f32,
-    /// Decay of the first moment.
-    pub beta1: f32,
-    /// Decay of the second moment.
-    pub beta2: f32,
-    /// Added to the denominator.
-    pub eps: f32,
-    /// Decoupled weight decay: every step first multiplies the weights by 1 − lr·weight_decay.
-    pub weight_decay: f32,
-    /// L2 penalty, added to the gradient as `torch.optim.Adam`'s weight decay is; 0 in AdamW.
-    pub l2: f32,
-    /// 1 − beta1^t, t counting steps from 1; computed from this very `beta1`, since 1 − beta is sensitive to the
-    /// rounding of beta to f32.
-    pub bias1: f32,
-    /// 1 − beta2^t
-    pub bias2: f32,
-    /// Multiplies every gradient (clipping).
-    pub grad_scale: f32,
-}
+use crate::ops::AdamW;
 
 /// Updates the weights `w` and the moments `m`, `v` in place with the gradient `g`, all of one length.
 /// The arithmetic is that of `torch.optim.AdamW`: decoupled decay first.

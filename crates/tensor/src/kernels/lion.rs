@@ -2,21 +2,7 @@
 
 use super::Isa;
 use super::vector::{Simd, dispatch};
-
-/// One Lion step's numbers, as the paper names them.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Lion {
-    /// Learning rate.
-    pub lr: f32,
-    /// Share of the momentum in the direction of the step.
-    pub beta1: f32,
-    /// Decay of the momentum.
-    pub beta2: f32,
-    /// Decoupled weight decay: every step first multiplies the weights by 1 − lr·weight_decay.
-    pub weight_decay: f32,
-    /// Multiplies every gradient (clipping).
-    pub grad_scale: f32,
-}
+use crate::ops::Lion;
 
 /// Updates the weights `w` and the momentum `m` in place with the gradient `g`, all of one length
 /// (Chen et al. 2023, algorithm 2). The sign of 0 is 0.

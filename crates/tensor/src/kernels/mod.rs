@@ -39,9 +39,9 @@ mod tests;
 mod top;
 mod vector;
 
-pub use activation::{Activation, activate, activate_backward, gated, gated_backward};
+pub use activation::{activate, activate_backward, gated, gated_backward};
 pub use adafactor::{adafactor_apply, adafactor_squares, adafactor_update_squares, adafactor_vector};
-pub use adamw::{AdamW, adamw};
+pub use adamw::adamw;
 pub use attention::{Cached, attend};
 pub use bf16::{
     BF16_VARIABLE, Bf16Kernel, best_kernel, bf16_products, gemm_bf16, gemm_bf16_with, kernels_for,
@@ -52,7 +52,7 @@ pub use dropout::{dropout, dropout_add, dropout_in_place};
 pub use elementwise::{add, argmax, axpy, dot, first_non_finite, scale, sum, sum_squares};
 pub use isa::{ISA_VARIABLE, Isa, IsaError, available, init, isa};
 pub(crate) use lines::LINE;
-pub use lion::{Lion, lion};
+pub use lion::lion;
 pub use norm::{layer_norm, layer_norm_backward, rms_norm, rms_norm_backward};
 pub use rows::matmul_rows;
 pub use softmax::{exp_sub_scale, logsumexp, softmax, softmax_again, softmax_backward};

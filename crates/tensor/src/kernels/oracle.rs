@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use half::{bf16, f16};
 
-use super::{Activation, AdamW, Lion};
+use crate::ops::{Activation, AdamW, Lion};
 use crate::rows::{Elements, Rows};
 
 /// One weight as f32.

@@ -1,9 +1,19 @@
 //! Activations of the feed-forward layers, plain and gated.
 
-use crate::kernels::{self, Activation};
-use crate::ops::{cut, elements, row_ranges};
-use crate::{Backward, Context, Gradients, Graph, Tensor, Var};
+use crate::{Backward, Context, Gradients, Graph, Tensor, Var, cpu};
 
+/// What stands between the two products of a feed-forward block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Activation {
+    /// GELU by the tanh approximation: x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))); T5 1.1 and mT5.
+    GeluTanh,
+    /// GELU itself: x·Φ(x); BERT.
+    GeluErf,
+    /// max(0, x); T5 1.0.
+    Relu,
+    /// x / (1 + e^−x)
+    Silu,
+}
 /// `act(x)`, element by element; any shape.
 pub fn activate(graph: &mut Graph<'_>, activation: Activation, x: &Var) -> Var {
     apply(graph, Form::Plain, activation, x)
@@ -15,29 +25,15 @@ pub fn gated(graph: &mut Graph<'_>, activation: Activation, x: &Var) -> Var {
     apply(graph, Form::Gated, activation, x)
 }
 
+/// With or without a gate.
 #[derive(Clone, Copy)]
-enum Form {
+pub(crate) enum Form {
     Plain,
     Gated,
 }
 
 fn apply(graph: &mut Graph<'_>, form: Form, activation: Activation, x: &Var) -> Var {
-    let context = graph.context;
-    let (rows, from) = (x.value.rows(), x.value.cols());
-    let cols = match form {
-        Form::Plain => from,
-        Form::Gated => from / 2,
-    };
-    let mut y = Tensor::unspecified(rows, cols);
-    let ranges = row_ranges(context.pool, rows, cols);
-    let parts = cut(y.data_mut(), &ranges, cols);
-    context.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, y)| {
-        let x = &x.value.data()[elements(range, from)];
-        match form {
-            Form::Plain => kernels::activate(context.isa, activation, y, x),
-            Form::Gated => kernels::gated(context.isa, activation, y, x, cols),
-        }
-    });
+    let y = cpu::activation::forward(graph.context, form, activation, &x.value);
     graph.record(y, || Box::new(ActivationBackward { x: x.value.clone(), node: x.node(), form, activation }))
 }
 
@@ -50,18 +46,7 @@ struct ActivationBackward {
 
 impl Backward for ActivationBackward {
     fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
-        let (x, cols) = (&self.x, dy.cols());
-        let mut dx = Tensor::unspecified(x.rows(), x.cols());
-        let ranges = row_ranges(context.pool, x.rows(), cols);
-        let parts = cut(dx.data_mut(), &ranges, x.cols());
-        context.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, dx)| {
-            let dy = &dy.data()[elements(range, cols)];
-            let x = &x.data()[elements(range, x.cols())];
-            match self.form {
-                Form::Plain => kernels::activate_backward(context.isa, self.activation, dx, dy, x),
-                Form::Gated => kernels::gated_backward(context.isa, self.activation, dx, dy, x, cols),
-            }
-        });
+        let dx = cpu::activation::backward(context, self.form, self.activation, &self.x, &dy);
         gradients.add(context, self.node, dx);
     }
 }

@@ -1,8 +1,30 @@
 //! The AdamW step (Loshchilov and Hutter 2019), in torch.optim.AdamW's arithmetic, and Adam's (Kingma and Ba 2015).
 
-use crate::kernels::{self, AdamW};
-use crate::ops::update::update;
-use crate::{Gradient, Pool, Tensor, Weight};
+use crate::{Gradient, Pool, Tensor, Weight, cpu};
+
+/// One AdamW step's numbers, as `torch.optim.AdamW` names them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    /// Learning rate.
+    pub lr: f32,
+    /// Decay of the first moment.
+    pub beta1: f32,
+    /// Decay of the second moment.
+    pub beta2: f32,
+    /// Added to the denominator.
+    pub eps: f32,
+    /// Decoupled weight decay: every step first multiplies the weights by 1 − lr·weight_decay.
+    pub weight_decay: f32,
+    /// L2 penalty, added to the gradient as `torch.optim.Adam`'s weight decay is; 0 in AdamW.
+    pub l2: f32,
+    /// 1 − beta1^t, t counting steps from 1; computed from this very `beta1`, since 1 − beta is sensitive to the
+    /// rounding of beta to f32.
+    pub bias1: f32,
+    /// 1 − beta2^t
+    pub bias2: f32,
+    /// Multiplies every gradient (clipping).
+    pub grad_scale: f32,
+}
 
 /// Updates a weight and its moments (the weight's shape) in place, split over the threads. `lazy`: rows without a
 /// gradient, where it is kept by rows, are left alone, as `torch.optim.SparseAdam` does.
@@ -15,9 +37,7 @@ pub fn adamw(
     v: &mut Tensor,
     lazy: bool,
 ) {
-    let isa = kernels::isa();
-    let tensors = [weight.data_mut(), m.data_mut(), v.data_mut()];
-    update(pool, gradient, lazy, tensors, |[w, m, v], g| kernels::adamw(isa, step, w, g, m, v));
+    cpu::update::adamw(pool, step, weight, gradient, [m, v], lazy);
 }
 
 #[cfg(test)]

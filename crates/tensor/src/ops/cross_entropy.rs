@@ -1,9 +1,8 @@
 //! Softmax and cross-entropy over a large vocabulary, without ever holding all logits.
 
+use crate::cpu::matmul::{matmul, matmul_weight};
 use crate::ops::linear::project;
-use crate::ops::matmul::{matmul, matmul_weight};
-use crate::ops::{cut, row_ranges};
-use crate::{Gradients, Graph, ParamId, Tensor, Var, kernels};
+use crate::{Gradients, Graph, ParamId, Tensor, Var, cpu};
 
 /// Options of [`cross_entropy`].
 #[derive(Clone, Copy, Debug)]
@@ -64,39 +63,24 @@ pub fn cross_entropy(
     let mut losses = vec![0.0f32; tokens];
     let backward = gradients.is_some();
     let mut dx = (backward && x.node().is_some()).then(|| Tensor::unspecified(tokens, features));
-    let CrossEntropy { scale, label_smoothing: smooth, z_loss, .. } = options;
-    let hit = scale * (1.0 - smooth);
     // At least a few tokens a chunk: a product of one row rounds differently.
     let most = (options.chunk / rows.max(1)).max(16);
     let chunk = tokens.div_ceil(tokens.div_ceil(most).max(1)).max(16);
     for start in (0..tokens).step_by(chunk) {
         let end = tokens.min(start + chunk);
-        let mut part = Tensor::unspecified(end - start, features);
-        part.data_mut().copy_from_slice(&x.value.data()[start * features..end * features]);
+        let part = x.value.rows_copied(start..end);
         let mut logits = project(context, graph.regime, &part, &[weight]);
-        let ranges = row_ranges(context.pool, end - start, rows);
-        let parts =
-            cut(logits.data_mut(), &ranges, rows).into_iter().zip(cut(&mut losses[start..end], &ranges, 1));
-        context.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, (logits, losses))| {
-            let targets = &targets[start + range.start..];
-            for ((row, loss), &target) in logits.chunks_exact_mut(rows).zip(losses).zip(targets) {
-                let lse = kernels::logsumexp(context.isa, row);
-                *loss = lse - row[target as usize] + z_loss * lse * lse;
-                if smooth > 0.0 {
-                    let mean = (kernels::sum(context.isa, row) / rows as f64) as f32;
-                    *loss += smooth * (row[target as usize] - mean);
-                }
-                if backward {
-                    let probability = scale * (1.0 + 2.0 * z_loss * lse);
-                    kernels::exp_sub_scale(context.isa, row, lse, probability, scale * smooth / rows as f32);
-                    row[target as usize] -= hit;
-                }
-            }
-        });
+        let here = start..end;
+        cpu::cross_entropy::losses(
+            context,
+            &mut logits,
+            &targets[here.clone()],
+            &mut losses[here],
+            options,
+            backward,
+        );
         if let Some(dx) = dx.as_mut() {
-            let (_, below) = dx.view_mut().split_rows(start);
-            let (here, _) = below.split_rows(end - start);
-            matmul_weight(context, here, logits.view(), w, false);
+            matmul_weight(context, dx.view_mut().rows(start..end), logits.view(), w, false);
         }
         if let Some(gradients) = gradients.as_deref_mut().filter(|_| context.params.trains(weight)) {
             let (dw, add) = gradients.param_mut(context, weight);

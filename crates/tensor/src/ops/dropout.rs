@@ -1,8 +1,7 @@
 //! Dropout (Srivastava et al. 2014), inverted: what is kept is scaled by 1 / (1 − rate).
 
-use crate::graph::Dropout;
-use crate::ops::{cut, row_ranges};
-use crate::{Backward, Context, Gradients, Graph, Tensor, Var, kernels};
+use crate::cpu::dropout::drop_elements;
+use crate::{Backward, Context, Dropout, Gradients, Graph, Tensor, Var};
 
 /// Drops elements of `x` at random in training; nothing happens in inference.
 ///
@@ -12,18 +11,6 @@ pub fn dropout(graph: &mut Graph<'_>, x: Var) -> Var {
     let node = x.node();
     let y = drop_elements(graph.context, dropout, x.value);
     graph.record(y, || Box::new(DropoutBackward { node, dropout }))
-}
-
-/// Multiplies by the mask, in place where nobody shares the tensor.
-pub(crate) fn drop_elements(context: Context<'_>, dropout: Dropout, x: Tensor) -> Tensor {
-    let mut y = x.into_unique();
-    let (rows, cols) = (y.rows(), y.cols());
-    let ranges = row_ranges(context.pool, rows, cols);
-    let parts = cut(y.data_mut(), &ranges, cols);
-    context.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, y)| {
-        kernels::dropout_in_place(context.isa, y, dropout.key, (range.start * cols) as u64, dropout.rate);
-    });
-    y
 }
 
 struct DropoutBackward {

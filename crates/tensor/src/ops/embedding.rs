@@ -1,27 +1,14 @@
 //! Embedding: rows of a matrix by id.
 
-use crate::kernels;
-use crate::ops::{cut, row_ranges};
-use crate::{Backward, Context, Gradients, Graph, MatMut, ParamId, Tensor, Var};
+use crate::{Backward, Context, Gradients, Graph, ParamId, Tensor, Var, cpu};
 
 /// Rows `ids` of a weight: [rows, features] → [ids, features].
 ///
 /// Backward: `dW[id] += dy` for every token of that id. Panics on an id without a row; batches are checked when
 /// they are made.
 pub fn embedding(graph: &mut Graph<'_>, weight: ParamId, ids: &[u32]) -> Var {
-    let context = graph.context;
-    let w = context.params.get(weight);
-    let cols = w.cols();
-    let mut y = Tensor::unspecified(ids.len(), cols);
-    let ranges = row_ranges(context.pool, ids.len(), cols);
-    let parts = cut(y.data_mut(), &ranges, cols);
-    let rows = w.as_rows();
-    context.pool.run_parts(ranges.into_iter().zip(parts).collect(), |(range, part)| {
-        for (&id, y) in ids[range].iter().zip(part.chunks_exact_mut(cols.max(1))) {
-            let id = id as usize;
-            rows.slice(id..id + 1).widen(y);
-        }
-    });
+    let weights = graph.context.params.get(weight);
+    let y = cpu::embedding::gather(graph.context, weights, ids);
     graph.record(y, || Box::new(EmbeddingBackward { weight, ids: ids.to_vec() }))
 }
 
@@ -38,25 +25,8 @@ impl Backward for EmbeddingBackward {
         if let Some(rows) = gradients.rows_mut(self.weight) {
             return rows.add(context, &self.ids, &dy);
         }
-        let ids: Vec<usize> = self.ids.iter().map(|&id| id as usize).collect();
-        add_to_rows(context, gradients.param_add(context, self.weight).view_mut(), &ids, &dy);
+        cpu::embedding::add_rows(context, gradients.param_add(context, self.weight), &self.ids, &dy);
     }
-}
-
-/// `row rows[t] of dw += dy[t]` for every `t`, in that order.
-pub(crate) fn add_to_rows(context: Context<'_>, dw: MatMut<'_>, rows: &[usize], dy: &Tensor) {
-    // Threads share the columns, not the tokens: a row may occur twice, and sums keep one order.
-    let mut rest = Some(dw);
-    let parts = context.pool.shares(dy.cols(), 16).into_iter().map(|range| {
-        let (part, right) = rest.take().expect("one remainder a range").split_cols(range.len());
-        rest = Some(right);
-        (range, part)
-    });
-    context.pool.run_parts(parts.collect(), |(range, mut part)| {
-        for (t, &row) in rows.iter().enumerate() {
-            kernels::add(context.isa, part.row_mut(row), &dy.row(t)[range.clone()]);
-        }
-    });
 }
 
 #[cfg(test)]

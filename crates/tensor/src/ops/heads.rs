@@ -6,8 +6,7 @@
 //! token of the source (the absorbed weights of DeepSeek-V2, 2024, §2.1.2). Where targets are short against the source
 //! that is less arithmetic, and instead of keys and values of every layer there is one x for all of them.
 
-use crate::kernels;
-use crate::ops::matmul::matmul;
+use crate::cpu::heads::{bulk, derivative, steps};
 use crate::{Backward, Context, Gradients, Graph, ParamId, Regime, Tensor, Var};
 
 /// `x_h·W_h` for every head, side by side: queries in terms of the features that keys would be made of.
@@ -26,8 +25,9 @@ pub fn heads_from_features(graph: &mut Graph<'_>, x: &Var, weight: ParamId, num_
     per_head(graph, x, weight, num_heads, Way::FromFeatures)
 }
 
+/// Which way.
 #[derive(Clone, Copy, PartialEq)]
-enum Way {
+pub(crate) enum Way {
     ToFeatures,
     FromFeatures,
 }
@@ -41,7 +41,7 @@ impl Way {
     }
 
     /// Widths of a head before and after.
-    fn widths(self, d_kv: usize, d: usize) -> (usize, usize) {
+    pub(crate) fn widths(self, d_kv: usize, d: usize) -> (usize, usize) {
         match self {
             Way::ToFeatures => (d_kv, d),
             Way::FromFeatures => (d, d_kv),
@@ -58,54 +58,6 @@ fn per_head(graph: &mut Graph<'_>, x: &Var, weight: ParamId, num_heads: usize, w
     graph.record(y, || Box::new(PerHead { x: x.value.clone(), node: x.node(), weight, num_heads, way }))
 }
 
-fn bulk(context: Context<'_>, x: &Tensor, weight: ParamId, num_heads: usize, way: Way) -> Tensor {
-    let weight = context.params.get(weight);
-    let d_kv = weight.rows() / num_heads;
-    let (before, after) = way.widths(d_kv, weight.cols());
-    let mut y = Tensor::unspecified(x.rows(), num_heads * after);
-    let mut wide = None;
-    let w = weight.view_f32(&mut wide);
-    let mut rest = y.view_mut();
-    for head in 0..num_heads {
-        let (y, right) = rest.split_cols(after);
-        rest = right;
-        let (x, w) = (x.view().columns(head * before, before), w.rows(head * d_kv, d_kv));
-        matmul(context, y, x, if way == Way::ToFeatures { w } else { w.t() }, false);
-    }
-    y
-}
-
-/// A few rows, each with the bits that it has alone; every thread takes a share of the outputs.
-fn steps(context: Context<'_>, x: &Tensor, weight: ParamId, num_heads: usize, way: Way) -> Tensor {
-    let weight = context.params.get(weight);
-    let (d_kv, d) = (weight.rows() / num_heads, weight.cols());
-    let (before, after) = way.widths(d_kv, d);
-    let mut y = Tensor::unspecified(x.rows(), num_heads * after);
-    let ranges = context.pool.ranges(y.cols(), 64, 512);
-    context.pool.run_parts(y.view_mut().cut_cols(ranges), |(range, mut part)| {
-        let mut at = range.start;
-        while at < range.end && x.rows() > 0 {
-            let (head, first) = (at / after, at % after);
-            let count = (after - first).min(range.end - at);
-            let (y, right) = part.split_cols(count);
-            (part, at) = (right, at + count);
-            let x_h = &x.data()[head * before..];
-            let w = weight.as_rows();
-            match way {
-                Way::ToFeatures => {
-                    let w = w.slice(head * d_kv..(head + 1) * d_kv);
-                    kernels::matmul_columns(context.isa, y, x_h, x.cols(), w, first);
-                }
-                Way::FromFeatures => {
-                    let w = w.slice(head * d_kv + first..head * d_kv + first + count);
-                    kernels::matmul_rows(context.isa, y, x_h, x.cols(), w);
-                }
-            }
-        }
-    });
-    y
-}
-
 struct PerHead {
     x: Tensor,
     node: Option<usize>,
@@ -119,16 +71,7 @@ impl Backward for PerHead {
         let PerHead { x, node, weight, num_heads, way } = *self;
         if gradients.wants(weight) {
             let (dw, add) = gradients.param_mut(context, weight);
-            // [d_kv, d] is the product of the narrow side's transpose with the wide one's.
-            let (narrow, wide) = if way == Way::ToFeatures { (&x, &dy) } else { (&dy, &x) };
-            let (d_kv, d) = (dw.rows() / num_heads, dw.cols());
-            let mut rest = dw.view_mut();
-            for head in 0..num_heads {
-                let (dw, below) = rest.split_rows(d_kv);
-                rest = below;
-                let narrow = narrow.view().columns(head * d_kv, d_kv);
-                matmul(context, dw, narrow.t(), wide.view().columns(head * d, d), add);
-            }
+            derivative(context, dw, &x, &dy, num_heads, way, add);
         }
         if node.is_some() {
             gradients.add(context, node, bulk(context, &dy, weight, num_heads, way.back()));

@@ -1,23 +1,13 @@
 //! LayerNorm (Ba et al. 2016), BERT's.
 
-use crate::ops::{cut, elements, row_ranges, row_shares};
-use crate::{Backward, Context, Gradients, Graph, ParamId, Tensor, Var, kernels};
+use crate::cpu::norm::Moments;
+use crate::{Backward, Context, Gradients, Graph, ParamId, Tensor, Var, cpu};
 
 /// `y = (x − mean) / sqrt(variance + eps) · w + b`, row by row. `x`: [tokens, features]; weight, bias: [features].
 pub fn layer_norm(graph: &mut Graph<'_>, x: &Var, weight: ParamId, bias: ParamId, eps: f32) -> Var {
-    let context = graph.context;
-    let (rows, cols) = (x.value.rows(), x.value.cols());
-    let (w, b) = (context.params.vector(weight), context.params.vector(bias));
-    let mut y = Tensor::unspecified(rows, cols);
-    let (mut mean, mut rstd) = (vec![0.0; rows], vec![0.0; rows]);
-    let ranges = row_ranges(context.pool, rows, cols);
-    let stats = cut(&mut mean, &ranges, 1).into_iter().zip(cut(&mut rstd, &ranges, 1));
-    let parts = cut(y.data_mut(), &ranges, cols).into_iter().zip(stats);
-    context.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, (y, stats))| {
-        kernels::layer_norm(context.isa, y, &x.value.data()[elements(range, cols)], w, b, eps, Some(stats));
-    });
+    let (y, moments) = cpu::norm::layer(graph.context, &x.value, [weight, bias], eps);
     graph.record(y, || {
-        Box::new(LayerNormBackward { x: x.value.clone(), node: x.node(), weight, bias, mean, rstd })
+        Box::new(LayerNormBackward { x: x.value.clone(), node: x.node(), weight, bias, moments })
     })
 }
 
@@ -26,29 +16,15 @@ struct LayerNormBackward {
     node: Option<usize>,
     weight: ParamId,
     bias: ParamId,
-    mean: Vec<f32>,
-    rstd: Vec<f32>,
+    moments: Moments,
 }
 
 impl Backward for LayerNormBackward {
     fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
-        let (rows, cols) = (dy.rows(), dy.cols());
-        let w = context.params.vector(self.weight);
-        let mut dx = Tensor::unspecified(rows, cols);
-        let ranges = row_shares(context.pool, rows, cols);
-        let mut sums = vec![(vec![0.0f32; cols], vec![0.0f32; cols]); ranges.len()];
-        let parts = cut(dx.data_mut(), &ranges, cols).into_iter().zip(&mut sums);
-        context.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, (dx, (dw, db)))| {
-            let at = elements(range, cols);
-            let (dy, x) = (&dy.data()[at.clone()], &self.x.data()[at]);
-            let (mean, rstd) = (&self.mean[range.clone()], &self.rstd[range.clone()]);
-            kernels::layer_norm_backward(context.isa, dx, false, dw, db, dy, x, w, mean, rstd);
-        });
-        for (dw, db) in &sums {
-            for (id, part) in [(self.weight, dw), (self.bias, db)] {
-                if gradients.wants(id) {
-                    kernels::add(context.isa, gradients.param_add(context, id).data_mut(), part);
-                }
+        let (dx, sums) = cpu::norm::layer_backward(context, &dy, &self.x, self.weight, &self.moments);
+        for (id, sums) in [self.weight, self.bias].into_iter().zip(sums) {
+            if gradients.wants(id) {
+                sums.add_to(context, gradients.param_add(context, id));
             }
         }
         gradients.add(context, self.node, dx);

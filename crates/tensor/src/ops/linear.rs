@@ -1,12 +1,9 @@
 //! Linear layers without bias: `y = x·Wᵀ`, several weights side by side in one go, with the adapters that weights have
 //! (see [`Adapter`](crate::Adapter) and [`adapter`](super::adapter)).
 
-use crate::kernels;
+use crate::cpu::matmul::{matmul, matmul_weight};
 use crate::ops::adapter::{adapter_backward, add_adapter};
-use crate::ops::matmul::{matmul, matmul_weight, matmul_weight_t};
-use crate::{
-    Backward, Context, DType, Gradients, Graph, MatMut, ParamId, Precision, Regime, Tensor, Var, Weight,
-};
+use crate::{Backward, Context, Gradients, Graph, ParamId, Regime, Tensor, Var, Weight, cpu};
 
 /// `x·[W₀; W₁; …]ᵀ`: the outputs of several layers with the same input, side by side.
 ///
@@ -26,30 +23,11 @@ pub fn logits(graph: &Graph<'_>, x: &Tensor, weight: ParamId) -> Tensor {
 }
 
 pub(crate) fn project(context: Context<'_>, regime: Regime, x: &Tensor, ids: &[ParamId]) -> Tensor {
-    let weights: Vec<&Weight> = ids.iter().map(|&w| context.params.get(w)).collect();
+    let weights: Vec<&Weight> = ids.iter().map(|&id| context.params.get(id)).collect();
     for w in &weights {
         assert_eq!(w.cols(), x.cols(), "a linear layer of {} inputs on {} features", w.cols(), x.cols());
     }
-    let out: usize = weights.iter().map(|w| w.rows()).sum();
-    let mut y = Tensor::unspecified(x.rows(), out);
-    match regime {
-        Regime::Steps => rows_of_weights(context, &mut y, x, &weights),
-        Regime::Bulk if in_bf16(context.precision, &weights) => {
-            many_rows(Context { precision: Precision::Bf16, ..context }, y.view_mut(), x, &weights);
-        }
-        // Where the vectors are known, our own product needs no packing, and its bits do not depend on the rows.
-        Regime::Bulk if !context.isa.is_portable() => rows_of_weights(context, &mut y, x, &weights),
-        Regime::Bulk if x.rows() == 1 => {
-            // The product of a single row would go another way and round differently; a pair does not.
-            let mut pair = Tensor::unspecified(2, x.cols());
-            pair.data_mut()[..x.cols()].copy_from_slice(x.data());
-            pair.data_mut()[x.cols()..].copy_from_slice(x.data());
-            let mut both = Tensor::unspecified(2, out);
-            many_rows(context, both.view_mut(), &pair, &weights);
-            y.data_mut().copy_from_slice(both.row(0));
-        }
-        Regime::Bulk => many_rows(context, y.view_mut(), x, &weights),
-    }
+    let mut y = cpu::linear::product(context, regime, x, &weights);
     let mut rest = y.view_mut();
     for (&id, weight) in ids.iter().zip(&weights) {
         let (part, right) = rest.split_cols(weight.rows());
@@ -59,66 +37,6 @@ pub(crate) fn project(context: Context<'_>, regime: Regime, x: &Tensor, ids: &[P
         }
     }
     y
-}
-
-/// Whether products with these weights, side by side, are in bf16. The number of rows has no say.
-fn in_bf16(precision: Precision, weights: &[&Weight]) -> bool {
-    match precision {
-        Precision::F32 => false,
-        Precision::Bf16 => true,
-        Precision::Stored => kernels::bf16_products() && weights.iter().all(|w| w.dtype() == DType::Bf16),
-    }
-}
-
-fn many_rows(context: Context<'_>, y: MatMut<'_>, x: &Tensor, weights: &[&Weight]) {
-    let mut rest = y;
-    for weight in weights {
-        let (part, right) = rest.split_cols(weight.rows());
-        rest = right;
-        matmul_weight_t(context, part, x.view(), weight, false);
-    }
-}
-
-/// Bytes of x that stay in the second-level cache while weights pass by.
-const RESIDENT: usize = 512 << 10;
-
-/// Weights that are worth a piece of their own: half a megabyte.
-const LEAST: usize = 128 << 10;
-
-/// Every thread takes a share of the outputs, whichever weights they belong to, and streams its weights past so many
-/// rows of x as its cache holds: the pieces are some of the weights by those rows.
-pub(super) fn rows_of_weights(context: Context<'_>, y: &mut Tensor, x: &Tensor, weights: &[&Weight]) {
-    let (rows, k, out) = (x.rows(), x.cols(), y.cols());
-    let resident = (RESIDENT / (4 * k.max(1))).max(1);
-    let columns = if out * k < 32 << 10 {
-        std::iter::once(0..out).collect()
-    } else if rows > resident {
-        context.pool.shares(out, 16)
-    } else {
-        context.pool.ranges(out, 16, LEAST.div_ceil(k))
-    };
-    let mut pieces = Vec::with_capacity(columns.len() * rows.div_ceil(resident));
-    for (range, mut part) in y.view_mut().cut_cols(columns) {
-        for first in (0..rows).step_by(resident) {
-            let (here, below) = part.split_rows(resident.min(rows - first));
-            part = below;
-            pieces.push((range.clone(), first, here));
-        }
-    }
-    context.pool.run_parts(pieces, |(range, at, mut part)| {
-        let x = &x.data()[at * k..(at + part.rows) * k];
-        let mut first = 0;
-        for weight in weights {
-            let from = range.start.clamp(first, first + weight.rows()) - first;
-            let to = range.end.clamp(first, first + weight.rows()) - first;
-            first += weight.rows();
-            if from < to {
-                let (here, right) = part.split_cols(to - from);
-                part = right;
-                kernels::matmul_rows(context.isa, here, x, k, weight.as_rows().slice(from..to));
-            }
-        }
-    });
 }
 
 struct LinearBackward {
@@ -167,7 +85,7 @@ impl Backward for LinearBackward {
 mod tests {
     use super::*;
     use crate::ops::check::{Case, check, sizes};
-    use crate::{DType, Params, Pool, Rng};
+    use crate::{DType, Params, Pool, Precision, Rng};
 
     #[test]
     fn agrees_with_the_sum_and_its_derivatives() {
@@ -219,7 +137,7 @@ mod tests {
                 (Regime::Bulk, Precision::Bf16),
             ] {
                 let stored = precision == Precision::Stored && dtype == DType::Bf16;
-                let halves = precision == Precision::Bf16 || stored && kernels::bf16_products();
+                let halves = precision == Precision::Bf16 || stored && crate::bf16_products();
                 let bound = if regime == Regime::Bulk && halves { 0.2 } else { 1e-4 };
                 let all = run(1, 40, regime, precision);
                 for (x, y) in steps.data().iter().zip(all.data()) {

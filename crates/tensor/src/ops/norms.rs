@@ -1,9 +1,6 @@
 //! Facts about a gradient that a training step needs: its norm, and where it is not a number.
 
-use crate::{Context, Gradient, Weight, kernels};
-
-/// Elements whose squares are summed in one go: fixed, so that the sum does not depend on the threads.
-const BLOCK: usize = 64 << 10;
+use crate::{Context, Gradient, Weight, cpu};
 
 /// The first element of a tensor, gradient or weight that is infinite or not a number.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,36 +16,24 @@ pub struct NonFinite {
 impl NonFinite {
     /// Looks for one.
     pub fn find(gradient: Gradient<'_>) -> Option<Self> {
-        let at = kernels::first_non_finite(gradient.values())?;
+        let (at, value) = cpu::squares::first_non_finite(gradient)?;
         let (row, col) = match gradient {
             Gradient::Dense(tensor) => (at / tensor.cols(), at % tensor.cols()),
             Gradient::Rows(rows) => (rows.row_of(at / rows.cols()), at % rows.cols()),
         };
-        Some(NonFinite { row, col, value: gradient.values()[at] })
+        Some(NonFinite { row, col, value })
     }
 
     /// Looks for one in a weight.
     pub fn in_weight(weight: &Weight) -> Option<Self> {
-        let mut wide = None;
-        let data = weight.view_f32(&mut wide).data;
-        let at = kernels::first_non_finite(data)?;
-        Some(NonFinite { row: at / weight.cols(), col: at % weight.cols(), value: data[at] })
+        let (at, value) = cpu::squares::first_non_finite_weight(weight)?;
+        Some(NonFinite { row: at / weight.cols(), col: at % weight.cols(), value })
     }
 }
 
 /// Sum of the squares of all elements, in f64 and in an order that does not depend on the threads.
 pub fn sum_squares(context: Context<'_>, gradient: Gradient<'_>) -> f64 {
-    let data = gradient.values();
-    let mut sums = vec![0.0f64; data.len().div_ceil(BLOCK)];
-    let ranges = context.pool.ranges(sums.len(), 1, 1);
-    let parts = super::cut(&mut sums, &ranges, 1);
-    context.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, sums)| {
-        for (block, sum) in range.clone().zip(sums) {
-            let end = data.len().min((block + 1) * BLOCK);
-            *sum = kernels::sum_squares(context.isa, &data[block * BLOCK..end]);
-        }
-    });
-    sums.iter().sum()
+    cpu::squares::sum_squares(context, gradient)
 }
 
 #[cfg(test)]

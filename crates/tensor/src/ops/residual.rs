@@ -1,29 +1,13 @@
 //! Residual connection, with the dropout that T5 applies to the branch.
 
-use crate::graph::Dropout;
-use crate::ops::dropout::drop_elements;
-use crate::ops::{cut, elements, row_ranges};
-use crate::{Backward, Context, Gradients, Graph, Tensor, Var, kernels};
+use crate::cpu::dropout::drop_elements;
+use crate::{Backward, Context, Dropout, Gradients, Graph, Tensor, Var, cpu};
 
 /// `x + dropout(y)`; both [tokens, features]. Written into `y`'s memory.
 pub fn residual(graph: &mut Graph<'_>, x: &Var, y: Var) -> Var {
-    let context = graph.context;
     let dropout = graph.next_dropout();
     let branch = y.node();
-    assert_eq!((x.value.rows(), x.value.cols()), (y.value.rows(), y.value.cols()));
-    let mut sum = y.value.into_unique();
-    let cols = sum.cols();
-    let ranges = row_ranges(context.pool, sum.rows(), cols);
-    let parts = cut(sum.data_mut(), &ranges, cols);
-    context.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, sum)| {
-        // Row by row, so that the second pass finds the row in the first cache.
-        for (row, sum) in range.clone().zip(sum.chunks_exact_mut(cols.max(1))) {
-            if let Some(d) = dropout {
-                kernels::dropout_in_place(context.isa, sum, d.key, (row * cols) as u64, d.rate);
-            }
-            kernels::add(context.isa, sum, &x.value.data()[elements(&(row..row + 1), cols)]);
-        }
-    });
+    let sum = cpu::elementwise::add_branch(graph.context, &x.value, y.value, dropout);
     let node = x.node();
     graph.record(sum, || Box::new(ResidualBackward { node, branch, dropout }))
 }

@@ -1,22 +1,12 @@
 //! RMSNorm (Zhang and Sennrich 2019; T5's layer norm): no mean, no bias.
 
-use crate::ops::{cut, elements, row_ranges, row_shares};
-use crate::{Backward, Context, Gradients, Graph, ParamId, Tensor, Var, kernels};
+use crate::{Backward, Context, Gradients, Graph, ParamId, Tensor, Var, cpu};
 
 /// `y = x · w / sqrt(mean(x²) + eps)`, row by row. `x`: [tokens, features], weight: [features].
 ///
 /// Backward, with `r = 1 / sqrt(mean(x²) + eps)`: `dx = r·(w·dy) − x·r³·mean(x·w·dy)`, `dw = Σ dy·x·r`.
 pub fn rms_norm(graph: &mut Graph<'_>, x: &Var, weight: ParamId, eps: f32) -> Var {
-    let context = graph.context;
-    let (rows, cols) = (x.value.rows(), x.value.cols());
-    let w = context.params.vector(weight);
-    let mut y = Tensor::unspecified(rows, cols);
-    let mut rstd = vec![0.0; rows];
-    let ranges = row_ranges(context.pool, rows, cols);
-    let parts = cut(y.data_mut(), &ranges, cols).into_iter().zip(cut(&mut rstd, &ranges, 1));
-    context.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, (y, rstd))| {
-        kernels::rms_norm(context.isa, y, &x.value.data()[elements(range, cols)], w, eps, Some(rstd));
-    });
+    let (y, rstd) = cpu::norm::rms(graph.context, &x.value, weight, eps);
     graph.record(y, || Box::new(RmsNormBackward { x: x.value.clone(), node: x.node(), weight, rstd }))
 }
 
@@ -24,28 +14,15 @@ struct RmsNormBackward {
     x: Tensor,
     node: Option<usize>,
     weight: ParamId,
-    rstd: Vec<f32>,
+    rstd: Tensor,
 }
 
 impl Backward for RmsNormBackward {
     fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
-        let (rows, cols) = (dy.rows(), dy.cols());
-        let w = context.params.vector(self.weight);
-        let (mut dx, accumulate) = match self.node.and_then(|node| gradients.take(node)) {
-            Some(sum) => (sum.into_unique(), true),
-            None => (Tensor::unspecified(rows, cols), false),
-        };
-        let ranges = row_shares(context.pool, rows, cols);
-        let mut dw_parts = vec![vec![0.0f32; cols]; ranges.len()];
-        let parts = cut(dx.data_mut(), &ranges, cols).into_iter().zip(&mut dw_parts);
-        context.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, (dx, dw))| {
-            let at = elements(range, cols);
-            let (dy, x) = (&dy.data()[at.clone()], &self.x.data()[at]);
-            kernels::rms_norm_backward(context.isa, dx, accumulate, dw, dy, x, w, &self.rstd[range.clone()]);
-        });
+        let sum = self.node.and_then(|node| gradients.take(node));
+        let (dx, dw) = cpu::norm::rms_backward(context, sum, &dy, &self.x, self.weight, &self.rstd);
         if gradients.wants(self.weight) {
-            let dw = gradients.param_add(context, self.weight);
-            dw_parts.iter().for_each(|part| kernels::add(context.isa, dw.data_mut(), part));
+            dw.add_to(context, gradients.param_add(context, self.weight));
         }
         if let Some(node) = self.node {
             gradients.put(node, dx);

@@ -1,22 +1,13 @@
 //! Multiplication by a constant: T5 1.0 scales its last hidden states by d_model^-0.5.
 
-use crate::ops::{cut, row_ranges};
-use crate::{Backward, Context, Gradients, Graph, Tensor, Var, kernels};
+use crate::cpu::elementwise::multiply;
+use crate::{Backward, Context, Gradients, Graph, Tensor, Var};
 
 /// `factor · x`; any shape.
 pub fn scale(graph: &mut Graph<'_>, x: Var, factor: f32) -> Var {
     let node = x.node();
     let y = multiply(graph.context, x.value, factor);
     graph.record(y, || Box::new(ScaleBackward { node, factor }))
-}
-
-fn multiply(context: Context<'_>, x: Tensor, factor: f32) -> Tensor {
-    let mut y = x.into_unique();
-    let cols = y.cols();
-    let ranges = row_ranges(context.pool, y.rows(), cols);
-    let parts = cut(y.data_mut(), &ranges, cols);
-    context.pool.run_parts(parts, |y| kernels::scale(context.isa, y, factor));
-    y
 }
 
 struct ScaleBackward {

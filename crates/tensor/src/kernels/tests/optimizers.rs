@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::{SIZES, assert_close, numbers, on_every_isa};
+use crate::ops::Lion;
 
 #[test]
 fn lion_matches_the_oracle_over_steps() {

@@ -4,6 +4,7 @@ use half::{bf16, f16};
 
 use super::super::*;
 use super::{SIZES, assert_close, numbers, on_every_isa};
+use crate::ops::{Activation, AdamW};
 
 const ACTIVATIONS: [Activation; 4] =
     [Activation::GeluTanh, Activation::GeluErf, Activation::Relu, Activation::Silu];

@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use super::each;
 use super::piece::with_scratch;
+use crate::cpu::bias_table::BiasTable;
+use crate::cpu::parts::each;
 use crate::kernels::{self, Cached};
 use crate::ops::KeyValues;
-use crate::ops::relative_bias::{BiasTable, RelativeBias};
+use crate::ops::RelativeBias;
 use crate::{Graph, MatMut, Tensor};
 
 /// Work smaller than this (keys × width × queries) is not worth handing to another thread.

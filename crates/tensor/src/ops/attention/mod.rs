@@ -16,9 +16,10 @@ pub use cached::{CachedAttention, CachedRows, CachedSpan, attend_cached};
 use piece::{Derivatives, Kept, KeyDerivatives, Piece};
 pub use shared::{FeatureSpan, attend_features, attention_to_features};
 
+use crate::cpu::bias_table::BiasTable;
+use crate::cpu::parts::{cut, each};
 use crate::graph::Dropout;
-use crate::ops::cut;
-use crate::ops::relative_bias::{BiasTable, RelativeBias};
+use crate::ops::RelativeBias;
 use crate::{Backward, Context, Gradients, Graph, MatMut, MatRef, ParamId, Tensor, Var};
 
 /// Queries and the keys they see.
@@ -78,17 +79,6 @@ pub fn attention(
         let lse = lse.expect("kept when the tape records");
         Box::new(AttentionBackward { what: what.clone(), sources, out: saved, lse, dropout })
     })
-}
-
-/// Runs every item once, each on whichever thread is free.
-fn each<P: Send>(context: Context<'_>, items: Vec<P>, f: impl Fn(usize, P) + Sync) {
-    let items: Vec<std::sync::Mutex<Option<P>>> =
-        items.into_iter().map(|item| std::sync::Mutex::new(Some(item))).collect();
-    context.pool.run_items(items.len(), |i| {
-        if let Some(item) = items[i].lock().unwrap_or_else(|e| e.into_inner()).take() {
-            f(i, item);
-        }
-    });
 }
 
 impl Attention {

@@ -2,10 +2,10 @@
 
 use std::cell::RefCell;
 
+use crate::cpu::bias_table::BiasTable;
+use crate::cpu::matmul::matmul_here;
 use crate::graph::Dropout;
 use crate::kernels;
-use crate::ops::matmul::matmul_here;
-use crate::ops::relative_bias::BiasTable;
 use crate::{Context, MatMut, MatRef};
 
 /// Query rows whose scores are held at a time.

@@ -7,7 +7,8 @@
 use std::ops::Range;
 
 use super::piece::with_scratch;
-use super::{Attention, Derivatives, Kept, KeyDerivatives, Saved, Span, each};
+use super::{Attention, Derivatives, Kept, KeyDerivatives, Saved, Span};
+use crate::cpu::parts::each;
 use crate::graph::Dropout;
 use crate::kernels;
 use crate::{Backward, Context, Gradients, Graph, MatMut, MatRef, Rows, Tensor, Var};

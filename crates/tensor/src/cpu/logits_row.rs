@@ -1,8 +1,8 @@
 //! What happens to a row of logits before and while a token is chosen from it.
 
-use crate::kernels::{self, Isa};
-use crate::ops::{cut, row_ranges};
-use crate::{Context, Graph, Tensor};
+use super::parts::{cut, row_ranges};
+use crate::kernels::Isa;
+use crate::{Context, Graph, Tensor, kernels};
 
 /// The scores of a hypothesis's next token, one an id. Everything that reads or changes many of them at once is an
 /// operation here; single ones are read and set.

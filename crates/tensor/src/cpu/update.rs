@@ -3,17 +3,44 @@
 
 use std::ops::Range;
 
-use crate::ops::cut;
-use crate::{Gradient, Pool};
+use super::parts::cut;
+use crate::ops::{AdamW, Lion};
+use crate::{Gradient, Pool, Tensor, Weight, kernels};
 
 /// What a row without a gradient is given.
 static ZEROS: [f32; 4096] = [0.0; 4096];
+
+/// One AdamW step.
+pub(crate) fn adamw(
+    pool: &Pool,
+    step: &AdamW,
+    weight: &mut Weight,
+    gradient: Gradient<'_>,
+    [m, v]: [&mut Tensor; 2],
+    lazy: bool,
+) {
+    let (isa, tensors) = (kernels::isa(), [weight.data_mut(), m.data_mut(), v.data_mut()]);
+    update(pool, gradient, lazy, tensors, |[w, m, v], g| kernels::adamw(isa, step, w, g, m, v));
+}
+
+/// One Lion step.
+pub(crate) fn lion(
+    pool: &Pool,
+    step: &Lion,
+    weight: &mut Weight,
+    gradient: Gradient<'_>,
+    m: &mut Tensor,
+    lazy: bool,
+) {
+    let (isa, tensors) = (kernels::isa(), [weight.data_mut(), m.data_mut()]);
+    update(pool, gradient, lazy, tensors, |[w, m], g| kernels::lion(isa, step, w, g, m));
+}
 
 /// Calls `f` on pieces of a parameter and its moments, all of one length, with the piece's gradient, until every
 /// element has had its turn; split over the threads. Of a gradient that is kept by rows, the other rows are given
 /// zeros, or left alone where `lazy`. Moments that are zero and stay so are then not written to (see
 /// [`Tensor::untouched`](crate::Tensor::untouched)).
-pub(super) fn update<const N: usize>(
+fn update<const N: usize>(
     pool: &Pool,
     gradient: Gradient<'_>,
     lazy: bool,
@@ -93,9 +120,8 @@ fn is_zero(x: &[f32]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::{self, AdamW, Lion};
     use crate::ops::embedding;
-    use crate::{Gradients, Graph, Params, Rng, Tensor, Weight};
+    use crate::{Gradients, Graph, Params, Rng};
 
     /// A gradient by rows updates as the dense one with its zeros does, to the bit; lazily, only the rows it has.
     #[test]

@@ -1,6 +1,6 @@
 //! Matrix products of many rows, split over the threads.
 
-use crate::gemm::gemm;
+use super::gemm::gemm;
 use crate::kernels::gemm_bf16;
 use crate::{Context, MatMut, MatRef, Pool, Precision, Weight};
 
@@ -12,7 +12,7 @@ const GRAINS: (usize, usize) = (32, 64);
 /// The least rows or columns of a part, more than the 64 up to which `gemm` goes another way, which rounds differently.
 const LEAST: usize = 96;
 /// Products of up to so many elements go another way too.
-pub(super) const TINY: usize = 256;
+pub(crate) const TINY: usize = 256;
 
 /// `c = a·b`, or `c += a·b` with `accumulate`; `a`: [m, k], `b`: [k, n], `c`: [m, n]. The longer side of `c` is
 /// split over the threads.

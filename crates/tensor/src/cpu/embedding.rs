@@ -1,0 +1,34 @@
+//! Rows by id, and adding to rows by id.
+
+use super::parts::each_rows;
+use crate::{Context, MatMut, Tensor, Weight, kernels};
+
+/// The rows `ids` of a weight in f32.
+pub(crate) fn gather(context: Context<'_>, weight: &Weight, ids: &[u32]) -> Tensor {
+    let (rows, cols) = (weight.as_rows(), weight.cols());
+    let mut y = Tensor::unspecified(ids.len(), cols);
+    each_rows(context, &mut y, |range, part| {
+        for (&id, y) in ids[range].iter().zip(part.chunks_exact_mut(cols.max(1))) {
+            let id = id as usize;
+            rows.slice(id..id + 1).widen(y);
+        }
+    });
+    y
+}
+
+/// `row ids[t] of dw += dy[t]` for every `t`, in that order.
+pub(crate) fn add_rows(context: Context<'_>, dw: &mut Tensor, ids: &[u32], dy: &Tensor) {
+    let ids: Vec<usize> = ids.iter().map(|&id| id as usize).collect();
+    add_to_rows(context, dw.view_mut(), &ids, dy);
+}
+
+/// `row rows[t] of dw += dy[t]` for every `t`, in that order.
+pub(crate) fn add_to_rows(context: Context<'_>, dw: MatMut<'_>, rows: &[usize], dy: &Tensor) {
+    // Threads share the columns, not the tokens: a row may occur twice, and sums keep one order.
+    let parts = dw.cut_cols(context.pool.shares(dy.cols(), 16));
+    context.pool.run_parts(parts, |(range, mut part)| {
+        for (t, &row) in rows.iter().enumerate() {
+            kernels::add(context.isa, part.row_mut(row), &dy.row(t)[range.clone()]);
+        }
+    });
+}

@@ -1,0 +1,89 @@
+//! Products with layers' weights, several side by side.
+
+use super::matmul::matmul_weight_t;
+use crate::{Context, DType, MatMut, Precision, Regime, Tensor, Weight, kernels};
+
+/// `x·[W₀; W₁; …]ᵀ`: [tokens, Σ out_i]. A row gets the same bits whatever else is in the batch.
+pub(crate) fn product(context: Context<'_>, regime: Regime, x: &Tensor, weights: &[&Weight]) -> Tensor {
+    let out: usize = weights.iter().map(|w| w.rows()).sum();
+    let mut y = Tensor::unspecified(x.rows(), out);
+    match regime {
+        Regime::Steps => rows_of_weights(context, &mut y, x, weights),
+        Regime::Bulk if in_bf16(context.precision, weights) => {
+            many_rows(Context { precision: Precision::Bf16, ..context }, y.view_mut(), x, weights);
+        }
+        // Where the vectors are known, our own product needs no packing, and its bits do not depend on the rows.
+        Regime::Bulk if !context.isa.is_portable() => rows_of_weights(context, &mut y, x, weights),
+        Regime::Bulk if x.rows() == 1 => {
+            // The product of a single row would go another way and round differently; a pair does not.
+            let mut pair = Tensor::unspecified(2, x.cols());
+            pair.data_mut()[..x.cols()].copy_from_slice(x.data());
+            pair.data_mut()[x.cols()..].copy_from_slice(x.data());
+            let mut both = Tensor::unspecified(2, out);
+            many_rows(context, both.view_mut(), &pair, weights);
+            y.data_mut().copy_from_slice(both.row(0));
+        }
+        Regime::Bulk => many_rows(context, y.view_mut(), x, weights),
+    }
+    y
+}
+
+/// Whether products with these weights, side by side, are in bf16. The number of rows has no say.
+fn in_bf16(precision: Precision, weights: &[&Weight]) -> bool {
+    match precision {
+        Precision::F32 => false,
+        Precision::Bf16 => true,
+        Precision::Stored => kernels::bf16_products() && weights.iter().all(|w| w.dtype() == DType::Bf16),
+    }
+}
+
+fn many_rows(context: Context<'_>, y: MatMut<'_>, x: &Tensor, weights: &[&Weight]) {
+    let mut rest = y;
+    for weight in weights {
+        let (part, right) = rest.split_cols(weight.rows());
+        rest = right;
+        matmul_weight_t(context, part, x.view(), weight, false);
+    }
+}
+
+/// Bytes of x that stay in the second-level cache while weights pass by.
+const RESIDENT: usize = 512 << 10;
+
+/// Weights that are worth a piece of their own: half a megabyte.
+const LEAST: usize = 128 << 10;
+
+/// Every thread takes a share of the outputs, whichever weights they belong to, and streams its weights past so many
+/// rows of x as its cache holds: the pieces are some of the weights by those rows.
+pub(crate) fn rows_of_weights(context: Context<'_>, y: &mut Tensor, x: &Tensor, weights: &[&Weight]) {
+    let (rows, k, out) = (x.rows(), x.cols(), y.cols());
+    let resident = (RESIDENT / (4 * k.max(1))).max(1);
+    let columns = if out * k < 32 << 10 {
+        std::iter::once(0..out).collect()
+    } else if rows > resident {
+        context.pool.shares(out, 16)
+    } else {
+        context.pool.ranges(out, 16, LEAST.div_ceil(k))
+    };
+    let mut pieces = Vec::with_capacity(columns.len() * rows.div_ceil(resident));
+    for (range, mut part) in y.view_mut().cut_cols(columns) {
+        for first in (0..rows).step_by(resident) {
+            let (here, below) = part.split_rows(resident.min(rows - first));
+            part = below;
+            pieces.push((range.clone(), first, here));
+        }
+    }
+    context.pool.run_parts(pieces, |(range, at, mut part)| {
+        let x = &x.data()[at * k..(at + part.rows) * k];
+        let mut first = 0;
+        for weight in weights {
+            let from = range.start.clamp(first, first + weight.rows()) - first;
+            let to = range.end.clamp(first, first + weight.rows()) - first;
+            first += weight.rows();
+            if from < to {
+                let (here, right) = part.split_cols(to - from);
+                part = right;
+                kernels::matmul_rows(context.isa, here, x, k, weight.as_rows().slice(from..to));
+            }
+        }
+    });
+}

@@ -6,6 +6,7 @@
 pub(crate) mod activation;
 pub(crate) mod adafactor;
 pub(crate) mod adapter;
+pub(crate) mod attention;
 pub(crate) mod bias_table;
 pub(crate) mod convert;
 pub(crate) mod cross_entropy;
@@ -19,5 +20,6 @@ pub(crate) mod logits_row;
 pub(crate) mod matmul;
 pub(crate) mod norm;
 pub(crate) mod parts;
+pub(crate) mod rows;
 pub(crate) mod squares;
 pub(crate) mod update;

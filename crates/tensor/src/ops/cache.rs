@@ -1,7 +1,7 @@
 //! Keys and values kept while decoding; they belong to the caller.
 
-use crate::Tensor;
 use crate::ops::gather_rows;
+use crate::{Tensor, cpu};
 
 /// Keys and values of one attention: a row a position, num_heads · d_kv numbers of the key, then as many of the value.
 /// Which rows belong to which sequence, and in which order, the caller knows; sequences may share rows, as hypotheses
@@ -25,19 +25,15 @@ impl KeyValues {
 
     /// Writes row `to[i]` for every row `i` of `from`: its columns from `column` on.
     pub fn store(&mut self, to: &[u32], from: &Tensor, column: usize) {
-        let width = self.rows.cols();
         assert_eq!(to.len(), from.rows(), "a place for every row");
-        let data = self.rows.data_mut();
-        for (row, &to) in to.iter().enumerate() {
-            data[to as usize * width..][..width].copy_from_slice(&from.row(row)[column..][..width]);
-        }
+        let to = to.iter().map(|&row| row as usize);
+        cpu::rows::copy(&mut self.rows, to, from, 0..from.rows(), column);
     }
 
     /// Room for `rows` positions, keeping the first `used`.
     pub fn grow(&mut self, rows: usize, used: usize) {
         let mut larger = KeyValues::new(rows.max(self.rows()), self.cols());
-        let used = used * self.stride();
-        larger.rows.data_mut()[..used].copy_from_slice(&self.rows.data()[..used]);
+        cpu::rows::copy(&mut larger.rows, 0..used, &self.rows, 0..used, 0);
         *self = larger;
     }
 
@@ -56,18 +52,8 @@ impl KeyValues {
         self.rows.cols() / 2
     }
 
-    /// The keys from `row` and `column` on, [`KeyValues::stride`] apart.
-    pub(crate) fn keys(&self, row: usize, column: usize) -> &[f32] {
-        &self.rows.data()[row * self.stride() + column..]
-    }
-
-    /// The values, alike.
-    pub(crate) fn values(&self, row: usize, column: usize) -> &[f32] {
-        self.keys(row, self.cols() + column)
-    }
-
-    /// Distance between the rows.
-    pub(crate) fn stride(&self) -> usize {
-        self.rows.cols()
+    /// All rows: [positions, 2 · cols].
+    pub(crate) fn tensor(&self) -> &Tensor {
+        &self.rows
     }
 }

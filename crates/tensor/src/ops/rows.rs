@@ -1,24 +1,18 @@
 //! Rows of an activation put together anew, outside of any tape: what a decoding step does where its rows part ways.
 
-use crate::Tensor;
+use crate::{Tensor, cpu};
 
 /// The rows of `x` listed, in that order: [rows.len(), cols].
 pub fn gather_rows(x: &Tensor, rows: &[usize]) -> Tensor {
     let mut out = Tensor::unspecified(rows.len(), x.cols());
-    for (to, &row) in out.data_mut().chunks_exact_mut(x.cols().max(1)).zip(rows) {
-        to.copy_from_slice(x.row(row));
-    }
+    cpu::rows::copy(&mut out, 0..rows.len(), x, rows.iter().copied(), 0);
     out
 }
 
 /// The way back: row `i` of `from` becomes row `rows[i]` of `to`.
 pub fn scatter_rows(to: &mut Tensor, rows: &[usize], from: &Tensor) {
     assert_eq!((rows.len(), to.cols()), (from.rows(), from.cols()), "a row for every row");
-    let cols = from.cols();
-    let data = to.data_mut();
-    for (i, &row) in rows.iter().enumerate() {
-        data[row * cols..][..cols].copy_from_slice(from.row(i));
-    }
+    cpu::rows::copy(to, rows.iter().copied(), from, 0..from.rows(), 0);
 }
 
 #[cfg(test)]

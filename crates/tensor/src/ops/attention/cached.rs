@@ -2,16 +2,8 @@
 
 use std::ops::Range;
 
-use super::piece::with_scratch;
-use crate::cpu::bias_table::BiasTable;
-use crate::cpu::parts::each;
-use crate::kernels::{self, Cached};
-use crate::ops::KeyValues;
-use crate::ops::RelativeBias;
-use crate::{Graph, MatMut, Tensor};
-
-/// Work smaller than this (keys × width × queries) is not worth handing to another thread.
-const SMALL: usize = 8 << 10;
+use crate::ops::{KeyValues, RelativeBias};
+use crate::{Graph, Tensor, cpu};
 
 /// Queries of one decoding step that see the same keys: the hypotheses of a source, or one alone.
 #[derive(Clone, Debug)]
@@ -36,7 +28,7 @@ pub enum CachedRows<'a> {
 }
 
 impl CachedRows<'_> {
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self {
             CachedRows::Range(range) => range.len(),
             CachedRows::List(rows) => rows.len(),
@@ -60,64 +52,5 @@ pub struct CachedAttention<'a> {
 /// `softmax(q·kᵀ + bias)·v` for every query and head: [queries, num_heads · d_kv]. `q` holds the queries in its
 /// columns from `column` on. A query's result does not depend on the others.
 pub fn attend_cached(graph: &Graph<'_>, q: &Tensor, column: usize, what: &CachedAttention<'_>) -> Tensor {
-    let context = graph.context;
-    let (num_heads, d_kv) = (what.num_heads, what.d_kv);
-    let inner = num_heads * d_kv;
-    let table = what.bias.as_ref().map(|bias| {
-        let before = what.spans.iter().map(|s| s.position).max().unwrap_or(0);
-        let after = what.spans.iter().map(|s| s.keys.len().saturating_sub(s.position + 1)).max().unwrap_or(0);
-        BiasTable::new(context, bias, num_heads, before, after)
-    });
-    let mut out = Tensor::unspecified(q.rows(), inner);
-    // With fewer spans than threads, the heads of each are shared out too.
-    let threads = context.pool.threads();
-    let shares = if what.spans.len() >= threads { 1 } else { threads.min(num_heads) };
-    let mut work = Vec::with_capacity(what.spans.len() * shares);
-    let mut rest = Some(out.view_mut());
-    let mut at = 0;
-    for span in &what.spans {
-        assert_eq!(span.queries.start, at, "spans are in the order of their rows, every row in one");
-        at = span.queries.end;
-        let (mut rows, below) = rest.take().expect("one remainder a span").split_rows(span.queries.len());
-        rest = Some(below);
-        for share in 0..shares {
-            let heads = num_heads * share / shares..num_heads * (share + 1) / shares;
-            let (part, right) = rows.split_cols(heads.len() * d_kv);
-            rows = right;
-            work.push((span, heads, part));
-        }
-    }
-    assert_eq!(at, q.rows(), "every query row is in a span");
-    let step = |(span, heads, part): (&CachedSpan<'_>, Range<usize>, MatMut<'_>)| {
-        let first = heads.start * d_kv;
-        let q = q.view().rows(span.queries.start, span.queries.len()).columns(column + first, part.cols);
-        let (start, rows) = match &span.keys {
-            CachedRows::Range(range) => (range.start, None),
-            CachedRows::List(rows) => (0, Some(*rows)),
-        };
-        let cache = span.cache;
-        let cached = Cached {
-            k: cache.keys(start, first),
-            k_stride: cache.stride(),
-            v: cache.values(start, first),
-            v_stride: cache.stride(),
-            keys: span.keys.len(),
-            rows,
-        };
-        let bias = table.as_ref().map(|t| {
-            let (rows, stride) = t.heads_from(span.position);
-            (&rows[heads.start * stride..], stride)
-        });
-        with_scratch(|scratch| {
-            let scores = scratch.first(span.queries.len() * heads.len() * cached.keys);
-            kernels::attend(context.isa, part, q, cached, heads.len(), d_kv, bias, scores);
-        });
-    };
-    let size: usize = what.spans.iter().map(|s| s.keys.len() * s.queries.len()).sum();
-    if size * inner < SMALL {
-        work.into_iter().for_each(step);
-    } else {
-        each(context, work, |_, item| step(item));
-    }
-    out
+    cpu::attention::cached::attend(graph.context, q, column, what)
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::ops::check::{Case, check};
 use crate::ops::{KeyValues, gather_rows};
-use crate::{Dropout, Params, Pool, Regime, Rng, Weight};
+use crate::{ParamId, Params, Pool, Regime, Rng, Weight};
 
 const HEADS: usize = 2;
 const D_KV: usize = 3;

@@ -4,9 +4,7 @@ use std::cell::RefCell;
 
 use crate::cpu::bias_table::BiasTable;
 use crate::cpu::matmul::matmul_here;
-use crate::graph::Dropout;
-use crate::kernels;
-use crate::{Context, MatMut, MatRef};
+use crate::{Context, Dropout, MatMut, MatRef, kernels};
 
 /// Query rows whose scores are held at a time.
 const BLOCK: usize = 128;

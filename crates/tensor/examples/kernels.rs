@@ -10,9 +10,9 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use half::{bf16, f16};
+use t5kit_tensor::Rows;
 use t5kit_tensor::bench::*;
 use t5kit_tensor::ops::{Activation, AdamW};
-use t5kit_tensor::{MatMut, MatRef, Rows};
 
 /// Columns and inner length of the products: q/k/v, output, wi, wo, and the trimmed vocabulary.
 const SHAPES: [(usize, usize, &str); 4] =

@@ -2,3 +2,4 @@
 //! to everybody else kernels are private, and what they do is an operation.
 
 pub use crate::kernels::*;
+pub use crate::view::{MatMut, MatRef};

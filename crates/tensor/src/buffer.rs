@@ -52,11 +52,6 @@ struct Cache {
 
 static CACHE: Mutex<Cache> = Mutex::new(Cache { stores: Vec::new(), elements: 0, used: 0, peak: 0 });
 
-/// Bytes held in reserve for the next buffers.
-pub fn cached_bytes() -> usize {
-    lock().elements * size_of::<f32>()
-}
-
 /// Gives the reserve back to the system.
 pub fn release_cached() {
     let mut cache = lock();

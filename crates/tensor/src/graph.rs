@@ -88,7 +88,7 @@ impl<'a> Context<'a> {
 }
 
 /// One node of the tape: what an operation's backward pass needs.
-pub trait Backward {
+pub(crate) trait Backward {
     /// `dy` is the gradient of the operation's output; adds the gradients of its inputs and parameters.
     fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients);
 }

@@ -26,8 +26,9 @@ mod view;
 mod weight;
 
 pub use batch::{Packed, PackedError};
-pub use buffer::{cached_bytes, release_cached};
-pub use graph::{Backward, Context, Dropout, Gradients, Graph, Precision, Regime, Var};
+pub use buffer::release_cached;
+pub(crate) use graph::Backward;
+pub use graph::{Context, Dropout, Gradients, Graph, Precision, Regime, Var};
 pub use kernels::{Isa, IsaError, bf16_products, init, isa};
 pub use params::{Adapter, ParamId, Params};
 pub use pool::Pool;
@@ -36,5 +37,5 @@ pub use row_gradient::{Gradient, RowGradient};
 pub use rows::{Beyond, Rows};
 pub use t5kit_dtype::DType;
 pub use tensor::Tensor;
-pub use view::{MatMut, MatRef};
+pub(crate) use view::{MatMut, MatRef};
 pub use weight::{Bytes, Weight, WeightError};

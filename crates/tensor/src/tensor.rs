@@ -67,17 +67,17 @@ impl Tensor {
 
     /// All elements, to write. Panics when the elements are shared: operations write only into tensors they
     /// have made or have asked for with [`Tensor::is_unique`] or [`Tensor::into_unique`].
-    pub fn data_mut(&mut self) -> &mut [f32] {
+    pub(crate) fn data_mut(&mut self) -> &mut [f32] {
         Arc::get_mut(&mut self.buffer).expect("writing to a shared tensor").as_mut_slice()
     }
 
     /// Whether nobody else holds these elements.
-    pub fn is_unique(&mut self) -> bool {
+    pub(crate) fn is_unique(&mut self) -> bool {
         Arc::get_mut(&mut self.buffer).is_some()
     }
 
     /// This tensor if nobody shares it, else a copy.
-    pub fn into_unique(mut self) -> Self {
+    pub(crate) fn into_unique(mut self) -> Self {
         if self.is_unique() {
             return self;
         }
@@ -117,12 +117,12 @@ impl Tensor {
     }
 
     /// A view of the whole matrix.
-    pub fn view(&self) -> MatRef<'_> {
+    pub(crate) fn view(&self) -> MatRef<'_> {
         MatRef::new(self.data(), self.rows, self.cols, self.cols)
     }
 
     /// A view of the whole matrix, to write; panics when shared.
-    pub fn view_mut(&mut self) -> MatMut<'_> {
+    pub(crate) fn view_mut(&mut self) -> MatMut<'_> {
         let (rows, cols) = (self.rows, self.cols);
         MatMut::new(self.data_mut(), rows, cols, cols)
     }

@@ -79,7 +79,7 @@ impl Pool {
     }
 
     /// Runs `f` once on each part, as [`Pool::run_items`] does.
-    pub fn run_parts<P: Send>(&self, parts: Vec<P>, f: impl Fn(P) + Sync) {
+    pub(crate) fn run_parts<P: Send>(&self, parts: Vec<P>, f: impl Fn(P) + Sync) {
         if parts.len() <= 1 || self.workers.is_empty() {
             return parts.into_iter().for_each(f);
         }
@@ -94,14 +94,14 @@ impl Pool {
 
     /// Cuts `0..len` into ranges of about one length, none empty: as many for each thread, some if they are as long as
     /// `least` then. Cuts fall on multiples of `grain`.
-    pub fn ranges(&self, len: usize, grain: usize, least: usize) -> Vec<Range<usize>> {
+    pub(crate) fn ranges(&self, len: usize, grain: usize, least: usize) -> Vec<Range<usize>> {
         let threads = self.threads();
         let each = if threads == 1 { 1 } else { (len / (threads * least.max(1))).clamp(1, PIECES) };
         cut(len, grain, each * threads)
     }
 
     /// The same with one range a thread at most, where every range costs something or sums are made of them.
-    pub fn shares(&self, len: usize, grain: usize) -> Vec<Range<usize>> {
+    pub(crate) fn shares(&self, len: usize, grain: usize) -> Vec<Range<usize>> {
         cut(len, grain, self.threads())
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::{SIZES, assert_close, numbers, on_every_isa};
-use crate::ops::Lion;
+use crate::ops::{AdamW, Lion};
 
 #[test]
 fn lion_matches_the_oracle_over_steps() {
@@ -69,4 +69,37 @@ fn adafactor_passes_match_their_formulas() {
             assert_close("moments", &v, &moments, 0.0, 1e-6);
         }
     });
+}
+
+/// So that a run's numbers do not depend on the processor's instructions more than its products do.
+#[test]
+fn updates_and_sums_have_the_same_bits_on_every_instruction_set() {
+    let (rows, cols) = (5, 131);
+    let (g, row, col) = (numbers(rows * cols, 1), numbers(rows, 2), numbers(cols, 3));
+    let adam = AdamW {
+        lr: 1e-2,
+        beta1: 0.9,
+        beta2: 0.999,
+        eps: 1e-8,
+        weight_decay: 0.1,
+        l2: 0.01,
+        bias1: 0.1,
+        bias2: 0.001,
+        grad_scale: 0.5,
+    };
+    let sign = Lion { lr: 1e-2, beta1: 0.9, beta2: 0.99, weight_decay: 0.1, grad_scale: 0.5 };
+    let run = |isa| {
+        let (mut w, mut m, mut v) = (numbers(g.len(), 4), vec![0.0; g.len()], vec![0.0; g.len()]);
+        adamw(isa, &adam, &mut w, &g, &mut m, &mut v);
+        lion(isa, &sign, &mut w, &g, &mut m);
+        let (mut means, mut sums) = (vec![0.0; rows], vec![1.0; cols]);
+        adafactor_squares(isa, &g, 0.5, 1e-3, &mut means, &mut sums);
+        sums.push(adafactor_update_squares(isa, &g, &row, &col));
+        adafactor_apply(isa, &mut w, &g, &row, &col, 0.9);
+        sums.push(adafactor_vector(isa, &g[..cols], 0.5, 1e-3, 0.75, &mut v[..cols]));
+        sums.extend([sum_squares(isa, &g), sum(isa, &g)]);
+        ([w, m, v, means].concat(), sums)
+    };
+    let all: Vec<_> = available().into_iter().map(run).collect();
+    assert!(all.iter().all(|found| *found == all[0] && found.0.iter().all(|x| x.is_finite())));
 }

@@ -3,7 +3,7 @@ products, bytes over the measured bandwidth, part by part, the larger of the two
 `crates/tensor/examples/machine.rs`.
 
 Counted is what t5kit does, by its own rules. Where targets are short the decoder looks at the source's features
-instead of at keys and values of every layer (`crates/model/src/t5/network.rs`: `features_cost_less`): that is less
+instead of at keys and values of every layer (`crates/model/src/memory.rs`: `features_cost_less`): that is less
 work, and the floor is lower with it. Bytes count once a step, however often a cache loses them.
 
 A multiply-add counts as two operations. f32 weights and caches: 4 bytes a number. What is not counted (norms, softmax,
@@ -87,13 +87,13 @@ class Shape:
         return self.encoder_weights + self.cross_weights + self.decoder_weights + self.softmax_weights
 
     def features_cost_less(self, sources, targets, pairs):
-        """`features_cost_less` of network.rs: whether `targets` tokens that look at `sources` tokens, `pairs` in all,
+        """`features_cost_less` of memory.rs: whether `targets` tokens that look at `sources` tokens, `pairs` in all,
         do so with fewer multiplications by way of the features."""
         d, inner = self.d, self.inner
         return pairs * self.heads * d + targets * d * inner <= sources * d * inner + pairs * inner
 
     def generates_few(self, tokens):
-        """`generates_few` of network.rs: how a source is looked at when its hypotheses are fed so many tokens."""
+        """`generates_few` of memory.rs: how a source is looked at when its hypotheses are fed so many tokens."""
         return self.features_cost_less(1, 0, tokens)
 
     def targets_are_short(self, pairs):

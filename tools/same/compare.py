@@ -44,9 +44,8 @@ def training_report(data):
 
 
 def inspected(data):
-    """What `inspect` says without the memory that the machine has left, and what generating is predicted to take: it is
-    another plan since sessions."""
-    return re.sub(rb"(?m)^memory, (to be had|inference) .*\n", b"", data)
+    """What `inspect` says without the memory that the machine has left."""
+    return re.sub(rb"(?m)^memory, to be had .*$", b"", data)
 
 
 # (part of the name of a file, or stdout of a subcommand) → how it is normalised

@@ -23,7 +23,7 @@ use data::DataArgs;
 use display::Display;
 use lora::LoraArgs;
 use optimization::Optimization;
-use report::Finished;
+use report::Page;
 use validation::ValidationArgs;
 
 /// The flags of `t5kit finetune`.
@@ -88,7 +88,25 @@ pub fn run(args: Args) -> Result<()> {
     {
         bail!("{}: is another run's; give a folder of its own, or --force to replace it", events.display());
     }
+    let (shown, bytes_share) = report::seen(&tokenizer, &examples);
+    let page = Page {
+        lang: crate::lang::lang(),
+        folder: &args.output,
+        model: &args.model.model,
+        train: &args.data.train,
+        command: report::command_line(&args.command_line()),
+        parameters: model.params.elements(),
+        options: &options,
+        settings: args.settings(pool.threads()),
+        lengths: [args.data.max_source_length.get(), args.data.max_target_length.get()],
+        examples: &examples,
+        valid: valid.as_ref(),
+        shown,
+        bytes_share,
+        date: report::now(),
+    };
     let mut display = Display::default();
+    display.page = Some(page);
     let setup = Setup {
         pool: &pool,
         examples: &examples,
@@ -108,18 +126,9 @@ pub fn run(args: Args) -> Result<()> {
         eprintln!("t5kit: stopped and saved after step {}; --resume goes on from there", outcome.steps);
         return Err(Interrupted.into());
     }
-    Finished {
-        loaded: args.trained()?,
-        folder: &args.output,
-        command: &args.command_line(),
-        pool: &pool,
-        options: &options,
-        settings: &args.settings(pool.threads()),
-        examples: &examples,
-        valid: valid.as_ref(),
-        best: outcome.best.as_ref(),
+    if let Some(page) = &display.page {
+        page.finish(&args.trained()?, &pool, outcome.best.as_ref())?;
     }
-    .write()?;
     let early = if outcome.early { "nothing had become better for long enough: ended early; " } else { "" };
     let best = outcome.best.map_or(String::new(), |best| {
         let decisive = options.validation.decides();

@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage,
 //! 130 ended by Ctrl-C. A reader of standard output that goes away ends the program quietly.
 
+mod compare;
 mod convert;
 mod count;
 mod demo;
@@ -12,6 +13,7 @@ mod finetune;
 mod generate;
 mod inspect;
 mod interrupt;
+mod lang;
 mod lengths;
 mod metrics;
 mod model_args;
@@ -56,6 +58,8 @@ enum Command {
     Score(score::Args),
     /// Compare generated text with references: ROUGE, BLEU
     Metrics(metrics::Args),
+    /// Lay several training runs over one another on one page
+    Compare(compare::Args),
     /// The whole story in about a minute, offline: count, trim, fine-tune, generate, compare
     Demo(demo::Args),
 }
@@ -79,6 +83,7 @@ impl Command {
             Command::Generate(args) => generate::run(args),
             Command::Score(args) => score::run(args),
             Command::Metrics(args) => metrics::run(args),
+            Command::Compare(args) => compare::run(args),
             Command::Demo(args) => demo::run(args),
         }
     }
@@ -109,6 +114,7 @@ fn main() -> ExitCode {
 
 /// What every subcommand needs first.
 fn start(command: &Command) -> anyhow::Result<()> {
+    lang::init()?;
     interrupt::install(command.ends_in_order())?;
     t5kit_tensor::init().map_err(errors::usage)?;
     Ok(())

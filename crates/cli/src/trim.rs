@@ -110,6 +110,7 @@ pub fn run(args: Args) -> Result<()> {
         output: args.output,
         force: args.force,
         words: errors::in_flags,
+        lang: crate::lang::lang(),
     };
     let mut monitor = Monitor::default();
     let report = t5kit_trim::trim(&job, &mut monitor).map_err(|error| match error {

@@ -9,6 +9,7 @@ pub mod html;
 pub mod hub;
 pub mod json;
 pub mod keep_tokens;
+pub mod lang;
 pub mod output;
 pub mod peft;
 pub mod progress;

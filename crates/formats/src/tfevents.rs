@@ -29,6 +29,8 @@ pub struct ScalarEvent {
 pub struct EventWriter {
     path: PathBuf,
     file: File,
+    /// Whether the file was begun by this writer.
+    new: bool,
 }
 
 impl EventWriter {
@@ -56,7 +58,7 @@ impl EventWriter {
         }
         file.set_len(end as u64).map_err(Error::io(path, "shorten"))?;
         file.seek(SeekFrom::Start(end as u64)).map_err(Error::io(path, "write"))?;
-        let mut writer = Self { path: path.to_owned(), file };
+        let mut writer = Self { path: path.to_owned(), file, new: end == 0 };
         if end == 0 {
             let mut event = event_head();
             put_bytes(&mut event, 3, VERSION);
@@ -81,6 +83,50 @@ impl EventWriter {
         put_uint(&mut message, 2, event.step as u64);
         put_bytes(&mut message, 5, &summary);
         self.record(&message)
+    }
+
+    /// Appends the settings of a run, which TensorBoard shows under "HPARAMS": numbers, truth values and texts by name.
+    ///
+    /// The event that TensorBoard's own `hparams` plugin writes when a session starts (`plugins/hparams/summary_v2.py`,
+    /// `plugin_data.proto`): a summary without a value whose metadata hold a `SessionStartInfo`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn hyper_parameters(&mut self, settings: &[(String, serde_json::Value)]) -> Result<()> {
+        let mut session = Vec::new();
+        for (name, value) in settings {
+            let mut held = Vec::new();
+            match value {
+                serde_json::Value::Number(n) => put_double(&mut held, 2, n.as_f64().unwrap_or(f64::NAN)),
+                serde_json::Value::Bool(yes) => put_uint(&mut held, 4, u64::from(*yes)),
+                serde_json::Value::String(text) => put_bytes(&mut held, 3, text.as_bytes()),
+                other => put_bytes(&mut held, 3, other.to_string().as_bytes()),
+            }
+            let mut entry = Vec::new();
+            put_bytes(&mut entry, 1, name.as_bytes());
+            put_bytes(&mut entry, 2, &held);
+            put_bytes(&mut session, 1, &entry);
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        put_double(&mut session, 5, now.as_secs_f64());
+        let message = |number, bytes: &[u8]| {
+            let mut out = Vec::new();
+            put_bytes(&mut out, number, bytes);
+            out
+        };
+        let data = message(3, &session);
+        let mut plugin = message(1, b"hparams");
+        put_bytes(&mut plugin, 2, &data);
+        let mut value = message(1, b"_hparams_/session_start_info");
+        put_bytes(&mut value, 9, &message(1, &plugin));
+        let mut event = event_head();
+        put_bytes(&mut event, 5, &message(1, &value));
+        self.record(&event)
+    }
+
+    /// Whether nothing was written yet.
+    pub fn is_new(&self) -> bool {
+        self.new
     }
 
     /// Flushes everything to the disk.

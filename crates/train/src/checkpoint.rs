@@ -19,7 +19,7 @@ pub const LAST: &str = "last";
 /// Folder of the checkpoint with the best validation.
 pub const BEST: &str = "best";
 
-const STATE: &str = "training_state.json";
+pub(crate) const STATE: &str = "training_state.json";
 const MOMENTS: &str = "training_state.safetensors";
 
 /// Where a run stands, beside its weights and moments.

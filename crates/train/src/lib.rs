@@ -29,7 +29,7 @@ pub use memory::{Memory, predict};
 pub use optimizer::{Optimizer, OptimizerKind, Stepped};
 pub use options::{PRECISIONS, TrainOptions};
 pub use pass::{PassOptions, accumulate, gradients};
-pub use report::{REPORT, RunReport, write_report};
+pub use report::{REPORT, RunReport, compare, write_report};
 pub use schedule::Schedule;
 pub use setup::{Forecast, Outcome, Setup, TrainWatch};
 pub use trainer::train;
@@ -61,6 +61,12 @@ pub enum Error {
     #[error("{}: another run is writing there; end it first or choose another folder", path.display())]
     Busy {
         /// The run's folder.
+        path: PathBuf,
+    },
+    /// A folder that was to be a run's.
+    #[error("{}: holds no run: there is no train_log.jsonl", path.display())]
+    NoRun {
+        /// The folder.
         path: PathBuf,
     },
     /// A file with nothing to learn from.

@@ -8,12 +8,31 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use t5kit_formats::tfevents::{EventWriter, ScalarEvent};
 
-use crate::Error;
+use crate::{Error, TrainOptions};
 
 /// Name of the log within a run's folder.
 pub const LOG: &str = "train_log.jsonl";
 /// Name of the event file within a folder for TensorBoard, which wants `tfevents` in it.
 pub const EVENTS: &str = "events.out.tfevents.0.t5kit";
+
+/// A run's settings by name, those of the validation as `validation.NAME`; what is unset is left out.
+fn settings(options: &TrainOptions) -> Vec<(String, Value)> {
+    let mut settings = Vec::new();
+    // By way of text, in which numbers look as they were given.
+    let text = serde_json::to_string(options).unwrap_or_default();
+    let all: Value = serde_json::from_str(&text).unwrap_or_default();
+    for (name, value) in all.as_object().into_iter().flatten() {
+        match value {
+            Value::Null => {}
+            Value::Object(fields) => {
+                let set = fields.iter().filter(|(_, value)| !value.is_null());
+                settings.extend(set.map(|(field, value)| (format!("{name}.{field}"), value.clone())));
+            }
+            value => settings.push((name.clone(), value.clone())),
+        }
+    }
+    settings
+}
 
 /// What a step did.
 #[derive(Clone, Debug, Serialize)]
@@ -66,7 +85,13 @@ impl TrainLog {
     ///
     /// # Errors
     /// [`Error::Busy`] where another run is writing there.
-    pub fn open(folder: &Path, tensorboard: Option<&Path>, step: u64, evaluated: u64) -> Result<Self, Error> {
+    pub fn open(
+        folder: &Path,
+        tensorboard: Option<&Path>,
+        step: u64,
+        evaluated: u64,
+        options: &TrainOptions,
+    ) -> Result<Self, Error> {
         std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
         let path = folder.join(LOG);
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
@@ -93,10 +118,14 @@ impl TrainLog {
         file.set_len(end).and_then(|()| file.seek(SeekFrom::Start(end))).map_err(Error::io(&path))?;
         let events = tensorboard.map(|folder| -> Result<EventWriter, Error> {
             std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-            Ok(EventWriter::resume(&folder.join(EVENTS), |event| {
+            let mut events = EventWriter::resume(&folder.join(EVENTS), |event| {
                 let validation = event.scalars.first().is_some_and(|(tag, _)| tag.starts_with("valid/"));
                 event.step <= if validation { evaluated } else { step } as i64
-            })?)
+            })?;
+            if events.is_new() {
+                events.hyper_parameters(&settings(options))?;
+            }
+            Ok(events)
         });
         Ok(TrainLog { path, file, events: events.transpose()? })
     }

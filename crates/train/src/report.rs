@@ -1,7 +1,9 @@
-//! `report.html`: a finished run for people, one self-contained page made from its log.
+//! `report.html`: a run for people, one self-contained page made from its log.
 
+mod compare;
 mod curves;
 mod data;
+mod warnings;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -9,15 +11,21 @@ use std::path::Path;
 
 use serde_json::Value;
 use t5kit_formats::html::{self, Chart, Series, escape, short, thousands};
+use t5kit_formats::lang::{Lang, fill};
 use t5kit_formats::output::AtomicFile;
 
 use crate::log::{EvalRecord, LOG};
 use crate::{Error, Examples, Sample, TrainOptions};
+pub use compare::compare;
 use curves::{Curves, thin};
 use data::data;
+use warnings::{part, warnings};
 
 /// Name of the page within a run's folder.
 pub const REPORT: &str = "report.html";
+
+/// Seconds after which a browser loads the page of a run that goes on again.
+const RENEWED: u32 = 15;
 
 /// Characters of a text that are shown.
 const SHOWN: usize = 240;
@@ -29,12 +37,27 @@ h3 { font-size: 15px; font-weight: 600; color: var(--soft); margin: 22px 0 4px; 
 .texts .same { color: #2f9e63; } .pairs { display: grid; grid-template-columns: repeat(auto-fit, minmax(330px, 1fr)); gap: 0 24px; }
 .settings td { text-align: left; overflow-wrap: anywhere; padding: 3px 10px; font-size: 14px; }
 .settings td:first-child { color: var(--soft); width: 14em; } .wide { overflow-x: auto; }
-@media (max-width: 560px) { body { padding: 20px 14px 40px; } th, td { padding: 5px 6px; } svg text { font-size: 17px; }
-  .pairs { grid-template-columns: 1fr; } .settings td:first-child { width: 9em; } }
+@media (max-width: 560px) { .pairs { grid-template-columns: 1fr; } .settings td:first-child { width: 9em; } }
 ";
 
 /// What the page tells beside the log.
 pub struct RunReport<'a> {
+    /// The language.
+    pub lang: Lang,
+    /// The run's name.
+    pub run: &'a str,
+    /// The model that it begins from.
+    pub model: &'a str,
+    /// The files that it learns from.
+    pub data: &'a str,
+    /// When it was, for people.
+    pub date: &'a str,
+    /// While it goes on: its steps in all. The page then renews itself.
+    pub going_on: Option<u64>,
+    /// Tokens of a source and of a target, at most.
+    pub lengths: [usize; 2],
+    /// The share of the training tokens that are bytes or unknown.
+    pub bytes_share: f64,
     /// The program, with its version.
     pub program: &'a str,
     /// The command that repeats the run.
@@ -72,85 +95,110 @@ pub fn write_report(folder: &Path, report: &RunReport<'_>) -> Result<(), Error> 
 
 fn page(r: &RunReport<'_>, curves: &Curves) -> String {
     let mut out = String::with_capacity(64 << 10);
+    let t = r.lang.texts();
     let steps = curves.loss.last().map_or(0, |p| p.0 as u64);
+    if let Some(all) = r.going_on {
+        let going_on = fill(t.run_going_on, &[("step", &thousands(steps)), ("steps", &thousands(all))]);
+        let _ = writeln!(out, "<p>{}</p>", escape(&going_on));
+    }
+    html::warnings(&mut out, r.lang, &warnings(r));
     cards(&mut out, r, curves, steps);
     charts(&mut out, r, curves);
     samples(&mut out, r);
     data(&mut out, r);
     settings(&mut out, r);
-    let _ = writeln!(out, "<h2>To repeat it</h2>\n<pre>{}</pre>", escape(r.command));
-    let subtitle =
-        format!("{} steps · {} parameters · {}", thousands(steps), short(r.parameters as u64), r.program);
-    html::page("Fine-tuning", &subtitle, STYLE, &out)
+    let _ = writeln!(out, "<h2>{}</h2>\n<pre>{}</pre>", t.to_repeat, escape(r.command));
+    let title = fill(t.run_title, &[("run", &r.run)]);
+    let about = fill(t.run_subtitle, &[("model", &r.model), ("data", &r.data), ("date", &r.date)]);
+    let (all, parameters) = (thousands(steps), short(r.parameters as u64));
+    let sizes = fill(t.run_sizes, &[("steps", &all), ("parameters", &parameters), ("program", &r.program)]);
+    let subtitle = format!("{about} · {sizes}");
+    match r.going_on {
+        Some(_) => html::renewed_page(r.lang, &title, &subtitle, RENEWED, STYLE, &out),
+        None => html::page(r.lang, &title, &subtitle, STYLE, &out),
+    }
 }
 
 fn cards(out: &mut String, r: &RunReport<'_>, curves: &Curves, steps: u64) {
+    let t = r.lang.texts();
     out.push_str("<div class=\"cards\">\n");
     if let Some(best) = r.best {
-        let at = format!("best, step {}", thousands(best.step));
+        let at = fill(t.best_at, &[("step", &thousands(best.step))]);
         for (name, value) in &best.metrics {
             html::card(out, format_args!("{:.4}", value.as_f64().unwrap_or(f64::NAN)), &[name, &at]);
         }
-        html::card(out, format_args!("{:.4}", best.valid_loss), &["validation loss", &at]);
+        html::card(out, format_args!("{:.4}", best.valid_loss), &[t.validation_loss, &at]);
     }
     if let Some((_, loss)) = thin(&curves.loss).last() {
-        html::card(out, format_args!("{loss:.4}"), &["training loss", "at the end"]);
+        html::card(out, format_args!("{loss:.4}"), &[t.training_loss, t.at_the_end]);
     }
     let rate = curves.tokens / curves.seconds.max(1e-9);
-    let tokens = format!("{} in {} steps", short(curves.tokens as u64), thousands(steps));
-    html::card(
-        out,
-        format_args!("{} /s", thousands(rate as u64)),
-        &["tokens, none of them padding", &tokens],
-    );
-    html::card(out, duration(curves.seconds), &["of training steps", "validation not counted"]);
+    let all: [(&str, &dyn std::fmt::Display); 2] =
+        [("tokens", &short(curves.tokens as u64)), ("steps", &thousands(steps))];
+    let tokens = fill(t.tokens_in_steps, &all);
+    html::card(out, format_args!("{} /s", thousands(rate as u64)), &[t.real_tokens, &tokens]);
+    html::card(out, duration(curves.seconds), &[t.of_training_steps, t.validation_not_counted]);
     if curves.rss > 0.0 {
-        html::card(out, html::megabytes(curves.rss as u64), &["of memory", "the most after a step"]);
+        html::card(out, html::megabytes(curves.rss as u64), &[t.of_memory, t.the_most_after_a_step]);
     }
     out.push_str("</div>\n");
 }
 
 fn charts(out: &mut String, r: &RunReport<'_>, curves: &Curves) {
-    let mark = r.best.map(|best| (best.step as f64, "best".to_owned()));
-    let line = |points: &[(f64, f64)], name| Series { name, points: thin(points), dots: false };
+    let t = r.lang.texts();
+    let mark = r.best.map(|best| (best.step as f64, t.best.to_owned()));
+    let line = |points: &[(f64, f64)], name| Series { name, points: thin(points), dots: false, smooth: true };
+    let range = curves.loss.last().map(|last| (0.0, last.0));
+    html::smoothing(out, r.lang);
     let dotted = |(name, points): &(String, Vec<(f64, f64)>)| -> (String, Vec<(f64, f64)>) {
         (name.clone(), points.clone())
     };
     let mut chart = |title: &str, series: Vec<Series<'_>>, mark: Option<(f64, String)>, height, zero| {
-        let drawing = Chart { label: title, x: "step", series, mark, from_zero: zero }.svg(height);
+        let drawing = Chart { label: title, x: t.step, series, mark, from_zero: zero, range }.svg(height);
         if !drawing.is_empty() {
             let _ = write!(out, "<h3>{title}</h3>\n{drawing}");
         }
     };
     let valid: Vec<(String, Vec<(f64, f64)>)> = curves.valid.iter().map(dotted).collect();
-    let mut losses = vec![line(&curves.loss, "training")];
+    let mut losses = vec![line(&curves.loss, t.training)];
     losses.extend(valid.iter().filter(|(name, _)| name == "valid_loss").map(|(_, points)| Series {
-        name: "validation",
+        name: t.validation,
         points: points.clone(),
         dots: true,
+        smooth: false,
     }));
-    chart("Loss", losses, mark.clone(), 320.0, false);
+    chart(t.loss, losses, mark.clone(), 320.0, false);
     let metrics: Vec<_> = valid.iter().filter(|(name, _)| name != "valid_loss").collect();
     for four in metrics.chunks(4) {
-        let series =
-            four.iter().map(|(name, points)| Series { name, points: points.clone(), dots: true }).collect();
-        chart("Metrics of generated targets", series, mark.clone(), 260.0, false);
+        let series = four
+            .iter()
+            .map(|(name, points)| Series { name, points: points.clone(), dots: true, smooth: false })
+            .collect();
+        chart(t.metrics_of_targets, series, mark.clone(), 260.0, false);
     }
-    chart("Learning rate", vec![line(&curves.lr, "learning rate")], None, 200.0, true);
-    chart("Norm of the gradient, before clipping", vec![line(&curves.grad_norm, "norm")], None, 200.0, true);
-    chart("Tokens per second", vec![line(&curves.rate, "tokens per second")], None, 200.0, true);
+    chart(
+        t.learning_rate,
+        vec![Series { smooth: false, ..line(&curves.lr, t.learning_rate) }],
+        None,
+        200.0,
+        true,
+    );
+    chart(t.gradient_norm, vec![line(&curves.grad_norm, t.norm)], None, 200.0, true);
+    chart(t.tokens_per_second, vec![line(&curves.rate, t.tokens_per_second)], None, 200.0, true);
 }
 
 fn samples(out: &mut String, r: &RunReport<'_>) {
     if r.samples.is_empty() {
         return;
     }
-    let model = if r.best.is_some() { "The best checkpoint" } else { "The model after the last step" };
-    let from = if r.valid.is_some() { "validation" } else { "training" };
+    let t = r.lang.texts();
+    let whose = if r.best.is_some() { t.outputs_of_best } else { t.outputs_of_last };
+    let whose = fill(whose, &[("part", &part(r.lang, r.valid.is_some()))]);
     let _ = writeln!(
         out,
-        "<h2>Outputs</h2>\n<p class=\"soft\">{model} on the first {from} examples.</p>\n\
-         <table class=\"texts\">\n<tr><th>source</th><th>reference</th><th>output</th></tr>"
+        "<h2>{}</h2>\n<p class=\"soft\">{whose}</p>\n\
+         <table class=\"texts\">\n<tr><th>{}</th><th>{}</th><th>{}</th></tr>",
+        t.outputs, t.source, t.reference, t.output
     );
     for Sample { source, reference, output } in r.samples {
         let class = if reference.trim() == output.trim() { " class=\"same\"" } else { "" };
@@ -161,7 +209,7 @@ fn samples(out: &mut String, r: &RunReport<'_>) {
 }
 
 fn settings(out: &mut String, r: &RunReport<'_>) {
-    out.push_str("<h2>Settings</h2>\n<table class=\"settings\">\n");
+    let _ = writeln!(out, "<h2>{}</h2>\n<table class=\"settings\">", r.lang.texts().settings);
     let mut row = |name: &str, value: &str| {
         let _ = writeln!(out, "<tr><td>{}</td><td>{}</td></tr>", escape(name), escape(value));
     };
@@ -243,6 +291,14 @@ mod tests {
             output: format!("</td>{}", "长".repeat(999)),
         };
         let report = RunReport {
+            lang: Lang::En,
+            run: "run<1>",
+            model: "mt5",
+            data: "train.tsv",
+            date: "2026-01-01",
+            going_on: None,
+            lengths: [256, 32],
+            bytes_share: 0.5,
             program: "t5kit 0",
             command: "t5kit finetune 'a<b'",
             parameters: 5,
@@ -256,14 +312,18 @@ mod tests {
         };
         let unvalidated = page(&RunReport { valid: None, best: None, ..report }, &curves);
         assert!(unvalidated.contains("The model after the last step on the first training examples."));
+        assert!(unvalidated.contains("Nothing was held out"));
+        let going_on = page(&RunReport { going_on: Some(2000), lang: Lang::Zh, ..report }, &curves);
+        assert!(going_on.contains("http-equiv=\"refresh\"") && going_on.contains("第 1,000 步，共 2,000 步"));
         let page = page(&report, &curves);
+        assert!(page.contains("run&lt;1&gt; · fine-tuning") && page.contains("50 % of the tokens are bytes"));
         assert!(page.contains("The best checkpoint on the first validation examples."));
         for part in
             ["<b>0.5000</b><span>bleu</span>", "&lt;b&gt;", "a&lt;b", "batch_size", "<rect", "&lt;/td&gt;长"]
         {
             assert!(page.contains(part), "{part} in {page}");
         }
-        assert!(!page.contains("<b></td>") && !page.contains("NaN") && !page.contains("<script"));
+        assert!(!page.contains("<b></td>") && !page.contains("NaN") && page.matches("<script").count() == 1);
         assert!(page.matches("<table").count() == page.matches("</table>").count());
     }
 }

@@ -89,7 +89,7 @@ pub fn train(mut model: T5, setup: Setup<'_>, watch: &mut dyn TrainWatch) -> Res
         total_steps: total,
         done_steps: state.step,
     });
-    let log = TrainLog::open(setup.folder, setup.tensorboard, state.step, state.evaluated)?;
+    let log = TrainLog::open(setup.folder, setup.tensorboard, state.step, state.evaluated, options)?;
     checkpoint::remove_leavings(setup.folder);
     if !setup.resume {
         checkpoint::remove_former(setup.folder)?;

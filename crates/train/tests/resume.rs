@@ -291,7 +291,7 @@ fn a_run_that_gets_no_better_ends_early_and_stays_ended() {
 fn two_runs_in_one_folder_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     run(folder.path(), &options(), false, &mut Watcher::default()).unwrap();
-    let _first = TrainLog::open(folder.path(), None, 0, 0).unwrap();
+    let _first = TrainLog::open(folder.path(), None, 0, 0, &TrainOptions::default()).unwrap();
     let error = run(folder.path(), &options(), false, &mut Watcher::default()).unwrap_err().to_string();
     assert!(error.contains("another run"), "{error}");
     assert!(folder.path().join("last/model.safetensors").is_file());

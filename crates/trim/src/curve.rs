@@ -5,7 +5,8 @@
 
 use std::fmt::Write;
 
-use t5kit_formats::html::{svg_line, svg_text, thousands};
+use t5kit_formats::html::{escape, svg_line, svg_text, thousands};
+use t5kit_formats::lang::{Texts, fill};
 
 use crate::report::{Coverage, Vocabulary};
 
@@ -37,14 +38,13 @@ impl Axes {
 
 /// The drawing, to be embedded in HTML; colours come from the page's style sheet (classes `grid`, `curve`,
 /// `point`, `axis`).
-pub(crate) fn svg(coverage: &Coverage, vocabulary: &Vocabulary) -> String {
+pub(crate) fn svg(coverage: &Coverage, vocabulary: &Vocabulary, t: &Texts) -> String {
     let most = coverage.curve.last().map_or(10, |&(n, _)| n.max(10)).max(vocabulary.pieces_after);
     // One token more or less is the finest step there is.
     let depth = (coverage.tokens.max(10) as f64).log10().clamp(2.0, 7.0).ceil();
     let axes = Axes { decades: (most as f64).log10(), depth };
-    let mut out = format!(
-        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"Coverage by number of pieces\">\n"
-    );
+    let label = escape(t.coverage);
+    let mut out = format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{label}\">\n");
     let (bottom, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
     for decade in 0..=axes.decades.floor() as u32 {
         let x = axes.x(10f64.powi(decade as i32));
@@ -58,8 +58,8 @@ pub(crate) fn svg(coverage: &Coverage, vocabulary: &Vocabulary) -> String {
     }
     svg_line(&mut out, "axis", [LEFT, bottom, right, bottom]);
     svg_line(&mut out, "axis", [LEFT, TOP, LEFT, bottom]);
-    svg_text(&mut out, (LEFT + right) / 2.0, HEIGHT - 10.0, "middle", "most frequent pieces");
-    svg_text(&mut out, 4.0, TOP - 14.0, "start", "tokens covered");
+    svg_text(&mut out, (LEFT + right) / 2.0, HEIGHT - 10.0, "middle", t.most_frequent_pieces);
+    svg_text(&mut out, 4.0, TOP - 14.0, "start", t.tokens_covered);
     let points: Vec<String> = coverage
         .curve
         .iter()
@@ -70,7 +70,10 @@ pub(crate) fn svg(coverage: &Coverage, vocabulary: &Vocabulary) -> String {
     svg_line(&mut out, "chosen", [x, y, x, bottom]);
     svg_line(&mut out, "chosen", [LEFT, y, x, y]);
     let _ = writeln!(out, "<circle class=\"point\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\"/>");
-    let label = format!("{} pieces kept: {}", thousands(vocabulary.pieces_after), share_text(coverage.share));
+    let label = fill(
+        t.pieces_kept,
+        &[("n", &thousands(vocabulary.pieces_after)), ("share", &share_text(coverage.share))],
+    );
     // Where there is room: above and to the left of the point, or below it at the left edge.
     let (anchor, dx) = if x > WIDTH / 2.0 { ("end", -10.0) } else { ("start", 10.0) };
     svg_text(&mut out, x + dx, y - 10.0, anchor, &label);
@@ -122,7 +125,7 @@ mod tests {
                 curve: vec![(1, 0.0), (100, 0.9), (250_000, 1.0)],
             };
             let vocabulary = Vocabulary { pieces_after: 300_000, ..Vocabulary::default() };
-            let drawing = svg(&coverage, &vocabulary);
+            let drawing = svg(&coverage, &vocabulary, t5kit_formats::lang::Lang::En.texts());
             let points = drawing.split("points=\"").nth(1).unwrap().split('"').next().unwrap();
             assert_eq!(points.split(' ').count(), 3);
             for point in points.split(' ') {

@@ -1,8 +1,9 @@
 //! `trim_report.html`: the report for people, one self-contained page.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 use t5kit_formats::html::{self, escape, megabytes, short, thousands};
+use t5kit_formats::lang::{Lang, Texts, fill};
 
 use crate::curve::{share_text, svg};
 use crate::report::{ModelSizes, Report};
@@ -22,42 +23,54 @@ const STYLE: &str = "
 ";
 
 /// The page.
-pub(crate) fn page(report: &Report, words: fn(&str) -> String) -> String {
+pub(crate) fn page(report: &Report, words: fn(&str) -> String, lang: Lang) -> String {
+    let t = lang.texts();
     let mut out = String::with_capacity(64 << 10);
     let v = &report.vocabulary;
+    if let Some(coverage) = report.coverage.as_ref().filter(|coverage| coverage.share < crate::LEAST_COVERAGE)
+    {
+        let warning = fill(t.low_coverage, &[("share", &share_text(coverage.share))]);
+        html::warnings(&mut out, lang, &[warning]);
+    }
     out.push_str("<div class=\"cards\">\n");
-    card(&mut out, "pieces", thousands, v.pieces_before, v.pieces_after);
+    card(&mut out, t, t.pieces, thousands, v.pieces_before, v.pieces_after);
     if let Some(ModelSizes { before, after }) = &report.model {
-        card(&mut out, "parameters", short, before.parameters, after.parameters);
-        card(&mut out, "of weights", megabytes, before.bytes, after.bytes);
+        card(&mut out, t, t.parameters, short, before.parameters, after.parameters);
+        card(&mut out, t, t.of_weights, megabytes, before.bytes, after.bytes);
     }
     if let Some(coverage) = &report.coverage {
-        let of = format!("of {} counted", short(coverage.tokens));
-        html::card(&mut out, share_text(coverage.share), &["of the tokens covered", &of]);
+        let of = fill(t.of_counted, &[("n", &short(coverage.tokens))]);
+        html::card(&mut out, share_text(coverage.share), &[t.tokens_covered, &of]);
     }
     out.push_str("</div>\n");
     if let Some(coverage) = &report.coverage {
-        let _ = write!(out, "<h2>Coverage</h2>\n{}", svg(coverage, v));
+        let _ = write!(out, "<h2>{}</h2>\n{}", t.coverage, svg(coverage, v, t));
     }
-    sizes(&mut out, report);
+    sizes(&mut out, report, t);
     if let Some(sample) = &report.sample {
-        held_out(&mut out, sample);
+        held_out(&mut out, sample, t);
     }
-    pieces(&mut out, report);
-    repeat(&mut out, report, words);
+    pieces(&mut out, report, t);
+    repeat(&mut out, report, words, t);
     let choice = words(&report.choice.to_field());
     let subtitle = format!("{} · {choice} · {}", report.tokenizer.file, report.program);
-    html::page("Vocabulary trim", &subtitle, STYLE, &out)
+    html::page(lang, t.trim_title, &subtitle, STYLE, &out)
 }
 
-fn card(out: &mut String, what: &str, number: fn(u64) -> String, before: u64, after: u64) {
-    let share = format!("{:.1} % of {}", 100.0 * after as f64 / before.max(1) as f64, number(before));
+fn card(out: &mut String, t: &Texts, what: &str, number: fn(u64) -> String, before: u64, after: u64) {
+    let share = format!("{:.1}", 100.0 * after as f64 / before.max(1) as f64);
+    let share = fill(t.share_of, &[("share", &share), ("before", &number(before))]);
     html::card(out, number(after), &[what, &share]);
 }
 
-fn sizes(out: &mut String, report: &Report) {
+fn sizes(out: &mut String, report: &Report, t: &Texts) {
     let v = &report.vocabulary;
-    out.push_str("<h2>Sizes</h2>\n<table>\n<tr><th></th><th>before</th><th>after</th><th></th></tr>\n");
+    let (before, after) = (t.before, t.after);
+    let _ = writeln!(
+        out,
+        "<h2>{}</h2>\n<table>\n<tr><th></th><th>{before}</th><th>{after}</th><th></th></tr>",
+        t.sizes
+    );
     let mut row = |what: &str, before: u64, after: u64| {
         let left = 100.0 * after as f64 / before.max(1) as f64;
         let _ = writeln!(
@@ -67,48 +80,45 @@ fn sizes(out: &mut String, report: &Report) {
             thousands(after)
         );
     };
-    row("pieces", v.pieces_before, v.pieces_after);
+    row(t.pieces, v.pieces_before, v.pieces_after);
     if let Some(before) = v.rows_before {
-        row("rows of the embedding and softmax matrices", before, v.rows_after);
+        row(t.rows_of_matrices, before, v.rows_after);
     }
     if let Some(ModelSizes { before, after }) = &report.model {
-        row("parameters", before.parameters, after.parameters);
-        row("… of the vocabulary's matrices", before.vocabulary_parameters, after.vocabulary_parameters);
+        row(t.parameters, before.parameters, after.parameters);
+        row(t.of_vocabulary_matrices, before.vocabulary_parameters, after.vocabulary_parameters);
         let others = |s: &t5kit_model::Sizes| s.parameters - s.vocabulary_parameters;
-        row("… of everything else", others(before), others(after));
-        row("bytes of weights, on disk and in memory as stored", before.bytes, after.bytes);
-        row("bytes of weights in memory as f32", 4 * before.parameters, 4 * after.parameters);
+        row(t.of_everything_else, others(before), others(after));
+        row(t.bytes_of_weights, before.bytes, after.bytes);
+        row(t.bytes_as_f32, 4 * before.parameters, 4 * after.parameters);
     }
-    row("bytes of spiece.model", v.tokenizer_bytes_before, v.tokenizer_bytes_after);
+    row(t.bytes_of_spiece, v.tokenizer_bytes_before, v.tokenizer_bytes_after);
     out.push_str("</table>\n");
-    let _ = writeln!(
-        out,
-        "<p class=\"soft\">Of the kept pieces {} are indispensable (control, bytes, sentinels), {} are chosen and \
-         {} are only required.</p>",
-        thousands(v.indispensable),
-        thousands(v.chosen),
-        thousands(v.required)
-    );
+    let why: [(&str, &dyn Display); 3] = [
+        ("indispensable", &thousands(v.indispensable)),
+        ("chosen", &thousands(v.chosen)),
+        ("required", &thousands(v.required)),
+    ];
+    let _ = writeln!(out, "<p class=\"soft\">{}</p>", fill(t.kept_why, &why));
 }
 
-fn held_out(out: &mut String, s: &SampleReport) {
+fn held_out(out: &mut String, s: &SampleReport, t: &Texts) {
     let percent = |part: u64, all: u64| format!("{:.3} %", 100.0 * part as f64 / all.max(1) as f64);
-    let _ = writeln!(
-        out,
-        "<h2>Held-out text</h2>\n<p>{}: {} texts, {} bytes. {} of the texts are segmented differently, and {} \
-         of the text lies in other pieces than before.</p>",
-        escape(&s.file),
-        thousands(s.texts),
-        thousands(s.text_bytes),
-        percent(s.texts_changed, s.texts),
-        percent(s.piece_bytes_changed, s.piece_bytes)
-    );
-    out.push_str("<table>\n<tr><th></th><th>before</th><th>after</th><th></th></tr>\n");
+    let says: [(&str, &dyn Display); 5] = [
+        ("file", &escape(&s.file)),
+        ("texts", &thousands(s.texts)),
+        ("bytes", &thousands(s.text_bytes)),
+        ("changed", &percent(s.texts_changed, s.texts)),
+        ("elsewhere", &percent(s.piece_bytes_changed, s.piece_bytes)),
+    ];
+    let _ = writeln!(out, "<h2>{}</h2>\n<p>{}</p>", t.held_out, fill(t.held_out_says, &says));
+    let (before, after) = (t.before, t.after);
+    let _ = writeln!(out, "<table>\n<tr><th></th><th>{before}</th><th>{after}</th><th></th></tr>");
     for (what, BeforeAfter { before, after }) in [
-        ("tokens", s.tokens),
-        ("characters written as bytes", s.byte_characters),
-        ("byte tokens", s.byte_tokens),
-        ("unknown tokens", s.unknown_tokens),
+        (t.tokens, s.tokens),
+        (t.characters_as_bytes, s.byte_characters),
+        (t.byte_tokens, s.byte_tokens),
+        (t.unknown_tokens, s.unknown_tokens),
     ] {
         let change = if before == 0 {
             String::new()
@@ -123,15 +133,16 @@ fn held_out(out: &mut String, s: &SampleReport) {
         );
     }
     out.push_str("</table>\n");
-    examples(out, &s.examples);
+    examples(out, &s.examples, t);
 }
 
 /// The first changed place of some texts, before and after; pieces that the other side does not have there are marked.
-fn examples(out: &mut String, examples: &[Change]) {
+fn examples(out: &mut String, examples: &[Change], t: &Texts) {
     if examples.is_empty() {
         return;
     }
-    out.push_str("<table class=\"changes\">\n<tr><th>segmented before as</th><th>and after as</th></tr>\n");
+    let (before, after) = (t.segmented_before, t.segmented_after);
+    let _ = writeln!(out, "<table class=\"changes\">\n<tr><th>{before}</th><th>{after}</th></tr>");
     let marked = |pieces: &[String], others: &[String]| -> String {
         let others = places(others);
         let shown = others.last().map_or(0, |other| other.end);
@@ -176,11 +187,11 @@ fn is_byte(piece: &str) -> bool {
     piece.len() == 6 && piece.starts_with("<0x") && piece.ends_with('>')
 }
 
-fn pieces(out: &mut String, report: &Report) {
+fn pieces(out: &mut String, report: &Report, t: &Texts) {
     if let Some(coverage) = &report.coverage
         && !coverage.most_frequent_dropped.is_empty()
     {
-        out.push_str("<h2>Most frequent pieces left out</h2>\n<p class=\"pieces\">");
+        let _ = write!(out, "<h2>{}</h2>\n<p class=\"pieces\">", t.left_out);
         for (piece, n) in &coverage.most_frequent_dropped {
             let _ = write!(out, "<span>{}<small>{}</small></span>", escape(piece), thousands(*n));
         }
@@ -189,16 +200,19 @@ fn pieces(out: &mut String, report: &Report) {
     if report.required.is_empty() {
         return;
     }
-    out.push_str("<h2>Required</h2>\n<table class=\"list\">\n");
-    out.push_str("<tr><th>set or file</th><th>pieces</th><th>characters without a piece</th></tr>\n");
+    let _ = writeln!(
+        out,
+        "<h2>{}</h2>\n<table class=\"list\">\n<tr><th>{}</th><th>{}</th><th>{}</th></tr>",
+        t.required, t.set_or_file, t.pieces, t.without_piece
+    );
     for required in &report.required {
         let missing = match &required.missing[..] {
-            [] => "none".into(),
+            [] => t.none.into(),
             missing => spans(missing.iter().take(SHOWN_MISSING).map(String::as_str)),
         };
         let more = match required.missing.len().saturating_sub(SHOWN_MISSING) {
             0 => String::new(),
-            n => format!(" and {} more", thousands(n as u64)),
+            n => fill(t.and_more, &[("n", &thousands(n as u64))]),
         };
         let _ = writeln!(
             out,
@@ -210,7 +224,7 @@ fn pieces(out: &mut String, report: &Report) {
     out.push_str("</table>\n");
 }
 
-fn repeat(out: &mut String, report: &Report, words: fn(&str) -> String) {
+fn repeat(out: &mut String, report: &Report, words: fn(&str) -> String, t: &Texts) {
     let mut command = format!("t5kit trim `tokenizer` {}", report.tokenizer.file);
     for counts in &report.counts {
         let _ = write!(command, " `counts` {}", counts.file.file);
@@ -250,17 +264,15 @@ fn repeat(out: &mut String, report: &Report, words: fn(&str) -> String) {
         hash(&what, &sample.file, &sample.head_sha256);
     }
     for record in report.counts.iter().filter_map(|counts| counts.record.as_ref()) {
-        let t = &record.total;
-        let _ = writeln!(
-            out,
-            "<p class=\"soft\">Counted: {} lines, {} bytes of text, {} tokens, {} distinct pieces; {} bad rows left \
-             out.</p>",
-            thousands(t.lines),
-            thousands(t.text_bytes),
-            thousands(t.tokens),
-            thousands(record.distinct_pieces as u64),
-            thousands(t.bad_rows)
-        );
+        let total = &record.total;
+        let counted: [(&str, &dyn Display); 5] = [
+            ("lines", &thousands(total.lines)),
+            ("bytes", &thousands(total.text_bytes)),
+            ("tokens", &thousands(total.tokens)),
+            ("distinct", &thousands(record.distinct_pieces as u64)),
+            ("bad", &thousands(total.bad_rows)),
+        ];
+        let _ = writeln!(out, "<p class=\"soft\">{}</p>", fill(t.counted, &counted));
     }
 }
 
@@ -278,7 +290,7 @@ mod tests {
         let mut out = String::new();
         let before = pieces(&["电网", "<0xE9>", "模型", "一", "一", "末"]);
         let after = pieces(&["电", "网", "<0xE9>", "模型", "一一"]);
-        examples(&mut out, &[Change { before, after }]);
+        examples(&mut out, &[Change { before, after }], Lang::En.texts());
         let marked: Vec<&str> =
             out.split("class=\"other\">").skip(1).map(|s| s.split('<').next().unwrap()).collect();
         // What is behind the other side's last piece is not known to differ.

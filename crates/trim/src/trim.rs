@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use t5kit_formats::lang::Lang;
 use t5kit_formats::output::AtomicDir;
 use t5kit_formats::progress::Watch;
 use t5kit_formats::spiece::SpieceModel;
@@ -48,6 +49,8 @@ pub struct TrimOptions {
     /// How the page words what was asked for: makes of the fields' names, which stand between backticks, what its
     /// readers write; [`str::to_owned`] leaves them.
     pub words: fn(&str) -> String,
+    /// The language of the page.
+    pub lang: Lang,
 }
 
 /// The share of the counted tokens that the pieces that are left have to make up: what is not covered becomes bytes or
@@ -164,7 +167,7 @@ pub fn trim(job: &TrimOptions, watch: &mut dyn Watch) -> Result<Report, Error> {
         &out.path().join("trim_report.json"),
         &serde_json::to_value(&report).map_err(unserializable)?,
     )?;
-    write(&out.path().join("trim_report.html"), crate::html::page(&report, job.words).as_bytes())?;
+    write(&out.path().join("trim_report.html"), crate::html::page(&report, job.words, job.lang).as_bytes())?;
     out.commit()?;
     Ok(report)
 }

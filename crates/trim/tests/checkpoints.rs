@@ -116,6 +116,7 @@ fn job(lab: &TempDir, model: &Path) -> TrimOptions {
         output: lab.path().join("cut"),
         force: true,
         words: str::to_owned,
+        lang: t5kit_formats::lang::Lang::En,
     }
 }
 

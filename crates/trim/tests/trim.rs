@@ -30,6 +30,7 @@ fn job(tokenizer: &Path, counts: &Path, choice: Choice, output: PathBuf) -> Trim
         output,
         force: false,
         words: str::to_owned,
+        lang: t5kit_formats::lang::Lang::En,
     }
 }
 

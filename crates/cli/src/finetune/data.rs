@@ -44,7 +44,7 @@ pub struct DataArgs {
     on_error: OnError,
     /// Longer sources are cut to this many tokens, </s> included
     #[arg(long, value_name = "N", default_value = "512")]
-    max_source_length: NonZeroUsize,
+    pub max_source_length: NonZeroUsize,
     /// Longer targets are cut to this many tokens, </s> included
     #[arg(long, value_name = "N", default_value = "128")]
     pub max_target_length: NonZeroUsize,

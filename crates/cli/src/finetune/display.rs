@@ -5,6 +5,7 @@ use std::time::Duration;
 use t5kit_formats::progress::{Progress, Watch};
 use t5kit_train::{EvalRecord, Forecast, StepRecord, TrainWatch};
 
+use super::report::Page;
 use crate::interrupt;
 use crate::progress::{Monitor, Took};
 use crate::say::bytes;
@@ -14,7 +15,11 @@ const FEW: (u64, f64) = (10, 5.0);
 
 /// Shows a run: what is planned, a bar or plain lines, every validation.
 #[derive(Default)]
-pub struct Display {
+pub struct Display<'a> {
+    /// The run's page, which is written after every validation.
+    pub page: Option<Page<'a>>,
+    /// The best validation so far.
+    best: Option<EvalRecord>,
     monitor: Monitor,
     /// What was planned.
     pub forecast: Option<Forecast>,
@@ -26,7 +31,7 @@ pub struct Display {
     told: bool,
 }
 
-impl Display {
+impl Display<'_> {
     /// Ends the progress bar.
     pub fn finish(&mut self) {
         self.monitor.finish();
@@ -56,7 +61,7 @@ impl Display {
     }
 }
 
-impl Watch for Display {
+impl Watch for Display<'_> {
     fn progress(&mut self, at: Progress<'_>) -> ControlFlow<()> {
         match (at.stage, at.total) {
             ("training", _) => self.monitor.show(at),
@@ -68,7 +73,7 @@ impl Watch for Display {
     }
 }
 
-impl TrainWatch for Display {
+impl TrainWatch for Display<'_> {
     fn started(&mut self, forecast: &Forecast) {
         let resumed = match forecast.done_steps {
             0 => String::new(),
@@ -116,6 +121,14 @@ impl TrainWatch for Display {
         let found = format!("validation loss {:.4}{metrics}", record.valid_loss);
         self.monitor.println(format!("step {}, epoch {:.2}: {found}{best}", record.step, record.epoch));
         self.monitor.set_message(found);
+        if record.best {
+            self.best = Some(record.clone());
+        }
+        let steps = self.forecast.as_ref().map(|forecast| forecast.total_steps);
+        if let (Some(page), Some(steps)) = (&self.page, steps) {
+            // A page that cannot be written now is written at the end, and if not, that is an error.
+            let _ = page.write(Some(steps), self.best.as_ref(), &[]);
+        }
     }
 
     fn skipped(&mut self, step: u64, what: &str) {

@@ -1,11 +1,14 @@
-//! `report.html` of a finished run: outputs of its best or last model, and the page.
+//! `report.html`: the page of a run, from its first validation on; at its end with outputs of its best or last model.
 
 use anyhow::Result;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+use t5kit_formats::lang::Lang;
 use t5kit_formats::progress::Progress;
 use t5kit_pipeline::Pipeline;
 use t5kit_tensor::Pool;
-use t5kit_train::{Decoding, EvalRecord, Examples, RunReport, TrainOptions, samples, write_report};
+use t5kit_tokenizer::Tokenizer;
+use t5kit_train::{Decoding, EvalRecord, Examples, RunReport, Sample, TrainOptions, samples, write_report};
 
 use crate::interrupt;
 
@@ -14,50 +17,111 @@ const SAMPLES: usize = 12;
 /// Training examples that are shown.
 const SHOWN: usize = 5;
 
-/// What a page is made from.
-pub struct Finished<'a> {
-    pub loaded: Pipeline,
+/// What a page is made from beside the log: all that is known before the first step.
+pub struct Page<'a> {
+    pub lang: Lang,
     pub folder: &'a Path,
-    pub command: &'a [String],
-    pub pool: &'a Pool,
+    pub model: &'a str,
+    pub train: &'a [PathBuf],
+    pub command: String,
+    pub parameters: usize,
     pub options: &'a TrainOptions,
-    pub settings: &'a [(&'a str, String)],
+    pub settings: Vec<(&'static str, String)>,
+    pub lengths: [usize; 2],
     pub examples: &'a Examples,
     pub valid: Option<&'a Examples>,
-    pub best: Option<&'a EvalRecord>,
+    /// Training examples to show.
+    pub shown: Vec<(String, String)>,
+    /// The share of the training tokens that are bytes or unknown.
+    pub bytes_share: f64,
+    pub date: String,
 }
 
-impl Finished<'_> {
-    /// Generates some targets with the run's best model, or its last, and writes the page.
-    pub fn write(&self) -> Result<()> {
-        let loaded = &self.loaded;
+impl Page<'_> {
+    /// Writes the page: `going_on` are the steps in all of a run that goes on.
+    pub fn write(&self, going_on: Option<u64>, best: Option<&EvalRecord>, samples: &[Sample]) -> Result<()> {
+        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        // A run in `.` has the name of the folder that this is.
+        let folder = self.folder.canonicalize().unwrap_or_else(|_| self.folder.to_path_buf());
+        let data: Vec<String> = self.train.iter().filter_map(|path| name(path)).collect();
+        let report = RunReport {
+            lang: self.lang,
+            run: &name(&folder).unwrap_or_else(|| folder.display().to_string()),
+            model: &name(Path::new(self.model)).unwrap_or_else(|| self.model.to_owned()),
+            data: &data.join(", "),
+            date: &self.date,
+            going_on,
+            lengths: self.lengths,
+            bytes_share: self.bytes_share,
+            program: concat!("t5kit ", env!("CARGO_PKG_VERSION")),
+            command: &self.command,
+            parameters: self.parameters,
+            options: self.options,
+            settings: &self.settings,
+            examples: self.examples,
+            valid: self.valid,
+            shown: &self.shown,
+            best,
+            samples,
+        };
+        Ok(write_report(self.folder, &report)?)
+    }
+
+    /// Generates some targets with the run's best model, or its last, and writes the page for good.
+    pub fn finish(&self, loaded: &Pipeline, pool: &Pool, best: Option<&EvalRecord>) -> Result<()> {
         let decoding = Decoding { tokenizer: &loaded.tokenizer, options: loaded.generate_options() };
         let from = self.valid.unwrap_or(self.examples);
         let how = &self.options.validation;
         let mut quiet = |_: Progress<'_>| interrupt::flow();
-        let samples = samples(&loaded.model, self.pool, from, SAMPLES, &decoding, how, &mut quiet)?;
-        let text = |ids: &[u32]| loaded.tokenizer.decode(ids);
-        let shown: Vec<(String, String)> = (0..self.examples.len().min(SHOWN))
-            .map(|i| (text(self.examples.source(i)), text(self.examples.target(i))))
-            .collect();
-        let report = RunReport {
-            program: concat!("t5kit ", env!("CARGO_PKG_VERSION")),
-            command: &command_line(self.command),
-            parameters: loaded.model.params.elements(),
-            options: self.options,
-            settings: self.settings,
-            examples: self.examples,
-            valid: self.valid,
-            shown: &shown,
-            best: self.best,
-            samples: &samples,
-        };
-        Ok(write_report(self.folder, &report)?)
+        let samples = samples(&loaded.model, pool, from, SAMPLES, &decoding, how, &mut quiet)?;
+        self.write(None, best, &samples)
     }
 }
 
+/// The first training examples as the model sees them, and the share of all their tokens that are bytes or unknown.
+pub fn seen(tokenizer: &Tokenizer, examples: &Examples) -> (Vec<(String, String)>, f64) {
+    let text = |ids: &[u32]| tokenizer.decode(ids);
+    let shown = (0..examples.len().min(SHOWN))
+        .map(|i| (text(examples.source(i)), text(examples.target(i))))
+        .collect();
+    let poor: Vec<bool> = (0..tokenizer.vocab_size() as u32)
+        .map(|id| id == tokenizer.unk_id() || tokenizer.piece(id).is_some_and(is_byte))
+        .collect();
+    // ByT5 has nothing but bytes, and means it.
+    if poor.iter().all(|poor| *poor) || tokenizer.vocab_size() < 1000 {
+        return (shown, 0.0);
+    }
+    let count = |ids: &[u32]| ids.iter().filter(|&&id| poor.get(id as usize) == Some(&true)).count();
+    let all: usize = (0..examples.len()).map(|i| count(examples.source(i)) + count(examples.target(i))).sum();
+    (shown, all as f64 / examples.tokens().max(1) as f64)
+}
+
+fn is_byte(piece: &str) -> bool {
+    piece.len() == 6 && piece.starts_with("<0x") && piece.ends_with('>')
+}
+
+/// Today in UTC: 2026-01-31 12:34 UTC.
+pub fn now() -> String {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let (days, minutes) = (seconds / 86_400, seconds / 60 % 1440);
+    let (year, month, day) = date(days);
+    format!("{year}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60, minutes % 60)
+}
+
+/// The date so many days after the first of January 1970, by the Gregorian calendar (Hinnant, "chrono-Compatible
+/// Low-Level Date Algorithms", `civil_from_days`).
+fn date(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let (day, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+    (era * 400 + year + u64::from(month <= 2), month, day)
+}
+
 /// The arguments as one would type them, without those that only matter where a run is there already.
-fn command_line(arguments: &[String]) -> String {
+pub fn command_line(arguments: &[String]) -> String {
     let typed = arguments.iter().filter(|a| !matches!(a.as_str(), "--resume" | "--force"));
     let plain = |c: char| c.is_alphanumeric() || "-_./=:,@%+".contains(c);
     let quoted = typed.map(|a| match a.chars().all(plain) && !a.is_empty() {
@@ -70,6 +134,14 @@ fn command_line(arguments: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates() {
+        assert_eq!(date(0), (1970, 1, 1));
+        assert_eq!(date(11_016), (2000, 2, 29));
+        assert_eq!(date(20_454), (2026, 1, 1));
+        assert_eq!(date(20_819), (2027, 1, 1));
+    }
 
     #[test]
     fn the_command_can_be_typed_again() {

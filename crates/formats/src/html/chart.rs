@@ -1,9 +1,25 @@
 //! Line charts and histograms as SVG; colours come from the page's style.
+//!
+//! Each is drawn twice, for a wide page and for a phone's, of which the style shows one: text that is scaled down with a
+//! wide drawing could not be read. What a line chart's script needs (`charts.js`: values under the pointer, smoothing)
+//! lies in `data-` attributes.
 
 use std::fmt::Write;
 
-const WIDTH: f64 = 760.0;
-const LEFT: f64 = 72.0;
+/// The measures of a drawing, in its own units.
+#[derive(Clone, Copy)]
+struct Frame {
+    class: &'static str,
+    width: f64,
+    left: f64,
+    /// Units between two numbers at the horizontal axis, at least.
+    apart: f64,
+}
+
+const FRAMES: [Frame; 2] = [
+    Frame { class: "wide-only", width: 760.0, left: 72.0, apart: 60.0 },
+    Frame { class: "narrow-only", width: 380.0, left: 54.0, apart: 56.0 },
+];
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 46.0;
@@ -16,6 +32,8 @@ pub struct Series<'a> {
     pub points: Vec<(f64, f64)>,
     /// Whether every point is marked: for few points.
     pub dots: bool,
+    /// Whether the page's slider smooths it: for many noisy points.
+    pub smooth: bool,
 }
 
 /// Lines over a common axis.
@@ -24,17 +42,26 @@ pub struct Chart<'a> {
     pub label: &'a str,
     /// What is written at the horizontal axis.
     pub x: &'a str,
-    /// The lines, at most four.
+    /// The lines, at most [`COLOURS`].
     pub series: Vec<Series<'a>>,
     /// A mark at this place of the horizontal axis, with its text.
     pub mark: Option<(f64, String)>,
     /// Whether the vertical axis begins at 0.
     pub from_zero: bool,
+    /// What the horizontal axis shows at least, so that the charts of a page stand under one another.
+    pub range: Option<(f64, f64)>,
 }
 
+/// Lines of different colours that there are.
+pub const COLOURS: usize = 8;
+
 impl Chart<'_> {
-    /// The drawing, `height` units high of 760 wide; nothing where there is no point.
+    /// The drawings, `height` units high; nothing where there is no point.
     pub fn svg(&self, height: f64) -> String {
+        FRAMES.into_iter().map(|frame| self.within(frame, height)).collect()
+    }
+
+    fn within(&self, frame: Frame, height: f64) -> String {
         let all =
             || self.series.iter().flat_map(|s| &s.points).filter(|(x, y)| x.is_finite() && y.is_finite());
         let range = |values: &mut dyn Iterator<Item = f64>| {
@@ -45,37 +72,52 @@ impl Chart<'_> {
         if x0 > x1 {
             return String::new();
         }
+        let (x0, x1) = self.range.map_or((x0, x1), |(from, to)| (from.min(x0), to.max(x1)));
         let low = if self.from_zero { low.min(0.0) } else { low };
         let ticks = ticks(low, if high > low { high } else { low + low.abs().max(1e-9) });
         let (y0, y1) = (ticks[0], ticks[ticks.len() - 1]);
-        let (bottom, right) = (height - BOTTOM, WIDTH - RIGHT);
-        let px = |x: f64| LEFT + (x - x0) / (x1 - x0).max(f64::MIN_POSITIVE) * (right - LEFT);
+        let (left, bottom, right) = (frame.left, height - BOTTOM, frame.width - RIGHT);
+        let px = |x: f64| left + (x - x0) / (x1 - x0).max(f64::MIN_POSITIVE) * (right - left);
         let py = |y: f64| bottom - (y - y0) / (y1 - y0) * (bottom - TOP);
-        let mut out = open(self.label, height);
+        let mut out = open(frame, self.label, height);
+        out.truncate(out.len() - 2);
+        let _ = writeln!(
+            out,
+            " data-x=\"{x0},{x1},{left},{right}\" data-y=\"{y0},{y1},{bottom},{TOP}\" data-unit=\"{}\">",
+            super::escape(self.x)
+        );
         for &tick in &ticks {
-            svg_line(&mut out, "grid", [LEFT, py(tick), right, py(tick)]);
-            svg_text(&mut out, LEFT - 8.0, py(tick) + 4.0, "end", &number(tick, y1 - y0));
+            svg_line(&mut out, "grid", [left, py(tick), right, py(tick)]);
+            svg_text(&mut out, left - 8.0, py(tick) + 4.0, "end", &number(tick, y1 - y0));
         }
+        let mut last = f64::NEG_INFINITY;
         for tick in self::ticks(x0, x1.max(x0 + 1.0)).into_iter().filter(|t| (x0..=x1).contains(t)) {
-            svg_text(&mut out, px(tick), bottom + 18.0, "middle", &number(tick, x1 - x0));
+            if px(tick) - last >= frame.apart {
+                last = px(tick);
+                svg_text(&mut out, last, bottom + 18.0, "middle", &number(tick, x1 - x0));
+            }
         }
-        svg_line(&mut out, "axis", [LEFT, bottom, right, bottom]);
-        svg_text(&mut out, (LEFT + right) / 2.0, height - 8.0, "middle", self.x);
+        svg_line(&mut out, "axis", [left, bottom, right, bottom]);
+        svg_text(&mut out, (left + right) / 2.0, height - 8.0, "middle", self.x);
         if let Some((x, text)) = &self.mark {
             let at = px(*x);
             svg_line(&mut out, "chosen", [at, TOP, at, bottom]);
-            let (anchor, dx) = if at > WIDTH / 2.0 { ("end", -6.0) } else { ("start", 6.0) };
+            let (anchor, dx) = if at > frame.width / 2.0 { ("end", -6.0) } else { ("start", 6.0) };
             svg_text(&mut out, at + dx, bottom - 6.0, anchor, text);
         }
-        let mut legend = LEFT;
+        let mut legend = left;
         for (i, series) in self.series.iter().enumerate() {
-            let points: Vec<String> = series
-                .points
-                .iter()
-                .filter(|(x, y)| x.is_finite() && y.is_finite())
-                .map(|&(x, y)| format!("{:.1},{:.1}", px(x), py(y)))
-                .collect();
-            let _ = writeln!(out, "<polyline class=\"curve c{i}\" points=\"{}\"/>", points.join(" "));
+            let finite = || series.points.iter().filter(|(x, y)| x.is_finite() && y.is_finite());
+            let points: Vec<String> = finite().map(|&(x, y)| format!("{:.1},{:.1}", px(x), py(y))).collect();
+            let values: Vec<String> = finite().map(|&(x, y)| format!("{x},{}", short(y))).collect();
+            let _ = writeln!(
+                out,
+                "<polyline class=\"curve c{i}{}\" points=\"{}\" data-name=\"{}\" data-values=\"{}\"/>",
+                if series.smooth { " smooth" } else { "" },
+                points.join(" "),
+                super::escape(series.name),
+                values.join(" ")
+            );
             if series.dots || points.len() == 1 {
                 for point in &points {
                     let (x, y) = point.split_once(',').unwrap_or_default();
@@ -84,11 +126,22 @@ impl Chart<'_> {
             }
             svg_line(&mut out, &format!("curve c{i}"), [legend, TOP - 15.0, legend + 18.0, TOP - 15.0]);
             svg_text(&mut out, legend + 24.0, TOP - 11.0, "start", series.name);
-            legend += 52.0 + 10.0 * series.name.chars().count() as f64;
+            legend += 40.0 + text_width(series.name);
         }
         out.push_str("</svg>\n");
         out
     }
+}
+
+/// About how wide a text is at 12 units: Chinese characters are twice as wide as letters.
+fn text_width(text: &str) -> f64 {
+    text.chars().map(|c| if c.is_ascii() { 7.0 } else { 12.5 }).sum()
+}
+
+/// A value with the digits that a tooltip shows.
+fn short(value: f64) -> String {
+    let digits = (4.0 - value.abs().max(1e-12).log10().floor()).clamp(0.0, 9.0) as usize;
+    trim_zeros(format!("{value:.digits$}"))
 }
 
 /// How often values fall into each of equal ranges.
@@ -104,19 +157,23 @@ pub struct Bars<'a> {
 }
 
 impl Bars<'_> {
-    /// The drawing, `height` units high of 760 wide.
+    /// The drawings, `height` units high.
     pub fn svg(&self, height: f64) -> String {
+        FRAMES.into_iter().map(|frame| self.within(frame, height)).collect()
+    }
+
+    fn within(&self, frame: Frame, height: f64) -> String {
         let most = self.counts.iter().copied().max().unwrap_or(0).max(1) as f64;
         let ticks = ticks(0.0, most);
         let top = ticks[ticks.len() - 1];
-        let (bottom, right) = (height - BOTTOM, WIDTH - RIGHT);
+        let (left, bottom, right) = (frame.left, height - BOTTOM, frame.width - RIGHT);
         let end = self.first + self.width * self.counts.len() as f64;
-        let px = |x: f64| LEFT + (x - self.first) / (end - self.first).max(1e-9) * (right - LEFT);
+        let px = |x: f64| left + (x - self.first) / (end - self.first).max(1e-9) * (right - left);
         let py = |y: f64| bottom - y / top * (bottom - TOP);
-        let mut out = open(self.label, height);
+        let mut out = open(frame, self.label, height);
         for &tick in &ticks {
-            svg_line(&mut out, "grid", [LEFT, py(tick), right, py(tick)]);
-            svg_text(&mut out, LEFT - 8.0, py(tick) + 4.0, "end", &number(tick, top));
+            svg_line(&mut out, "grid", [left, py(tick), right, py(tick)]);
+            svg_text(&mut out, left - 8.0, py(tick) + 4.0, "end", &number(tick, top));
         }
         for (i, &count) in self.counts.iter().enumerate() {
             let (from, to) =
@@ -133,16 +190,16 @@ impl Bars<'_> {
         for tick in self::ticks(self.first, end).into_iter().filter(|t| (self.first..=end).contains(t)) {
             svg_text(&mut out, px(tick), bottom + 18.0, "middle", &number(tick, end - self.first));
         }
-        svg_line(&mut out, "axis", [LEFT, bottom, right, bottom]);
-        svg_text(&mut out, (LEFT + right) / 2.0, height - 8.0, "middle", self.label);
+        svg_line(&mut out, "axis", [left, bottom, right, bottom]);
+        svg_text(&mut out, (left + right) / 2.0, height - 8.0, "middle", self.label);
         out.push_str("</svg>\n");
         out
     }
 }
 
-fn open(label: &str, height: f64) -> String {
+fn open(Frame { class, width, .. }: Frame, label: &str, height: f64) -> String {
     let label = super::escape(label);
-    format!("<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{label}\">\n")
+    format!("<svg class=\"{class}\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{label}\">\n")
 }
 
 /// Three to seven round numbers around a range, both ends covered.
@@ -218,24 +275,27 @@ mod tests {
         let odd =
             [vec![(1.0, 3.0)], vec![(1.0, f64::NAN), (2.0, 5.0), (9.0, 5.0)], vec![(1.0, -1e9), (1e6, 1e9)]];
         for points in odd {
-            let series = vec![Series { name: "a < b", points, dots: true }];
+            let series = vec![Series { name: "a < b", points, dots: true, smooth: true }];
+            let mark = Some((1.0, "best".into()));
             let chart =
-                Chart { label: "x", x: "step", series, mark: Some((1.0, "best".into())), from_zero: true };
+                Chart { label: "x", x: "step", series, mark, from_zero: true, range: Some((0.0, 50.0)) };
             let drawing = chart.svg(260.0);
             assert!(drawing.contains("a &lt; b") && !drawing.contains("NaN"), "{drawing}");
-            let points = drawing.split("points=\"").nth(1).unwrap().split('"').next().unwrap();
-            for point in points.split(' ') {
-                let (x, y) = point.split_once(',').unwrap();
-                let (x, y): (f64, f64) = (x.parse().unwrap(), y.parse().unwrap());
-                assert!(
-                    (LEFT..=WIDTH - RIGHT).contains(&x) && (TOP..=260.0 - BOTTOM).contains(&y),
-                    "{point}"
-                );
+            assert!(drawing.contains("data-x=\"0,"), "the axis begins where it is told to");
+            for (frame, drawing) in FRAMES.into_iter().zip(drawing.split("<svg").skip(1)) {
+                let points = drawing.split("points=\"").nth(1).unwrap().split('"').next().unwrap();
+                for point in points.split(' ') {
+                    let (x, y) = point.split_once(',').unwrap();
+                    let (x, y): (f64, f64) = (x.parse().unwrap(), y.parse().unwrap());
+                    assert!((frame.left..=frame.width - RIGHT).contains(&x), "{point}");
+                    assert!((TOP..=260.0 - BOTTOM).contains(&y), "{point}");
+                }
             }
         }
-        let empty = Chart { label: "x", x: "step", series: vec![], mark: None, from_zero: false };
+        let empty =
+            Chart { label: "x", x: "step", series: vec![], mark: None, from_zero: false, range: None };
         assert_eq!(empty.svg(100.0), "");
         let bars = Bars { label: "tokens", counts: vec![0, 5, 0], first: 1.0, width: 2.0 };
-        assert_eq!(bars.svg(200.0).matches("<rect").count(), 3);
+        assert_eq!(bars.svg(200.0).matches("<rect").count(), 2 * 3);
     }
 }

@@ -4,7 +4,12 @@ mod chart;
 
 use std::fmt::{Display, Write};
 
-pub use self::chart::{Bars, Chart, Series, svg_line, svg_text};
+pub use self::chart::{Bars, COLOURS, Chart, Series, svg_line, svg_text};
+
+use crate::lang::Lang;
+
+/// What makes charts answer: values under the pointer, and a slider that smooths.
+const SCRIPT: &str = include_str!("charts.js");
 
 /// What every page looks like.
 const STYLE: &str = "
@@ -24,23 +29,73 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { padding: 6px 10px; border-bottom: 1px solid var(--line); text-align: right; }
 th { color: var(--soft); font-weight: 500; font-size: 14px; } td:first-child, th:first-child { text-align: left; }
 svg { width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 12px; }
+.narrow-only { display: none; } @media (max-width: 560px) { .wide-only { display: none; } .narrow-only { display: inline; }
+  body { padding: 20px 14px 40px; } th, td { padding: 5px 6px; } h1 { font-size: 23px; } }
+.warning { border: 1px solid var(--mark); border-left-width: 5px; border-radius: 10px; padding: 10px 18px; margin: 20px 0; }
+.warning b { color: var(--mark); } .warning p { margin: 4px 0; }
+.raw { opacity: 0.25; stroke-width: 1.5; } .cursor { stroke: var(--soft); stroke-dasharray: 2 3; pointer-events: none; }
+.tip { position: fixed; z-index: 9; pointer-events: none; background: var(--card); border: 1px solid var(--line);
+  border-radius: 8px; padding: 5px 11px; font-size: 13px; font-variant-numeric: tabular-nums; display: none; }
+.tip div { display: flex; gap: 14px; justify-content: space-between; }
+.slider { display: flex; gap: 10px; align-items: center; color: var(--soft); font-size: 14px; margin: 6px 0; }
 .grid { stroke: var(--line); } .axis { stroke: var(--soft); }
 .curve { fill: none; stroke: var(--accent); stroke-width: 2.5; stroke-linejoin: round; }
-.c1 { stroke: var(--mark); } .c2 { stroke: #2f9e63; } .c3 { stroke: #9c5bd6; } .dot { fill: var(--back); stroke-width: 2; }
+.c1 { stroke: var(--mark); } .c2 { stroke: #2f9e63; } .c3 { stroke: #9c5bd6; } .c4 { stroke: #c99700; }
+.c5 { stroke: #0aa3a3; } .c6 { stroke: #d6336c; } .c7 { stroke: #7a8699; } .dot { fill: var(--back); stroke-width: 2; }
 .c0.dot { stroke: var(--accent); } .bar { fill: var(--accent); }
 .chosen { stroke: var(--mark); stroke-dasharray: 4 4; } .point { fill: var(--mark); }
 pre { background: var(--card); border-radius: 10px; padding: 14px 18px; white-space: pre-wrap; font-size: 14px; }
 ";
 
-/// A whole page; `style` is added to the common one, `body` is HTML.
-pub fn page(title: &str, subtitle: &str, style: &str, body: &str) -> String {
-    let title = escape(title);
+/// A whole page in a language; `style` is added to the common one, `body` is HTML.
+pub fn page(lang: Lang, title: &str, subtitle: &str, style: &str, body: &str) -> String {
+    whole(lang, title, subtitle, "", style, body)
+}
+
+/// A page that the browser loads again every so many seconds: of work that goes on.
+pub fn renewed_page(
+    lang: Lang,
+    title: &str,
+    subtitle: &str,
+    seconds: u32,
+    style: &str,
+    body: &str,
+) -> String {
+    let head = format!("<meta http-equiv=\"refresh\" content=\"{seconds}\">\n");
+    whole(lang, title, subtitle, &head, style, body)
+}
+
+fn whole(lang: Lang, title: &str, subtitle: &str, head: &str, style: &str, body: &str) -> String {
+    let (title, subtitle, tag) = (escape(title), escape(subtitle), lang.tag());
+    let script =
+        if body.contains("<polyline") { format!("<script>\n{SCRIPT}</script>\n") } else { String::new() };
     format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
-         content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n<style>{STYLE}{style}</style>\n\
-         </head>\n<body>\n<h1>{title}</h1>\n<p class=\"soft\">{}</p>\n{body}</body>\n</html>\n",
-        escape(subtitle)
+        "<!doctype html>\n<html lang=\"{tag}\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
+         content=\"width=device-width, initial-scale=1\">\n{head}<title>{title}</title>\n<style>{STYLE}{style}</style>\n\
+         </head>\n<body>\n<h1>{title}</h1>\n<p class=\"soft\">{subtitle}</p>\n{body}{script}</body>\n</html>\n"
     )
+}
+
+/// A box of warnings; nothing where there are none. `lines` are plain text.
+pub fn warnings(out: &mut String, lang: Lang, lines: &[String]) {
+    if lines.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "<div class=\"warning\"><b>{}</b>", escape(lang.texts().warnings));
+    for line in lines {
+        let _ = writeln!(out, "<p>{}</p>", escape(line));
+    }
+    out.push_str("</div>\n");
+}
+
+/// The slider that smooths the curves of a page that are to be smoothed.
+pub fn smoothing(out: &mut String, lang: Lang) {
+    let _ = writeln!(
+        out,
+        "<label class=\"slider\">{} <input type=\"range\" id=\"smoothing\" min=\"0\" max=\"0.99\" step=\"0.01\" \
+         value=\"0\"></label>",
+        escape(lang.texts().smoothing)
+    );
 }
 
 /// A figure with one line or two under it; goes into an element of class `cards`.
@@ -106,7 +161,7 @@ mod tests {
     fn text_cannot_become_markup() {
         assert_eq!(escape("<b a=\"1\">&中"), "&lt;b a=&quot;1&quot;&gt;&amp;中");
         assert!(
-            page("<i>", "a & b", "", "<p>x</p>")
+            page(Lang::En, "<i>", "a & b", "", "<p>x</p>")
                 .contains("<h1>&lt;i&gt;</h1>\n<p class=\"soft\">a &amp; b</p>")
         );
     }

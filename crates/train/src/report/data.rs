@@ -11,11 +11,12 @@ use crate::Examples;
 const BARS: usize = 30;
 
 pub fn data(out: &mut String, r: &RunReport<'_>) {
-    let columns: Vec<(&str, &Examples)> = [("training", Some(r.examples)), ("validation", r.valid)]
+    let t = r.lang.texts();
+    let columns: Vec<(&str, &Examples)> = [(t.training, Some(r.examples)), (t.validation, r.valid)]
         .into_iter()
         .filter_map(|(name, examples)| Some((name, examples?)))
         .collect();
-    out.push_str("<h2>Data</h2>\n<table>\n<tr><th></th>");
+    let _ = write!(out, "<h2>{}</h2>\n<table>\n<tr><th></th>", t.data);
     columns.iter().for_each(|(name, _)| {
         let _ = write!(out, "<th>{name}</th>");
     });
@@ -32,22 +33,22 @@ pub fn data(out: &mut String, r: &RunReport<'_>) {
         let tokens: usize = lengths(e, side).sum();
         format!("{:.1}", tokens as f64 / e.len().max(1) as f64)
     };
-    row("examples", &|e| count(e.len()));
-    row("tokens, <code>&lt;/s&gt;</code> included", &|e| count(e.tokens()));
-    row("tokens of a source, on average", &|e| mean(e, 0));
-    row("tokens of a target, on average", &|e| mean(e, 1));
-    row("tokens of the longest source, uncut", &|e| count(e.facts.longest[0]));
-    row("tokens of the longest target, uncut", &|e| count(e.facts.longest[1]));
-    row("sources cut", &|e| count(e.facts.cut[0]));
-    row("targets cut", &|e| count(e.facts.cut[1]));
-    row("bad rows left out", &|e| count(e.facts.skipped));
+    row(t.examples, &|e| count(e.len()));
+    row(t.tokens_with_end, &|e| count(e.tokens()));
+    row(t.mean_source, &|e| mean(e, 0));
+    row(t.mean_target, &|e| mean(e, 1));
+    row(t.longest_source, &|e| count(e.facts.longest[0]));
+    row(t.longest_target, &|e| count(e.facts.longest[1]));
+    row(t.sources_cut, &|e| count(e.facts.cut[0]));
+    row(t.targets_cut, &|e| count(e.facts.cut[1]));
+    row(t.bad_rows, &|e| count(e.facts.skipped));
     out.push_str("</table>\n<div class=\"pairs\">\n");
-    for (side, name) in ["tokens of a source", "tokens of a target"].into_iter().enumerate() {
+    for (side, name) in [t.tokens_of_a_source, t.tokens_of_a_target].into_iter().enumerate() {
         let _ = writeln!(out, "<div>{}</div>", histogram(lengths(r.examples, side), name));
     }
     out.push_str("</div>\n");
     if !r.shown.is_empty() {
-        out.push_str("<table class=\"texts\">\n<tr><th>source</th><th>target</th></tr>\n");
+        let _ = writeln!(out, "<table class=\"texts\">\n<tr><th>{}</th><th>{}</th></tr>", t.source, t.target);
         for (source, target) in r.shown {
             let _ = writeln!(out, "<tr><td>{}</td><td>{}</td></tr>", shorten(source), shorten(target));
         }

@@ -9,17 +9,21 @@ mod vocabulary;
 
 use crate::errors::Interrupted;
 use crate::interrupt;
+use crate::lang::lang;
 use crate::model_args::ModelArgs;
 use crate::progress::Monitor;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use console::style;
 use data::Data;
 use grammar::Pair;
+use std::fmt::Display;
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use t5kit_eval::{Accumulator, Scores};
+use t5kit_formats::lang::fill;
 use t5kit_formats::output::AtomicDir;
 use t5kit_formats::progress::{Progress, Watch};
 use t5kit_generate::generate;
@@ -39,7 +43,7 @@ const SHOWN: usize = 5;
 /// The flags of `t5kit demo`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Keep all files in this folder, new or empty [default: a temporary folder, removed at the end]
+    /// Folder for all files, new or empty [default: t5kit-demo, with a number if there is one already]
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
     /// Pairs to learn from
@@ -58,7 +62,7 @@ pub struct Args {
 
 /// Tells the story on standard error, prints the table and the samples on standard output.
 pub fn run(args: Args) -> Result<()> {
-    let start = Instant::now();
+    let (start, t) = (Instant::now(), lang().texts());
     let folder = Folder::open(args.output.as_deref())?;
     // The commands are shown, and run, as one would type them in the folder.
     let home = std::env::current_dir().context("the working directory is gone")?;
@@ -67,45 +71,42 @@ pub fn run(args: Args) -> Result<()> {
     let told = tell(&args);
     std::env::set_current_dir(home).context("the working directory is gone")?;
     told?;
+    let folder = folder.keep()?;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "\nThis took {:.0} s.", start.elapsed().as_secs_f64())?;
-    if let Folder::Kept(folder) = folder {
-        writeln!(out, "Everything is in {}; try it with a sentence of your own:\n", folder.display())?;
-        writeln!(
-            out,
-            "  t5kit generate --model {} 昨日，武汉地铁8号线正式开通，全长39公里。",
-            folder.join("run").display()
-        )?;
-    }
-    write!(out, "{}", NEXT)?;
+    let seconds = format!("{:.0}", start.elapsed().as_secs_f64());
+    writeln!(out, "\n{}", fill(t.demo_took, &[("seconds", &seconds)]))?;
+    writeln!(out, "{}", fill(t.demo_folder, &[("folder", &folder.display())]))?;
+    let page = folder.join("run").join(t5kit_train::REPORT);
+    writeln!(out, "{}", fill(t.demo_page, &[("page", &style(page.display()).underlined())]))?;
+    let model = folder.join("run");
+    writeln!(out, "{}\n", t.demo_try)?;
+    let try_it =
+        format!("t5kit generate --model {} 昨日，武汉地铁8号线正式开通，全长39公里。", model.display());
+    writeln!(out, "  {}\n", style(try_it).bold())?;
+    writeln!(out, "{}\n{NEXT}", t.demo_next)?;
     Ok(())
 }
 
 const NEXT: &str = "
-With real weights, the folder of google/mt5-small from Hugging Face, and pairs of your own (source, tab, target):
-
   t5kit trim     --model mt5-small --counts zh --min-count 1000 --output mt5-zh
   t5kit finetune --model mt5-zh --train train.tsv --valid valid.tsv --output run
   t5kit generate --model run < sources.txt > predictions.txt
-  t5kit metrics  --predictions predictions.txt --references references.txt --preset csl
-";
+  t5kit metrics  --predictions predictions.txt --references references.txt --preset csl";
 
 fn tell(args: &Args) -> Result<()> {
     let seed = args.seed.to_string();
     let threads = args.threads.map(|n| n.to_string());
     let threads = threads.as_deref().map_or(Vec::new(), |n| vec!["--threads", n]);
 
-    heading(1, "data: news sentences and their headlines, made by a grammar")?;
+    let t = lang().texts();
+    heading(1, t.demo_data)?;
     let grammar = data::grammar()?;
     let data = Data::draw(&grammar, args.seed, args.pairs.get(), VALID_PAIRS, TEST_PAIRS)?;
     write_data(&data)?;
-    say(format!(
-        "{} pairs to learn from, {} to watch, {} to test; one of them:",
-        args.pairs, VALID_PAIRS, TEST_PAIRS
-    ));
+    say(fill(t.demo_pairs, &[("train", &args.pairs), ("valid", &VALID_PAIRS), ("test", &TEST_PAIRS)]));
     say(format!("  {}\n  → {}", data.train[0].sentence, data.train[0].headline));
 
-    heading(2, "vocabulary: a model for many languages, cut to the pieces that the data uses")?;
+    heading(2, t.demo_vocabulary)?;
     let (pieces, parameters) = make_full_model(&grammar, &data, args.seed)?;
     command(
         &[&["count", "--tokenizer", "full", "--output", "counts.tsv", "corpus.txt"], &threads[..]].concat(),
@@ -124,17 +125,16 @@ fn tell(args: &Args) -> Result<()> {
         "small",
     ])?;
     let small = ModelArgs::at("small").open(Some(NonZeroUsize::MIN))?;
-    say(format!(
-        "{pieces} pieces became {}, {parameters} parameters became {}",
-        small.tokenizer.vocab_size(),
-        small.model.params.elements()
-    ));
+    let (kept, left) = (small.tokenizer.vocab_size(), small.model.params.elements());
+    let all: [(&str, &dyn Display); 4] =
+        [("pieces", &pieces), ("kept", &kept), ("parameters", &parameters), ("left", &left)];
+    say(fill(t.demo_cut, &all));
 
-    heading(3, "before training: random weights")?;
+    heading(3, t.demo_before)?;
     let before = evaluate("small", &data.test, args.threads)?;
     say(format!("  {}\n  → {}", data.test[0].sentence, shorten(&before.texts[0])));
 
-    heading(4, "fine-tuning")?;
+    heading(4, t.demo_training)?;
     let epochs = args.epochs.to_string();
     let finetune = [
         "finetune",
@@ -159,7 +159,7 @@ fn tell(args: &Args) -> Result<()> {
     ];
     command(&[&finetune, &threads[..]].concat())?;
 
-    heading(5, "generating headlines for sentences that were not learnt")?;
+    heading(5, t.demo_after)?;
     let after = evaluate("run", &data.test, args.threads)?;
     report(&data.test, &before, &after)
 }
@@ -206,7 +206,7 @@ fn make_full_model(grammar: &grammar::Grammar, data: &Data, seed: u64) -> Result
 
 /// Runs a subcommand in this process, after printing it as one would type it.
 fn command(args: &[&str]) -> Result<()> {
-    say(format!("\n$ t5kit {}", args.join(" ")));
+    say(style(format!("\n$ t5kit {}", args.join(" "))).for_stderr().green().to_string());
     let mut cli = crate::Cli::try_parse_from(["t5kit"].iter().chain(args))?;
     if let crate::Command::Finetune(finetune) = &mut cli.command {
         finetune.command = args.iter().map(|arg| arg.to_string()).collect();
@@ -249,26 +249,34 @@ fn evaluate(model: &str, test: &[Pair], threads: Option<NonZeroUsize>) -> Result
 
 /// The table and the samples.
 fn report(test: &[Pair], before: &Evaluation, after: &Evaluation) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    write!(out, "\n{:<18}", "")?;
+    let (mut out, t) = (std::io::stdout().lock(), lang().texts());
+    write!(out, "\n{}", padded("", 18))?;
     for (name, _) in before.scores.entries() {
         write!(out, "{:>9}", name.to_uppercase())?;
     }
     writeln!(out, "{:>12}", "samples/s")?;
-    for (name, evaluation) in [("before training", before), ("after training", after)] {
-        write!(out, "{name:<18}")?;
+    for (name, evaluation) in [(t.before_training, before), (t.after_training, after)] {
+        write!(out, "{}", padded(name, 18))?;
         for (_, score) in evaluation.scores.entries() {
             write!(out, "{:>9.1}", 100.0 * score)?;
         }
         writeln!(out, "{:>12.0}", evaluation.per_second)?;
     }
     for (i, pair) in test.iter().enumerate().take(SHOWN) {
-        writeln!(out, "\nsentence   {}", pair.sentence)?;
-        writeln!(out, "headline   {}", pair.headline)?;
-        writeln!(out, "before     {}", shorten(&before.texts[i]))?;
-        writeln!(out, "after      {}", after.texts[i])?;
+        let after = &after.texts[i];
+        let right = *after == pair.headline;
+        writeln!(out, "\n{}{}", padded(t.sentence, 11), pair.sentence)?;
+        writeln!(out, "{}{}", padded(t.headline, 11), pair.headline)?;
+        writeln!(out, "{}{}", padded(t.before, 11), style(shorten(&before.texts[i])).dim())?;
+        let after = if right { style(after).green() } else { style(after).bold() };
+        writeln!(out, "{}{after}", padded(t.after, 11))?;
     }
     Ok(())
+}
+
+/// A text and blanks up to this width on a terminal.
+fn padded(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(console::measure_text_width(text))))
 }
 
 /// The beginning of what random weights produce, on one line.
@@ -282,16 +290,23 @@ fn shorten(text: &str) -> String {
 
 /// Where the demo works.
 enum Folder {
-    Kept(PathBuf),
-    /// Never committed, so removed when dropped and after Ctrl-C.
-    Temporary(AtomicDir),
+    /// A folder that the user has named.
+    Named(PathBuf),
+    /// One of our own, and the place where it is to be; removed where the story is not told to its end.
+    New(AtomicDir, PathBuf),
 }
+
+/// Name of the folder where none is given.
+const FOLDER: &str = "t5kit-demo";
 
 impl Folder {
     fn open(output: Option<&Path>) -> Result<Folder> {
         let Some(output) = output else {
-            let name = format!("t5kit-demo-{}", std::process::id());
-            return Ok(Folder::Temporary(AtomicDir::create(&std::env::temp_dir().join(name), false)?));
+            let names = std::iter::once(FOLDER.to_owned()).chain((2..).map(|n| format!("{FOLDER}-{n}")));
+            let home = std::env::current_dir().context("the working directory is gone")?;
+            let mut places = names.map(|name| home.join(name));
+            let place = places.find(|place| !place.exists()).context("there are too many demos here")?;
+            return Ok(Folder::New(AtomicDir::create(&place, false)?, place));
         };
         std::fs::create_dir_all(output).with_context(|| format!("cannot make {}", output.display()))?;
         let path = output.canonicalize().with_context(|| format!("cannot read {}", output.display()))?;
@@ -299,13 +314,25 @@ impl Folder {
         if entries.next().is_some() {
             bail!("{} is not empty; name a new folder", output.display());
         }
-        Ok(Folder::Kept(path))
+        Ok(Folder::Named(path))
     }
 
     fn path(&self) -> &Path {
         match self {
-            Folder::Kept(path) => path,
-            Folder::Temporary(folder) => folder.path(),
+            Folder::Named(path) => path,
+            Folder::New(folder, _) => folder.path(),
+        }
+    }
+
+    /// Leaves everything where it is to stay; returns where that is.
+    fn keep(self) -> Result<PathBuf> {
+        match self {
+            Folder::Named(path) => Ok(path),
+            Folder::New(folder, place) => {
+                folder.commit()?;
+                // As one would type it from here.
+                Ok(place.file_name().map(PathBuf::from).unwrap_or(place))
+            }
         }
     }
 }
@@ -315,7 +342,7 @@ fn heading(number: u32, text: &str) -> Result<()> {
     if interrupt::requested() {
         return Err(Interrupted.into());
     }
-    say(format!("\n{number}. {text}"));
+    say(style(format!("\n{number}. {text}")).for_stderr().cyan().bold().to_string());
     Ok(())
 }
 

@@ -36,11 +36,27 @@ fn the_whole_story_leaves_what_it_shows() {
 }
 
 #[test]
-fn without_output_nothing_is_left() {
+fn without_output_it_has_a_folder_of_its_own_each_time() {
     let folder = tempfile::tempdir().unwrap();
-    let told = finish(program().args(SMALL).env("TMPDIR", folder.path()).current_dir(folder.path()));
-    assert_eq!(told.code, 0, "{told:#?}");
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    for (name, lang, says) in
+        [("t5kit-demo", "en", "Everything is in"), ("t5kit-demo-2", "zh", "所有文件都在")]
+    {
+        let told = finish(program().args(SMALL).env("T5KIT_LANG", lang).current_dir(folder.path()));
+        assert_eq!(told.code, 0, "{told:#?}");
+        assert!(
+            told.stdout.contains(says) && told.stdout.contains(&format!("--model {name}/run ")),
+            "{told:#?}"
+        );
+        let page = std::fs::read_to_string(folder.path().join(name).join("run/report.html")).unwrap();
+        assert!(page.contains(if lang == "zh" { "<h2>设置</h2>" } else { "<h2>Settings</h2>" }));
+        assert!(!page.contains("http-equiv=\"refresh\""), "the run is over");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn a_language_without_texts_is_wrong_usage() {
+    finish(program().args(["demo"]).env("T5KIT_LANG", "fr")).is_wrong_usage("T5KIT_LANG=fr");
 }
 
 #[cfg(unix)]
@@ -49,7 +65,7 @@ fn ctrl_c_leaves_nothing_either() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = program()
         .args(["demo", "--pairs", "48", "--epochs", "1000000", "--threads", "1"])
-        .env("TMPDIR", folder.path())
+        .current_dir(folder.path())
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
         .spawn()

@@ -265,11 +265,11 @@ fn report(test: &[Pair], before: &Evaluation, after: &Evaluation) -> Result<()> 
     for (i, pair) in test.iter().enumerate().take(SHOWN) {
         let after = &after.texts[i];
         let right = *after == pair.headline;
-        writeln!(out, "\n{}{}", padded(t.sentence, 11), pair.sentence)?;
-        writeln!(out, "{}{}", padded(t.headline, 11), pair.headline)?;
-        writeln!(out, "{}{}", padded(t.before, 11), style(shorten(&before.texts[i])).dim())?;
+        writeln!(out, "\n{}{}", padded(t.sentence, 17), pair.sentence)?;
+        writeln!(out, "{}{}", padded(t.headline, 17), pair.headline)?;
+        writeln!(out, "{}{}", padded(t.before_training, 17), style(shorten(&before.texts[i])).dim())?;
         let after = if right { style(after).green() } else { style(after).bold() };
-        writeln!(out, "{}{after}", padded(t.after, 11))?;
+        writeln!(out, "{}{after}", padded(t.after_training, 17))?;
     }
     Ok(())
 }

@@ -14,7 +14,8 @@ use t5kit_model::T5Config;
 use t5kit_pipeline::Pipeline;
 use t5kit_tensor::Pool;
 use t5kit_train::{
-    BEST, Decoding, EVENTS, LAST, LOG, REPORT, Setup, TrainOptions, holds_checkpoint, remove_leavings, train,
+    BEST, Decoding, EVENTS, LAST, LOG, REPORT, Setup, TrainOptions, check_resume, holds_checkpoint,
+    remove_leavings, train,
 };
 
 use crate::errors::{Interrupted, usage};
@@ -75,6 +76,10 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     let options = args.options()?;
     let resume = args.check_output()?;
+    if resume {
+        let threads = args.threads.map_or_else(Pool::default_threads, NonZeroUsize::get);
+        check_resume(&args.output, &options, threads)?;
+    }
     let loaded = args.open_model(resume)?;
     let decoding = loaded.generate_options();
     // A tokenizer that was cut for this run is copied into every checkpoint.

@@ -60,6 +60,17 @@ fn everything_at_once_resumes_with_the_same_bytes() {
     }
     let changed = [&flags[1..], &["--batch-tokens=50", "--resume"]].concat();
     lab.finetune("parts", &changed).fails(&["--batch-tokens 60, not 50"]);
+    // All that differs is named at once, before the data are looked at.
+    std::fs::rename(lab.path("train.tsv"), lab.path("elsewhere.tsv")).unwrap();
+    let changed = [&flags[2..8], &["--seed=7", "--resume"]].concat();
+    lab.finetune("parts", &changed).fails(&[
+        "--batch-tokens 60, not none",
+        "--gradient-accumulation 2, not 1",
+        "--seed 0, not 7",
+        "--train-parts embeddings,decoder, not embeddings,encoder,decoder,softmax",
+        "--resume continues the same run",
+    ]);
+    std::fs::rename(lab.path("elsewhere.tsv"), lab.path("train.tsv")).unwrap();
     let fewer = [&flags[..8], &["--train-parts=decoder", "--resume"]].concat();
     lab.finetune("parts", &fewer).fails(&["--train-parts embeddings,decoder, not decoder"]);
 }

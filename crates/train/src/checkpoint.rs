@@ -11,6 +11,7 @@ use t5kit_formats::peft;
 use t5kit_formats::safetensors::SafetensorsFile;
 use t5kit_model::{LoraConfig, T5, save, save_adapter, write_tensors};
 
+use crate::options::Difference;
 use crate::pass::new_gradients;
 use crate::{Error, EvalRecord, Optimizer, TrainOptions};
 
@@ -104,28 +105,48 @@ fn write_moments(path: &Path, model: &T5, optimizer: &Optimizer) -> Result<(), E
     Ok(())
 }
 
+/// Whether the run in `folder/last` can go on with these settings and so many threads, before anything else is known of
+/// what it is to go on with.
+///
+/// # Errors
+/// [`Error::Resume`] with all settings that differ; a state that cannot be read.
+pub fn check_resume(folder: &Path, options: &TrainOptions, threads: usize) -> Result<(), Error> {
+    let (last, state) = read(folder)?;
+    let mut differences = state.options.differences(options);
+    differences.extend(other_threads(&state, threads));
+    if differences.is_empty() { Ok(()) } else { Err(Error::Resume { path: last, differences }) }
+}
+
 /// Reads where the run in `folder/last` stands and checks that it continues the same run.
 pub(crate) fn read_state(folder: &Path, now: &TrainingState) -> Result<TrainingState, Error> {
+    let (last, state) = read(folder)?;
+    let mut differences = state.options.differences(&now.options);
+    for (field, same, was, now) in [
+        ("examples", state.examples == now.examples, "other examples", "these"),
+        ("valid", state.valid == now.valid, "other examples", "these"),
+        ("base", state.base == now.base, "another base model", "this one"),
+    ] {
+        if !same {
+            differences.push(Difference { field: field.into(), was: was.into(), now: now.into() });
+        }
+    }
+    differences.extend(other_threads(&state, now.threads));
+    if differences.is_empty() { Ok(state) } else { Err(Error::Resume { path: last, differences }) }
+}
+
+fn other_threads(state: &TrainingState, now: usize) -> Option<Difference> {
+    let was = state.threads;
+    (was != now).then(|| Difference { field: "threads".into(), was: was.to_string(), now: now.to_string() })
+}
+
+/// The checkpoint's folder and its state.
+fn read(folder: &Path) -> Result<(PathBuf, TrainingState), Error> {
     let last = folder.join(LAST);
     let path = last.join(STATE);
     let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
-    let state: TrainingState = serde_json::from_str(&text)
+    let state = serde_json::from_str(&text)
         .map_err(|e| Error::State { path: path.clone(), what: format!("is not a training state ({e})") })?;
-    let other = |field: &str, same: bool, was: &str, now: &str| {
-        (!same).then(|| (field.to_owned(), was.to_owned(), now.to_owned()))
-    };
-    let threads = [state.threads, now.threads].map(|n| n.to_string());
-    let changed = state
-        .options
-        .difference(&now.options)
-        .or_else(|| other("examples", state.examples == now.examples, "other examples", "these"))
-        .or_else(|| other("valid", state.valid == now.valid, "other examples", "these"))
-        .or_else(|| other("base", state.base == now.base, "another base model", "this one"))
-        .or_else(|| other("threads", state.threads == now.threads, &threads[0], &threads[1]));
-    if let Some((field, was, now)) = changed {
-        return Err(Error::Resume { path: last, field, was, now });
-    }
-    Ok(state)
+    Ok((last, state))
 }
 
 /// Reads the optimizer of `folder/last`. The model in that folder is the caller's to load.

@@ -21,13 +21,13 @@ mod setup;
 mod trainer;
 mod validation;
 
-pub use checkpoint::{BEST, LAST, holds_checkpoint, remove_leavings};
+pub use checkpoint::{BEST, LAST, check_resume, holds_checkpoint, remove_leavings};
 pub use data::{DataOptions, Lengths, PairColumns, ReadWatch, with_prompt};
 pub use examples::{Examples, Facts, Placement};
 pub use log::{EVENTS, EvalRecord, LOG, StepRecord, TrainLog};
 pub use memory::{Memory, predict};
 pub use optimizer::{Optimizer, OptimizerKind, Stepped};
-pub use options::{PRECISIONS, TrainOptions};
+pub use options::{Difference, PRECISIONS, TrainOptions};
 pub use pass::{PassOptions, accumulate, gradients};
 pub use report::{REPORT, RunReport, compare, write_report};
 pub use schedule::Schedule;
@@ -38,6 +38,8 @@ pub use validation::{Decoding, Sample, ValidationOptions, samples};
 use std::path::PathBuf;
 
 use t5kit_formats::progress::Stopped;
+
+use options::listed;
 
 /// Why training cannot begin or go on. What the caller sets is called by its field, between backticks.
 #[derive(Debug, thiserror::Error)]
@@ -132,16 +134,12 @@ pub enum Error {
         available: String,
     },
     /// A run with other settings is to be resumed.
-    #[error("{}: was trained with `{field}` {was}, not {now}; `resume` continues the same run", path.display())]
+    #[error("{}: was trained with {}; `resume` continues the same run", path.display(), listed(differences))]
     Resume {
         /// The checkpoint.
         path: PathBuf,
-        /// The field of [`TrainOptions`], or of [`Setup`].
-        field: String,
-        /// Its value then.
-        was: String,
-        /// Its value now.
-        now: String,
+        /// All settings that differ; at least one.
+        differences: Vec<Difference>,
     },
     /// A checkpoint whose training state does not fit its model.
     #[error("{}: {what}; remove the folder to start again", path.display())]

@@ -134,9 +134,9 @@ impl TrainOptions {
         self.learning_rate * self.schedule.factor(step, self.warmup_steps, total)
     }
 
-    /// The first setting that differs in a way that makes it another run: `(field, was, now)`. A run may be made
-    /// longer, unless its learning rate depends on its length.
-    pub(crate) fn difference(&self, now: &TrainOptions) -> Option<(String, String, String)> {
+    /// All settings that differ in a way that makes it another run. A run may be made longer, unless its learning rate
+    /// depends on its length.
+    pub(crate) fn differences(&self, now: &TrainOptions) -> Vec<Difference> {
         // By way of text, in which numbers look as they were given.
         let fields = |options: &TrainOptions| -> serde_json::Map<String, serde_json::Value> {
             let text = serde_json::to_string(options).expect("settings are plain data");
@@ -157,14 +157,29 @@ impl TrainOptions {
             .into_iter()
             .filter(|(name, _)| name != "validation")
             .filter(|(name, _)| self.schedule.needs_total() || !length.contains(&name.as_str()))
-            .find(|(name, was)| now_fields[name] != *was)
-            .map(|(name, was)| {
-                let now = show(&now_fields[&name]);
-                (name, show(&was), now)
-            });
-        steps.or_else(|| {
-            let both = self.validation.decisive().into_iter().zip(now.validation.decisive());
-            both.map(|((name, was), (_, now))| (name.to_string(), was, now)).find(|(_, was, now)| was != now)
-        })
+            .filter(|(name, was)| now_fields[name] != *was)
+            .map(|(name, was)| Difference { was: show(&was), now: show(&now_fields[&name]), field: name });
+        let both = self.validation.decisive().into_iter().zip(now.validation.decisive());
+        let validation = both
+            .filter(|((_, was), (_, now))| was != now)
+            .map(|((name, was), (_, now))| Difference { field: name.into(), was, now });
+        steps.chain(validation).collect()
     }
+}
+
+/// A setting that a resumed run has otherwise than before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The field of [`TrainOptions`], or of [`crate::Setup`].
+    pub field: String,
+    /// Its value then.
+    pub was: String,
+    /// Its value now.
+    pub now: String,
+}
+
+/// Several in a line: `` `seed` 0, not 1, `batch_size` 16, not 8 ``.
+pub(crate) fn listed(differences: &[Difference]) -> String {
+    let each = differences.iter().map(|Difference { field, was, now }| format!("`{field}` {was}, not {now}"));
+    each.collect::<Vec<_>>().join(", ")
 }

@@ -26,7 +26,7 @@ impl From<OnLong> for t5kit_pipeline::OnLong {
 
 /// Says on standard error how many texts an encoder cut, if any.
 pub fn finish(encoder: Encoder<'_>) {
-    notice_cut(encoder.what(), encoder.cut(), encoder.most());
+    notice_cut(encoder.what(), encoder.cut(), encoder.seen(), encoder.most(), "");
 }
 
 /// Limits of batches from the flags `--batch-size` and `--batch-tokens`, `usual` where one is missing.

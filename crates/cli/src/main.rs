@@ -3,6 +3,9 @@
 //! Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage,
 //! 130 ended by Ctrl-C. A reader of standard output that goes away ends the program quietly.
 
+#[macro_use]
+mod say;
+
 mod compare;
 mod convert;
 mod count;
@@ -18,7 +21,6 @@ mod lengths;
 mod metrics;
 mod model_args;
 mod progress;
-mod say;
 mod score;
 mod tokenize;
 mod trim;

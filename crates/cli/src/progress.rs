@@ -1,44 +1,52 @@
-//! Progress on standard error: a bar on a terminal, a plain line every few seconds elsewhere.
+//! Progress on standard error: a bar on a terminal, a plain line every few seconds elsewhere, nothing under `--quiet`.
 //!
 //! [`Monitor`] is the program's one way of watching what the libraries do, and of stopping it on Ctrl-C.
 
+mod bar;
 mod lines;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use console::Term;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::fmt;
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-use t5kit_formats::progress::{Progress, Unit, Watch};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+use t5kit_formats::progress::{Progress, Watch};
 
 use crate::interrupt;
+use crate::say::{is_quiet, is_verbose};
 pub use lines::Took;
-use lines::{Amount, Lines, Rate, left, number, rate, say};
+use lines::{Work, say};
 
-/// The bar of a stage whose length is known, and of one whose length is not; what is too long for the terminal is cut.
-const KNOWN: &str = "{label} {bar:16} {position}/{length} {rate}, {left} left  {wide_msg}";
-const UNKNOWN: &str = "{label} {spinner} {position} {rate}, {took}  {wide_msg}";
+/// Columns of a terminal that does not say how wide it is.
+const WIDTH: u16 = 80;
 
 /// Shows long work, stage by stage, and ends it in order where the user has asked the program to end.
-#[derive(Default)]
 pub struct Monitor {
+    bars: MultiProgress,
     stage: Option<Stage>,
+    /// Work that the stage waits for, in a bar of its own below.
+    within: Option<Stage>,
     /// Bad rows that were left out.
     bad: u64,
+}
+
+impl Default for Monitor {
+    fn default() -> Self {
+        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        Monitor { bars, stage: None, within: None, bad: 0 }
+    }
 }
 
 /// How many bad rows are shown one by one.
 const SHOWN_BAD: u64 = 20;
 
-enum Stage {
-    Bar { name: String, unit: Unit, known: bool, begin: Begin, bar: ProgressBar },
-    Lines(Lines),
+/// A stage, and its bar where there is a terminal.
+struct Stage {
+    work: Arc<Mutex<Work>>,
+    bar: Option<ProgressBar>,
 }
-
-/// Where this run began, and when: what was done before says nothing about its rate. The bar's own estimate does not
-/// know that.
-type Begin = Arc<Mutex<(u64, Instant)>>;
 
 impl Watch for Monitor {
     fn progress(&mut self, at: Progress<'_>) -> ControlFlow<()> {
@@ -50,28 +58,46 @@ impl Watch for Monitor {
 impl Monitor {
     /// Shows where the work is, without asking whether it is to go on.
     pub fn show(&mut self, at: Progress<'_>) {
+        self.end_within();
         match &mut self.stage {
-            Some(stage) if stage.name() == at.stage => stage.update(at),
+            Some(stage) if stage.is(at.stage) => stage.update(at),
             _ => {
                 self.finish();
-                self.stage = Some(Stage::begin(at));
+                self.stage = Some(Stage::begin(at, &self.bars));
             }
         }
     }
 
-    /// Sets the text after the figures, a loss for instance.
-    pub fn set_message(&mut self, message: impl Into<String>) {
-        match &mut self.stage {
-            Some(Stage::Bar { bar, .. }) => bar.set_message(message.into()),
-            Some(Stage::Lines(lines)) => lines.set_message(message.into()),
-            None => {}
+    /// Shows work that the stage waits for, such as a validation, in a bar of its own; gone when the stage goes on.
+    pub fn show_within(&mut self, at: Progress<'_>) {
+        match &mut self.within {
+            Some(stage) if stage.is(at.stage) => stage.update(at),
+            _ => {
+                self.end_within();
+                self.within = Some(Stage::begin(at, &self.bars));
+            }
+        }
+    }
+
+    fn end_within(&mut self) {
+        if let Some(stage) = self.within.take() {
+            stage.clear();
+        }
+    }
+
+    /// Sets what is said beside the figures, the weightiest first: a loss, a rate.
+    pub fn set_message(&mut self, message: Vec<String>) {
+        if let Some(stage) = &self.stage {
+            stage.work().message = message;
+            stage.tell();
         }
     }
 
     /// Prints a line on standard error, above the bar if there is one.
     pub fn println(&self, line: impl AsRef<str>) {
         match &self.stage {
-            Some(Stage::Bar { bar, .. }) => bar.println(line),
+            _ if is_quiet() => {}
+            Some(Stage { bar: Some(bar), .. }) => bar.println(line),
             _ => say(line.as_ref()),
         }
     }
@@ -88,97 +114,89 @@ impl Monitor {
 
     /// Ends the stage: the bar is left as it stands, or a last plain line says how long it took.
     pub fn finish(&mut self) {
-        if let Some(Stage::Lines(lines)) = &self.stage {
-            lines.finish();
+        self.end_within();
+        let Some(stage) = self.stage.take() else { return };
+        let plain = stage.bar.is_none();
+        let summary = stage.work().summary();
+        drop(stage);
+        if plain && !is_quiet() || is_verbose() {
+            say(&summary);
         }
-        self.stage = None;
     }
 
     /// Removes the bar; on no terminal, says nothing more.
     pub fn clear(&mut self) {
-        if let Some(Stage::Bar { bar, .. }) = &self.stage {
-            bar.finish_and_clear();
+        self.end_within();
+        if let Some(stage) = self.stage.take() {
+            let summary = stage.work().summary();
+            stage.clear();
+            if is_verbose() {
+                say(&summary);
+            }
         }
-        self.stage = None;
     }
 }
 
 impl Stage {
-    fn begin(at: Progress<'_>) -> Self {
-        if !std::io::stderr().is_terminal() {
-            return Stage::Lines(Lines::begin(at));
-        }
-        let bar = ProgressBar::with_draw_target(at.total, ProgressDrawTarget::stderr_with_hz(10));
-        let begin = Arc::new(Mutex::new((at.before, Instant::now())));
-        let known = at.total.is_some();
-        bar.set_style(bar_style(at.stage, at.unit, known, &begin));
-        bar.set_position(at.done);
-        bar.enable_steady_tick(Duration::from_millis(250));
-        Stage::Bar { name: at.stage.to_owned(), unit: at.unit, known, begin, bar }
+    fn begin(at: Progress<'_>, bars: &MultiProgress) -> Self {
+        let work = Arc::new(Mutex::new(Work::begin(at)));
+        let bar = (std::io::stderr().is_terminal() && !is_quiet()).then(|| {
+            let bar = bars.add(ProgressBar::no_length());
+            bar.set_style(style(work.clone()));
+            bar.enable_steady_tick(Duration::from_millis(250));
+            bar
+        });
+        Stage { work, bar }
     }
 
-    fn name(&self) -> &str {
-        match self {
-            Stage::Bar { name, .. } => name,
-            Stage::Lines(lines) => &lines.stage,
+    /// What is known of the stage. To be let go before its bar is touched: drawing asks for it too.
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn is(&self, name: &str) -> bool {
+        self.work().stage == name
+    }
+
+    fn update(&self, at: Progress<'_>) {
+        self.work().update(at);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        match &self.bar {
+            Some(bar) => bar.tick(),
+            None if is_quiet() => {}
+            None => self.work().tell(),
         }
     }
 
-    fn update(&mut self, at: Progress<'_>) {
-        match self {
-            Stage::Bar { name, unit, known, begin, bar } => {
-                if let Some(total) = at.total {
-                    bar.set_length(total);
-                    if !std::mem::replace(known, true) {
-                        bar.set_style(bar_style(name, *unit, true, begin));
-                    }
-                }
-                bar.set_position(at.done);
-            }
-            Stage::Lines(lines) => lines.update(at),
+    fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
         }
     }
 }
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        if let Stage::Bar { bar, .. } = self
-            && !bar.is_finished()
-        {
+        if let Some(bar) = self.bar.as_ref().filter(|bar| !bar.is_finished()) {
             bar.abandon(); // what was reached stays readable above an error message
         }
     }
 }
 
-fn bar_style(stage: &str, unit: Unit, known: bool, begin: &Begin) -> ProgressStyle {
-    let begin = begin.clone();
-    let now = move |s: &ProgressState| {
-        let (from, start) = *begin.lock().unwrap_or_else(|e| e.into_inner());
-        rate(s.pos(), from, start.elapsed())
+/// The whole line is ours: indicatif would cut at the end what matters as much as the rest.
+fn style(work: Arc<Mutex<Work>>) -> ProgressStyle {
+    let line = move |_: &ProgressState, w: &mut dyn fmt::Write| {
+        let (_, columns) = Term::stderr().size_checked().unwrap_or((0, WIDTH));
+        let work = work.lock().unwrap_or_else(|e| e.into_inner());
+        // Into a string, which cannot fail. The last column stays free: some terminals begin a line there.
+        let _ = w.write_str(&bar::line(&work, work.start.elapsed(), usize::from(columns.saturating_sub(1))));
     };
-    let rate_now = now.clone();
-    let label = stage.to_owned();
-    ProgressStyle::with_template(if known { KNOWN } else { UNKNOWN })
+    ProgressStyle::with_template("{line}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("█▉▊▋▌▍▎▏ ")
-        .with_key("label", move |_: &ProgressState, w: &mut dyn fmt::Write| put(w, &label))
-        .with_key("position", move |s: &ProgressState, w: &mut dyn fmt::Write| put(w, number(s.pos(), unit)))
-        .with_key("length", move |s: &ProgressState, w: &mut dyn fmt::Write| {
-            put(w, Amount(s.len().unwrap_or(s.pos()), unit));
-        })
-        .with_key("rate", move |s: &ProgressState, w: &mut dyn fmt::Write| put(w, Rate(rate_now(s), unit)))
-        .with_key("left", move |s: &ProgressState, w: &mut dyn fmt::Write| {
-            match left(s.len().unwrap_or(0), s.pos(), now(s)) {
-                Some(left) => put(w, left),
-                None => put(w, "?"),
-            }
-        })
-        .with_key("took", |s: &ProgressState, w: &mut dyn fmt::Write| put(w, Took(s.elapsed())))
-}
-
-/// indicatif's writers end in a string, which cannot fail.
-fn put(w: &mut dyn fmt::Write, text: impl fmt::Display) {
-    let _ = write!(w, "{text}");
+        .with_key("line", line)
 }
 
 #[cfg(test)]
@@ -186,9 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_templates_are_valid() {
-        for template in [KNOWN, UNKNOWN] {
-            assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
-        }
+    fn the_template_is_valid() {
+        assert!(ProgressStyle::with_template("{line}").is_ok());
     }
 }

@@ -1,4 +1,78 @@
-//! What is said to people in the same words everywhere: sizes, and texts that were cut.
+//! What is said to people, and how much of it: sizes, numbers, texts that were cut; `--quiet` and `--verbose`.
+//!
+//! The macros here are the program's own: its modules come after this one, so every `eprintln!` of theirs is silent
+//! under `--quiet`, and none panics where standard error is closed.
+
+use std::sync::OnceLock;
+
+/// How much is said on standard error beside errors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Level {
+    /// Nothing.
+    Quiet,
+    /// What one wants to know.
+    #[default]
+    Usual,
+    /// Files, instruction sets, threads and times too.
+    Verbose,
+}
+
+static LEVEL: OnceLock<Level> = OnceLock::new();
+
+/// Settles how much is said, once.
+pub fn set_level(level: Level) {
+    LEVEL.get_or_init(|| level);
+}
+
+fn level() -> Level {
+    LEVEL.get().copied().unwrap_or_default()
+}
+
+/// Whether errors alone are said.
+pub fn is_quiet() -> bool {
+    level() == Level::Quiet
+}
+
+/// Whether details are said too.
+pub fn is_verbose() -> bool {
+    level() == Level::Verbose
+}
+
+/// A line on standard error, where it is not closed.
+pub fn line(text: std::fmt::Arguments<'_>) {
+    let _ = std::io::Write::write_fmt(&mut std::io::stderr().lock(), format_args!("{text}\n"));
+}
+
+/// Says something that is no error: not under `--quiet`.
+macro_rules! eprintln {
+    ($($text:tt)*) => {
+        if !$crate::say::is_quiet() {
+            $crate::say::line(format_args!($($text)*));
+        }
+    };
+}
+
+/// Says what only `--verbose` asks for.
+macro_rules! detail {
+    ($($text:tt)*) => {
+        if $crate::say::is_verbose() {
+            $crate::say::line(format_args!("t5kit: {}", format_args!($($text)*)));
+        }
+    };
+}
+
+/// A number of things, with commas between thousands.
+pub fn count(n: usize) -> String {
+    let digits = n.to_string();
+    let mut said = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            said.push(',');
+        }
+        said.push(digit);
+    }
+    said
+}
 
 /// Bytes for people.
 pub fn bytes(n: u64) -> String {
@@ -9,9 +83,23 @@ pub fn bytes(n: u64) -> String {
     }
 }
 
-/// Says on standard error that texts were cut, if any were.
-pub fn notice_cut(what: &str, cut: usize, most: usize) {
+/// Says on standard error that `cut` of `all` texts were cut at `most` tokens, if any were; `part` is what they are
+/// part of: ` (validation)`, or nothing.
+pub fn notice_cut(what: &str, cut: usize, all: usize, most: usize, part: &str) {
     if cut > 0 {
-        eprintln!("t5kit: {cut} {what}{} cut to {most} tokens", if cut == 1 { " was" } else { "s were" });
+        let (plural, was) = if cut == 1 { ("", "was") } else { ("s", "were") };
+        let (cut, all) = (count(cut), count(all));
+        eprintln!("t5kit: {cut} {what}{plural} of {all} {was} cut at {most} tokens{part}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_have_commas() {
+        let said = [0, 7, 999, 1000, 21_800, 1_234_567].map(count);
+        assert_eq!(said, ["0", "7", "999", "1,000", "21,800", "1,234,567"]);
     }
 }

@@ -184,14 +184,14 @@ fn long_texts_are_cut_with_a_notice_or_refused() {
     let model = trained(folder.path());
     let base = ["generate", "--model", arg(&model), "--max-source-length", "5", "甲", SOURCES[2]];
     let cut = run(base);
-    assert!(cut.stderr.contains("1 source was cut to 5 tokens"), "{cut:#?}");
+    assert!(cut.stderr.contains("1 source of 2 was cut at 5 tokens"), "{cut:#?}");
     assert_eq!(cut.ok().lines().count(), 2);
     let refused = run(base.iter().chain(&["--on-long", "fail"]));
     refused.fails(&["source 2", "20 tokens", "more than 5", "--max-source-length"]);
     let pairs = file(folder.path(), "pairs.tsv", "甲\t乙\n甲\t甲乙丙丁戊己庚辛\n");
     let score = ["score", "--model", arg(&model), "--input", arg(&pairs), "--max-target-length", "4"];
     let cut = run(score);
-    assert!(cut.stderr.contains("1 target was cut to 4 tokens"), "{cut:#?}");
+    assert!(cut.stderr.contains("1 target of 2 was cut at 4 tokens"), "{cut:#?}");
     assert_eq!(cut.ok().lines().last().unwrap().split('\t').nth(1), Some("4"));
     run(score.iter().chain(&["--on-long", "fail"])).fails(&[
         "target 2",

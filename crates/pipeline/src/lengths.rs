@@ -55,6 +55,11 @@ impl<'p> Encoder<'p> {
         self.most
     }
 
+    /// How many texts there were.
+    pub fn seen(&self) -> usize {
+        self.seen
+    }
+
     /// How many were cut.
     pub fn cut(&self) -> usize {
         self.cut

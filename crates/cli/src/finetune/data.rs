@@ -94,7 +94,7 @@ impl DataArgs {
             placement: self.placement(output),
             references: false,
         };
-        let read = |paths: &[PathBuf], references| -> Result<Examples> {
+        let read = |paths: &[PathBuf], references, part| -> Result<Examples> {
             let skip = self.on_error == OnError::Skip;
             let options = DataOptions { references, ..options.clone() };
             let mut reading = Reading { skip, monitor: Monitor::default() };
@@ -103,8 +103,8 @@ impl DataArgs {
             let examples = examples?;
             examples.check_ids(tokenizer.vocab_size(), rows)?;
             let Facts { cut, skipped, .. } = examples.facts;
-            notice_cut("source", cut[0], lengths.source);
-            notice_cut("target", cut[1], lengths.target);
+            notice_cut("source", cut[0], examples.len(), lengths.source, part);
+            notice_cut("target", cut[1], examples.len(), lengths.target, part);
             if skipped > 0 {
                 eprintln!(
                     "t5kit: {skipped} bad row{} left out",
@@ -116,8 +116,8 @@ impl DataArgs {
             }
             Ok(examples)
         };
-        let train = read(&self.train, false)?;
-        let valid = (!self.valid.is_empty()).then(|| read(&self.valid, true)).transpose()?;
+        let train = read(&self.train, false, " (training)")?;
+        let valid = (!self.valid.is_empty()).then(|| read(&self.valid, true, " (validation)")).transpose()?;
         Ok((train, valid))
     }
 

@@ -63,11 +63,10 @@ impl Display<'_> {
 
 impl Watch for Display<'_> {
     fn progress(&mut self, at: Progress<'_>) -> ControlFlow<()> {
-        match (at.stage, at.total) {
-            ("training", _) => self.monitor.show(at),
-            // A validation, behind the figures of the training that waits for it.
-            (stage, Some(total)) => self.monitor.set_message(format!("{stage} {} of {total}", at.done)),
-            (stage, None) => self.monitor.set_message(format!("{stage} {}", at.done)),
+        match at.stage {
+            "training" => self.monitor.show(at),
+            // A validation, which the training waits for.
+            _ => self.monitor.show_within(at),
         }
         interrupt::flow()
     }
@@ -101,13 +100,12 @@ impl TrainWatch for Display<'_> {
         self.tokens += record.real_tokens;
         self.seconds += record.seconds;
         self.steps += 1;
-        let memory = match record.rss_bytes {
-            0 => String::new(),
-            rss => format!(", {}", bytes(rss)),
-        };
-        let lr = format!("{:.2e}", record.lr).replace(".00e", "e");
-        let rate = self.rate();
-        self.monitor.set_message(format!("loss {:.4}, {rate:.0} tokens/s{memory}, lr {lr}", record.loss));
+        let mut message = vec![format!("loss {:.4}", record.loss), format!("{:.0} tokens/s", self.rate())];
+        if record.rss_bytes > 0 {
+            message.push(bytes(record.rss_bytes));
+        }
+        message.push(format!("lr {}", format!("{:.2e}", record.lr).replace(".00e", "e")));
+        self.monitor.set_message(message);
         self.tell_time(record.step);
     }
 
@@ -120,7 +118,7 @@ impl TrainWatch for Display<'_> {
             .collect();
         let found = format!("validation loss {:.4}{metrics}", record.valid_loss);
         self.monitor.println(format!("step {}, epoch {:.2}: {found}{best}", record.step, record.epoch));
-        self.monitor.set_message(found);
+        self.monitor.set_message(vec![found]);
         if record.best {
             self.best = Some(record.clone());
         }

@@ -9,17 +9,18 @@ use t5kit_formats::progress::{Progress, Unit};
 /// Between two plain lines.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// One stage of some work, told in lines.
-pub(super) struct Lines {
+/// One stage of some work: how far it has come, in how long.
+pub(super) struct Work {
     pub stage: String,
-    unit: Unit,
-    start: Instant,
+    pub unit: Unit,
+    pub start: Instant,
     printed: Instant,
     /// Where this run began: what was done before it says nothing about its rate.
-    from: u64,
-    position: u64,
-    length: Option<u64>,
-    message: String,
+    pub from: u64,
+    pub position: u64,
+    pub length: Option<u64>,
+    /// What else there is to say, the weightiest first.
+    pub message: Vec<String>,
 }
 
 pub(super) fn say(line: &str) {
@@ -27,10 +28,10 @@ pub(super) fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
-impl Lines {
+impl Work {
     pub fn begin(at: Progress<'_>) -> Self {
         let now = Instant::now();
-        Lines {
+        Work {
             stage: at.stage.to_owned(),
             unit: at.unit,
             start: now,
@@ -38,23 +39,17 @@ impl Lines {
             from: at.before,
             position: at.done,
             length: at.total,
-            message: String::new(),
+            message: Vec::new(),
         }
     }
 
-    /// Moves on, and says so if nothing was said for a while.
+    /// Moves on.
     pub fn update(&mut self, at: Progress<'_>) {
-        (self.position, self.length) = (at.done, at.total);
-        self.tell();
+        (self.position, self.length) = (at.done, at.total.or(self.length));
     }
 
-    /// Another text after the figures; the same.
-    pub fn set_message(&mut self, message: String) {
-        self.message = message;
-        self.tell();
-    }
-
-    fn tell(&mut self) {
+    /// Says how far the work is, if nothing was said for a while.
+    pub fn tell(&mut self) {
         let now = Instant::now();
         if now - self.printed >= INTERVAL {
             self.printed = now;
@@ -62,13 +57,12 @@ impl Lines {
         }
     }
 
-    /// Says what was done, and in what time.
-    pub fn finish(&self) {
-        say(&self.summary(self.start.elapsed()));
+    /// The last line: what was done, and in what time.
+    pub fn summary(&self) -> String {
+        self.summary_after(self.start.elapsed())
     }
 
-    /// The last line: what was done, and in what time.
-    fn summary(&self, elapsed: Duration) -> String {
+    fn summary_after(&self, elapsed: Duration) -> String {
         let done = self.position.saturating_sub(self.from);
         let done = match self.length {
             Some(length) if self.position < length => {
@@ -102,8 +96,8 @@ impl Lines {
     }
 }
 
-fn after(message: &str) -> String {
-    if message.is_empty() { String::new() } else { format!(", {message}") }
+fn after(message: &[String]) -> String {
+    message.iter().map(|part| format!(", {part}")).collect()
 }
 
 /// Units in a second of a run that began at `from`.
@@ -167,36 +161,40 @@ impl fmt::Display for Took {
 mod tests {
     use super::*;
 
-    fn lines(stage: &'static str, unit: Unit, position: u64, length: Option<u64>, message: &str) -> Lines {
+    fn lines(stage: &'static str, unit: Unit, position: u64, length: Option<u64>, message: &[&str]) -> Work {
         let at = Progress { stage, done: position, total: length, before: 0, unit };
-        Lines { message: message.into(), ..Lines::begin(at) }
+        Work { message: message.iter().map(|part| part.to_string()).collect(), ..Work::begin(at) }
     }
 
     #[test]
     fn plain_lines_say_how_far_how_fast_and_how_long() {
-        let training =
-            |position, message| lines("training", Unit::Items("steps"), position, Some(120), message);
+        let training = |position, message: &[&str]| {
+            lines("training", Unit::Items("steps"), position, Some(120), message)
+        };
         assert_eq!(
-            training(30, "loss 2.5").text(Duration::from_secs(60)),
+            training(30, &["loss 2.5"]).text(Duration::from_secs(60)),
             "training: 30 of 120 steps (25 %), 0.50/s, 3:00 min left, loss 2.5"
         );
-        let resumed = Lines { from: 60, ..training(90, "") };
+        let resumed = Work { from: 60, ..training(90, &[]) };
         assert_eq!(
             resumed.text(Duration::from_secs(60)),
             "training: 90 of 120 steps (75 %), 0.50/s, 1:00 min left"
         );
         assert_eq!(
-            training(30, "loss 2.5").summary(Duration::from_secs(7)),
+            training(30, &["loss 2.5"]).summary_after(Duration::from_secs(7)),
             "training: 30 of 120 steps in 7 s, loss 2.5"
         );
-        assert_eq!(training(120, "").summary(Duration::from_secs(70)), "training: 120 steps in 1:10 min");
-        let counting = lines("counting", Unit::Bytes, 25_000_000, None, "");
+        assert_eq!(
+            training(120, &[]).summary_after(Duration::from_secs(70)),
+            "training: 120 steps in 1:10 min"
+        );
+        let counting = lines("counting", Unit::Bytes, 25_000_000, None, &[]);
         assert_eq!(counting.text(Duration::from_secs(2)), "counting: 25.0 MB, 12.5 MB/s");
     }
 
     #[test]
     fn nothing_divides_by_zero() {
-        let x = |position, length| lines("x", Unit::Items("lines"), position, length, "");
+        let x = |position, length| lines("x", Unit::Items("lines"), position, length, &[]);
         assert_eq!(x(0, Some(0)).text(Duration::ZERO), "x: 0 of 0 lines (0 %), 0.00/s");
         assert!(x(u64::MAX, Some(u64::MAX)).text(Duration::ZERO).contains("(100 %)"));
         assert!(x(1, Some(u64::MAX)).text(Duration::from_secs(9)).contains(" h left"));

@@ -7,13 +7,13 @@ mod data;
 mod grammar;
 mod vocabulary;
 
+use crate::commandline;
 use crate::errors::Interrupted;
 use crate::interrupt;
 use crate::lang::lang;
 use crate::model_args::ModelArgs;
 use crate::progress::Monitor;
 use anyhow::{Context, Result, bail};
-use clap::Parser;
 use console::style;
 use data::Data;
 use grammar::Pair;
@@ -207,7 +207,7 @@ fn make_full_model(grammar: &grammar::Grammar, data: &Data, seed: u64) -> Result
 /// Runs a subcommand in this process, after printing it as one would type it.
 fn command(args: &[&str]) -> Result<()> {
     say(style(format!("\n$ t5kit {}", args.join(" "))).for_stderr().green().to_string());
-    let mut cli = crate::Cli::try_parse_from(["t5kit"].iter().chain(args))?;
+    let mut cli = commandline::parse(["t5kit"].iter().chain(args))?.cli;
     if let crate::Command::Finetune(finetune) = &mut cli.command {
         finetune.command = args.iter().map(|arg| arg.to_string()).collect();
     }
@@ -347,6 +347,5 @@ fn heading(number: u32, text: &str) -> Result<()> {
 }
 
 fn say(line: impl AsRef<str>) {
-    // Nothing can be done where standard error is closed.
-    let _ = writeln!(std::io::stderr(), "{}", line.as_ref());
+    eprintln!("{}", line.as_ref());
 }

@@ -4,6 +4,7 @@ mod data;
 mod display;
 mod lora;
 mod optimization;
+pub mod presets;
 mod report;
 mod validation;
 
@@ -149,7 +150,7 @@ pub fn run(args: Args) -> Result<()> {
 
 impl Args {
     fn options(&self) -> Result<TrainOptions> {
-        let options = self.lora.apply(self.optimization.options()?)?;
+        let options = self.lora.apply(self.optimization.options()?);
         let validation = self.validation.options(self.data.max_target_length.get())?;
         Ok(TrainOptions {
             epochs: self.epochs,

@@ -6,6 +6,7 @@
 #[macro_use]
 mod say;
 
+mod commandline;
 mod compare;
 mod convert;
 mod count;
@@ -18,6 +19,7 @@ mod inspect;
 mod interrupt;
 mod lang;
 mod lengths;
+mod manual;
 mod metrics;
 mod model_args;
 mod progress;
@@ -27,13 +29,22 @@ mod trim;
 mod vocab_flags;
 
 use clap::{Parser, Subcommand};
+use progress::Took;
+use say::Level;
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Instant;
 
 /// Text-to-text models of the T5 family: trim, fine-tune, generate, evaluate.
 #[derive(Parser)]
 #[command(name = "t5kit", version, max_term_width = 100)]
 struct Cli {
+    /// Say nothing but errors
+    #[arg(long, short, global = true, overrides_with = "verbose")]
+    quiet: bool,
+    /// Say more: files, instruction set, threads, times
+    #[arg(long, short, global = true, overrides_with = "quiet")]
+    verbose: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -64,6 +75,10 @@ enum Command {
     Compare(compare::Args),
     /// The whole story in about a minute, offline: count, trim, fine-tune, generate, compare
     Demo(demo::Args),
+    /// Print the script that completes t5kit's flags in a shell
+    Completions(manual::CompletionsArgs),
+    /// Print a manual page, or write all of them
+    Man(manual::ManArgs),
 }
 
 impl Command {
@@ -87,24 +102,34 @@ impl Command {
             Command::Metrics(args) => metrics::run(args),
             Command::Compare(args) => compare::run(args),
             Command::Demo(args) => demo::run(args),
+            Command::Completions(args) => manual::completions(args),
+            Command::Man(args) => manual::man(args),
         }
     }
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(e) => {
-            // Help and version are "errors" too; clap knows where each goes. A closed pipe is no news.
-            let _ = e.print();
-            return ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(errors::USAGE));
-        }
+    let begun = Instant::now();
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let parsed = match commandline::parse(&arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => return ExitCode::from(commandline::report(&error, &arguments)),
     };
+    let cli = parsed.cli;
+    say::set_level(match (cli.quiet, cli.verbose) {
+        (true, _) => Level::Quiet,
+        (_, true) => Level::Verbose,
+        _ => Level::Usual,
+    });
+    if let Some(preset) = parsed.preset {
+        eprintln!("t5kit: {preset}");
+    }
     let in_order = cli.command.ends_in_order();
     let result = start(&cli.command).and_then(|()| cli.command.run()).and_then(|()| {
         std::io::stdout().flush()?;
         Ok(())
     });
+    detail!("done in {}", Took(begun.elapsed()));
     let code = match result {
         Ok(()) => 0,
         // The signal's thread is about to end the program; what failed is that its files have gone.
@@ -118,6 +143,14 @@ fn main() -> ExitCode {
 fn start(command: &Command) -> anyhow::Result<()> {
     lang::init()?;
     interrupt::install(command.ends_in_order())?;
-    t5kit_tensor::init().map_err(errors::usage)?;
+    let isa = t5kit_tensor::init().map_err(errors::usage)?;
+    detail!(
+        "version {}, instructions {}, products in bf16: {}, {} threads at most, {} of memory free",
+        env!("CARGO_PKG_VERSION"),
+        isa.name(),
+        if t5kit_tensor::bf16_products() { "yes" } else { "no" },
+        t5kit_tensor::Pool::default_threads(),
+        t5kit_model::memory::available_bytes().map_or("?".into(), say::bytes)
+    );
     Ok(())
 }

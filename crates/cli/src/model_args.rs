@@ -5,7 +5,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use t5kit_pipeline::{Allow, LoadOptions, OpenOptions, Pipeline, Prepared};
-use t5kit_tensor::DType;
+use t5kit_tensor::{DType, Pool};
 
 use crate::progress::Monitor;
 
@@ -95,6 +95,13 @@ impl ModelArgs {
         let mut monitor = Monitor::default();
         let prepared = Prepared::find(options, &mut monitor)?;
         monitor.finish();
+        detail!(
+            "weights: {} ({}), tokenizer: {}, threads: {}",
+            prepared.plan.path().display(),
+            prepared.plan.format(),
+            prepared.tokenizer_path().display(),
+            threads.map_or_else(Pool::default_threads, NonZeroUsize::get)
+        );
         for note in &prepared.plan.notes {
             eprintln!("t5kit: {}: {note}", prepared.plan.path().display());
         }

@@ -68,10 +68,7 @@ pub fn run(args: Args) -> Result<()> {
     let choice = match (args.min_count, args.top, args.coverage, args.keep_tokens) {
         (Some(n), ..) => Chooser::By(Choice::MinCount(n)),
         (_, Some(n), ..) => Chooser::By(Choice::Top(n)),
-        (_, _, Some(share), _) if (0.0..=1.0).contains(&share) => Chooser::By(Choice::Coverage(share)),
-        (_, _, Some(share), _) => {
-            return Err(errors::usage(format_args!("--coverage {share}: give a share from 0 to 1")));
-        }
+        (_, _, Some(share), _) => Chooser::By(Choice::Coverage(share)),
         (_, _, _, Some(file)) => Chooser::KeepTokens(file),
         (None, None, None, None) => unreachable!("clap asks for one of them"),
     };

@@ -4,7 +4,7 @@ mod common;
 use common::{finish, program, run};
 use std::process::Stdio;
 
-const SUBCOMMANDS: [&str; 11] = [
+const SUBCOMMANDS: [&str; 14] = [
     "tokenize",
     "detokenize",
     "count",
@@ -15,7 +15,10 @@ const SUBCOMMANDS: [&str; 11] = [
     "generate",
     "score",
     "metrics",
+    "compare",
     "demo",
+    "completions",
+    "man",
 ];
 
 #[test]

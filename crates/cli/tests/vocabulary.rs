@@ -153,9 +153,10 @@ fn wrong_usage() {
     lab.count("c.tsv", &["--format", "xml", arg(&a)]).is_wrong_usage("xml");
     lab.trim("cut", &["--counts", arg(&a)]).is_wrong_usage("--min-count");
     lab.trim("cut", &["--counts", arg(&a), "--top", "3", "--min-count", "1"])
-        .is_wrong_usage("cannot be used");
+        .is_wrong_usage("exclude each other");
     lab.trim("cut", &["--top", "3"]).is_wrong_usage("--counts");
-    lab.trim("cut", &["--counts", arg(&a), "--coverage", "2"]).is_wrong_usage("give a share from 0 to 1");
+    lab.trim("cut", &["--counts", arg(&a), "--coverage", "2"])
+        .is_wrong_usage("--coverage must be from 0 to 1");
 }
 
 #[test]

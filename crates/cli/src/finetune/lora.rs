@@ -2,12 +2,10 @@
 
 use std::num::NonZeroUsize;
 
-use anyhow::Result;
 use t5kit_model::LORA_TARGETS;
 use t5kit_train::TrainOptions;
 
 use super::optimization::names;
-use crate::errors::usage;
 
 /// Training adapters instead of the model.
 #[derive(clap::Args)]
@@ -29,22 +27,14 @@ pub struct LoraArgs {
 
 impl LoraArgs {
     /// The settings with those of these flags.
-    pub fn apply(&self, options: TrainOptions) -> Result<TrainOptions> {
+    pub fn apply(&self, options: TrainOptions) -> TrainOptions {
         let lora_alpha = self.lora_alpha.unwrap_or(options.lora_alpha);
-        if !lora_alpha.is_finite() || lora_alpha <= 0.0 {
-            return Err(usage(format!("--lora-alpha {lora_alpha}: give a number above 0")));
-        }
         // In one order and each once, so that the same layers are the same settings.
         let given = LORA_TARGETS.into_iter().filter(|name| self.lora_targets.iter().any(|t| t == name));
         let lora_targets = match self.lora_targets.is_empty() {
             true => options.lora_targets.clone(),
             false => given.map(String::from).collect(),
         };
-        Ok(TrainOptions {
-            lora_rank: self.lora_rank.map(NonZeroUsize::get),
-            lora_alpha,
-            lora_targets,
-            ..options
-        })
+        TrainOptions { lora_rank: self.lora_rank.map(NonZeroUsize::get), lora_alpha, lora_targets, ..options }
     }
 }

@@ -30,13 +30,13 @@ pub struct ValidationArgs {
     #[arg(long, value_name = "N", requires = "valid")]
     early_stopping_patience: Option<NonZeroU64>,
     /// Beams that targets are generated with for --metric [default: 1, greedy]
-    #[arg(long, value_name = "N", requires = "metric")]
+    #[arg(long, value_name = "N")]
     eval_num_beams: Option<NonZeroUsize>,
     /// Tokens generated at most for --metric, </s> included [default: --max-target-length]
     #[arg(long, value_name = "N")]
     eval_max_new_tokens: Option<NonZeroUsize>,
     /// Generate for the first N validation examples only [default: all]
-    #[arg(long, value_name = "N", requires = "metric")]
+    #[arg(long, value_name = "N")]
     eval_max_examples: Option<NonZeroUsize>,
     /// Write TensorBoard event files [default folder: tensorboard/ in the output folder]
     #[arg(long, value_name = "DIR", num_args = 0..=1)]
@@ -58,6 +58,14 @@ impl ValidationArgs {
             && !metrics.contains(best)
         {
             return Err(usage(format!("--best-metric {best}: give loss or one of --metric")));
+        }
+        // A preset may have a metric, so clap cannot ask for it.
+        let beside = [
+            ("--eval-num-beams", self.eval_num_beams.is_some()),
+            ("--eval-max-examples", self.eval_max_examples.is_some()),
+        ];
+        if let Some((flag, _)) = beside.iter().find(|(_, given)| *given && metrics.is_empty()) {
+            return Err(usage(format!("{flag}: is about generated texts; give --metric too")));
         }
         Ok(ValidationOptions {
             eval_every: self.eval_every.map(NonZeroU64::get),

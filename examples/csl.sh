@@ -64,9 +64,9 @@ check losses "$work/run/train_log.jsonl"
 say "5. titles for the 100 abstracts held out"
 cut -f 2 "$work/valid.tsv" > "$work/sources.txt"
 cut -f 3 "$work/valid.tsv" > "$work/references.txt"
-"$T5KIT" generate --model "$work/run" --max-source-length 256 --max-new-tokens 32 --threads "$threads" \
+"$T5KIT" generate --model "$work/run" --punctuation keep --max-source-length 256 --max-new-tokens 32 --threads "$threads" \
     < "$work/sources.txt" > "$work/predictions.txt"
-"$T5KIT" metrics --predictions "$work/predictions.txt" --references "$work/references.txt" --preset csl \
+"$T5KIT" metrics --predictions "$work/predictions.txt" --references "$work/references.txt" --preset csl --punctuation keep \
     > "$work/metrics.json"
 "$python" "$peers/metrics_reference.py" "$work/predictions.txt" "$work/references.txt" > "$work/metrics_reference.json"
 check metrics "$work/metrics.json" "$work/metrics_reference.json"

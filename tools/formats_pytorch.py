@@ -2,9 +2,12 @@
 
 usage: formats_pytorch.py [OUT]      needs torch; OUT defaults to crates/formats/tests/data/pytorch
 """
+import argparse
 import collections
+import functools
 import json
 import os
+import pathlib
 import sys
 
 import torch
@@ -42,6 +45,11 @@ class Unsafe:
         return os.system, ("echo this must never run",)
 
 
+# A tensor and a parameter with attributes of their own.
+tagged = base.clone()
+tagged.tag = "a"
+tagged_parameter = torch.nn.Parameter(torch.tensor([[1.5]]))
+tagged_parameter.tag = "a"
 module = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.LayerNorm(2))
 for p in module.parameters():
     torch.nn.init.constant_(p, 0.25)
@@ -53,6 +61,23 @@ files = {
     "unsafe": {"a": base, "b": Unsafe()},
     "whole_module": module,
     "not_tensors": {"a": base, "b": [1, 2]},
+    "numbers_among": {**state, "epoch": 3, "name": "t5", "best": 0.5, "done": True, "none": None},
+    # As Lightning saves it: beside the weights whatever its parts want, of classes that only Python knows.
+    "lightning": {
+        "epoch": 3, "pytorch-lightning_version": "2.1.0", "state_dict": state,
+        "loops": {"fit_loop": {"state_dict": {}, "progress": collections.OrderedDict(total=1)}},
+        "callbacks": {"EarlyStopping{'mode': 'min'}": {"best": base[0, 0], "dir": pathlib.PurePosixPath("a/b")}},
+        "optimizer_states": [{"state": {0: {"step": torch.tensor(1.0), "exp_avg": base}}, "param_groups": [{"lr": 1e-3}]}],
+        "lr_schedulers": [{"lr_lambdas": [None, {"_": functools.partial(max, 1)}]}],
+        "hyper_parameters": argparse.Namespace(lr=1e-3, tags={"a"}, names=frozenset({"b"}), raw=bytearray(b"x")),
+        "rng": collections.defaultdict(list, a=[1]),
+    },
+    "deepspeed": {"module": state, "optimizer": {"exp_avg": base}, "lr_scheduler": None, "rng_state": torch.zeros(3),
+                  "ds_config": {"a": {"b": 1}}, "dtype": torch.bfloat16, "device": torch.device("cpu")},
+    "deeper": {"checkpoint": {"model": state}, "args": argparse.Namespace(a=1)},
+    "own_name": {"my_t5": dict(state), "cpu_rng_state": torch.zeros(5, dtype=torch.uint8)},
+    "several": {"student": state, "teacher": dict(state)},
+    "attributes": {"matrix": tagged, "parameter": tagged_parameter},
 }
 for name, value in files.items():
     torch.save(value, f"{out}/{name}.bin")

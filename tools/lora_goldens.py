@@ -1,6 +1,7 @@
 """Write the reference values that LoRA is tested against, and check adapters of this program with peft.
 
 usage: lora_goldens.py make OUT_DIR                       (OUT_DIR: crates/model/tests/goldens/lora)
+       lora_goldens.py patterns OUT_DIR                   (OUT_DIR: crates/model/tests/goldens/lora_patterns)
        lora_goldens.py check BASE ADAPTER MERGED          (adapter of `t5kit finetune`, merged by `t5kit convert`)
 
 Needs peft 0.21, transformers 4.57, torch, safetensors. The base model of `make` is the golden `mt5` beside OUT_DIR, its
@@ -8,6 +9,9 @@ examples too. Written are peft's own folder of an adapter (`adapter_config.json`
 `adapter_model.bin` of its older form) with random A and B, `golden.safetensors` (logits with the adapter, of the examples but the one of the longest target, one
 after the other, and the gradient of the mean loss by every A and B) and `golden.json` (that loss, and the losses of ten steps of AdamW on the adapter).
 Values are computed in float64 from the float32 weights, one example at a time; the script fails where float32 disagrees.
+
+`patterns` does the same with an adapter of everything that peft lets a layer differ in: rank-stabilised, ranks and
+alphas by pattern, and a softmax trained whole; only its logits are written.
 
 `check` wants peft to load the adapter onto the base with no key missing or left over, and the merged model's logits to
 be those of peft's own `merge_and_unload`.
@@ -101,6 +105,41 @@ def make(out):
         f.write("\n")
 
 
+def make_patterns(out):
+    """An adapter with ranks and alphas by pattern, rsLoRA, and a whole weight beside it; its logits."""
+    base = os.path.join(os.path.dirname(os.path.abspath(out)), "mt5")
+    with open(os.path.join(base, "golden.json")) as f:
+        golden = json.load(f)
+    examples = list(zip(golden["sources"], golden["targets"]))
+    generator = torch.Generator().manual_seed(12)
+    settings = dict(
+        task_type="SEQ_2_SEQ_LM", r=2, lora_alpha=4, use_rslora=True, target_modules=["q", "wi_0", "wo"],
+        rank_pattern={"^decoder.block.0.layer.0.SelfAttention.q": 5, "wo": 1, "layer.[01].*q": 3},
+        alpha_pattern={"SelfAttention.q": 7, "encoder.*wo": 3},
+        modules_to_save=["lm_head"],
+    )
+    model = get_peft_model(base_model(base, torch.float32), LoraConfig(**settings))
+    for name, p in model.named_parameters():
+        if p.requires_grad:
+            p.data = (p.data if "modules_to_save" in name else 0) + 0.05 * torch.randn(p.shape, generator=generator)
+    model.save_pretrained(out)
+    os.remove(os.path.join(out, "README.md"))
+    path = os.path.join(out, "adapter_config.json")
+    with open(path) as f:
+        config = json.load(f)
+    config |= dict(base_model_name_or_path="../mt5", target_modules=settings["target_modules"])
+    with open(path, "w") as f:
+        json.dump(config, f, indent=1)
+        f.write("\n")
+    run = lambda m: torch.cat([forward(m, *examples[i])[1] for i in SHOWN])
+    with torch.no_grad():
+        logits, single = (run(adapted(base, out, t)) for t in (torch.float64, torch.float32))
+        plain = run(base_model(base, torch.float64))
+    print(f"  the adapter moves the logits by {relative(logits, plain):.2f} of the largest")
+    check("logits, f32 against f64", relative(single, logits), 3e-6)
+    save_file({"logits": logits.float().contiguous()}, os.path.join(out, "golden.safetensors"))
+
+
 def check_adapter(base, adapter, merged):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -133,6 +172,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("make").add_argument("out")
+    commands.add_parser("patterns").add_argument("out")
     checking = commands.add_parser("check")
     for name in ("base", "adapter", "merged"):
         checking.add_argument(name)
@@ -143,6 +183,8 @@ def main():
     torch.use_deterministic_algorithms(True)
     if args.command == "make":
         make(args.out)
+    elif args.command == "patterns":
+        make_patterns(args.out)
     else:
         check_adapter(args.base, args.adapter, args.merged)
 

@@ -14,6 +14,10 @@ fuzz_target!(|text: &str| {
     let Ok(map) = serde_json::from_str::<Map<String, Value>>(text) else { return };
     if let Ok(lora) = LoraConfig::from_json(path, map.clone()) {
         LoraConfig::from_json(path, lora.to_json()).expect("what is written is read");
+        for module in ["encoder.block.0.layer.0.SelfAttention.q", "lm_head", ""] {
+            let rank = lora.rank(module).unwrap_or(1).max(1);
+            let _ = (lora.scale_of(module, rank), lora.saves(module));
+        }
     }
     if let Ok(config) = T5Config::from_json(path, map) {
         config.validate().expect("what is read is valid");

@@ -126,3 +126,13 @@ def tensors(old, new):
     x, y = dict(parts(a, old, at)), dict(parts(b, new, bt))
     other = [name for name in x if x[name] != y[name]]
     return f"{len(other)} of {len(x)} tensors differ: {', '.join(other[:5])}" if other else "the headers differ"
+
+
+def half_width(data):
+    """Texts with half-width punctuation alone."""
+    return data.decode().translate(str.maketrans("，！？：；（）", ",!?:;()")).encode()
+
+
+def figures(data):
+    """What `metrics` prints without the number of examples and the signature."""
+    return re.sub(rb',"examples":\d+,"signature":"[^"]*"', b"", data)

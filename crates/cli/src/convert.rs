@@ -8,6 +8,7 @@ use t5kit_tensor::DType;
 
 use crate::errors::usage;
 use crate::model_args::{ModelArgs, storage_type};
+use crate::new_tokens;
 use crate::progress::Monitor;
 
 /// The flags of `t5kit convert`.
@@ -24,6 +25,10 @@ pub struct Args {
     /// Bytes of weights in one file, at most: 5GB, 500MB, 1GiB; a larger model becomes several files and an index
     #[arg(long, value_name = "SIZE", default_value = "5GB", value_parser = size)]
     max_shard_size: u64,
+    /// Words that become tokens of their own, one a line; their rows begin as the mean of those of the pieces that they
+    /// were before. The weights are one file then
+    #[arg(long, value_name = "FILE")]
+    add_tokens: Option<PathBuf>,
     /// Replace the folder if it is not empty
     #[arg(long)]
     force: bool,
@@ -36,6 +41,17 @@ pub fn run(args: Args) -> Result<()> {
     let real = |path: &std::path::Path| std::fs::canonicalize(path).ok();
     if real(model.plan.folder()).is_some_and(|folder| Some(folder) == real(&args.output)) {
         return Err(usage(format!("--output {}: is the model's own folder", args.output.display())));
+    }
+    if args.add_tokens.is_some() {
+        let mut model = model.load()?;
+        new_tokens::add(&mut model, args.add_tokens.as_deref())?;
+        if let Some(dtype) = args.dtype {
+            model.model.store_as(dtype);
+        }
+        model.save(out.path())?;
+        out.commit()?;
+        eprintln!("{}: written", args.output.display());
+        return Ok(());
     }
     let options = ConvertOptions { dtype: args.dtype, max_shard_size: args.max_shard_size };
     let mut monitor = Monitor::default();

@@ -7,38 +7,34 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use t5kit_formats::progress::{Progress, Watch};
-use t5kit_formats::table::{self, ColumnRef, Columns, Format};
+use t5kit_formats::table::{self, ColumnRef, Columns, TableOptions};
 use t5kit_tokenizer::Tokenizer;
 use t5kit_trim::{
     Corpus, CountOptions, CountWatch, Counts, Input, OnError, Record, State, Tally, Unfinished,
 };
 
 use crate::errors;
+use crate::model_args::locate_tokenizer;
 use crate::progress::Monitor;
+use crate::table_flags::{TableFlags, encoding_line};
 
 /// The flags of `t5kit count`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Tokenizer file, or a directory that holds one
-    #[arg(long, value_name = "FILE|DIR")]
+    /// Tokenizer file, a directory that holds one, or a name on the hub
+    #[arg(long, value_name = "FILE|DIR|NAME")]
     tokenizer: PathBuf,
     /// Where the counts go: JSON ({piece: count}) if the name ends in .json, else TSV
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
-    /// Corpus: files, folders, patterns, or - for standard input. Text (a text a line), JSON lines, TSV, CSV
-    /// or Parquet by the name's ending; each also gzipped or Zstandard-compressed
+    /// Corpus: files, folders, patterns, or - for standard input. Text (a text a line), TSV, CSV,
+    /// JSON, Parquet or a workbook by the name's ending; each also gzipped or Zstandard-compressed
     #[arg(value_name = "INPUT", required_unless_present = "merge")]
     inputs: Vec<String>,
     /// Column or key that holds the text, by name or by number from 1; may be given several times
     /// [default: "text", else the only one that holds text]
     #[arg(long, visible_alias = "column", value_name = "NAME|N")]
     field: Vec<String>,
-    /// Read all inputs in this format, whatever their names
-    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(Format::NAMES))]
-    format: Option<String>,
-    /// Whether TSV and CSV files begin with a header [default: they do if a column is given by name]
-    #[arg(long, value_name = "true|false")]
-    header: Option<bool>,
     /// What to do about a row or file that cannot be read
     #[arg(long, value_enum, default_value_t = OnBad::Fail)]
     on_error: OnBad,
@@ -54,6 +50,8 @@ pub struct Args {
     /// Replace the output if it exists
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    tables: TableFlags,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -82,7 +80,7 @@ pub fn run(args: Args) -> Result<()> {
     }
     // Before hours of counting it is found out whether the output can be written.
     drop(t5kit_formats::output::AtomicFile::create(&args.output, args.force)?);
-    let tokenizer = Tokenizer::load(&args.tokenizer)?;
+    let tokenizer = Tokenizer::load(&locate_tokenizer(&args.tokenizer)?)?;
     let mut counts = vec![0; tokenizer.vocab_size()];
     let mut corpora = Vec::new();
     for path in &args.merge {
@@ -127,8 +125,8 @@ fn options(args: &Args) -> CountOptions {
     if !args.field.is_empty() {
         options.columns = Columns::These(args.field.iter().map(|field| ColumnRef::parse(field)).collect());
     }
-    options.table.format = args.format.as_deref().and_then(Format::by_name);
-    options.table.has_header = args.header;
+    // A line of plain text is a text, tabs or not.
+    options.table = TableOptions { text_as_table: false, ..args.tables.options() };
     options
 }
 
@@ -202,6 +200,12 @@ impl Watch for Keeper<'_> {
 }
 
 impl CountWatch for Keeper<'_> {
+    fn opened(&mut self, path: &Path, encoding: Option<&str>) {
+        if let Some(line) = encoding_line(path, encoding) {
+            self.monitor.println(line);
+        }
+    }
+
     fn bad(&mut self, error: &table::Error) {
         self.monitor.left_out(error);
     }

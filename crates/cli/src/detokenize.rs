@@ -1,5 +1,6 @@
 //! `t5kit detokenize`: lines of ids to lines of text.
 
+use crate::table_flags::{Announced, TextFlags, spoken};
 use crate::vocab_flags::VocabFlags;
 use anyhow::{Context, Result, anyhow};
 use std::borrow::Cow;
@@ -11,17 +12,22 @@ use t5kit_tokenizer::{restore_punctuation, stream};
 /// The flags of `t5kit detokenize`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Tokenizer file, or a directory that holds one
-    #[arg(long, value_name = "FILE|DIR")]
+    /// Tokenizer file, a directory that holds one, or a name on the hub
+    #[arg(long, value_name = "FILE|DIR|NAME")]
     tokenizer: PathBuf,
     #[command(flatten)]
     vocab: VocabFlags,
+    /// Ids: those of a text a line
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    input: PathBuf,
     /// What to print for each line
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
     /// Give Chinese text its full-width ，！？：；（） back
     #[arg(long)]
     restore_punctuation: bool,
+    #[command(flatten)]
+    text: TextFlags,
     /// Threads to work on [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -35,7 +41,7 @@ enum Output {
     Json,
 }
 
-/// Turns lines of ids, or of `tokenize --output json`, on standard input into text on standard output.
+/// Turns lines of ids, or of `tokenize --output json`, into text on standard output.
 pub fn run(args: Args) -> Result<()> {
     let tokenizer = args.vocab.load(&args.tokenizer)?;
     let threads = args.threads.map_or_else(std::thread::available_parallelism, Ok)?;
@@ -44,7 +50,7 @@ pub fn run(args: Args) -> Result<()> {
         for (number, line) in block.lines() {
             ids.clear();
             parse_ids(line, tokenizer.vocab_size(), &mut ids)
-                .with_context(|| format!("standard input, line {number}"))?;
+                .with_context(|| format!("{}, line {number}", spoken(&args.input)))?;
             let text = tokenizer.decode(&ids);
             let text =
                 if args.restore_punctuation { restore_punctuation(&text) } else { Cow::Borrowed(&*text) };
@@ -61,7 +67,8 @@ pub fn run(args: Args) -> Result<()> {
         Ok(())
     };
     let mut stdout = std::io::stdout().lock();
-    stream::map_blocks(std::io::stdin(), &mut stdout, threads, work).context("detokenizing")?;
+    let lines = Announced::open(&args.input, args.text.encoding)?;
+    stream::map_blocks(lines, &mut stdout, threads, work).context("detokenizing")?;
     stdout.flush()?;
     Ok(())
 }

@@ -63,17 +63,24 @@ fn is_usage(error: &anyhow::Error) -> bool {
         || error.downcast_ref().is_some_and(t5kit_pipeline::Error::is_usage)
         || matches!(error.downcast_ref(), Some(t5kit_generate::Error::Options(_)))
         || matches!(error.downcast_ref(), Some(t5kit_tokenizer::Error::Options { .. }))
+        || matches!(
+            error.downcast_ref(),
+            Some(t5kit_train::Error::Columns { .. } | t5kit_train::Error::Split { .. })
+        )
+        || matches!(error.downcast_ref(), Some(t5kit_formats::table::Error::Choose { .. }))
 }
 
 /// Fields whose flag has another name.
-const RENAMED: [(&str, &str); 13] = [
+const RENAMED: [(&str, &str); 15] = [
     ("base", "model"),
     ("columns", "field"),
     ("do_sample", "sample"),
     ("examples", "train"),
     ("lengths.source", "max-source-length"),
+    ("table.encoding", "encoding"),
     ("table.format", "format"),
     ("table.has_header", "header"),
+    ("table.sheet", "sheet"),
     ("validation.best_metric", "best-metric"),
     ("validation.eval_every", "eval-every"),
     ("validation.max_examples", "eval-max-examples"),

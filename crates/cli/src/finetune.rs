@@ -20,7 +20,8 @@ use t5kit_train::{
 };
 
 use crate::errors::{Interrupted, usage};
-use crate::model_args::ModelArgs;
+use crate::model_args::{ModelArgs, locate_tokenizer};
+use crate::new_tokens;
 use data::DataArgs;
 use display::Display;
 use lora::LoraArgs;
@@ -51,6 +52,10 @@ pub struct Args {
     /// Decides the random weights of a bare config.json
     #[arg(long, value_name = "N", default_value = "0")]
     init_seed: u64,
+    /// Words that become tokens of their own, one a line; their rows begin as the mean of those of the pieces that they
+    /// were before
+    #[arg(long, value_name = "FILE")]
+    add_tokens: Option<PathBuf>,
     /// Threads to work on [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -81,12 +86,14 @@ pub fn run(args: Args) -> Result<()> {
         let threads = args.threads.map_or_else(Pool::default_threads, NonZeroUsize::get);
         check_resume(&args.output, &options, threads)?;
     }
-    let loaded = args.open_model(resume)?;
+    let mut loaded = args.open_model(resume)?;
+    new_tokens::add(&mut loaded, args.add_tokens.as_deref())?;
     let decoding = loaded.generate_options();
     // A tokenizer that was cut for this run is copied into every checkpoint.
     let copied = loaded.files();
     let Pipeline { model, tokenizer, pool, work: _work, .. } = loaded;
-    let (examples, valid) = args.data.read(&tokenizer, &pool, &args.output, model.config.vocab_size)?;
+    let (examples, valid) =
+        args.data.read(&tokenizer, &pool, &args.output, model.config.vocab_size, args.seed)?;
     let tensorboard = args.validation.tensorboard(&args.output);
     if let Some(events) = tensorboard.as_ref().map(|folder| folder.join(EVENTS))
         && events.exists()
@@ -110,6 +117,7 @@ pub fn run(args: Args) -> Result<()> {
         shown,
         bytes_share,
         date: report::now(),
+        punctuation: args.validation.punctuation.into(),
     };
     let mut display = Display::default();
     display.page = Some(page);
@@ -120,7 +128,11 @@ pub fn run(args: Args) -> Result<()> {
         options: &options,
         folder: &args.output,
         tokenizer_files: &copied,
-        decoding: Some(Decoding { tokenizer: &tokenizer, options: decoding }),
+        decoding: Some(Decoding {
+            tokenizer: &tokenizer,
+            options: decoding,
+            punctuation: args.validation.punctuation.into(),
+        }),
         tensorboard: tensorboard.as_deref(),
         base: &args.model.model,
         resume,
@@ -150,7 +162,7 @@ pub fn run(args: Args) -> Result<()> {
 
 impl Args {
     fn options(&self) -> Result<TrainOptions> {
-        let options = self.lora.apply(self.optimization.options()?);
+        let options = self.lora.apply(self.optimization.options(self.lora.lora_rank.is_some())?);
         let validation = self.validation.options(self.data.max_target_length.get())?;
         Ok(TrainOptions {
             epochs: self.epochs,
@@ -237,6 +249,11 @@ impl Args {
             return Err(usage(format!("--adapter and --lora-rank: one adapter lies on another; {why}")));
         }
         let last = self.output.join(LAST);
+        if lora && self.add_tokens.is_some() {
+            let what = "--add-tokens with --lora-rank: an adapter holds no rows for new tokens; add them with t5kit \
+                        convert first";
+            return Err(usage(what.to_owned()));
+        }
         // An adapter goes on beside its base.
         if resume && last.join("config.json").is_file() {
             return ModelArgs::at(last.to_string_lossy()).open(self.threads);
@@ -255,8 +272,15 @@ impl Args {
                 )));
             };
             let pool = Pool::new(self.threads.map_or_else(Pool::default_threads, NonZeroUsize::get));
-            return Ok(Pipeline::random(T5Config::read(path)?, self.init_seed, tokenizer, pool)?);
+            let tokenizer = locate_tokenizer(tokenizer)?;
+            return Ok(Pipeline::random(T5Config::read(path)?, self.init_seed, &tokenizer, pool)?);
         }
-        self.model.open(self.threads)
+        let prepared = self.model.prepare(None, self.threads)?;
+        if lora && let Some(adapter) = prepared.adapter() {
+            let why =
+                "an adapter, and --lora-rank lays another on it; make it a model first, by t5kit convert";
+            return Err(usage(format!("--model {}: {why}", adapter.display())));
+        }
+        Ok(prepared.load()?)
     }
 }

@@ -3,21 +3,25 @@
 mod input;
 mod options;
 mod output;
+mod table;
 
 use anyhow::Result;
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
-use t5kit_generate::{GenerateOptions, Noticed, TextStream, generate, generate_stream};
+use std::path::Path;
+use t5kit_generate::{GenerateOptions, Generated, Noticed, TextStream, generate, generate_stream};
 use t5kit_pipeline::{Encoder, Pipeline};
 use t5kit_tensor::DType;
 
 use crate::errors::usage;
+use crate::figures::PunctuationFlag;
 use crate::lengths::{OnLong, finish, limits};
 use crate::model_args::{ModelArgs, storage_type};
 use input::Input;
 use options::{OptionArgs, say};
-use output::Printer;
+use output::{Printer, Spelling};
+use table::{Results, TableArgs};
 
 /// The flags of `t5kit generate`.
 #[derive(clap::Args)]
@@ -27,6 +31,12 @@ pub struct Args {
     texts: Vec<String>,
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    table: TableArgs,
+    /// What happens to half-width punctuation in generated Chinese: auto restores ，！？：；（） where the tokenizer has
+    /// made them half-width and the text is Chinese
+    #[arg(long, value_enum, default_value_t = PunctuationFlag::Auto)]
+    punctuation: PunctuationFlag,
     /// Print a JSON object for each source: {"outputs": [{"text", "ids", "score"}]}
     #[arg(long)]
     json: bool,
@@ -56,7 +66,7 @@ pub struct Args {
 }
 
 /// Prints the generated texts, in the order of the sources.
-pub fn run(args: Args) -> Result<()> {
+pub fn run(mut args: Args) -> Result<()> {
     // What is wrong with the flags alone is said before anything is read.
     let wishes = args.options.wishes(args.stream)?;
     wishes.check()?;
@@ -66,12 +76,65 @@ pub fn run(args: Args) -> Result<()> {
     let mut options = settled.options;
     options.scores = args.json || options.num_return_sequences > 1;
     options.limits = Some(limits(args.batch_size, args.batch_tokens, options.batch_limits()));
-    let encoder = Encoder::new(&model, "source", args.max_source_length.get(), args.on_long.into());
-    let input = Input::new(args.texts);
-    if args.stream {
-        stream(&model, input, encoder, &options)
-    } else {
-        lines(&model, input, encoder, options, args.json)
+    let mut encoder = Encoder::new(&model, "source", args.max_source_length.get(), args.on_long.into());
+    let spelling = Spelling::new(&model.tokenizer, args.punctuation.into());
+    let sources = args.table.input.as_deref().map(|path| args.table.open(path)).transpose()?;
+    match (sources, &args.table.output) {
+        (Some(sources), Some(output)) => {
+            let results = Results::new(&args.table, sources, output.clone(), options.num_return_sequences)?;
+            let settings = settings(&args, &options)?;
+            let scored = results.scored();
+            let first_source = options.first_source;
+            results.write(window(&model, &options), settings, |texts, first, give| {
+                options.first_source = first_source + first;
+                each_source(&model, &mut encoder, texts, &options, |targets| {
+                    give(table::cells(scored, &targets, |target| spelling.text(target)))
+                })
+                .map(drop)
+            })?;
+            finish(encoder);
+            Ok(())
+        }
+        (sources, _) => {
+            let input = match sources {
+                Some(sources) => Input::table(sources)?,
+                None => Input::new(std::mem::take(&mut args.texts), args.table.tables.text.encoding),
+            };
+            if args.stream {
+                stream(&model, input, encoder, &options)
+            } else {
+                lines(&model, input, encoder, options, &spelling, args.json)
+            }
+        }
+    }
+}
+
+/// Sources that are read at a time: several batches a thread, so that they are of sources of like lengths.
+fn window(model: &Pipeline, options: &GenerateOptions) -> usize {
+    options.batch_limits().sequences.saturating_mul(8 * model.pool.threads()).clamp(64, 4096)
+}
+
+/// What a run that goes on must have in common with its beginning.
+fn settings(args: &Args, options: &GenerateOptions) -> Result<serde_json::Map<String, serde_json::Value>> {
+    let input = args.table.input.as_deref().unwrap_or(Path::new("-"));
+    let bytes = std::fs::metadata(input).map_or(0, |metadata| metadata.len());
+    // How many are worked on together changes no result.
+    let options = GenerateOptions { limits: None, first_source: 0, ..options.clone() };
+    let settings = serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "model": args.model.model,
+        "adapter": args.model.adapter,
+        "input": input,
+        "input size": bytes,
+        "columns": format!("{:?}", args.table.columns()),
+        "tables": format!("{:?}", args.table.tables),
+        "max_source_length": args.max_source_length,
+        "punctuation": format!("{:?}", args.punctuation),
+        "options": format!("{options:?}"),
+    });
+    match settings {
+        serde_json::Value::Object(settings) => Ok(settings),
+        _ => unreachable!("it is an object"),
     }
 }
 
@@ -81,41 +144,52 @@ fn lines(
     mut input: Input,
     mut encoder: Encoder<'_>,
     mut options: GenerateOptions,
+    spelling: &Spelling<'_>,
     json: bool,
 ) -> Result<()> {
-    // Several batches a thread, so that they are of sources of like lengths.
-    let window = options.batch_limits().sequences.saturating_mul(8 * model.pool.threads()).clamp(64, 4096);
-    let mut printer = Printer::new(&model.tokenizer, json);
+    let mut printer = Printer::new(spelling, json);
     let mut sources_before = 0;
     loop {
-        let texts = input.window(window)?;
+        let texts = input.window(window(model, &options))?;
         if texts.is_empty() {
             break;
         }
-        let sources = texts.iter().map(|text| encoder.encode(text)).collect::<Result<Vec<_>, _>>()?;
-        printer.begin(sources.len());
-        let mut failed = None;
         let noticed =
-            generate(&model.model, &model.pool, &sources, &options, |source, targets| {
-                match printer.give(source, targets) {
-                    Ok(()) => ControlFlow::Continue(()),
-                    Err(error) => {
-                        failed = Some(error);
-                        ControlFlow::Break(())
-                    }
-                }
-            })?;
-        if let Some(error) = failed {
-            return Err(error.into());
-        }
+            each_source(model, &mut encoder, &texts, &options, |targets| Ok(printer.print(&targets)?))?;
         if sources_before == 0 {
             warn_untuned(noticed);
         }
-        sources_before += sources.len();
-        options.first_source += sources.len() as u64;
+        sources_before += texts.len();
+        options.first_source += texts.len() as u64;
     }
     finish(encoder);
     Ok(())
+}
+
+/// Generates for some texts and gives the targets of each to `each`, in their order, as soon as all before them are
+/// there.
+fn each_source(
+    model: &Pipeline,
+    encoder: &mut Encoder<'_>,
+    texts: &[String],
+    options: &GenerateOptions,
+    mut each: impl FnMut(Vec<Generated>) -> Result<()>,
+) -> Result<Noticed> {
+    let sources = texts.iter().map(|text| encoder.encode(text)).collect::<Result<Vec<_>, _>>()?;
+    let mut waiting: Vec<Option<Vec<Generated>>> = vec![None; sources.len()];
+    let (mut next, mut failed) = (0, None);
+    let summary = generate(&model.model, &model.pool, &sources, options, |source, targets| {
+        waiting[source] = Some(targets);
+        while let Some(targets) = waiting.get_mut(next).and_then(Option::take) {
+            next += 1;
+            if let Err(error) = each(targets) {
+                failed = Some(error);
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    })?;
+    failed.map_or(Ok(summary), Err)
 }
 
 /// One source, token by token.

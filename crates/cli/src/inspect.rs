@@ -51,7 +51,12 @@ pub fn run(args: Args) -> Result<()> {
     line(
         "tokenizer",
         match model.tokenizer() {
-            Ok((tokenizer, _)) => format!("{} pieces", tokenizer.vocab_size()),
+            Ok((tokenizer, _)) => match model.check(&tokenizer) {
+                Ok(()) => format!("{} pieces", tokenizer.vocab_size()),
+                Err(error) => {
+                    format!("{} pieces ({})", tokenizer.vocab_size(), in_flags(&error.to_string()))
+                }
+            },
             Err(error) => format!("none ({})", in_flags(&error.to_string())),
         },
     )?;

@@ -27,6 +27,18 @@ impl From<OnLong> for t5kit_pipeline::OnLong {
 /// Says on standard error how many texts an encoder cut, if any.
 pub fn finish(encoder: Encoder<'_>) {
     notice_cut(encoder.what(), encoder.cut(), encoder.seen(), encoder.most(), "");
+    notice_missed(encoder.what(), encoder.missed_sentinels());
+}
+
+/// Says on standard error how many texts name a sentinel that has not become one, if any.
+pub fn notice_missed(what: &str, missed: usize) {
+    if missed > 0 {
+        let (texts, name) = if missed == 1 { ("", "names") } else { ("s", "name") };
+        eprintln!(
+            "t5kit: {missed} {what}{texts} {name} a blank such as <extra_id_0> that this tokenizer takes for ordinary \
+             text; write a space before it, and give it a number that the tokenizer has"
+        );
+    }
 }
 
 /// Limits of batches from the flags `--batch-size` and `--batch-tokens`, `usual` where one is missing.

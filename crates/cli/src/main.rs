@@ -13,6 +13,7 @@ mod count;
 mod demo;
 mod detokenize;
 mod errors;
+mod figures;
 mod finetune;
 mod generate;
 mod inspect;
@@ -22,8 +23,10 @@ mod lengths;
 mod manual;
 mod metrics;
 mod model_args;
+mod new_tokens;
 mod progress;
 mod score;
+mod table_flags;
 mod tokenize;
 mod trim;
 mod vocab_flags;
@@ -66,7 +69,7 @@ enum Command {
     /// Train a model on pairs of source and target
     Finetune(Box<finetune::Args>),
     /// Generate text for sources
-    Generate(generate::Args),
+    Generate(Box<generate::Args>),
     /// Say how probable a model finds given targets
     Score(score::Args),
     /// Compare generated text with references: ROUGE, BLEU
@@ -97,7 +100,7 @@ impl Command {
             Command::Inspect(args) => inspect::run(args),
             Command::Convert(args) => convert::run(args),
             Command::Finetune(args) => finetune::run(*args),
-            Command::Generate(args) => generate::run(args),
+            Command::Generate(args) => generate::run(*args),
             Command::Score(args) => score::run(args),
             Command::Metrics(args) => metrics::run(args),
             Command::Compare(args) => compare::run(args),

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use t5kit_pipeline::{Allow, LoadOptions, OpenOptions, Pipeline, Prepared};
 use t5kit_tensor::{DType, Pool};
 
@@ -13,11 +13,12 @@ use crate::progress::Monitor;
 #[derive(clap::Args, Clone, Debug)]
 pub struct ModelArgs {
     /// Hugging Face directory, folder of a training run (its best/, else its last/), prefix of a TensorFlow checkpoint
-    /// such as mt5/model.ckpt-1000000, or name on the hub such as google/mt5-small
+    /// such as mt5/model.ckpt-1000000, file of weights, folder of an adapter (its base is found by what it says), or name
+    /// on the hub such as google/mt5-small
     #[arg(long, value_name = "MODEL")]
     pub model: String,
-    /// Tokenizer file or directory [default: the model's directory]
-    #[arg(long, value_name = "FILE|DIR")]
+    /// Tokenizer file or directory, or name on the hub [default: the model's directory]
+    #[arg(long, value_name = "FILE|DIR|NAME")]
     pub tokenizer: Option<PathBuf>,
     /// Folder of a LoRA adapter (peft's adapter_config.json), or of the run that trained it: part of the weights from
     /// here on
@@ -33,6 +34,9 @@ const READING: &str = "Reading the model";
 /// How a checkpoint is read.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Reading {
+    /// Branch, tag or commit of a model of the hub [default: main]
+    #[arg(long, value_name = "REV", help_heading = READING)]
+    pub revision: Option<String>,
     /// Configuration: JSON in Hugging Face's or bert4keras's names, or gin
     /// [default: config.json or operative_config.gin beside the weights]
     #[arg(long, value_name = "FILE", help_heading = READING)]
@@ -49,9 +53,13 @@ pub struct Reading {
     /// Begin tensors of another shape than the configuration says with random weights
     #[arg(long, help_heading = READING)]
     pub allow_mismatched: bool,
-    /// Take shared.weight where another name of the embedding holds something else; where it is missing, take that
+    /// Take shared.weight where another name of the embedding holds something else, or the first of those where it is
+    /// missing and they differ
     #[arg(long, help_heading = READING)]
     pub allow_aliased: bool,
+    /// Take a tokenizer that has far fewer pieces than the model has rows
+    #[arg(long, help_heading = READING)]
+    pub allow_spare_rows: bool,
 }
 
 /// Reads a storage type of weights.
@@ -90,8 +98,14 @@ impl ModelArgs {
             dtype,
             ..LoadOptions::default()
         };
-        let options =
-            OpenOptions { model: self.model.clone(), tokenizer: self.tokenizer.clone(), load, threads };
+        let options = OpenOptions {
+            model: self.model.clone(),
+            revision: reading.revision.clone(),
+            tokenizer: self.tokenizer.clone(),
+            allow_spare_rows: reading.allow_spare_rows,
+            load,
+            threads,
+        };
         let mut monitor = Monitor::default();
         let prepared = Prepared::find(options, &mut monitor)?;
         monitor.finish();
@@ -116,9 +130,17 @@ impl ModelArgs {
 
 /// Where a model lies: a place on the disk, or one of the hub's names, which is fetched as far as it is not in the
 /// cache.
-pub fn locate(model: &str) -> Result<PathBuf> {
+pub fn locate(model: &str, revision: Option<&str>) -> Result<PathBuf> {
     let mut monitor = Monitor::default();
-    let path = t5kit_pipeline::locate(model, &mut monitor)?;
+    let path = t5kit_pipeline::locate(model, revision, &mut monitor)?;
+    monitor.finish();
+    Ok(path)
+}
+
+/// Where a tokenizer lies: a place on the disk, or a model of the hub, of which the tokenizer's files are fetched.
+pub fn locate_tokenizer(tokenizer: &Path) -> Result<PathBuf> {
+    let mut monitor = Monitor::default();
+    let path = t5kit_pipeline::locate_tokenizer(tokenizer, &mut monitor)?;
     monitor.finish();
     Ok(path)
 }

@@ -8,7 +8,7 @@ use t5kit_formats::table::{ColumnRef, Columns, TableOptions};
 use t5kit_trim::{Choice, Chooser, Report, TrimOptions};
 
 use crate::errors;
-use crate::model_args::locate;
+use crate::model_args::{locate, locate_tokenizer};
 use crate::progress::Monitor;
 
 /// The flags of `t5kit trim`.
@@ -16,7 +16,7 @@ use crate::progress::Monitor;
 #[command(group = clap::ArgGroup::new("choice").required(true))]
 #[command(after_long_help = "Control, unknown, byte and user-defined pieces and sentinels are always kept.")]
 pub struct Args {
-    /// Tokenizer to cut: a spiece.model, or a directory that holds one
+    /// Tokenizer to cut: a spiece.model, a directory that holds one, or a name on the hub
     #[arg(long, value_name = "FILE|DIR", required_unless_present = "model")]
     tokenizer: Option<PathBuf>,
     /// Counts of its pieces, as `t5kit count` writes them, or JSON {piece: count}; or zh: mT5's pieces in tens of
@@ -48,6 +48,9 @@ pub struct Args {
     /// google/mt5-small
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
+    /// Branch, tag or commit of a model of the hub [default: main]
+    #[arg(long, value_name = "REV", requires = "model")]
+    revision: Option<String>,
     /// Held-out text, of which the report says what becomes of it
     #[arg(long, value_name = "FILE")]
     sample: Option<PathBuf>,
@@ -74,16 +77,21 @@ pub fn run(args: Args) -> Result<()> {
     };
     let model = match &args.model {
         Some(model) => {
-            let path = locate(model)?;
+            let path = locate(model, args.revision.as_deref())?;
             Some(t5kit_model::model_folder(&path).unwrap_or(path))
         }
         None => None,
     };
-    let tokenizer = match (args.tokenizer, &model) {
-        (Some(tokenizer), _) => tokenizer,
-        (None, Some(model)) => Checkpoint::open(model)?.folder().to_path_buf(),
+    let checkpoint = model.as_deref().map(Checkpoint::open).transpose()?;
+    for (checkpoint, note) in checkpoint.iter().flat_map(|c| c.notes().iter().map(move |note| (c, note))) {
+        eprintln!("t5kit: {}: {note}", checkpoint.path().display());
+    }
+    let tokenizer = match (args.tokenizer, &checkpoint) {
+        (Some(tokenizer), _) => locate_tokenizer(&tokenizer)?,
+        (None, Some(checkpoint)) => checkpoint.folder().to_path_buf(),
         (None, None) => unreachable!("clap asks for one of them"),
     };
+    drop(checkpoint);
     let sample = match args.sample {
         Some(path) => {
             let mut inputs = t5kit_trim::expand(&[path.to_string_lossy().into_owned()])?;

@@ -4,6 +4,8 @@ use anyhow::Result;
 use std::path::Path;
 use t5kit_tokenizer::{Options, PreTokenize, Tokenizer};
 
+use crate::model_args::locate_tokenizer;
+
 /// How a `vocab.txt` is used; by default as the tokenizer_config.json beside it says.
 #[derive(clap::Args)]
 pub struct VocabFlags {
@@ -27,7 +29,7 @@ enum Cutter {
 impl VocabFlags {
     /// The tokenizer at a path, used as the flags say. Flags for one that is no vocab.txt are wrong usage.
     pub fn load(&self, path: &Path) -> Result<Tokenizer> {
-        Ok(Tokenizer::load_with(path, self.options())?)
+        Ok(Tokenizer::load_with(&locate_tokenizer(path)?, self.options())?)
     }
 
     fn options(&self) -> Options {

@@ -2,7 +2,7 @@
 
 mod common;
 use common::lab::Lab;
-use common::{Run, arg, finish, names, run};
+use common::{Run, arg, finish, names, program, run};
 
 const FLAGS: &str = "--train train.tsv --valid valid.tsv --batch-size 8 --threads 2 --learning-rate 2e-2";
 const LORA: [&str; 4] = ["--lora-rank", "4", "--lora-targets", "wo,v,q"];
@@ -67,6 +67,34 @@ fn adapters_are_trained_resumed_merged_and_used() {
     let with = score(&["--model", base, "--adapter", adapter]);
     assert_eq!(with, score(&["--model", merged]));
     assert_ne!(with, score(&["--model", base]));
+    // The adapter's folder alone: its base is where the program runs, or beside it, as its settings say.
+    let alone =
+        |place: &str| finish(program().current_dir(lab.path("")).args(["generate", "--model", place, text]));
+    let used = alone("whole");
+    assert!(used.stderr.contains("the base of the adapter"), "{used:#?}");
+    assert_eq!(used.ok(), beside);
+    assert_eq!(alone("whole/last").code, 0);
+    run(["generate", "--model", adapter, "甲"])
+        .fails(&["the adapter's base, base, cannot be had", "--adapter"]);
+    let settings = lab.path("whole/best/adapter_config.json");
+    let elsewhere = std::fs::read_to_string(&settings).unwrap().replace("\"base\"", "\"../../base\"");
+    std::fs::write(&settings, elsewhere).unwrap();
+    assert_eq!(run(["generate", "--model", adapter, text]).ok(), beside);
+    // No adapter on an adapter, and none whose base is one.
+    of(&lab, "whole", "stacked", &LORA).is_wrong_usage("--lora-rank lays another on it");
+    let elsewhere = std::fs::read_to_string(&settings).unwrap().replace("../../base", "../last");
+    std::fs::write(&settings, elsewhere).unwrap();
+    run(["generate", "--model", adapter, text]).fails(&["../last, is an adapter itself"]);
+}
+
+#[test]
+fn adapters_learn_at_a_rate_of_their_own() {
+    let lab = Lab::new("--train train.tsv --batch-size 8 --threads 2 --max-steps 1");
+    of(&lab, "config.json", "base", &["--tokenizer", "spiece.model"]).ok();
+    adapters(&lab, "run", &[]).ok();
+    adapters(&lab, "given", &["--learning-rate", "5e-4"]).ok();
+    let rate = |run: &str| lab.log(run).iter().find_map(|record| record["lr"].as_f64());
+    assert_eq!((rate("base"), rate("run"), rate("given")), (Some(2e-4), Some(1e-3), Some(5e-4)));
 }
 
 #[test]
@@ -89,7 +117,6 @@ fn what_does_not_belong_together_is_refused() {
     assert!(adapters(&lab, "run", &["--max-steps", "1", "--force"]).code == 0);
 
     let (adapter, base) = (lab.path("run"), lab.path("base"));
-    run(["generate", "--model", arg(&adapter), "甲"]).fails(&["an adapter without its model", "--adapter"]);
     run(["generate", "--model", arg(&base), "--adapter", arg(&base), "甲"]).fails(&["adapter_config.json"]);
     for (flags, message) in [
         (&["--lora-rank", "0"][..], "--lora-rank"),

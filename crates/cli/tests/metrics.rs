@@ -20,7 +20,10 @@ fn prints_one_json_object() {
     assert_eq!(out.lines().count(), 1);
     let json: serde_json::Value = serde_json::from_str(&out).unwrap();
     let names: Vec<&String> = json.as_object().unwrap().keys().collect();
-    assert_eq!(names, ["rouge-1", "rouge-2", "rouge-l", "bleu"]);
+    assert_eq!(names, ["rouge-1", "rouge-2", "rouge-l", "bleu", "examples", "signature"]);
+    assert_eq!(json["examples"], 3);
+    let signature = json["signature"].as_str().unwrap();
+    assert!(signature.starts_with("rouge-1+rouge-2+rouge-l+bleu|n:3|punctuation:kept|t5kit:"), "{signature}");
     // rouge 1.0.1 and nltk 3.10.4 on the same three lines.
     for (name, expected) in [
         ("rouge-1", 0.6296296263168725),
@@ -41,7 +44,8 @@ fn metrics_by_name_in_the_order_asked_for() {
     let scores = |flags: &[&str]| -> Vec<(String, f64)> {
         let out = with(predictions.as_bytes(), references.as_bytes(), flags).ok();
         let json: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&out).unwrap();
-        json.into_iter().map(|(name, value)| (name, value.as_f64().unwrap())).collect()
+        let figures = json.into_iter().filter(|(name, _)| name != "examples" && name != "signature");
+        figures.map(|(name, value)| (name, value.as_f64().unwrap())).collect()
     };
     // Words: all of 2, 1 of 2 and 2, all of 3. Labels: 正面 in 1 of 1 predicted and 2 expected, three others never.
     let want =
@@ -60,17 +64,89 @@ fn metrics_by_name_in_the_order_asked_for() {
 
 #[test]
 fn bad_input_is_one_line() {
-    metrics(b"a\nb\n", b"a\n").fails(&["r.txt has 1 lines", "p.txt has more"]);
-    metrics(b"", b"").fails(&["no lines"]);
+    metrics(b"a\nb\n", b"a\n").fails(&["r.txt has 1 text", "p.txt has more"]);
+    metrics(b"", b"").fails(&["no texts"]);
     metrics(b"a\n\xff\n", b"a\nb\n").fails(&["p.txt, line 2", "UTF-8"]);
     run(["metrics", "--predictions", "no/p.txt", "--references", "no/r.txt"])
-        .fails(&["cannot read no/p.txt", "No such file"]);
+        .fails(&["no/p.txt: cannot be opened", "No such file"]);
+}
+
+/// What is printed of these files, but for what the program says of them.
+fn figures(folder: &std::path::Path, flags: &[&str]) -> serde_json::Value {
+    let mut program = common::program();
+    let out = common::finish(program.current_dir(folder).arg("metrics").args(flags)).ok();
+    serde_json::from_str(&out).unwrap()
+}
+
+#[test]
+fn a_mark_and_an_encoding_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "今天天气真好\n水运工程项目管理\nhello world 的模型\n";
+    file(folder.path(), "p.txt", "今天天气很好\n水运工程管理\nHello World 模型\n");
+    file(folder.path(), "r.txt", text);
+    file(folder.path(), "mark.txt", format!("\u{feff}{text}"));
+    let wide = format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<_>>();
+    file(folder.path(), "wide.txt", wide);
+    // 今天天气真好 / 水运工程项目管理 / hello world 的模型 in GBK.
+    let gbk = b"\xbd\xf1\xcc\xec\xcc\xec\xc6\xf8\xd5\xe6\xba\xc3\n\xcb\xae\xd4\xcb\xb9\xa4\xb3\xcc\xcf\xee\xc4\xbf\xb9\xdc\xc0\xed\nhello world \xb5\xc4\xc4\xa3\xd0\xcd\n";
+    file(folder.path(), "gbk.txt", gbk);
+    let want = figures(folder.path(), &["--predictions", "p.txt", "--references", "r.txt"]);
+    for name in ["mark.txt", "wide.txt", "gbk.txt"] {
+        assert_eq!(figures(folder.path(), &["--predictions", "p.txt", "--references", name]), want, "{name}");
+    }
+}
+
+#[test]
+fn columns_of_tables_are_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    file(folder.path(), "out.csv", "摘要,标题,generated\n\"甲,\n乙\",好,好\n丙,坏,差\n");
+    file(folder.path(), "r.jsonl", "{\"标题\":\"好\"}\n{\"标题\":\"差\"}\n");
+    for (flags, accuracy) in [
+        (&["--predictions", "out.csv", "--reference", "标题"][..], 0.5),
+        (&["--predictions", "out.csv", "--prediction", "generated", "--references", "r.jsonl"], 1.0),
+        (&["--predictions", "out.csv", "--prediction", "2", "--references", "r.jsonl"], 0.5),
+    ] {
+        let got = figures(folder.path(), &[flags, &["--metric", "accuracy"]].concat());
+        assert_eq!(got["accuracy"], accuracy, "{flags:?}");
+        assert_eq!(got["examples"], 2);
+    }
+    let mut program = common::program();
+    let run = common::finish(program.current_dir(&folder).args([
+        "metrics",
+        "--predictions",
+        "out.csv",
+        "--reference",
+        "标题",
+        "--metric",
+        "accuracy",
+    ]));
+    assert!(run.stderr.contains("out.csv: column generated, encoding: UTF-8"), "{run:?}");
+}
+
+#[test]
+fn punctuation_is_restored_where_the_references_have_it() {
+    let folder = tempfile::tempdir().unwrap();
+    file(folder.path(), "p.txt", "基于模型的方法:设计(一)\n");
+    file(folder.path(), "full.txt", "基于模型的方法：设计（一）\n");
+    file(folder.path(), "half.txt", "基于模型的方法:设计(一)\n");
+    for (reference, flags, accuracy, done) in [
+        ("full.txt", &[][..], 1.0, "restored"),
+        ("half.txt", &[], 1.0, "kept"),
+        ("full.txt", &["--punctuation", "keep"], 0.0, "kept"),
+        ("half.txt", &["--punctuation", "restore"], 0.0, "restored"),
+    ] {
+        let base = ["--predictions", "p.txt", "--references", reference, "--metric", "accuracy"];
+        let got = figures(folder.path(), &[&base, flags].concat());
+        assert_eq!(got["accuracy"], accuracy, "{reference} {flags:?}");
+        let signature = got["signature"].as_str().unwrap();
+        assert!(signature.contains(&format!("|punctuation:{done}|")), "{signature}");
+    }
 }
 
 #[test]
 fn wrong_usage() {
     run(["metrics"]).is_wrong_usage("--predictions");
-    run(["metrics", "--predictions", "a"]).is_wrong_usage("--references");
+    run(["metrics", "--predictions", "a"]).is_wrong_usage("--reference");
     run(["metrics", "--predictions", "a", "--references", "b", "--preset", "x"]).is_wrong_usage("csl");
     with(b"a\n", b"a\n", &["--metric", "bleu,beauty"]).is_wrong_usage("rouge-l, chrf");
     with(b"a\n", b"a\n", &["--metric", "bleu", "--preset", "csl"]).is_wrong_usage("--preset");

@@ -1,35 +1,14 @@
 //! What `--model` accepts, `t5kit inspect` and `t5kit convert`, as a user runs them.
 
 mod common;
-#[path = "../../formats/tests/hub_server/mod.rs"]
-mod hub_server;
 
-use common::{Run, arg, file, finish, model, names, program, run};
-use hub_server::{NAME, Site, serve};
+use common::model::{hugging_face, text};
+use common::{arg, file, finish, model, names, program, run};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 use t5kit_model::T5Config;
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests").join(name)
-}
-
-/// A Hugging Face directory with the mT5 golden and a tokenizer that fits it.
-fn hugging_face(folder: &Path) -> PathBuf {
-    let to = folder.join("mt5-tiny");
-    std::fs::create_dir(&to).unwrap();
-    for name in ["config.json", "model.safetensors"] {
-        std::fs::copy(data("goldens/mt5").join(name), to.join(name)).unwrap();
-    }
-    model::tokenizer(&to);
-    to
-}
-
-const LONG: [&str; 2] = ["--max-new-tokens", "8"];
-
-/// What the model generates for a sentence, whatever it is stored in.
-fn text(model: &[&str]) -> String {
-    run(["generate", "--model"].iter().chain(model).chain(&LONG).chain(&["甲乙丙，丁"])).ok()
 }
 
 #[test]
@@ -139,68 +118,6 @@ fn a_configuration_may_be_given() {
     let told = run(["inspect", "--model", arg(&prefix), "--config", arg(&keras)]).ok();
     assert!(told.contains("18"), "{told}");
     run(["inspect", "--model", arg(&prefix), "--config", "nowhere.json"]).fails(&["nowhere.json"]);
-}
-
-struct Hub {
-    endpoint: String,
-    site: Arc<Mutex<Site>>,
-    home: tempfile::TempDir,
-}
-
-impl Hub {
-    /// The folder's files as a model of the hub.
-    fn new(folder: &Path) -> Self {
-        let files = names(folder).into_iter().map(|n| (n.clone(), std::fs::read(folder.join(n)).unwrap()));
-        let commit = "0123456789abcdef0123456789abcdef01234567".to_owned();
-        let site = Arc::new(Mutex::new(Site { commit, files: files.collect(), ..Site::default() }));
-        Hub { endpoint: serve(&site), site, home: tempfile::tempdir().unwrap() }
-    }
-
-    fn run(&self, args: &[&str], vars: &[(&str, &str)]) -> Run {
-        let mut command = program();
-        for name in
-            ["HF_HUB_CACHE", "HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE", "HTTP_PROXY", "http_proxy"]
-        {
-            command.env_remove(name);
-        }
-        command.env("HF_ENDPOINT", &self.endpoint).env("HF_HOME", self.home.path());
-        finish(command.envs(vars.iter().copied()).args(args))
-    }
-}
-
-#[test]
-fn a_name_of_the_hub_is_a_model() {
-    let folder = tempfile::tempdir().unwrap();
-    let hf = hugging_face(folder.path());
-    let hub = Hub::new(&hf);
-    hub.site.lock().unwrap().token = Some("hf_secret".to_owned());
-    let generate = ["generate", "--model", NAME, LONG[0], LONG[1], "甲乙丙，丁"];
-    let refused = hub.run(&generate, &[]);
-    refused.fails(&[NAME, "set HF_TOKEN"]);
-    let fetched = hub.run(&generate, &[("HF_TOKEN", "hf_secret")]);
-    assert!(fetched.stderr.contains("fetching model.safetensors"), "{fetched:#?}");
-    assert_eq!(fetched.ok(), text(&[arg(&hf)]));
-    let cache = hub.home.path().join("hub/models--tester--tiny-t5");
-    assert_eq!(names(&cache.join("snapshots/0123456789abcdef0123456789abcdef01234567")), names(&hf));
-    // From the cache, without a word to the server.
-    hub.site.lock().unwrap().log.clear();
-    let again = hub.run(&generate, &[("HF_HUB_OFFLINE", "1")]);
-    assert_eq!((again.stderr.as_str(), again.stdout.as_str()), ("", text(&[arg(&hf)]).as_str()));
-    assert!(hub.site.lock().unwrap().log.is_empty());
-    let out = folder.path().join("out");
-    hub.run(
-        &["convert", "--model", NAME, "--output", arg(&out), "--dtype", "bf16"],
-        &[("HF_HUB_OFFLINE", "1")],
-    )
-    .ok();
-    assert!(run(["inspect", "--model", arg(&out)]).ok().contains("bf16"));
-    hub.run(&["inspect", "--model", "tester/other"], &[]).fails(&["tester/other"]);
-    hub.run(&["inspect", "--model", "no such model"], &[]).fails(&["no such file or folder"]);
-    hub.run(&["inspect", "--model", "runs/mine"], &[("HF_HUB_OFFLINE", "1")]).fails(&[
-        "runs/mine: no such file or folder here",
-        "of the hub: not",
-        "HF_HUB_OFFLINE is set",
-    ]);
 }
 
 #[test]

@@ -138,11 +138,11 @@ fn bad_input_is_one_line() {
         with(flag, name)
     };
     with("--train", "nowhere.tsv").fails(&["nowhere.tsv", "No such file"]);
-    bad("--train", "one.tsv", "只有一列\n").fails(&["one.tsv"]);
+    bad("--train", "one.tsv", "只有一列\n").is_wrong_usage("one.tsv");
     bad("--train", "ragged.tsv", "甲\t乙\n丙\n").fails(&["ragged.tsv", "line 2"]);
     bad("--train", "void.tsv", "甲\t乙\n丙\t\n").fails(&["void.tsv", "line 2", "target"]);
     bad("--train", "empty.tsv", "").fails(&["empty.tsv"]);
-    bad("--valid", "broken.tsv", "甲\n").fails(&["broken.tsv"]);
+    bad("--valid", "broken.tsv", "甲\n").is_wrong_usage("broken.tsv");
     bad("--tokenizer", "text.model", "no protocol buffer").fails(&["text.model"]);
     with("--tokenizer", "none.model").fails(&["none.model"]);
     let config = String::from_utf8(lab.read("config.json")).unwrap();

@@ -15,14 +15,12 @@
 //! | [`chrf`] | chrF2 over all lines, as sacrebleu has it |
 //! | `answer` | exact match and F1 of answers |
 //! | [`metric`] | all of them by name, several over the same lines |
-//! | [`lines`] | two files read side by side |
 
 mod answer;
 mod bleu;
 pub mod chrf;
 pub mod csl;
 mod lcs;
-pub mod lines;
 pub mod metric;
 mod rouge;
 mod token;

@@ -162,8 +162,8 @@ impl GenerationConfig {
             no_repeat_ngram_size: f.take_size("no_repeat_ngram_size")?,
             bad_words_ids: ids(f, "bad_words_ids")?,
             suppress_tokens: ids(f, "suppress_tokens")?,
-            pad_token_id: f.take_id("pad_token_id")?,
-            decoder_start_token_id: f.take_id("decoder_start_token_id")?,
+            pad_token_id: f.take_only_id("pad_token_id")?,
+            decoder_start_token_id: f.take_only_id("decoder_start_token_id")?,
             ..Self::default()
         };
         if f.map.get("eos_token_id").is_some_and(Value::is_array) {

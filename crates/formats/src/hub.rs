@@ -1,16 +1,20 @@
-//! Models of the Hugging Face hub, by name: `google/mt5-small`.
+//! Models of the Hugging Face hub, by name: `google/mt5-small`, also by the names of old without a slash (`t5-small`); and
+//! tokenizers and adapters alone.
 //!
 //! Files are kept where Hugging Face's tools keep theirs and shared with them; what is there already is not
 //! fetched again, and an interrupted download goes on where it stopped. Only what this project reads is
 //! fetched: configuration, tokenizer, and one form of the weights.
 
+mod files;
+
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 
+use hf_hub::Cache;
 use hf_hub::api::sync::{ApiBuilder, ApiError};
-use hf_hub::{Cache, Repo};
 
+use self::files::{Cached, Part, plain};
 use crate::error::{Error, Result};
 use crate::progress::{Progress, Stopped, Watch};
 
@@ -25,6 +29,8 @@ pub struct HubOptions {
     pub token: Option<String>,
     /// Whether nothing may be fetched.
     pub offline: bool,
+    /// The branch, tag or commit that is taken; `main` by default.
+    pub revision: Option<String>,
 }
 
 /// The secret is not shown.
@@ -35,28 +41,19 @@ impl std::fmt::Debug for HubOptions {
             .field("cache", &self.cache)
             .field("token", &self.token.as_ref().map(|_| "…"))
             .field("offline", &self.offline)
+            .field("revision", &self.revision)
             .finish()
     }
 }
 
-/// Files that are fetched where a model has them.
-const SMALL: [&str; 10] = [
-    "config.json",
-    "generation_config.json",
-    "spiece.model",
-    "sentencepiece.model",
-    "sentencepiece.bpe.model",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
+/// Models of the hub that may be named without their organisation, as they were at first.
+const OLD_NAMES: [(&str, &str); 5] = [
+    ("t5-small", "google-t5/t5-small"),
+    ("t5-base", "google-t5/t5-base"),
+    ("t5-large", "google-t5/t5-large"),
+    ("t5-3b", "google-t5/t5-3b"),
+    ("t5-11b", "google-t5/t5-11b"),
 ];
-
-/// Forms of the weights, the first that a model has is fetched: its name, and how the names of its shards
-/// begin and end.
-const WEIGHTS: [(&str, &str, &str); 2] =
-    [("model.safetensors", "model-", ".safetensors"), ("pytorch_model.bin", "pytorch_model-", ".bin")];
 
 impl HubOptions {
     /// From the environment, as Hugging Face's tools read it: `HF_ENDPOINT`, `HF_HUB_CACHE`, `HF_HOME`,
@@ -78,16 +75,35 @@ impl HubOptions {
         let endpoint = var("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());
         let yes = |value: String| matches!(&*value.to_ascii_lowercase(), "1" | "true" | "yes" | "on");
         Self {
-            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            endpoint: with_scheme(endpoint.trim_end_matches('/')),
             cache: var("HF_HUB_CACHE").map_or_else(|| home.join("hub"), PathBuf::from),
             token: token.map(|t| t.trim().to_owned()).filter(|t| !t.is_empty()),
             offline: var("HF_HUB_OFFLINE").is_some_and(yes),
+            revision: None,
         }
+    }
+
+    fn revision(&self) -> &str {
+        self.revision.as_deref().unwrap_or("main")
     }
 }
 
-/// Whether `name` can be a model of the hub: `organisation/model`, and not something on the disk.
+/// An address with its scheme: `https` where none is given, but `http` on this machine.
+fn with_scheme(endpoint: &str) -> String {
+    if endpoint.contains("://") {
+        return endpoint.to_owned();
+    }
+    let host = endpoint.split(['/', ':']).next().unwrap_or_default();
+    let here = host == "localhost" || host.starts_with("127.") || endpoint.starts_with("[::1]");
+    format!("{}://{endpoint}", if here { "http" } else { "https" })
+}
+
+/// Whether `name` can be a model of the hub: `organisation/model` (or one of the names of old), and not something on the
+/// disk.
 pub fn is_name(name: &str) -> bool {
+    if OLD_NAMES.iter().any(|(old, _)| *old == name) {
+        return !Path::new(name).exists();
+    }
     let part = |p: &str| {
         let plain = p.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
         plain
@@ -107,12 +123,30 @@ pub fn is_name(name: &str) -> bool {
 /// [`Error::NoModel`] where it is neither, and those of [`fetch`].
 pub fn locate(model: &str, options: &HubOptions, watch: &mut dyn Watch) -> Result<PathBuf> {
     let path = Path::new(model);
-    if path.exists() || crate::tensorflow::find(path)?.is_some() {
+    let here = path.exists() || crate::tensorflow::find(path)?.is_some();
+    if here || crate::checkpoint::is_half_a_bundle(path) {
         return Ok(path.to_owned());
     }
-    if is_name(model) {
+    elsewhere(model, Part::Model, options, watch)
+}
+
+/// What a tokenizer is named by: a file or folder on the disk, else a model of the hub, of which the tokenizer's files
+/// alone are fetched.
+///
+/// # Errors
+/// As [`locate`].
+pub fn locate_tokenizer(name: &str, options: &HubOptions, watch: &mut dyn Watch) -> Result<PathBuf> {
+    match Path::new(name) {
+        path if path.exists() => Ok(path.to_owned()),
+        _ => elsewhere(name, Part::Tokenizer, options, watch),
+    }
+}
+
+/// What is not on the disk.
+fn elsewhere(name: &str, part: Part, options: &HubOptions, watch: &mut dyn Watch) -> Result<PathBuf> {
+    if is_name(name) {
         // Whoever meant a path must not read of the hub alone.
-        return fetch(model, options, watch).map_err(|error| match error {
+        return fetch_part(name, part, options, watch).map_err(|error| match error {
             Error::NoModel { path, what } => Error::NoModel {
                 path,
                 what: format!("no such file or folder here, and as a model of the hub: {what}"),
@@ -122,7 +156,7 @@ pub fn locate(model: &str, options: &HubOptions, watch: &mut dyn Watch) -> Resul
     }
     let what =
         "no such file or folder, and not the name of a model on the hub, such as google/mt5-small".to_owned();
-    Err(Error::NoModel { path: path.to_owned(), what })
+    Err(Error::NoModel { path: PathBuf::from(name), what })
 }
 
 /// Fetches the model `name` as far as it is not in the cache and gives the folder that holds it.
@@ -134,11 +168,22 @@ pub fn locate(model: &str, options: &HubOptions, watch: &mut dyn Watch) -> Resul
 /// where it needs a token. [`Error::Stopped`] where `watch`, which sees each file as a stage, stopped it; a later call
 /// goes on with the same bytes.
 pub fn fetch(name: &str, options: &HubOptions, watch: &mut dyn Watch) -> Result<PathBuf> {
+    fetch_part(name, Part::Model, options, watch)
+}
+
+fn fetch_part(name: &str, part: Part, options: &HubOptions, watch: &mut dyn Watch) -> Result<PathBuf> {
     let error = |what: String| Error::NoModel { path: PathBuf::from(name), what };
     if !is_name(name) {
         return Err(error("not the name of a model on the hub, such as google/mt5-small".to_owned()));
     }
-    let cached = Cached { cache: Cache::new(options.cache.clone()), name };
+    let revision = options.revision();
+    if !is_revision(revision) {
+        return Err(error(format!(
+            "{revision:?} cannot be a branch, a tag or a commit; give `revision` such as main"
+        )));
+    }
+    let name = OLD_NAMES.iter().find(|(old, _)| *old == name).map_or(name, |(_, new)| new);
+    let cached = Cached { cache: Cache::new(options.cache.clone()), name, revision, part };
     if options.offline {
         let what = format!(
             "not, or not wholly, in the cache {}, and HF_HUB_OFFLINE is set",
@@ -147,7 +192,7 @@ pub fn fetch(name: &str, options: &HubOptions, watch: &mut dyn Watch) -> Result<
         return cached.complete().ok_or_else(|| error(what));
     }
     // A library that is not ours reads what a server of anyone's answers: its panics are errors.
-    let online = catch_unwind(AssertUnwindSafe(|| download(name, options, &cached, watch)));
+    let online = catch_unwind(AssertUnwindSafe(|| download(options, &cached, watch)));
     match online {
         Ok(Ok(folder)) => Ok(folder),
         Ok(Err(Failure::Offline(what))) => cached.complete().ok_or_else(|| error(what)),
@@ -165,7 +210,6 @@ enum Failure {
 }
 
 fn download(
-    name: &str,
     options: &HubOptions,
     cached: &Cached,
     watch: &mut dyn Watch,
@@ -178,13 +222,10 @@ fn download(
         .with_user_agent("t5kit", env!("CARGO_PKG_VERSION"))
         .build()
         .map_err(|e| failure("the client", e))?;
-    let repo = api.model(name.to_owned());
+    let repo = api.repo(cached.repo());
     let info = repo.info().map_err(|e| failure("the list of files", e))?;
     let names: Vec<&str> = info.siblings.iter().map(|s| &*s.rfilename).collect();
-    let wanted = wanted(&names).ok_or_else(|| {
-        let known = "config.json with model.safetensors or pytorch_model.bin";
-        Failure::Other(format!("it has no weights that are read here ({known})"))
-    })?;
+    let wanted = cached.part.wanted(&names).map_err(Failure::Other)?;
 
     // Files of an older commit are not mixed with those of the present one.
     let current = cached.commit().as_deref() == Some(&*info.sha);
@@ -211,29 +252,14 @@ fn download(
     folder.ok_or_else(|| Failure::Other("it has no files".to_owned()))
 }
 
-/// The files of a model that are fetched, the weights last, so that a folder with weights has the rest too.
-fn wanted<'a>(names: &[&'a str]) -> Option<Vec<&'a str>> {
-    let mut wanted: Vec<&str> = names.iter().copied().filter(|n| SMALL.contains(n)).collect();
-    wanted.contains(&"config.json").then_some(())?;
-    for (single, begin, end) in WEIGHTS {
-        let index = format!("{single}.index.json");
-        if let Some(name) = names.iter().find(|n| **n == single) {
-            wanted.push(name);
-            return Some(wanted);
-        }
-        if let Some(name) = names.iter().find(|n| **n == index) {
-            let shard = |n: &&&str| n.starts_with(begin) && n.ends_with(end) && !n.contains(['/', '\\']);
-            wanted.extend(names.iter().filter(shard));
-            wanted.push(name);
-            return Some(wanted);
-        }
-    }
-    None
-}
-
-/// Whether this can be a part of a path and nothing else.
-fn plain(s: &str) -> bool {
-    (1..=128).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+/// Whether this can be a branch, a tag or a commit, and a part of a path that leads nowhere else.
+fn is_revision(s: &str) -> bool {
+    let part = |p: &str| {
+        !p.is_empty()
+            && !p.starts_with('.')
+            && p.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    s.len() <= 128 && s.split('/').all(part)
 }
 
 /// Removes a file of another size than it should have, so that it is fetched again.
@@ -274,46 +300,6 @@ fn failure(what: &str, e: ApiError, options: &HubOptions) -> Failure {
         )),
         None => Failure::Other(format!("{what}: {e}")),
     }
-}
-
-/// A model in the cache.
-struct Cached<'a> {
-    cache: Cache,
-    name: &'a str,
-}
-
-impl Cached<'_> {
-    fn file(&self, file: &str) -> Option<PathBuf> {
-        self.cache.model(self.name.to_owned()).get(file)
-    }
-
-    /// The commit whose files are there.
-    fn commit(&self) -> Option<String> {
-        let folder = Repo::model(self.name.to_owned()).folder_name();
-        let commit = fs::read_to_string(self.cache.path().join(folder).join("refs/main")).ok()?;
-        Some(commit.trim().to_owned())
-    }
-
-    /// The folder, if it holds a configuration and all of the weights.
-    fn complete(&self) -> Option<PathBuf> {
-        let folder = self.file("config.json")?.parent()?.to_owned();
-        let whole = WEIGHTS.iter().any(|(single, _, _)| {
-            folder.join(single).exists()
-                || shards(&folder.join(format!("{single}.index.json")))
-                    .is_some_and(|s| s.iter().all(|shard| folder.join(shard).exists()))
-        });
-        whole.then_some(folder)
-    }
-}
-
-/// The shards that an index names.
-fn shards(index: &Path) -> Option<Vec<String>> {
-    #[derive(serde::Deserialize)]
-    struct Index {
-        weight_map: std::collections::BTreeMap<String, String>,
-    }
-    let index: Index = crate::json::read(index, "shard index").ok()?;
-    Some(index.weight_map.into_values().collect())
 }
 
 /// Passes the client's reports on; it announces a file twice, and again at every new attempt.

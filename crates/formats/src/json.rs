@@ -6,7 +6,9 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
+use crate::encoding::{Encoding, decode};
 use crate::error::{Error, Result};
+use crate::foreign;
 
 /// The longest JSON file that is read, in bytes; a shard index of a thousand layers is under 10 MB.
 const MAX: u64 = 64 << 20;
@@ -22,5 +24,11 @@ pub fn read<T: DeserializeOwned>(path: &Path, format: &'static str) -> Result<T>
     if bytes.len() as u64 > MAX {
         return Err(Error::malformed(path, format, format!("longer than {} MB", MAX >> 20)));
     }
-    serde_json::from_slice(&bytes).map_err(|e| Error::malformed(path, format, e.to_string()))
+    foreign::check(path, &bytes)?;
+    let parsed = match decode(&bytes, Encoding::Auto) {
+        Some(text) => serde_json::from_str(&text),
+        // The parser says where it is no text.
+        None => serde_json::from_slice(&bytes),
+    };
+    parsed.map_err(|e| Error::malformed(path, format, e.to_string()))
 }

@@ -100,9 +100,10 @@ impl T5Config {
     /// [`Error::Config`] where the padding, the end or the start of sequences would go.
     pub fn with_rows(&self, keep: &[u32]) -> Result<Self> {
         let renumbering = Renumbering::new(keep);
-        let id = |field: &str, old: u32| {
-            let new = renumbering.id(u64::from(old)).and_then(|id| u32::try_from(id).ok());
-            new.ok_or_else(|| Error::Config {
+        let new = |old: u32| renumbering.id(u64::from(old)).and_then(|id| u32::try_from(id).ok());
+        let id = |field: &str, old: u32, said: bool| {
+            // What nobody has said the tokenizer will.
+            new(old).or((!said).then_some(0)).ok_or_else(|| Error::Config {
                 path: Path::new("config.json").to_owned(),
                 field: field.to_owned(),
                 what: format!("it is {old}, a row that would be dropped; keep it"),
@@ -110,9 +111,14 @@ impl T5Config {
         };
         Ok(Self {
             vocab_size: keep.len(),
-            pad_token_id: id("pad_token_id", self.pad_token_id)?,
-            eos_token_id: id("eos_token_id", self.eos_token_id)?,
-            decoder_start_token_id: id("decoder_start_token_id", self.decoder_start_token_id)?,
+            pad_token_id: id("pad_token_id", self.pad_token_id, self.said.pad_token_id)?,
+            eos_token_id: id("eos_token_id", self.eos_token_id, self.said.eos_token_id)?,
+            more_eos_token_ids: self.more_eos_token_ids.iter().filter_map(|&old| new(old)).collect(),
+            decoder_start_token_id: id(
+                "decoder_start_token_id",
+                self.decoder_start_token_id,
+                self.said.decoder_start_token_id,
+            )?,
             other: renumbering.config(&self.other),
             ..self.clone()
         })
@@ -122,6 +128,7 @@ impl T5Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::SaidIds;
     use serde_json::json;
 
     #[test]
@@ -168,10 +175,16 @@ mod tests {
 
     #[test]
     fn a_configuration_follows_its_rows() {
-        let config = T5Config { eos_token_id: 5, ..T5Config::default() };
+        let said = SaidIds { eos_token_id: true, ..SaidIds::default() };
+        let config =
+            T5Config { eos_token_id: 5, more_eos_token_ids: vec![6, 7], said, ..T5Config::default() };
         let cut = config.with_rows(&[0, 5, 7]).unwrap();
         assert_eq!((cut.vocab_size, cut.pad_token_id, cut.eos_token_id), (3, 0, 1));
+        assert_eq!(cut.more_eos_token_ids, [2]);
         let error = config.with_rows(&[0, 1]).unwrap_err().to_string();
         assert!(error.contains("eos_token_id: it is 5, a row that would be dropped"), "{error}");
+        // What nobody has said is for the tokenizer to say.
+        let unsaid = T5Config { said: SaidIds::default(), ..config };
+        assert_eq!(unsaid.with_rows(&[0, 1]).unwrap().eos_token_id, 0);
     }
 }

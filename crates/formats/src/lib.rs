@@ -1,19 +1,25 @@
 //! Files in and out, no arithmetic: checkpoints of safetensors, PyTorch and TensorFlow, spiece.model, config.json.
 
+pub mod added_tokens;
 mod bytes;
 pub mod checkpoint;
 pub mod config;
+pub mod encoding;
 pub mod error;
+pub mod foreign;
 pub mod generation_config;
+mod hdf5;
 pub mod html;
 pub mod hub;
 pub mod json;
 pub mod keep_tokens;
+pub mod keras;
 pub mod lang;
 pub mod output;
 pub mod peft;
 pub mod progress;
 pub mod pytorch;
+mod renamed;
 pub mod safetensors;
 pub mod scratch;
 pub mod spiece;

@@ -1,21 +1,22 @@
 //! LoRA adapters (Hu et al. 2021) as the peft library keeps them: a folder of `adapter_config.json` and
 //! `adapter_model.safetensors` (older ones: `adapter_model.bin`).
 //!
-//! Layout after peft 0.21, `tuners/lora/config.py` and `utils/save_and_load.py`. What changes the meaning of an adapter
-//! and is not plain LoRA is refused, fields of later versions among it.
+//! Layout after peft 0.21, `tuners/lora/config.py` and `utils/save_and_load.py`: LoRA, with ranks and alphas of each layer
+//! by patterns, rank-stabilised (Kalajdzievski 2023), and with whole weights trained beside it. What else changes the
+//! meaning of an adapter is refused, fields of later versions among it.
 
-use std::collections::BTreeMap;
+mod file;
+mod patterns;
+
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::DType;
-use crate::bytes::TensorBytes;
-use crate::checkpoint::Checkpoint;
+pub use self::file::{LoraFile, adapter_folder, base_of};
+pub use self::patterns::Patterns;
 use crate::config::Fields;
 use crate::error::{Error, Result};
-use crate::json;
 use crate::output::AtomicFile;
 
 /// The settings' file in an adapter's folder.
@@ -52,12 +53,20 @@ const INERT: [&str; 21] = [
 ];
 
 /// The settings of an adapter.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LoraConfig {
     /// Rows of A and columns of B.
     pub r: usize,
-    /// What the adapter adds is multiplied by `lora_alpha / r`.
+    /// What the adapter adds is multiplied by `lora_alpha / r`, or by `lora_alpha / √r`.
     pub lora_alpha: f64,
+    /// Whether it is `lora_alpha / √r` (rsLoRA).
+    pub use_rslora: bool,
+    /// Ranks of layers that have another than `r`.
+    pub rank_pattern: Patterns,
+    /// Alphas of layers that have another than `lora_alpha`.
+    pub alpha_pattern: Patterns,
+    /// The last parts of the names of weights that are kept whole.
+    pub modules_to_save: Vec<String>,
     /// The last parts of the names of the layers with an adapter; empty where the file gives a pattern instead.
     pub target_modules: Vec<String>,
     /// The model that it belongs to.
@@ -65,9 +74,37 @@ pub struct LoraConfig {
 }
 
 impl LoraConfig {
-    /// `lora_alpha / r`
+    /// What B·A of a layer is multiplied by where no pattern names it.
     pub fn scale(&self) -> f32 {
-        (self.lora_alpha / self.r as f64) as f32
+        self.scaled(self.lora_alpha, self.r)
+    }
+
+    /// What B·A of a layer is multiplied by whose adapter has the rank `r`.
+    pub fn scale_of(&self, module: &str, r: usize) -> f32 {
+        self.scaled(self.alpha_pattern.of(module).unwrap_or(self.lora_alpha), r)
+    }
+
+    fn scaled(&self, alpha: f64, r: usize) -> f32 {
+        let r = r as f64;
+        (alpha / if self.use_rslora { r.sqrt() } else { r }) as f32
+    }
+
+    /// The rank that a layer's adapter must have; `None` where a pattern gives no whole number.
+    pub fn rank(&self, module: &str) -> Option<usize> {
+        match self.rank_pattern.of(module) {
+            None => Some(self.r),
+            Some(r) => (r >= 1.0 && r.fract() == 0.0 && r < 1e9).then_some(r as usize),
+        }
+    }
+
+    /// Whether a module's weight is kept whole: one of [`Self::modules_to_save`], or the embedding or softmax, which peft
+    /// keeps where rows were added to them.
+    pub fn saves(&self, module: &str) -> bool {
+        const VOCABULARY: [&str; 4] = ["shared", "lm_head", "encoder.embed_tokens", "decoder.embed_tokens"];
+        let named = |name: &String| {
+            module.strip_suffix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        VOCABULARY.contains(&module) || self.modules_to_save.iter().any(named)
     }
 
     /// The settings in a JSON object; `path` names its origin in errors.
@@ -79,7 +116,10 @@ impl LoraConfig {
         match f.take_text("peft_type")?.as_deref() {
             Some("LORA") => {}
             Some(other) => {
-                return Err(f.error("peft_type", format!("{other} adapters are not read, LORA ones are")));
+                return Err(f.error(
+                    "peft_type",
+                    format!("{other} adapters are not read, LORA ones are; merge it by peft where it can"),
+                ));
             }
             None => return Err(f.error("peft_type", "missing; is this the file of an adapter?")),
         }
@@ -96,6 +136,20 @@ impl LoraConfig {
             _ => Vec::new(),
         };
         let base_model_name_or_path = f.take_text("base_model_name_or_path")?;
+        let use_rslora = f.take_bool("use_rslora")?.unwrap_or(false);
+        let (rank_pattern, alpha_pattern) =
+            (Patterns::take(&mut f, "rank_pattern")?, Patterns::take(&mut f, "alpha_pattern")?);
+        let modules_to_save = match f.take("modules_to_save") {
+            None => Vec::new(),
+            Some(value) => serde_json::from_value(value.clone())
+                .map_err(|_| f.error("modules_to_save", format!("{value} is not a list of names")))?,
+        };
+        if f.take_bool("use_dora")?.unwrap_or(false) {
+            return Err(f.error(
+                "use_dora",
+                "DoRA is not read; merge it into its model by peft's merge_and_unload()",
+            ));
+        }
         if let Some(bias) = f.take_text("bias")?.filter(|bias| bias != "none") {
             return Err(f.error("bias", format!("{bias} is not read, \"none\" is: T5's layers have no bias")));
         }
@@ -115,9 +169,19 @@ impl LoraConfig {
             _ => true,
         });
         if let Some((field, value)) = set {
-            return Err(f.error(field, format!("{value} is more than plain LoRA, which alone is read")));
+            let what = "is more than LoRA, which alone is read; merge it into its model by peft's merge_and_unload()";
+            return Err(f.error(field, format!("{value} {what}")));
         }
-        Ok(LoraConfig { r, lora_alpha, target_modules, base_model_name_or_path })
+        Ok(LoraConfig {
+            r,
+            lora_alpha,
+            use_rslora,
+            rank_pattern,
+            alpha_pattern,
+            modules_to_save,
+            target_modules,
+            base_model_name_or_path,
+        })
     }
 
     /// The settings as peft reads them, for a sequence-to-sequence model.
@@ -169,92 +233,6 @@ pub enum Side {
 /// The name of a tensor, for a layer such as `encoder.block.0.layer.0.SelfAttention.q`.
 pub fn tensor_name(module: &str, side: Side) -> String {
     format!("{PREFIX}{module}.lora_{side:?}.weight")
-}
-
-/// An opened adapter whose tensors belong together.
-#[derive(Debug)]
-pub struct LoraFile {
-    /// The settings.
-    pub config: LoraConfig,
-    /// By the layer's name, its outputs and inputs.
-    pub modules: BTreeMap<String, [usize; 2]>,
-    checkpoint: Checkpoint,
-}
-
-impl LoraFile {
-    /// Opens the adapter in a folder.
-    ///
-    /// # Errors
-    /// Those of [`LoraConfig::from_json`] and of opening a file of tensors; [`Error::Tensor`] for a tensor of another
-    /// name, type or shape than the settings say.
-    pub fn open(folder: &Path) -> Result<Self> {
-        let path = folder.join(CONFIG);
-        let config = LoraConfig::from_json(&path, json::read(&path, "adapter configuration")?)?;
-        let names = [WEIGHTS, "adapter_model.bin"].map(|name| folder.join(name));
-        let path = names.iter().find(|path| path.is_file()).unwrap_or(&names[0]);
-        let checkpoint = Checkpoint::open(path)?;
-        let mut modules: BTreeMap<String, [Option<usize>; 2]> = BTreeMap::new();
-        for name in checkpoint.names() {
-            let bad = |what: String| Err(Error::tensor(path, name, what));
-            let module = name.strip_prefix(PREFIX).and_then(|name| name.strip_suffix(".weight"));
-            let part = module.and_then(|name| name.rsplit_once(".lora_"));
-            let (module, side) = match part {
-                Some((module, "A")) => (module, Side::A),
-                Some((module, "B")) => (module, Side::B),
-                _ => return bad(format!("unexpected; a name is {PREFIX}….lora_A.weight or ….lora_B.weight")),
-            };
-            let (dtype, shape) = checkpoint.info(name)?;
-            if !dtype.is_float() {
-                return bad(format!("{dtype} elements are not read"));
-            }
-            let sizes = modules.entry(module.to_owned()).or_default();
-            match (side, &*shape) {
-                (Side::A, &[r, inputs]) if r == config.r => sizes[1] = Some(inputs),
-                (Side::B, &[outputs, r]) if r == config.r => sizes[0] = Some(outputs),
-                _ => {
-                    return bad(format!(
-                        "has the shape {shape:?}, which is not of the rank {} of {CONFIG}",
-                        config.r
-                    ));
-                }
-            }
-        }
-        let mut complete = BTreeMap::new();
-        for (module, sizes) in modules {
-            match sizes {
-                [Some(outputs), Some(inputs)] => complete.insert(module, [outputs, inputs]),
-                [outputs, _] => {
-                    let side = if outputs.is_none() { Side::B } else { Side::A };
-                    return Err(Error::NoTensor { path: path.clone(), tensor: tensor_name(&module, side) });
-                }
-            };
-        }
-        if complete.is_empty() {
-            return Err(Error::malformed(path, "adapter", "it holds no tensor"));
-        }
-        Ok(LoraFile { config, modules: complete, checkpoint })
-    }
-
-    /// The file of the tensors.
-    pub fn path(&self) -> &Path {
-        self.checkpoint.path()
-    }
-
-    /// A matrix of a layer in [`Self::modules`], row by row, as the file has it.
-    ///
-    /// # Errors
-    /// [`Error::NoTensor`] for another layer, and those of the format's reader.
-    pub fn tensor(&self, module: &str, side: Side) -> Result<(DType, TensorBytes)> {
-        let name = tensor_name(module, side);
-        Ok((self.checkpoint.info(&name)?.0, self.checkpoint.bytes(&name)?))
-    }
-}
-
-/// The folder of an adapter that `path` means: itself, or for the folder of a training run its `best`, else its
-/// `last`; `None` where there is no adapter.
-pub fn adapter_folder(path: &Path) -> Option<PathBuf> {
-    let folders = [path.to_owned(), path.join("best"), path.join("last")];
-    folders.into_iter().find(|folder| folder.join(CONFIG).is_file())
 }
 
 #[cfg(test)]

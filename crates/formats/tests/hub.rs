@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use hub_server::{NAME, Site, serve};
 use t5kit_formats::Error;
-use t5kit_formats::hub::{HubOptions, fetch, is_name, locate};
+use t5kit_formats::hub::{HubOptions, fetch, is_name, locate, locate_tokenizer};
 use t5kit_formats::progress::{Progress, Unit};
 
 struct Server {
@@ -24,7 +24,9 @@ impl Server {
         let site = Arc::new(Mutex::new(site));
         let endpoint = serve(&site);
         let cache = tempfile::tempdir().unwrap();
-        let options = HubOptions { endpoint, cache: cache.path().join("hub"), token: None, offline: false };
+        let cache_folder = cache.path().join("hub");
+        let options =
+            HubOptions { endpoint, cache: cache_folder, token: None, offline: false, revision: None };
         Self { site, options, _cache: cache }
     }
 
@@ -279,4 +281,92 @@ fn the_environment() {
     let options = read(&[("XDG_CACHE_HOME", home)]);
     assert_eq!(options.cache, dir.path().join("huggingface/hub"));
     assert_eq!(options.endpoint, "https://huggingface.co");
+}
+
+#[test]
+fn an_address_without_a_scheme() {
+    let endpoint = |given: &str| {
+        HubOptions::from_vars(|name| (name == "HF_ENDPOINT").then(|| given.to_owned())).endpoint
+    };
+    assert_eq!(endpoint("hf-mirror.com/"), "https://hf-mirror.com");
+    assert_eq!(endpoint("mirror.example:8443/hub"), "https://mirror.example:8443/hub");
+    assert_eq!(endpoint("http://10.0.0.1:80"), "http://10.0.0.1:80");
+    assert_eq!(endpoint("localhost:8000"), "http://localhost:8000");
+    // The server of these tests, by its address alone.
+    let mut server = Server::start(site());
+    let bare = server.options.endpoint.strip_prefix("http://").unwrap().to_owned();
+    server.options.endpoint = endpoint(&bare);
+    server.fetch().unwrap();
+}
+
+#[test]
+fn a_tokenizer_alone() {
+    let server = Server::start(site());
+    let folder = locate_tokenizer(NAME, &server.options, &mut ()).unwrap();
+    assert_eq!(names(&folder), ["config.json", "spiece.model"]);
+    // What it left there is no whole model, and the model fetches the rest.
+    let offline = HubOptions { offline: true, ..server.options.clone() };
+    assert!(fetch(NAME, &offline, &mut ()).is_err());
+    assert_eq!(locate_tokenizer(NAME, &offline, &mut ()).unwrap(), folder);
+    server.fetch().unwrap();
+    assert_eq!(names(&folder), ["config.json", "pytorch_model.bin", "spiece.model"]);
+    // What is on the disk is not looked for elsewhere.
+    assert_eq!(locate_tokenizer(folder.to_str().unwrap(), &server.options, &mut ()).unwrap(), folder);
+
+    server.site.lock().unwrap().files.remove("spiece.model");
+    server.site.lock().unwrap().commit = "89abcdef01234567".to_owned();
+    let error = locate_tokenizer(NAME, &server.options, &mut ()).unwrap_err().to_string();
+    assert!(error.contains("it has no tokenizer (spiece.model"), "{error}");
+}
+
+#[test]
+fn an_adapter() {
+    let mut site = site();
+    site.files.remove("pytorch_model.bin");
+    site.files.remove("config.json");
+    site.files.insert("adapter_config.json".to_owned(), b"{}".to_vec());
+    site.files.insert("adapter_model.safetensors".to_owned(), vec![0; 200]);
+    let server = Server::start(site);
+    let folder = server.fetch().unwrap();
+    assert_eq!(names(&folder), ["adapter_config.json", "adapter_model.safetensors", "spiece.model"]);
+    let offline = HubOptions { offline: true, ..server.options.clone() };
+    assert_eq!(fetch(NAME, &offline, &mut ()).unwrap(), folder);
+}
+
+#[test]
+fn another_revision() {
+    let mut server = Server::start(site());
+    server.options.revision = Some("v1.0".to_owned());
+    let folder = server.fetch().unwrap();
+    let log = server.log();
+    assert_eq!(log[0], format!("/api/models/{NAME}/revision/v1.0"));
+    assert!(log.iter().any(|line| line.contains("/resolve/v1.0/")), "{log:?}");
+    assert!(folder.ends_with("snapshots/0123456789abcdef"));
+    let model = server.options.cache.join("models--tester--tiny-t5");
+    assert_eq!(fs::read_to_string(model.join("refs/v1.0")).unwrap(), "0123456789abcdef");
+    let with = |revision: Option<&str>| {
+        let revision = revision.map(str::to_owned);
+        let options = HubOptions { offline: true, revision, ..server.options.clone() };
+        fetch(NAME, &options, &mut ()).map_err(|e| e.to_string())
+    };
+    assert_eq!(with(Some("v1.0")).unwrap(), folder);
+    assert!(with(None).is_err());
+    for bad in ["", "..", "a/../b", "/etc", "a b", ".hidden"] {
+        let error = with(Some(bad)).unwrap_err();
+        assert!(error.contains("cannot be a branch, a tag or a commit"), "{bad}: {error}");
+    }
+    // A whole commit needs no name in the cache.
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    fs::rename(&folder, folder.with_file_name(commit)).unwrap();
+    assert_eq!(with(Some(commit)).unwrap(), folder.with_file_name(commit));
+}
+
+#[test]
+fn names_of_old() {
+    assert!(is_name("t5-small") && is_name("t5-11b"));
+    assert!(!is_name("t5-tiny") && !is_name("mt5-small"));
+    let server = Server::start(site());
+    let error = locate("t5-small", &server.options, &mut ()).unwrap_err().to_string();
+    assert!(error.contains("no such file or folder here") && error.contains("does not have it"), "{error}");
+    assert_eq!(server.log(), ["/api/models/google-t5/t5-small/revision/main"]);
 }

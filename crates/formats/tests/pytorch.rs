@@ -56,6 +56,43 @@ fn every_form_that_torch_writes() {
 }
 
 #[test]
+fn what_training_programs_save_beside_the_weights_is_passed_over() {
+    for (name, notes) in [
+        ("wrapped", vec!["the weights lie under state_dict; left out: epoch, loss, none"]),
+        (
+            "lightning",
+            vec![
+                "the weights lie under state_dict; left out: epoch, pytorch-lightning_version, loops, callbacks, \
+             optimizer_states, lr_schedulers, hyper_parameters, rng",
+            ],
+        ),
+        (
+            "deepspeed",
+            vec![
+                "the weights lie under module; left out: optimizer, lr_scheduler, rng_state, ds_config, dtype, device",
+            ],
+        ),
+        ("deeper", vec!["the weights lie under checkpoint.model; left out: args"]),
+        ("own_name", vec!["the weights lie under my_t5; left out: cpu_rng_state"]),
+        ("numbers_among", vec!["left out, being no tensors: epoch, name, best, done, none"]),
+        ("state", vec![]),
+    ] {
+        for form in ["bin", "legacy.bin"] {
+            let name = format!("{name}.{form}");
+            assert_eq!(compare(&name).len(), 19, "{name}");
+            assert_eq!(TorchFile::open(&data(&name)).unwrap().notes(), notes, "{name}");
+        }
+    }
+    for name in ["attributes.bin", "attributes.legacy.bin"] {
+        assert_eq!(compare(name), ["matrix", "parameter"]);
+    }
+    for name in ["several.bin", "several.legacy.bin"] {
+        let error = TorchFile::open(&data(name)).unwrap_err().to_string();
+        assert!(error.contains("several dictionaries of tensors: student, teacher"), "{error}");
+    }
+}
+
+#[test]
 fn nothing_is_called() {
     for name in ["unsafe.bin", "unsafe.legacy.bin"] {
         let error = TorchFile::open(&data(name)).unwrap_err().to_string();
@@ -187,7 +224,8 @@ fn pickles_that_mislead() {
         ("append to text", b"X\x01\0\0\0aNa.".to_vec(), "not a list"),
         ("not a dictionary", b"].".to_vec(), "not a dictionary of tensors"),
         ("a dictionary of numbers", b"}K\x01K\x02s.".to_vec(), "not a dictionary of tensors"),
-        ("a cycle", cycle, "tensor a: not a tensor"),
+        ("a cycle", cycle, "not a dictionary of tensors"),
+        ("an empty dictionary", b"}.".to_vec(), "not a dictionary of tensors"),
         ("deep", deep, "not a dictionary of tensors"),
         ("many copies", many, "too many arguments"),
         ("a long name", long_name, "longer than any"),
@@ -278,7 +316,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
     #[test]
     fn no_change_makes_it_fail_otherwise_than_by_an_error(
-        file in prop::sample::select(vec!["module.bin", "state.bin", "state.legacy.bin", "protocol4.bin", "unsafe.bin"]),
+        file in prop::sample::select(vec![
+            "module.bin", "state.bin", "state.legacy.bin", "protocol4.bin", "unsafe.bin", "lightning.legacy.bin",
+        ]),
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         cut in prop::option::of(any::<prop::sample::Index>()),
     ) {

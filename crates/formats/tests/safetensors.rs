@@ -91,7 +91,7 @@ fn attacks() {
     let header = |entry: &str| format!(r#"{{"a":{entry}}}"#);
     let huge = format!("[{0},{0},{0}]", u32::MAX);
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
-        ("nothing", vec![], "0 bytes"),
+        ("nothing", vec![], "it is empty"),
         ("half a length", vec![1, 0, 0], "3 bytes"),
         ("length without header", 10u64.to_le_bytes().to_vec(), "cut off"),
         ("length of all ones", vec![0xff; 64], "more than 100000000"),

@@ -158,7 +158,7 @@ fn files_packed_as_a_whole() {
     let cut = folder.path().join("cut.parquet.gz");
     fs::write(&cut, &gzip[..gzip.len() / 2]).unwrap();
     let error = read(&cut).unwrap_err().to_string();
-    assert!(error.contains("cut.parquet.gz: Parquet: cannot be unpacked into "), "{error}");
+    assert!(error.contains("cut.parquet.gz: cannot be unpacked into "), "{error}");
     fs::write(&cut, b"\x1f\x8bno parquet at all").unwrap();
     assert!(read(&cut).unwrap_err().to_string().contains("cannot be opened"));
 }

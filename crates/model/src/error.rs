@@ -40,6 +40,14 @@ pub enum Error {
         /// Every missing, unexpected, mis-shaped or aliased tensor.
         problems: Problems,
     },
+    /// The checkpoint is of a model of another kind.
+    #[error("{}: holds no model that is read here: it is {what}", path.display())]
+    OtherKind {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What it is, and how to mend it.
+        what: &'static str,
+    },
     /// A tensor from which no weight can be made.
     #[error("{}: tensor {tensor}: {source}", path.display())]
     Weight {

@@ -7,7 +7,7 @@ use t5kit_tensor::{Bytes, DType, Params, Weight, WeightError};
 
 use crate::architecture::Architecture;
 use crate::init::fresh;
-use crate::lora::merged;
+use crate::lora::{merged, saved};
 use crate::reader::{KeptRows, MAPPED_BYTES};
 use crate::{Error, LoadOptions, Plan, T5, memory};
 
@@ -89,6 +89,11 @@ impl<A: Architecture> Plan<A> {
     /// f32). `stream` is its number among the entries.
     pub(crate) fn weight(&mut self, stream: usize, keep: Option<&KeptRows>) -> Result<Weight, Error> {
         let entry = &self.entries[stream];
+        if let Some(adapter) = &self.adapter
+            && let Some(weight) = saved(adapter, &entry.slot, self.keep.as_deref(), &A::VOCABULARY)?
+        {
+            return merged(adapter, &entry.slot.name, weight);
+        }
         let weight = match &entry.tensor {
             None => fresh(&entry.slot, self.options.seed, stream as u64),
             Some((name, dtype)) => {

@@ -7,7 +7,9 @@ use std::path::Path;
 use t5kit_formats::peft::{self, LoraConfig, LoraFile, Side, adapter_folder, tensor_name};
 use t5kit_tensor::{Adapter, Bytes, DType, Rng, Weight, mix};
 
-use crate::architecture::{Architecture, ParamKind};
+use crate::architecture::{Architecture, ParamKind, Slot, VocabularyNames};
+use crate::load::weight_of;
+use crate::plan::Entry;
 use crate::{Error, T5, write_tensors};
 
 /// The layers that can have an adapter, by the last parts of their names: peft's `target_modules`.
@@ -50,13 +52,78 @@ pub fn open_adapter(path: &Path, config: &impl Architecture) -> Result<LoraFile,
     Ok(file)
 }
 
+/// Checks that each weight that an adapter's file has whole is one of the model's and of its shape; a vocabulary's matrix
+/// has the `rows` of the checkpoint, before any are cut.
+pub(crate) fn check_saved(
+    file: &LoraFile,
+    entries: &[Entry],
+    rows: usize,
+    names: &VocabularyNames,
+) -> Result<(), Error> {
+    for name in &file.saved {
+        let of_embedding = names.aliases.contains(&name.as_str());
+        let own = if of_embedding { names.embedding } else { name };
+        let what = match entries.iter().find(|e| e.slot.name == own) {
+            None if name == names.softmax => {
+                "a softmax of its own, where the model's is the embedding; merge the adapter by peft's \
+                 merge_and_unload() and save the whole model"
+                    .to_owned()
+            }
+            None => "a weight that the model has not; is it the adapter's base?".to_owned(),
+            Some(entry) => {
+                let mut shape = entry.slot.shape.clone();
+                if entry.slot.is_vocabulary() {
+                    shape[0] = rows;
+                }
+                let (dtype, has) = file.saved_info(name)?;
+                match dtype.of_weight() {
+                    None => format!("{dtype} elements are not read"),
+                    Some(_) if has != shape => {
+                        format!("has shape {has:?}, where the model has {shape:?}; is it the adapter's base?")
+                    }
+                    Some(_) => continue,
+                }
+            }
+        };
+        let (path, tensor) = (file.path().to_owned(), name.clone());
+        return Err(t5kit_formats::Error::Tensor { path, tensor, what }.into());
+    }
+    Ok(())
+}
+
+/// The weight that an adapter's file has whole in the place of a parameter, if it has one: only the rows `keep` of a
+/// vocabulary's matrix. Of several names of the embedding the first that is there counts.
+pub(crate) fn saved(
+    file: &LoraFile,
+    slot: &Slot,
+    keep: Option<&[u32]>,
+    names: &VocabularyNames,
+) -> Result<Option<Weight>, Error> {
+    let aliases = names.aliases.iter().copied().filter(|_| slot.name == names.embedding);
+    let mut all = std::iter::once(slot.name.as_str()).chain(aliases);
+    let Some(name) = all.find(|name| file.saved.contains(*name)) else { return Ok(None) };
+    let (dtype, shape) = file.saved_info(name)?;
+    let mut bytes = file.saved_bytes(name)?;
+    if let Some(keep) = keep.filter(|_| slot.is_vocabulary()) {
+        let row = dtype.size() * shape.iter().skip(1).product::<usize>();
+        let rows = keep.iter().flat_map(|&at| &bytes[at as usize * row..][..row]);
+        bytes = rows.copied().collect::<Vec<u8>>().into();
+    }
+    let weight = weight_of(&slot.shape, dtype, bytes).map_err(|source| Error::Weight {
+        path: file.path().to_owned(),
+        tensor: name.to_owned(),
+        source,
+    })?;
+    Ok(Some(weight))
+}
+
 /// A matrix of an adapter in f32.
 fn matrix(file: &LoraFile, module: &str, side: Side) -> Result<Weight, Error> {
     let (dtype, bytes) = file.tensor(module, side)?;
     let [outputs, inputs] = file.modules[module];
     let shape = match side {
-        Side::A => [file.config.r, inputs],
-        Side::B => [outputs, file.config.r],
+        Side::A => [file.rank(module), inputs],
+        Side::B => [outputs, file.rank(module)],
     };
     let error = |what: String| t5kit_formats::Error::Tensor {
         path: file.path().to_owned(),
@@ -77,7 +144,7 @@ pub(crate) fn merged(file: &LoraFile, name: &str, weight: Weight) -> Result<Weig
     let module = name.strip_suffix(".weight").filter(|module| file.modules.contains_key(*module));
     let Some(module) = module else { return Ok(weight) };
     let (a, b) = (matrix(file, module, Side::A)?, matrix(file, module, Side::B)?);
-    Ok(weight.plus_low_rank(&a, &b, file.config.scale()))
+    Ok(weight.plus_low_rank(&a, &b, file.scale(module)))
 }
 
 impl T5 {
@@ -114,12 +181,18 @@ impl T5 {
     /// # Errors
     /// Those of reading.
     pub fn attach_adapters(&mut self, file: &LoraFile) -> Result<(), Error> {
+        if let Some(name) = file.saved.first() {
+            let (path, tensor) = (file.path().to_owned(), name.clone());
+            let what =
+                "a whole weight beside the adapter, which is not trained on; merge the two first".to_owned();
+            return Err(t5kit_formats::Error::Tensor { path, tensor, what }.into());
+        }
         self.freeze_all();
         // In the model's order, as they began.
         for (module, _) in lora_modules(&self.config).filter(|(module, _)| file.modules.contains_key(module))
         {
             let (a, b) = (matrix(file, &module, Side::A)?, matrix(file, &module, Side::B)?);
-            self.adapt(&module, a, b, file.config.scale())?;
+            self.adapt(&module, a, b, file.scale(&module))?;
         }
         Ok(())
     }

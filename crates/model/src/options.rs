@@ -33,6 +33,6 @@ pub struct Allow {
     pub unexpected: bool,
     /// Mis-shaped tensors begin anew.
     pub mismatched: bool,
-    /// Second names of `shared.weight` that differ from it are left out; where it is missing, one takes its place.
+    /// Second names of `shared.weight` that differ from it, or where it is missing from each other, are left out.
     pub aliased: bool,
 }

@@ -13,7 +13,7 @@ use t5kit_formats::peft::LoraFile;
 use t5kit_tensor::DType;
 
 use crate::architecture::{Architecture, Slot, VocabularyNames};
-use crate::lora::open_adapter;
+use crate::lora::{check_saved, open_adapter};
 use crate::problems::{Kind, Problem, Problems, sentences};
 use crate::reader::{KeptRows, Reader};
 use crate::{Error, LoadOptions};
@@ -107,7 +107,11 @@ impl<A: Architecture> Plan<A> {
         found.rest(&config, options);
         let Found { problems, notes, .. } = found;
         if !problems.is_empty() {
-            return Err(Error::Tensors { path: path.clone(), problems: Problems(problems) });
+            // A model of another kind lacks everything: what it is says more than the list.
+            return Err(match checkpoint.other_kind() {
+                Some(what) => Error::OtherKind { path: path.clone(), what },
+                None => Error::Tensors { path: path.clone(), problems: Problems(problems) },
+            });
         }
         let file_rows = config.rows();
         if let Some(keep) = &keep {
@@ -119,14 +123,23 @@ impl<A: Architecture> Plan<A> {
             }
         }
         let adapter = options.adapter.as_deref().map(|path| open_adapter(path, &config)).transpose()?;
+        if let Some(adapter) = &adapter {
+            check_saved(adapter, &entries, file_rows, &A::VOCABULARY)?;
+        }
         let options = options.clone();
-        let (notes, reader) = (sentences(&notes), Reader::new(checkpoint));
+        let notes = checkpoint.notes().iter().cloned().chain(sentences(&notes)).collect();
+        let reader = Reader::new(checkpoint);
         Ok(Plan { config, entries, notes, keep, file_rows, adapter, reader, options })
     }
 
     /// The folder that the weights lie in: the tokenizer's files are looked for there.
     pub fn folder(&self) -> &Path {
         self.reader.checkpoint().folder()
+    }
+
+    /// The folder that was named, where the weights lie in another below it: what is not beside them may be there.
+    pub fn named_folder(&self) -> Option<&Path> {
+        self.reader.checkpoint().named_folder()
     }
 
     /// What was opened: a folder, a file, or a prefix.
@@ -191,11 +204,15 @@ impl<'c> Found<'c> {
             }
             return Ok(embedding.to_owned());
         }
+        // The softmax is the embedding's last name: beside another it is a matrix of its own where it differs.
         let tied = config.is_tied().then_some(softmax);
-        let others: Vec<&str> =
-            aliases.iter().copied().chain(tied).filter(|&n| self.names.contains(n)).collect();
+        let mut others: Vec<&str> = aliases.iter().copied().filter(|&n| self.names.contains(n)).collect();
+        if others.is_empty() {
+            others.extend(tied.filter(|&n| self.names.contains(n)));
+        }
         let Some(&first) = others.first() else { return Ok(embedding.to_owned()) };
-        self.report(allowed, Kind::Aliased, first, format!("stands in for {embedding}, which is missing"));
+        // Nobody can mistake it, but where several say different things.
+        self.report(true, Kind::Aliased, first, format!("stands in for {embedding}, which is missing"));
         for other in &others[1..] {
             self.names.remove(*other);
             if !self.same(other, first)? {

@@ -24,9 +24,9 @@ impl Kind {
             Kind::Missing => Some("`allow.missing` begins missing ones anew"),
             Kind::Unexpected => Some("`allow.unexpected` leaves unexpected ones out"),
             Kind::Mismatched => Some("`allow.mismatched` begins mis-shaped ones anew"),
-            Kind::Aliased => {
-                Some("`allow.aliased` takes shared.weight, or where it is missing the other name's matrix")
-            }
+            Kind::Aliased => Some(
+                "`allow.aliased` takes shared.weight, or where it is missing the first of its other names",
+            ),
             Kind::Unreadable => None,
         }
     }

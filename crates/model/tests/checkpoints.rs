@@ -203,16 +203,81 @@ fn the_file_and_the_family_decide_whether_the_softmax_is_the_embedding() {
     copied.insert("lm_head.weight".into(), copied["shared.weight"].clone());
     write(folder.path(), "t5-v1_0", &copied, &tied(true));
     assert!(Summary::of(&load(folder.path()).unwrap()).tied);
-    // Under another name alone it is taken when that is allowed.
-    let shared = copied.remove("shared.weight").unwrap();
-    copied.remove("lm_head.weight");
-    copied.insert("decoder.embed_tokens.weight".into(), shared);
-    write(folder.path(), "t5-v1_0", &copied, &tied(true));
-    assert!(refusal(folder.path()).contains("decoder.embed_tokens.weight stands in for shared.weight"));
+}
+
+#[test]
+fn the_embedding_is_found_under_its_other_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let [encoder, decoder, softmax] =
+        ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight"];
+    let options = LoadOptions::default();
+    for names in [
+        &[decoder][..],
+        &[encoder],
+        &[encoder, decoder],
+        &[softmax],
+        &[encoder, softmax],
+        &[encoder, decoder, softmax],
+    ] {
+        let mut t = tensors("t5-v1_0");
+        let shared = t.remove("shared.weight").unwrap();
+        names.iter().for_each(|name| drop(t.insert((*name).into(), shared.clone())));
+        write(folder.path(), "t5-v1_0", &t, &[]);
+        let plan = Plan::new(folder.path(), &options).unwrap();
+        assert_eq!(plan.notes, [format!("{} stands in for shared.weight, which is missing", names[0])]);
+        let model = plan.load().unwrap();
+        assert!(difference(&logits(&model, "t5-v1_0"), &reference("t5-v1_0")) < 1e-5, "{names:?}");
+    }
+    // mT5's softmax is a matrix of its own.
+    let mut t = tensors("mt5");
+    let shared = t.remove("shared.weight").unwrap();
+    write(folder.path(), "mt5", &t, &[]);
+    assert!(refusal(folder.path()).contains("shared.weight is missing"));
+    t.insert(encoder.into(), shared.clone());
+    write(folder.path(), "mt5", &t, &[]);
+    assert!(difference(&logits(&load(folder.path()).unwrap(), "mt5"), &reference("mt5")) < 1e-5);
+    // Two that differ are not one.
+    let mut other = shared;
+    other.2[0] ^= 1;
+    t.insert(decoder.into(), other);
+    write(folder.path(), "mt5", &t, &[]);
+    let error = refusal(folder.path());
+    assert!(
+        error.contains("decoder.embed_tokens.weight differs from encoder.embed_tokens.weight"),
+        "{error}"
+    );
     let allow = Allow { aliased: true, ..Allow::default() };
-    let options = LoadOptions { allow, ..LoadOptions::default() };
-    let model = Plan::new(folder.path(), &options).unwrap().load().unwrap();
-    assert!(difference(&logits(&model, "t5-v1_0"), &reference("t5-v1_0")) < 1e-5);
+    let plan = Plan::new(folder.path(), &LoadOptions { allow, ..LoadOptions::default() }).unwrap();
+    assert!(difference(&logits(&plan.load().unwrap(), "mt5"), &reference("mt5")) < 1e-5);
+}
+
+#[test]
+fn models_of_another_kind_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = tensors("mt5");
+    for (keep, part) in [("encoder.", "the encoder of a T5 alone"), ("decoder.", "the decoder of a T5 alone")]
+    {
+        let some = whole.iter().filter(|(n, _)| n.starts_with(keep) || *n == "shared.weight");
+        write(folder.path(), "mt5", &some.map(|(n, t)| (n.clone(), t.clone())).collect(), &[]);
+        let error = refusal(folder.path());
+        assert!(error.contains(part) && !error.contains("is missing"), "{error}");
+    }
+    let mut bert = BTreeMap::new();
+    bert.insert("bert.embeddings.word_embeddings.weight".to_owned(), whole["shared.weight"].clone());
+    write(folder.path(), "mt5", &bert, &[]);
+    assert!(refusal(folder.path()).contains("an encoder of BERT's kind"));
+}
+
+#[test]
+fn wrapped_names_are_the_models_own() {
+    let folder = tempfile::tempdir().unwrap();
+    for prefix in ["module.", "model.", "transformer.", "base_model.model.", "_orig_mod.", "a.b."] {
+        let wrapped = tensors("mt5").into_iter().map(|(name, t)| (format!("{prefix}{name}"), t)).collect();
+        write(folder.path(), "mt5", &wrapped, &[]);
+        let plan = Plan::new(folder.path(), &LoadOptions::default()).unwrap();
+        assert_eq!(plan.notes.len(), 1, "{:?}", plan.notes);
+        assert!(difference(&logits(&plan.load().unwrap(), "mt5"), &reference("mt5")) < 1e-5, "{prefix}");
+    }
 }
 
 #[test]

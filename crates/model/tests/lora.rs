@@ -81,7 +81,11 @@ fn tensors(path: &Path) -> BTreeMap<String, (Vec<usize>, Vec<u8>)> {
 }
 
 fn reference() -> Vec<f32> {
-    let (_, bytes) = tensors(&golden("lora/golden.safetensors")).remove("logits").unwrap();
+    reference_of("lora")
+}
+
+fn reference_of(adapter: &str) -> Vec<f32> {
+    let (_, bytes) = tensors(&golden(adapter).join("golden.safetensors")).remove("logits").unwrap();
     bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
 }
 
@@ -196,13 +200,43 @@ fn the_older_form_of_an_adapter_is_the_same_adapter() {
     assert_eq!(logits(&model), logits(&attached(load(&golden("mt5")).unwrap())));
 }
 
+/// Rank-stabilised, with ranks and alphas by pattern and a softmax that was trained whole.
+#[test]
+fn what_peft_lets_layers_differ_in_is_merged_as_peft_does() {
+    let options = LoadOptions { adapter: Some(golden("lora_patterns")), ..LoadOptions::default() };
+    let plan = || Plan::new(&golden("mt5"), &options).unwrap();
+    let merged = plan().load().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    convert(plan(), ConvertOptions::default(), folder.path(), &mut ()).unwrap();
+    assert_eq!(logits(&merged), logits(&load(folder.path()).unwrap()));
+    let d = difference(&logits(&merged), &reference_of("lora_patterns"));
+    println!("{d:.1e}");
+    assert!(d < 1e-5, "{d:e}");
+    // Rows are cut of the whole weight too.
+    let list = folder.path().join("keep.json");
+    std::fs::write(&list, "[0, 1, 5, 199]").unwrap();
+    let cut = LoadOptions { keep_tokens: Some(list), ..options.clone() };
+    let cut = Plan::new(&golden("mt5"), &cut).unwrap().load().unwrap();
+    let (all, few) = (
+        merged.params.get(merged.softmax().weight).to_tensor(),
+        cut.params.get(cut.softmax().weight).to_tensor(),
+    );
+    assert_eq!((few.rows(), few.row(3)), (4, all.row(199)));
+    // It cannot be trained on beside the weights, and belongs to no other model.
+    let file = open_adapter(&golden("lora_patterns"), &merged.config).unwrap();
+    let error = load(&golden("mt5")).unwrap().attach_adapters(&file).unwrap_err().to_string();
+    assert!(error.contains("lm_head.weight: a whole weight beside the adapter"), "{error}");
+    let error = Plan::new(&golden("t5-v1_1"), &options).unwrap_err().to_string();
+    assert!(error.contains("is it the adapter's base?") || error.contains("where the model has"), "{error}");
+}
+
 #[test]
 fn new_adapters_change_nothing_yet_and_alone_are_trained() {
     let lora = |targets: &[&str]| LoraConfig {
         r: 5,
         lora_alpha: 8.0,
         target_modules: targets.iter().map(|t| (*t).to_owned()).collect(),
-        base_model_name_or_path: None,
+        ..LoraConfig::default()
     };
     let begin = |seed| {
         let mut model = load(&golden("mt5")).unwrap();

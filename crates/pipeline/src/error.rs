@@ -32,10 +32,12 @@ pub enum Error {
         source: t5kit_tokenizer::Error,
     },
     /// Rows are to be cut, and the tokenizer cannot follow.
-    #[error("{}: only a SentencePiece model is cut with the rows; give the cut tokenizer by `tokenizer`", path.display())]
+    #[error("{}: this tokenizer cannot be cut with the rows: {what}; give a cut one by `tokenizer`", path.display())]
     Uncuttable {
         /// The tokenizer.
         path: PathBuf,
+        /// Why.
+        what: String,
     },
     /// Model and tokenizer are not of one kind.
     #[error(
@@ -47,6 +49,50 @@ pub enum Error {
         pieces: usize,
         /// Rows of the model's embedding.
         rows: usize,
+    },
+    /// A text that cannot become a token.
+    #[error("`add_tokens`: {text:?} {what}")]
+    NewToken {
+        /// The text.
+        text: String,
+        /// Why not.
+        what: &'static str,
+    },
+    /// The model has far more rows than its tokenizer can have pieces.
+    #[error(
+        "the model has {rows} rows and the tokenizer only {pieces} pieces: it is that of another model, or was cut and \
+         the rows were not, so that most would stand for other pieces; give the list of the rows that it keeps by \
+         `keep_tokens`, or the model's own tokenizer by `tokenizer`; `allow_spare_rows` lets it pass"
+    )]
+    SpareRows {
+        /// The tokenizer's pieces.
+        pieces: usize,
+        /// Rows of the model's embedding.
+        rows: usize,
+    },
+    /// The base that an adapter names cannot be had.
+    #[error(
+        "{}: the adapter's base, {base}, cannot be had; give it by `model` and this folder by `adapter`: {source}",
+        folder.display()
+    )]
+    Base {
+        /// The adapter's folder.
+        folder: PathBuf,
+        /// What it names.
+        base: String,
+        /// Why not.
+        source: Box<t5kit_formats::Error>,
+    },
+    /// The base that an adapter names is an adapter itself.
+    #[error(
+        "{}: the adapter's base, {base}, is an adapter itself; make that a model first, by converting it",
+        folder.display()
+    )]
+    Stacked {
+        /// The adapter's folder.
+        folder: PathBuf,
+        /// What it names.
+        base: String,
     },
     /// A source, a target or an option that cannot be.
     #[error(transparent)]

@@ -16,17 +16,19 @@
 //! [`Prepared`] is the same model before its weights are read: to look at it, to convert it. [`files`] writes the small
 //! files that every model folder needs beside its weights.
 
+mod add_tokens;
 mod error;
 pub mod files;
+mod ids;
 mod lengths;
 mod open;
 mod pipeline;
-mod tokenizer_json;
 mod wishes;
 
 pub use error::Error;
+pub use ids::settle_ids;
 pub use lengths::{Encoder, OnLong};
-pub use open::{Converted, OpenOptions, Prepared, locate};
+pub use open::{Converted, OpenOptions, Prepared, locate, locate_tokenizer};
 pub use pipeline::{Output, Pipeline};
 pub use t5kit_generate::{EarlyStopping, GenerateOptions, LengthNormalization};
 pub use t5kit_model::{Allow, LoadOptions};

@@ -6,22 +6,28 @@ use std::path::{Path, PathBuf};
 use t5kit_formats::generation_config;
 use t5kit_formats::hub::{self, HubOptions};
 use t5kit_formats::output::AtomicDir;
+use t5kit_formats::peft::{adapter_folder, base_of};
 use t5kit_formats::progress::Watch;
 use t5kit_model::{ConvertOptions, LoadOptions, Plan, convert};
 use t5kit_tensor::Pool;
 use t5kit_tokenizer::Tokenizer;
 
 use crate::files::{TokenizerOrigin, write_generation_config, write_tokenizer};
-use crate::{Error, Pipeline};
+use crate::{Error, Pipeline, settle_ids};
 
 /// Which model, and how it is opened; [`OpenOptions::new`] is enough where all lies together.
 #[derive(Clone, Debug, Default)]
 pub struct OpenOptions {
     /// A Hugging Face directory, the folder of a training run (its `best`, else its `last`), the prefix of a TensorFlow
-    /// checkpoint, a file of weights, or a name on the hub such as `google/mt5-small`.
+    /// checkpoint, a file of weights, the folder of an adapter, whose base is found by what it says, or a name on the hub
+    /// such as `google/mt5-small`.
     pub model: String,
-    /// The tokenizer's file or directory; by default the model's directory.
+    /// The branch, tag or commit of a model of the hub; `main` by default.
+    pub revision: Option<String>,
+    /// The tokenizer's file or directory, or a model of the hub that has it; by default the model's directory.
     pub tokenizer: Option<PathBuf>,
+    /// Lets a tokenizer pass that has far fewer pieces than the model has rows ([`Error::SpareRows`]).
+    pub allow_spare_rows: bool,
     /// How the checkpoint is read: its configuration, rows to keep, an adapter, the storage type, what is let pass.
     pub load: LoadOptions,
     /// Threads to work on; by default as many as there are cores.
@@ -40,8 +46,33 @@ impl OpenOptions {
 ///
 /// # Errors
 /// Those of fetching.
-pub fn locate(model: &str, watch: &mut dyn Watch) -> Result<PathBuf, Error> {
-    Ok(hub::locate(model, &HubOptions::from_env(), watch)?)
+pub fn locate(model: &str, revision: Option<&str>, watch: &mut dyn Watch) -> Result<PathBuf, Error> {
+    let options = HubOptions { revision: revision.map(str::to_owned), ..HubOptions::from_env() };
+    Ok(hub::locate(model, &options, watch)?)
+}
+
+/// Where a tokenizer lies: a place on the disk, or a model of the hub, of which the tokenizer's files alone are fetched.
+///
+/// # Errors
+/// Those of fetching.
+pub fn locate_tokenizer(tokenizer: &Path, watch: &mut dyn Watch) -> Result<PathBuf, Error> {
+    Ok(hub::locate_tokenizer(&tokenizer.to_string_lossy(), &HubOptions::from_env(), watch)?)
+}
+
+/// The folder of the adapter that `place` is, where it is one and no model.
+fn lone_adapter(place: &Path) -> Option<PathBuf> {
+    let folder = adapter_folder(place)?;
+    let weights = ["model.safetensors", "pytorch_model.bin"];
+    let names = weights.iter().flat_map(|name| [(*name).to_owned(), format!("{name}.index.json")]);
+    let mut places = names.flat_map(|name| [place.join(&name), folder.join(name)]);
+    (!places.any(|file| file.exists())).then_some(folder)
+}
+
+/// Whether a folder has a tokenizer of its own.
+fn has_tokenizer(folder: &Path) -> bool {
+    ["spiece.model", "sentencepiece.model", "tokenizer.json", "vocab.txt"]
+        .iter()
+        .any(|n| folder.join(n).is_file())
 }
 
 /// A model that was found and agrees with its configuration. No weight is read yet: enough to look at it, to convert
@@ -58,9 +89,63 @@ impl Prepared {
     ///
     /// # Errors
     /// Those of fetching, and of [`Plan::new`].
-    pub fn find(options: OpenOptions, watch: &mut dyn Watch) -> Result<Self, Error> {
-        let plan = Plan::new(&locate(&options.model, watch)?, &options.load)?;
+    pub fn find(mut options: OpenOptions, watch: &mut dyn Watch) -> Result<Self, Error> {
+        let mut place = locate(&options.model, options.revision.as_deref(), watch)?;
+        let mut notes = Vec::new();
+        if options.load.adapter.is_none()
+            && let Some(folder) = lone_adapter(&place)
+        {
+            let base = base_of(&folder)?;
+            place = hub::locate(&base, &HubOptions::from_env(), watch).map_err(
+                |source: t5kit_formats::Error| Error::Base {
+                    folder: folder.clone(),
+                    base: base.clone(),
+                    source: Box::new(source),
+                },
+            )?;
+            if lone_adapter(&place).is_some() {
+                return Err(Error::Stacked { folder, base });
+            }
+            notes.push(format!("the base of the adapter {}", folder.display()));
+            // Where tokens were added for it they are in its own tokenizer.
+            if options.tokenizer.is_none() && has_tokenizer(&folder) {
+                options.tokenizer = Some(folder.clone());
+            }
+            options.load.adapter = Some(folder);
+        }
+        if let Some(adapter) = options.load.adapter.as_mut().filter(|adapter| !adapter.exists()) {
+            *adapter = locate(&adapter.to_string_lossy(), None, watch)?;
+        }
+        if let Some(tokenizer) = &mut options.tokenizer {
+            *tokenizer = locate_tokenizer(tokenizer, watch)?;
+        }
+        let mut plan = Plan::new(&place, &options.load)?;
+        plan.notes.splice(0..0, notes);
+        // Where the weights lie below the folder that was named, its tokenizer may be beside them or there.
+        if options.tokenizer.is_none()
+            && let Some(named) = plan.named_folder()
+            && !has_tokenizer(plan.folder())
+            && has_tokenizer(named)
+        {
+            options.tokenizer = Some(named.to_owned());
+        }
         Ok(Prepared { plan, options })
+    }
+
+    /// The folder of the adapter that becomes part of the weights, if there is one.
+    pub fn adapter(&self) -> Option<&Path> {
+        self.options.load.adapter.as_deref()
+    }
+
+    /// Checks that a tokenizer can be the model's: neither more pieces than rows, nor far fewer.
+    ///
+    /// # Errors
+    /// [`Error::Vocabulary`] and [`Error::SpareRows`].
+    pub fn check(&self, tokenizer: &Tokenizer) -> Result<(), Error> {
+        match check_vocabulary(self.plan.config.vocab_size, tokenizer) {
+            Err(Error::SpareRows { .. }) if self.options.allow_spare_rows => Ok(()),
+            checked => checked,
+        }
     }
 
     /// Where the tokenizer is looked for.
@@ -94,7 +179,7 @@ impl Prepared {
     pub fn load(self) -> Result<Pipeline, Error> {
         // First, because it takes no time and the weights may.
         let (tokenizer, mut work) = self.tokenizer()?;
-        check_vocabulary(self.plan.config.vocab_size, &tokenizer)?;
+        self.check(&tokenizer)?;
         let mut file = self.plan.folder().join(generation_config::NAME);
         if self.plan.keep.is_some() && file.is_file() {
             // Its ids change with the rows; the new file lies with the cut tokenizer.
@@ -104,7 +189,8 @@ impl Prepared {
             work = Some(folder);
         }
         let generation_config = file.is_file().then_some(file);
-        let Prepared { plan, options } = self;
+        let Prepared { mut plan, options } = self;
+        settle_ids(&mut plan.config, &tokenizer);
         let threads = options.threads.map_or_else(Pool::default_threads, NonZeroUsize::get);
         Ok(Pipeline { model: plan.load()?, tokenizer, pool: Pool::new(threads), generation_config, work })
     }
@@ -116,12 +202,18 @@ impl Prepared {
     /// # Errors
     /// Those of [`write_tokenizer`] and [`convert`].
     pub fn convert(
-        self,
+        mut self,
         options: ConvertOptions,
         out: &Path,
         watch: &mut dyn Watch,
     ) -> Result<Converted, Error> {
+        if let Ok((tokenizer, _work)) = self.tokenizer() {
+            self.check(&tokenizer)?;
+        }
         let has_tokenizer = write_tokenizer(self.origin(), out)?;
+        if let Ok(tokenizer) = Tokenizer::load(out) {
+            settle_ids(&mut self.plan.config, &tokenizer);
+        }
         write_generation_config(self.plan.folder(), self.plan.keep.as_deref(), out)?;
         let notes = convert(self.plan, options, out, watch)?;
         Ok(Converted { notes, has_tokenizer })
@@ -146,14 +238,20 @@ pub struct Converted {
 }
 
 /// A folder for files that are needed as long as a model is open.
-fn work_folder() -> Result<AtomicDir, Error> {
+pub(crate) fn work_folder() -> Result<AtomicDir, Error> {
     Ok(AtomicDir::create(&std::env::temp_dir().join("t5kit-tokenizer"), true)?)
 }
 
-/// An error unless a model with so many rows has one for every piece.
+/// A model has at most so many rows that no piece has. Released ones are filled up to a multiple of 128: T5 by 28 rows, mT5
+/// by 12, umT5 by 84, MADLAD-400 and ByT5 by none; 128 where the sentinels are not told. Other people's trainers fill up to
+/// multiples of 512 at most.
+const SPARE_ROWS: usize = 1000;
+
+/// An error unless a model with so many rows has one for every piece, and few beside.
 pub(crate) fn check_vocabulary(rows: usize, tokenizer: &Tokenizer) -> Result<(), Error> {
     match tokenizer.vocab_size() {
         pieces if pieces > rows => Err(Error::Vocabulary { pieces, rows }),
+        pieces if rows - pieces > SPARE_ROWS => Err(Error::SpareRows { pieces, rows }),
         _ => Ok(()),
     }
 }

@@ -7,10 +7,11 @@ use t5kit_formats::output::AtomicDir;
 use t5kit_generate::{BatchLimits, GenerateOptions, Generated, Noticed, Score, generate, score};
 use t5kit_model::{Seq2Seq, T5, T5Config};
 use t5kit_tensor::Pool;
-use t5kit_tokenizer::Tokenizer;
+use t5kit_tokenizer::{Tokenizer, Wrap};
 
+use crate::files::{TokenizerOrigin, write_tokenizer};
 use crate::open::check_vocabulary;
-use crate::{Defaults, Error, OpenOptions, Prepared, Settled, Wishes};
+use crate::{Defaults, Error, OpenOptions, Prepared, Settled, Wishes, settle_ids};
 
 /// A model, its tokenizer, its defaults, and the threads it works on.
 pub struct Pipeline {
@@ -48,9 +49,10 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`Error::Tokenizer`], [`Error::Vocabulary`], and a configuration that no model can be made of.
-    pub fn random(config: T5Config, seed: u64, tokenizer: &Path, pool: Pool) -> Result<Self, Error> {
+    pub fn random(mut config: T5Config, seed: u64, tokenizer: &Path, pool: Pool) -> Result<Self, Error> {
         let tokenizer = Tokenizer::load(tokenizer)?;
         check_vocabulary(config.vocab_size, &tokenizer)?;
+        settle_ids(&mut config, &tokenizer);
         let model = T5::random(config, seed)?;
         Ok(Pipeline { model, tokenizer, pool, generation_config: None, work: None })
     }
@@ -58,9 +60,10 @@ impl Pipeline {
     /// How to generate with this tokenizer where nobody says anything: greedily, never a sentinel, never a padding row.
     pub fn generate_options(&self) -> GenerateOptions {
         let pieces = self.tokenizer.vocab_size();
-        let sentinels = (0..pieces as u32).filter(|&id| self.tokenizer.is_sentinel(id));
+        // Ids that are nothing, between the pieces and added tokens, are padding rows too.
+        let never = self.tokenizer.sentinels().iter().copied().chain(self.tokenizer.holes());
         GenerateOptions {
-            suppress: sentinels.collect(),
+            suppress: never.collect(),
             ..GenerateOptions::new(pieces, self.model.special_ids())
         }
     }
@@ -77,13 +80,20 @@ impl Pipeline {
         Ok(settled)
     }
 
-    /// The ids of a text with the end, cut to `most` tokens; and whether it was cut.
+    /// The ids of a source with what is around it (`</s>` behind it in T5), cut to `most` tokens; and whether it was cut.
     pub fn encode(&self, text: &str, most: usize) -> (Vec<u32>, bool) {
-        let mut ids = self.tokenizer.encode(text);
-        let cut = ids.len() >= most;
-        ids.truncate(most.saturating_sub(1));
-        ids.push(self.tokenizer.eos_id());
-        (ids, cut)
+        self.encode_in(text, self.tokenizer.source_wrap(), most)
+    }
+
+    /// The ids of a target with its end, cut to `most` tokens; and whether it was cut.
+    pub fn encode_target(&self, text: &str, most: usize) -> (Vec<u32>, bool) {
+        self.encode_in(text, &self.tokenizer.target_wrap(self.tokenizer.start_id()), most)
+    }
+
+    fn encode_in(&self, text: &str, wrap: &Wrap, most: usize) -> (Vec<u32>, bool) {
+        let mut ids = Vec::new();
+        let length = self.tokenizer.encode_wrapped(text.as_bytes(), wrap, most, &mut ids);
+        (ids, length > most)
     }
 
     /// Generates for texts, cut to `max_source_length` tokens each; gives the outputs of each in the texts' order, best
@@ -118,15 +128,33 @@ impl Pipeline {
         max_length: usize,
         limits: BatchLimits,
     ) -> Result<Vec<Score>, Error> {
-        let ids = |text: &str| self.encode(text, max_length).0;
+        let source = |text: &str| self.encode(text, max_length).0;
+        let target = |text: &str| self.encode_target(text, max_length).0;
         let (sources, targets): (Vec<_>, Vec<_>) =
-            pairs.iter().map(|(source, target)| (ids(source.as_ref()), ids(target.as_ref()))).unzip();
+            pairs.iter().map(|(s, t)| (source(s.as_ref()), target(t.as_ref()))).unzip();
         let mut scores = vec![Score::default(); pairs.len()];
         score(&self.model, &self.pool, &sources, &targets, limits, |i, score| {
             scores[i] = score;
             ControlFlow::Continue(())
         })?;
         Ok(scores)
+    }
+
+    /// Writes the model as a Hugging Face directory, into a folder that exists and has no weights.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn save(&self, out: &Path) -> Result<(), Error> {
+        t5kit_model::save(&self.model, &self.files(), out)?;
+        let rows = self.model.config.vocab_size;
+        let tokenizer = self.work.as_ref().map_or_else(
+            || self.tokenizer.source_files().first().map(PathBuf::as_path),
+            |work| Some(work.path()),
+        );
+        if let Some(tokenizer) = tokenizer {
+            write_tokenizer(TokenizerOrigin { tokenizer, rows, keep: None }, out)?;
+        }
+        Ok(())
     }
 
     /// The small files that go with the weights into every folder that this model is saved in.

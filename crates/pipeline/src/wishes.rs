@@ -135,10 +135,9 @@ impl Wishes {
     ) -> Result<Settled, Error> {
         self.check()?;
         if self.allow_sentinels {
-            o.suppress.clear();
+            o.suppress.retain(|&id| !tokenizer.is_sentinel(id));
         }
-        let first = |name: &&str| tokenizer.id_of(name).filter(|id| o.suppress.contains(id));
-        o.first_sentinel = ["▁<extra_id_0>", "<extra_id_0>"].iter().find_map(first);
+        o.first_sentinel = tokenizer.sentinel(0).filter(|id| o.suppress.contains(id));
         o.prefix = self.prefix.as_deref().map(|text| tokenizer.encode(text)).unwrap_or_default();
         let Defaults { file, mut values } = defaults;
         let file = file.display().to_string();
@@ -146,6 +145,10 @@ impl Wishes {
             values.max_length = None;
         }
         o.apply(&values)?;
+        // A file copied from another model may name an end that is an ordinary piece here.
+        if let Some(eos) = tokenizer.eos().filter(|_| !o.ids.end.iter().any(|&id| tokenizer.is_special(id))) {
+            o.ids.end.push(eos);
+        }
         o.check_values()
             .map_err(|e| Error::Default { file: file.clone(), what: e.to_string().replace('`', "") })?;
         let mut notes = Vec::new();

@@ -227,6 +227,26 @@ impl Weight {
         weight
     }
 
+    /// The same weight with at least `rows` rows, in the same storage type: row `means[i].0` is the mean of the rows
+    /// `means[i].1`, and others that are new are zeros.
+    pub fn with_rows(&self, rows: usize, means: &[(usize, Vec<u32>)]) -> Weight {
+        let (cols, old) = (self.cols(), self.to_tensor());
+        let mut data = Vec::with_capacity(rows.max(self.rows()) * cols);
+        (0..self.rows()).for_each(|row| data.extend_from_slice(old.row(row)));
+        data.resize(rows.max(self.rows()) * cols, 0.0);
+        for (row, of) in means {
+            let to = &mut data[row * cols..(row + 1) * cols];
+            to.fill(0.0);
+            for &id in of {
+                to.iter_mut().zip(old.row(id as usize)).for_each(|(to, x)| *to += x);
+            }
+            to.iter_mut().for_each(|x| *x /= of.len().max(1) as f32);
+        }
+        let mut shape = self.shape.clone();
+        shape[0] = rows.max(self.rows());
+        Weight::owned(&shape, data).to_dtype(self.dtype())
+    }
+
     /// `W + scale·B·A` in f32: a low-rank addition (LoRA) made part of a weight. `a`: [rank, cols], `b`: [rows, rank].
     pub fn plus_low_rank(&self, a: &Weight, b: &Weight, scale: f32) -> Weight {
         let shapes = (self.rows(), a.rows(), self.cols());
@@ -256,6 +276,17 @@ fn matrix(shape: &[usize]) -> (usize, usize) {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn new_rows_are_means() {
+        let weight = super::Weight::owned(&[3, 2], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let grown = weight.with_rows(5, &[(2, vec![0, 1]), (4, vec![2]), (1, vec![])]);
+        assert_eq!(grown.shape(), [5, 2]);
+        let rows = grown.to_tensor();
+        let rows: Vec<&[f32]> = (0..5).map(|row| rows.row(row)).collect();
+        assert_eq!(rows, [&[1.0, 2.0], &[0.0, 0.0], &[2.0, 3.0], &[0.0, 0.0], &[5.0, 6.0]]);
+        assert_eq!(weight.with_rows(2, &[]).shape(), [3, 2]);
+    }
+
     use super::*;
 
     #[test]

@@ -3,7 +3,7 @@
 //! Names of special tokens in a text stand for them, and sentinels follow the bytes, `<extra_id_0>` first: as in
 //! transformers' `ByT5Tokenizer`.
 
-use std::sync::OnceLock;
+use crate::added::Added;
 use t5kit_formats::spiece::{PieceKind, is_sentinel};
 
 pub(crate) const PAD: u32 = 0;
@@ -13,30 +13,27 @@ pub(crate) const UNK: u32 = 2;
 const FIRST_BYTE: u32 = 3;
 /// The id of `<extra_id_0>`.
 const FIRST_SENTINEL: u32 = FIRST_BYTE + 256;
-/// How many sentinels there are.
-const SENTINELS: u32 = 125;
 
 /// The tokenizer; there is nothing to read.
-pub(crate) struct ByT5;
-
-/// The names of all pieces.
-fn names() -> &'static [String] {
-    static NAMES: OnceLock<Vec<String>> = OnceLock::new();
-    NAMES.get_or_init(|| {
-        let special = ["<pad>", "</s>", "<unk>"].map(String::from);
-        let bytes = (0..=255u8).map(|byte| format!("<0x{byte:02X}>"));
-        let sentinels = (0..SENTINELS).map(|n| format!("<extra_id_{n}>"));
-        special.into_iter().chain(bytes).chain(sentinels).collect()
-    })
+pub(crate) struct ByT5 {
+    /// The names of all pieces.
+    names: Vec<String>,
 }
 
 impl ByT5 {
+    pub(crate) fn new(sentinels: u32) -> Self {
+        let special = ["<pad>", "</s>", "<unk>"].map(String::from);
+        let bytes = (0..=255u8).map(|byte| format!("<0x{byte:02X}>"));
+        let sentinels = (0..sentinels).map(|n| format!("<extra_id_{n}>"));
+        Self { names: special.into_iter().chain(bytes).chain(sentinels).collect() }
+    }
+
     pub(crate) fn len(&self) -> usize {
-        (FIRST_SENTINEL + SENTINELS) as usize
+        self.names.len()
     }
 
     pub(crate) fn piece(&self, id: u32) -> Option<&str> {
-        names().get(id as usize).map(String::as_str)
+        self.names.get(id as usize).map(String::as_str)
     }
 
     pub(crate) fn kind(&self, id: u32) -> Option<PieceKind> {
@@ -50,7 +47,7 @@ impl ByT5 {
     }
 
     pub(crate) fn id_of(&self, piece: &str) -> Option<u32> {
-        names().iter().position(|name| name == piece).map(|id| id as u32)
+        self.names.iter().position(|name| name == piece).map(|id| id as u32)
     }
 
     /// The special token that `text` begins with, and its length in bytes.
@@ -82,9 +79,13 @@ impl ByT5 {
     }
 
     /// The bytes of ids; `<pad>` and `</s>` vanish, sentinels and the unknown token are written by name.
-    pub(crate) fn decode(&self, ids: &[u32]) -> Vec<u8> {
+    pub(crate) fn decode(&self, ids: &[u32], added: &Added) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(ids.len());
         for &id in ids {
+            if let Some(text) = added.text(id) {
+                bytes.extend_from_slice(text.as_bytes());
+                continue;
+            }
             match self.kind(id) {
                 Some(PieceKind::Byte) => bytes.push((id - FIRST_BYTE) as u8),
                 Some(PieceKind::UserDefined | PieceKind::Unknown) => {
@@ -120,6 +121,7 @@ mod tests {
     /// Values of transformers 4.57's `ByT5Tokenizer`.
     #[test]
     fn ids_are_those_of_transformers() {
+        let byt5 = ByT5::new(125);
         for (text, expected) in [
             ("", &[][..]),
             ("a<extra_id_0>é", &[100, 259, 198, 172]),
@@ -131,19 +133,23 @@ mod tests {
             ("<<", &[63, 63]),
         ] {
             let mut ids = Vec::new();
-            ByT5.encode_into(text.as_bytes(), &mut ids);
+            byt5.encode_into(text.as_bytes(), &mut ids);
             assert_eq!(ids, expected, "{text:?}");
         }
-        assert_eq!(ByT5.decode(&[200, 201, 0, 100, 1, 300, 2, 999]), b"\xc5\xc6a<extra_id_41><unk>");
-        assert_eq!(ByT5.len(), 384);
+        assert_eq!(
+            byt5.decode(&[200, 201, 0, 100, 1, 300, 2, 999], &Added::default()),
+            b"\xc5\xc6a<extra_id_41><unk>"
+        );
+        assert_eq!(byt5.len(), 384);
     }
 
     #[test]
     fn any_bytes_are_encoded_and_come_back() {
+        let byt5 = ByT5::new(125);
         let all: Vec<u8> = (0..=255).collect();
         let mut ids = Vec::new();
-        ByT5.encode_into(&all, &mut ids);
-        assert_eq!(ByT5.decode(&ids), all);
+        byt5.encode_into(&all, &mut ids);
+        assert_eq!(byt5.decode(&ids, &Added::default()), all);
         assert_eq!(trim_start(b" \xffa"), b"\xffa");
         assert_eq!(trim_end(b"a\xff "), b"a\xff");
     }

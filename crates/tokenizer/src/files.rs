@@ -3,51 +3,94 @@
 use crate::error::Error;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use t5kit_formats::spiece::{Piece, PieceKind, SpieceModel, T5_SENTINELS, is_sentinel};
-use t5kit_formats::tokenizer_json;
+use t5kit_formats::added_tokens::SpecialTokens;
+use t5kit_formats::foreign;
 
 /// The longest file that is read: far above any real tokenizer, far below what would exhaust memory.
 pub(crate) const MAX_BYTES: u64 = 1 << 30;
-/// More sentinels than this are no sentinels.
-const MAX_EXTRA_IDS: u64 = 10_000;
-
 const CONFIG: &str = "tokenizer_config.json";
+const MERGES: &str = "merges.txt";
 
 /// The fields of a `tokenizer_config.json`.
 pub(crate) type Config = serde_json::Map<String, serde_json::Value>;
 
-/// A tokenizer's file and, if there is one, the configuration beside it.
+/// A tokenizer's file and what lies beside it, as far as it may change what ids are: see [`find`].
 pub(crate) struct Found {
     pub(crate) file: PathBuf,
-    /// Only where it may change what ids are: see [`find`].
+    /// `tokenizer_config.json`.
     pub(crate) config: Option<(PathBuf, Config)>,
+    /// `config.json`, the model's, where there is no `tokenizer_config.json`, or one that does not say which class the
+    /// tokenizer is.
+    pub(crate) model: Option<Config>,
+    /// Added and special tokens.
+    pub(crate) special: SpecialTokens,
+    /// Further files that have been read.
+    pub(crate) others: Vec<PathBuf>,
+}
+
+impl Found {
+    /// A field of the tokenizer's configuration.
+    pub(crate) fn field(&self, name: &str) -> Option<&serde_json::Value> {
+        self.config.as_ref()?.1.get(name).filter(|value| !value.is_null())
+    }
+
+    /// The tokenizer's class, without the `Fast` of fast ones; empty where nobody says it.
+    pub(crate) fn class(&self) -> &str {
+        let config = self.config.as_ref().map(|(_, config)| config);
+        let mut said = config.into_iter().chain(&self.model);
+        let class = said.find_map(|config| config.get("tokenizer_class")?.as_str()).unwrap_or_default();
+        class.strip_suffix("Fast").unwrap_or(class)
+    }
+
+    /// A number of the model's configuration.
+    pub(crate) fn model_number(&self, name: &str) -> Option<u64> {
+        self.model.as_ref()?.get(name)?.as_u64()
+    }
+
+    /// The model's `model_type`, where its configuration counts.
+    pub(crate) fn model_type(&self) -> &str {
+        self.model.as_ref().and_then(|model| model.get("model_type")?.as_str()).unwrap_or_default()
+    }
 }
 
 /// The tokenizer's file at `path`, or in the directory there.
 ///
-/// The `tokenizer_config.json` beside it counts for `vocab.txt`, which is incomplete without, and where a directory was
+/// What lies beside it counts for `vocab.txt` and `vocab.json`, which are incomplete without, and where a directory was
 /// named. A SentencePiece file named itself is what it is, and nothing beside it matters.
 pub(crate) fn find(path: &Path) -> Result<Found, Error> {
     let is_dir = std::fs::metadata(path).map_err(|source| Error::Io { path: path.into(), source })?.is_dir();
     let file = if is_dir { find_in(path)? } else { path.into() };
-    let config_file = file.with_file_name(CONFIG);
-    let config = if (is_dir || is_vocab(&file)) && config_file.is_file() {
-        let config = parse(&read(&config_file, MAX_BYTES)?, &config_file)?;
-        Some((config_file, config))
-    } else {
-        None
+    let mut found =
+        Found { file, config: None, model: None, special: SpecialTokens::default(), others: Vec::new() };
+    if !is_dir && !is_vocab(&found.file) && !is_byte_pairs(&found.file) {
+        return Ok(found);
+    }
+    let object = |name: &str| {
+        let file = found.file.with_file_name(name);
+        let config = file.is_file().then(|| parse(&read(&file, MAX_BYTES)?, &file)).transpose()?;
+        Ok::<_, Error>(config.map(|config| (file, config)))
     };
-    if is_config(&file) && !config.as_ref().is_some_and(|(_, config)| is_byt5(config)) {
+    let (config, model) = (object(CONFIG)?, object("config.json")?);
+    found.config = config;
+    found.model = model.map(|(_, config)| config);
+    let folder = found.file.parent().unwrap_or(Path::new(""));
+    let config = found.config.as_ref().map(|(file, config)| (&**file, config));
+    found.special = SpecialTokens::read(folder, config)?;
+    let merges = is_byte_pairs(&found.file).then_some(MERGES);
+    let others = ["special_tokens_map.json", "added_tokens.json"].into_iter().chain(merges);
+    let others = others.map(|name| found.file.with_file_name(name));
+    found.others = others.filter(|file| file.is_file()).collect();
+    if is_config(&found.file) && found.class() != BYT5 {
         return Err(Error::NotFound { path: path.into() });
     }
-    Ok(Found { file, config })
+    Ok(found)
 }
 
 /// The file that counts in a directory.
 fn find_in(directory: &Path) -> Result<PathBuf, Error> {
     let io = |source| Error::Io { path: directory.into(), source };
     let named = |names: &[&str]| names.iter().map(|name| directory.join(name)).find(|file| file.is_file());
-    if let Some(file) = named(&["spiece.model", "sentencepiece.model"]) {
+    if let Some(file) = named(&["spiece.model", "sentencepiece.model", "sentencepiece.bpe.model"]) {
         return Ok(file);
     }
     let mut models = Vec::new();
@@ -59,8 +102,14 @@ fn find_in(directory: &Path) -> Result<PathBuf, Error> {
     }
     models.sort();
     match models.len() {
-        0 => named(&["vocab.txt", "tokenizer.json", CONFIG])
-            .ok_or_else(|| Error::NotFound { path: directory.into() }),
+        0 => {
+            let pairs = named(&[MERGES]).and_then(|_| named(&["vocab.json"]));
+            let known = named(&["vocab.txt", "tokenizer.json"]).or(pairs);
+            // A ByT5 has nothing to read but the word that it is one.
+            known
+                .or_else(|| named(&[CONFIG, "config.json"]))
+                .ok_or(Error::NotFound { path: directory.into() })
+        }
         1 => Ok(models.remove(0)),
         _ => {
             let names: Vec<_> = models.iter().filter_map(|m| m.file_name()?.to_str()).collect();
@@ -79,9 +128,27 @@ pub(crate) fn is_vocab(file: &Path) -> bool {
     extension(file) == "txt"
 }
 
-/// Whether the file is a `tokenizer_config.json`.
+/// Whether the file is the vocabulary of a byte-level BPE, with `merges.txt` beside it.
+pub(crate) fn is_byte_pairs(file: &Path) -> bool {
+    file.file_name().is_some_and(|name| name == "vocab.json")
+}
+
+/// The class of a tokenizer that reads no file.
+pub(crate) const BYT5: &str = "ByT5Tokenizer";
+
+/// Whether the file is one that says which class a tokenizer is.
 pub(crate) fn is_config(file: &Path) -> bool {
-    file.file_name().is_some_and(|name| name == CONFIG)
+    file.file_name().is_some_and(|name| name == CONFIG || name == "config.json")
+}
+
+/// The merges beside a `vocab.json`.
+pub(crate) fn merges(vocab: &Path) -> PathBuf {
+    vocab.with_file_name(MERGES)
+}
+
+/// Whether the file is a `tokenizer.json`.
+pub(crate) fn is_json(file: &Path) -> bool {
+    extension(file) == "json"
 }
 
 /// The whole file, if it has no more than `most` bytes.
@@ -96,6 +163,7 @@ pub(crate) fn read(file: &Path, most: u64) -> Result<Vec<u8>, Error> {
         let what = format!("over {} MiB; is this a tokenizer?", most >> 20);
         return Err(Error::Invalid { path: file.into(), field: "size".into(), what });
     }
+    foreign::check(file, &bytes)?;
     Ok(bytes)
 }
 
@@ -105,37 +173,4 @@ fn parse(bytes: &[u8], path: &Path) -> Result<Config, Error> {
         field: "JSON".into(),
         what: format!("not readable as an object: {e}"),
     })
-}
-
-/// A Unigram model from the bytes of its file.
-pub(crate) fn unigram(bytes: &[u8], file: &Path) -> Result<SpieceModel, Error> {
-    if extension(file) == "json" {
-        Ok(tokenizer_json::parse(bytes, file)?)
-    } else {
-        Ok(SpieceModel::parse(bytes, file)?)
-    }
-}
-
-fn class(config: &Config) -> &str {
-    config.get("tokenizer_class").and_then(|class| class.as_str()).unwrap_or_default()
-}
-
-fn is_byt5(config: &Config) -> bool {
-    class(config) == "ByT5Tokenizer"
-}
-
-/// Appends T5's sentinels, `<extra_id_99>` … `<extra_id_0>`, which its `spiece.model` does not hold: as many as
-/// `extra_ids` of `tokenizer_config.json` says, 100 where a `T5Tokenizer` says nothing.
-pub(crate) fn add_sentinels(model: &mut SpieceModel, config: &Config) {
-    let count = match config.get("extra_ids").and_then(|n| n.as_u64()) {
-        Some(count) => count.min(MAX_EXTRA_IDS),
-        None if matches!(class(config), "T5Tokenizer" | "T5TokenizerFast") => T5_SENTINELS as u64,
-        None => 0,
-    };
-    if model.pieces.iter().any(|piece| is_sentinel(&piece.text)) {
-        return;
-    }
-    let kind = PieceKind::UserDefined;
-    let sentinel = |n| Piece { text: format!("<extra_id_{n}>"), kind, ..Piece::default() };
-    model.pieces.extend((0..count).rev().map(sentinel));
 }

@@ -8,24 +8,38 @@
 //! # Ok(()) }
 //! ```
 
+mod added;
+mod byte_pairs;
 mod bytes;
 mod error;
 mod files;
+mod library;
+mod load;
 mod printer;
+mod protected;
 mod punctuation;
+mod special;
 pub mod stream;
 mod unigram;
 mod wordpiece;
 
+use added::{Added, Part};
 use bytes::ByT5;
 pub use error::Error;
-use files::Found;
+use library::Library;
+use load::Parts;
 pub use printer::IdPrinter;
-pub use punctuation::restore_punctuation;
+pub use punctuation::{
+    Punctuation, PunctuationCount, half_width_punctuation, is_chinese_text, restore_punctuation,
+};
 use sha2::{Digest, Sha256};
+use special::Special;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+pub use t5kit_formats::added_tokens::AddedToken;
 pub use t5kit_formats::spiece::PieceKind;
 use t5kit_formats::spiece::is_sentinel;
+pub use t5kit_formats::tokenizer_json::Wrap;
 use unigram::Unigram;
 pub use wordpiece::PreTokenize;
 use wordpiece::WordPiece;
@@ -33,6 +47,9 @@ use wordpiece::WordPiece;
 /// Turns text into ids and ids into text; shared freely between threads.
 pub struct Tokenizer {
     model: Model,
+    added: Added,
+    special: Special,
+    sentinels: OnceLock<Vec<u32>>,
     source_files: Vec<PathBuf>,
     sha256: String,
 }
@@ -41,35 +58,7 @@ enum Model {
     Unigram(Box<Unigram>),
     WordPiece(WordPiece),
     Bytes(ByT5),
-}
-
-impl Model {
-    /// From the bytes of a tokenizer's file and what the configuration beside it says.
-    fn new(
-        bytes: &[u8],
-        file: &Path,
-        config: Option<(PathBuf, files::Config)>,
-        options: Options,
-    ) -> Result<Self, Error> {
-        if files::is_vocab(file) {
-            let mut settings = match &config {
-                Some((file, config)) => wordpiece::Settings::read(config, file)?,
-                None => wordpiece::Settings::default(),
-            };
-            settings.do_lower_case = options.lower_case.unwrap_or(settings.do_lower_case);
-            settings.strip_accents = options.strip_accents.or(settings.strip_accents);
-            settings.pre_tokenize = options.pre_tokenize.unwrap_or(settings.pre_tokenize);
-            return Ok(Self::WordPiece(WordPiece::new(bytes, settings, file)?));
-        }
-        if files::is_config(file) {
-            return Ok(Self::Bytes(ByT5));
-        }
-        let mut model = files::unigram(bytes, file)?;
-        if let Some((_, config)) = &config {
-            files::add_sentinels(&mut model, config);
-        }
-        Ok(Self::Unigram(Box::new(Unigram::new(&model, file)?)))
-    }
+    Library(Box<Library>),
 }
 
 /// Choices for `vocab.txt` that override those of `tokenizer_config.json`. Other tokenizers follow their own file: to
@@ -86,9 +75,13 @@ pub struct Options {
 
 impl Tokenizer {
     /// Loads a tokenizer from its file, or from a directory that holds one. In a directory the first of these counts:
-    /// `spiece.model`, `sentencepiece.model`, a single other `*.model`, `vocab.txt`, `tokenizer.json`, and a
-    /// `tokenizer_config.json` that says that there is nothing to read (ByT5). A file that ends in `.txt` is a
-    /// WordPiece vocabulary, one that ends in `.json` a Unigram `tokenizer.json`, any other a SentencePiece model.
+    /// `spiece.model`, `sentencepiece.model`, a single other `*.model`, `vocab.txt`, `tokenizer.json`, `vocab.json` with
+    /// `merges.txt`, and a `tokenizer_config.json` that says that there is nothing to read (ByT5). A file that ends in
+    /// `.txt` is a WordPiece vocabulary, one that ends in `.json` a `tokenizer.json`, any other a SentencePiece model.
+    ///
+    /// In a directory the files beside say which tokens are added and special: `tokenizer_config.json`,
+    /// `special_tokens_map.json`, `added_tokens.json`. A `tokenizer.json` with steps that SentencePiece does not have is
+    /// run by Hugging Face's `tokenizers`.
     ///
     /// # Errors
     /// When nothing is found, the file cannot be read, is damaged, or is of a kind that is not supported;
@@ -102,31 +95,40 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::load`].
     pub fn load_with(path: &Path, options: Options) -> Result<Self, Error> {
-        let Found { file, config } = files::find(path)?;
-        let words = files::is_vocab(&file);
+        let found = files::find(path)?;
+        let file = &found.file;
+        let words = files::is_vocab(file);
         if !words && options != Options::default() {
-            return Err(Error::Options { path: file });
+            return Err(Error::Options { path: file.clone() });
         }
-        let bytes = files::read(&file, if words { wordpiece::MAX_BYTES } else { files::MAX_BYTES })?;
-        let config_file = config.as_ref().map(|(file, _)| file.clone());
-        let source_files = std::iter::once(file.clone()).chain(config_file.filter(|c| *c != file)).collect();
+        let bytes = files::read(file, if words { wordpiece::MAX_BYTES } else { files::MAX_BYTES })?;
+        let beside = found.config.iter().map(|(file, _)| file).chain(&found.others);
+        let mut source_files: Vec<PathBuf> =
+            std::iter::once(file).chain(beside.filter(|other| *other != file)).cloned().collect();
         // Nothing waits for the digest of a large file.
-        let (model, sha256) = std::thread::scope(|scope| {
+        let (parts, sha256) = std::thread::scope(|scope| {
             let digest = scope.spawn(|| sha256(&bytes));
-            (Model::new(&bytes, &file, config, options), digest.join().expect("hashing does not panic"))
+            (load::load(&bytes, &found, options), digest.join().expect("hashing does not panic"))
         });
-        Ok(Self { model: model?, source_files, sha256 })
+        let parts = parts?;
+        if matches!(parts.model, Model::Library(_)) && !files::is_json(file) {
+            // A SentencePiece BPE is run by the file beside it.
+            source_files[0] = file.with_file_name("tokenizer.json");
+        }
+        Ok(Self::new(parts, source_files, sha256))
     }
 
-    /// A tokenizer from the bytes of a SentencePiece model, or of a Unigram `tokenizer.json` where `path` ends in
-    /// `.json`; the path is otherwise for messages only.
+    /// A tokenizer from the bytes of a SentencePiece model, or of a `tokenizer.json` where `path` ends in `.json`; the
+    /// path is otherwise for messages only.
     ///
     /// # Errors
     /// When the bytes are damaged, or of a kind that is not supported.
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, Error> {
-        let model = files::unigram(bytes, path)?;
-        let model = Model::Unigram(Box::new(Unigram::new(&model, path)?));
-        Ok(Self { model, source_files: Vec::new(), sha256: sha256(bytes) })
+        Ok(Self::new(load::alone(bytes, path)?, Vec::new(), sha256(bytes)))
+    }
+
+    fn new(Parts { model, added, special }: Parts, source_files: Vec<PathBuf>, sha256: String) -> Self {
+        Self { model, added, special, sentinels: OnceLock::new(), source_files, sha256 }
     }
 
     /// What [`Tokenizer::encode_into`] has to give, by the obvious search: for fuzzing.
@@ -134,19 +136,21 @@ impl Tokenizer {
     pub fn encode_obviously(&self, text: &[u8]) -> Vec<u32> {
         let mut ids = Vec::new();
         match &self.model {
-            Model::Unigram(model) => model.encode_obviously(text, &mut ids),
+            Model::Unigram(model) => model.encode_obviously(text, &self.added, &mut ids),
             _ => self.encode_into(text, &mut ids),
         }
         ids
     }
 
-    /// The number of pieces; ids are below it.
+    /// The number of ids: pieces, sentinels, added tokens and the holes among them. Ids are below it.
     pub fn vocab_size(&self) -> usize {
-        match &self.model {
+        let added = self.added.tokens().last().map_or(0, |token| token.id as usize + 1);
+        added.max(match &self.model {
             Model::Unigram(model) => model.vocab.len(),
             Model::WordPiece(model) => model.len(),
             Model::Bytes(model) => model.len(),
-        }
+            Model::Library(model) => model.len(),
+        })
     }
 
     /// The ids of a text, without `</s>`.
@@ -160,9 +164,23 @@ impl Tokenizer {
     /// U+FFFD, as in the sentencepiece library.
     pub fn encode_into(&self, text: &[u8], ids: &mut Vec<u32>) {
         match &self.model {
-            Model::Unigram(model) => model.encode_into(text, ids),
-            Model::WordPiece(model) => model.encode_into(text, ids),
-            Model::Bytes(model) => model.encode_into(text, ids),
+            Model::Unigram(model) => model.encode_into(text, &self.added, ids),
+            Model::WordPiece(model) => self.each_part(text, ids, |text, ids| model.encode_into(text, ids)),
+            Model::Bytes(model) => self.each_part(text, ids, |text, ids| model.encode_into(text, ids)),
+            Model::Library(model) => model.encode_into(text, ids),
+        }
+    }
+
+    /// Appends the ids of added tokens, and has what stands between them encoded.
+    fn each_part(&self, text: &[u8], ids: &mut Vec<u32>, encode: impl Fn(&[u8], &mut Vec<u32>)) {
+        if self.added.is_empty() {
+            return encode(text, ids);
+        }
+        for part in self.added.split(text) {
+            match part {
+                Part::Token(token) => ids.push(token.id),
+                Part::Text { text, .. } => encode(text, ids),
+            }
         }
     }
 
@@ -171,8 +189,8 @@ impl Tokenizer {
     /// sentencepiece library.
     pub fn encode_pieces(&self, text: &[u8], ids: &mut Vec<u32>) -> Vec<String> {
         match &self.model {
-            Model::Unigram(model) => model.encode_pieces(text, ids),
-            Model::WordPiece(_) | Model::Bytes(_) => {
+            Model::Unigram(model) => model.encode_pieces(text, &self.added, ids),
+            Model::WordPiece(_) | Model::Bytes(_) | Model::Library(_) => {
                 let before = ids.len();
                 self.encode_into(text, ids);
                 ids[before..].iter().map(|&id| self.piece(id).unwrap_or_default().to_owned()).collect()
@@ -181,12 +199,15 @@ impl Tokenizer {
     }
 
     /// The text of ids: control pieces and ids outside of the vocabulary vanish, byte pieces are joined,
-    /// and bytes that are no UTF-8 become U+FFFD.
+    /// and bytes that are no UTF-8 become U+FFFD. Added tokens are written as they are.
     pub fn decode(&self, ids: &[u32]) -> String {
         match &self.model {
-            Model::Unigram(model) => unigram::decode_text(model, ids),
-            Model::WordPiece(model) => model.decode(ids),
-            Model::Bytes(model) => String::from_utf8_lossy(&model.decode(ids)).into_owned(),
+            Model::Unigram(model) => unigram::decode_text(model, &self.said(ids), &self.added),
+            Model::WordPiece(model) => model.decode(&self.said(ids), &self.added),
+            Model::Bytes(model) => {
+                String::from_utf8_lossy(&model.decode(&self.said(ids), &self.added)).into_owned()
+            }
+            Model::Library(model) => model.decode(ids),
         }
     }
 
@@ -194,85 +215,54 @@ impl Tokenizer {
     /// (hardly any has one) is not applied.
     pub fn decode_bytes(&self, ids: &[u32]) -> Vec<u8> {
         match &self.model {
-            Model::Unigram(model) => unigram::decode_bytes(model, ids),
-            Model::WordPiece(model) => model.decode(ids).into_bytes(),
-            Model::Bytes(model) => model.decode(ids),
+            Model::Unigram(model) => unigram::decode_bytes(model, &self.said(ids), &self.added),
+            Model::WordPiece(model) => model.decode(&self.said(ids), &self.added).into_bytes(),
+            Model::Bytes(model) => model.decode(&self.said(ids), &self.added),
+            Model::Library(model) => model.decode(ids).into_bytes(),
         }
+    }
+
+    /// The ids without added tokens that only begin, end or pad.
+    fn said<'a>(&self, ids: &'a [u32]) -> std::borrow::Cow<'a, [u32]> {
+        let silent = |id: &u32| self.special.is(*id) && self.added.get(*id).is_some();
+        if self.added.is_empty() || !ids.iter().any(silent) {
+            return ids.into();
+        }
+        ids.iter().copied().filter(|id| !silent(id)).collect::<Vec<_>>().into()
     }
 
     /// The piece with an id: with `▁` for a space in SentencePiece, with `##` inside words in WordPiece.
     pub fn piece(&self, id: u32) -> Option<&str> {
-        match &self.model {
+        self.added.text(id).or_else(|| match &self.model {
             Model::Unigram(model) => model.vocab.piece(id),
             Model::WordPiece(model) => model.piece(id),
             Model::Bytes(model) => model.piece(id),
-        }
+            Model::Library(model) => model.piece(id),
+        })
     }
 
-    /// What the piece with an id is for.
+    /// What the piece with an id is for. Added tokens count as user-defined, unless they begin, end or pad.
     pub fn piece_kind(&self, id: u32) -> Option<PieceKind> {
+        if self.added.get(id).is_some() {
+            let control = self.special.is(id);
+            return Some(if control { PieceKind::Control } else { PieceKind::UserDefined });
+        }
         match &self.model {
             Model::Unigram(model) => model.vocab.kind(id),
             Model::WordPiece(model) => model.kind(id),
             Model::Bytes(model) => model.kind(id),
+            Model::Library(model) => model.kind(id),
         }
     }
 
     /// The id of a piece, written as [`Tokenizer::piece`] gives it.
     pub fn id_of(&self, piece: &str) -> Option<u32> {
-        match &self.model {
+        self.added.id_of(piece).or_else(|| match &self.model {
             Model::Unigram(model) => model.id_of(piece),
             Model::WordPiece(model) => model.id_of(piece),
             Model::Bytes(model) => model.id_of(piece),
-        }
-    }
-
-    /// The id that pads batches and begins decoding (`<pad>`, `[PAD]`): 0 where the model names none, as in T5.
-    pub fn pad_id(&self) -> u32 {
-        match &self.model {
-            Model::Unigram(model) => model.vocab.pad,
-            Model::WordPiece(model) => model.pad,
-            Model::Bytes(_) => Some(bytes::PAD),
-        }
-        .unwrap_or(0)
-    }
-
-    /// The id that ends a text: 1 where the model names none, as in T5.
-    pub fn eos_id(&self) -> u32 {
-        self.eos().unwrap_or(1)
-    }
-
-    /// The id that ends a text (`</s>`, `[SEP]`), where the model has one.
-    pub fn eos(&self) -> Option<u32> {
-        match &self.model {
-            Model::Unigram(model) => model.vocab.eos,
-            Model::WordPiece(model) => model.sep,
-            Model::Bytes(_) => Some(bytes::EOS),
-        }
-    }
-
-    /// The id for unknown text: 2 where the model names none, as in T5.
-    pub fn unk_id(&self) -> u32 {
-        match &self.model {
-            Model::Unigram(model) => model.vocab.unk,
-            Model::WordPiece(model) => Some(model.unk),
-            Model::Bytes(_) => Some(bytes::UNK),
-        }
-        .unwrap_or(2)
-    }
-
-    /// The id that begins a text (`<s>`, `[CLS]`), where the model has one (T5 and mT5 do not).
-    pub fn bos_id(&self) -> Option<u32> {
-        match &self.model {
-            Model::Unigram(model) => model.vocab.bos,
-            Model::WordPiece(model) => model.cls,
-            Model::Bytes(_) => None,
-        }
-    }
-
-    /// Whether an id is a sentinel, `<extra_id_N>` with or without a leading `▁`.
-    pub fn is_sentinel(&self, id: u32) -> bool {
-        self.piece(id).is_some_and(is_sentinel)
+            Model::Library(model) => model.id_of(piece),
+        })
     }
 
     /// Prints ids of this tokenizer; costs some milliseconds to make.

@@ -93,5 +93,5 @@ fn files_that_are_no_vocabulary_are_refused() {
     let spiece = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/unk.model");
     let lower = Options { lower_case: Some(true), ..Default::default() };
     let refused = Tokenizer::load_with(&spiece, lower).err().map(message).unwrap_or_default();
-    assert!(refused.contains("unk.model: lower_case"), "{refused}");
+    assert!(refused.contains("unk.model: `lower_case`"), "{refused}");
 }

@@ -5,23 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use t5kit_formats::progress::{Progress, Watch};
-use t5kit_formats::table::{self, ColumnRef, Row, Rows, TableOptions};
+use t5kit_formats::table::{ReadRow, Row, Rows, Table, TableOptions};
 use t5kit_tensor::Pool;
 use t5kit_tokenizer::Tokenizer;
 
 use crate::Error;
+use crate::columns::{PairColumns, Understood};
 use crate::examples::{Building, Examples, Placement};
-
-/// Which columns hold the texts; by default those named `source` and `target`, or a file's only two.
-#[derive(Clone, Debug, Default)]
-pub struct PairColumns {
-    /// The source's column.
-    pub source: Option<ColumnRef>,
-    /// The target's column.
-    pub target: Option<ColumnRef>,
-    /// The column of what the model is asked to do, put before the source: see [`with_prompt`].
-    pub prompt: Option<ColumnRef>,
-}
 
 /// Lengths that texts are cut to, `</s>` included.
 #[derive(Clone, Copy, Debug)]
@@ -39,9 +29,8 @@ pub struct DataOptions {
     pub columns: PairColumns,
     /// Text put before every source as it stands (and before its prompt).
     pub source_prefix: String,
-    /// Whether TSV and CSV files begin with a header; `None`: where a column is given by name, or the first row says
-    /// `source` and `target`.
-    pub has_header: Option<bool>,
+    /// How the files are read: format, encoding, header.
+    pub table: TableOptions,
     /// What longer texts are cut to.
     pub lengths: Lengths,
     /// Where the ids are kept.
@@ -56,16 +45,20 @@ pub trait ReadWatch: Watch {
     fn bad_row(&mut self, _error: &Error) -> ControlFlow<()> {
         ControlFlow::Break(())
     }
+
+    /// A file was opened and understood so; its rows are read next.
+    fn understood(&mut self, _file: &Understood) {}
 }
 
 /// Nobody watches: the end at the first bad row.
 impl ReadWatch for () {}
 
 /// A source with what the model is asked to do before it, as T5 was trained: `summarize: The text`. A colon or space
-/// at the prompt's end is not doubled; without a prompt the source stands alone.
+/// at the prompt's end is not doubled; without a prompt the source stands alone, and a prompt without a source does.
 pub fn with_prompt(prompt: &str, source: &str) -> String {
     match prompt.trim_end_matches([':', '：', ' ']) {
         "" => source.to_owned(),
+        _ if source.trim().is_empty() => prompt.to_owned(),
         prompt => format!("{prompt}: {source}"),
     }
 }
@@ -100,13 +93,17 @@ impl Examples {
         let (mut window, mut bytes) = (Vec::new(), 0);
         for path in paths {
             let before = building.examples.len() + window.len();
-            for row in open(path, options)? {
+            let mut rows = open(path, options, watch)?;
+            for row in rows.by_ref() {
                 let pair = row.map_err(Error::from).and_then(|row| pair(path, row, options));
                 match pair {
-                    Ok(pair) => {
+                    Ok(Some(pair)) => {
                         bytes += pair.source.len() + pair.target.len();
+                        let first = &mut building.examples.facts.first;
+                        first.get_or_insert_with(|| [pair.source.clone(), pair.target.clone()]);
                         window.push(pair);
                     }
+                    Ok(None) => building.examples.facts.blank += 1,
                     Err(error) if error.is_bad_row() && watch.bad_row(&error).is_continue() => {
                         building.examples.facts.skipped += 1;
                     }
@@ -118,6 +115,7 @@ impl Examples {
                     watch.go_on(told(&building))?;
                 }
             }
+            building.examples.facts.replaced += rows.replaced();
             if building.examples.len() + window.len() == before {
                 return Err(Error::NoExamples { path: path.clone() });
             }
@@ -129,46 +127,37 @@ impl Examples {
 }
 
 /// The rows of a file: source, target, and the prompt where there is one.
-fn open(path: &Path, options: &DataOptions) -> Result<Rows, Error> {
-    let PairColumns { source, target, prompt } = &options.columns;
-    let table = TableOptions { has_header: options.has_header, ..TableOptions::default() };
-    let named = |column: &Option<ColumnRef>, name: &str| {
-        column.clone().unwrap_or_else(|| ColumnRef::Name(name.to_owned()))
-    };
-    let mut wanted = vec![named(source, "source"), named(target, "target")];
-    wanted.extend(prompt.clone());
-    if source.is_some() || target.is_some() || prompt.is_some() {
-        return Ok(table::open(path, &wanted, &table)?);
+fn open(path: &Path, options: &DataOptions, watch: &mut dyn ReadWatch) -> Result<Rows, Error> {
+    let mut table = Table::open(path, &TableOptions { text_as_table: true, ..options.table.clone() })?;
+    if table.head().columns.is_empty() {
+        return Err(Error::NoExamples { path: path.to_path_buf() });
     }
-    // Nothing is said: the columns of these names where there are such, else the only two. A pipe is read once.
-    if path.is_file()
-        && options.has_header != Some(false)
-        && let Ok(mut rows) = table::open(path, &wanted, &table)
-        && rows.next().is_some_and(|row| row.is_ok())
-    {
-        return Ok(table::open(path, &wanted, &table)?);
+    let roles = options.columns.choose(&mut table)?;
+    watch.understood(&Understood { path: path.to_path_buf(), head: table.head().clone(), roles });
+    let mut places = vec![roles.source, roles.target];
+    if let Some(prompt) = roles.prompt {
+        // What is to be done may need no text, as Alpaca's instructions do.
+        table.allow_missing();
+        places.push(prompt);
     }
-    Ok(table::open(path, &[], &table)?)
+    Ok(table.rows_at(&places)?)
 }
 
-fn pair(path: &Path, row: Row, options: &DataOptions) -> Result<Pair, Error> {
+/// The example of a row; `None` where there is nothing in it at all.
+fn pair(path: &Path, row: Row, options: &DataOptions) -> Result<Option<Pair>, Error> {
     let mut values = row.values.into_iter();
-    let have = values.len();
-    let (Some(source), Some(target), prompt, None) =
-        (values.next(), values.next(), values.next(), values.next())
-    else {
-        return Err(Error::Columns { path: path.to_path_buf(), have });
-    };
-    if prompt.is_some() != options.columns.prompt.is_some() {
-        return Err(Error::Columns { path: path.to_path_buf(), have });
-    }
-    for (what, text) in [("source", &source), ("target", &target)] {
-        if text.trim().is_empty() {
-            return Err(Error::EmptyText { path: path.to_path_buf(), line: row.line, what });
+    let (source, target) = (values.next().unwrap_or_default(), values.next().unwrap_or_default());
+    let source = values.next().map_or_else(|| source.clone(), |prompt| with_prompt(&prompt, &source));
+    let empty = [source.trim().is_empty(), target.trim().is_empty()];
+    let what = match empty {
+        [false, false] => {
+            return Ok(Some(Pair { source: format!("{}{source}", options.source_prefix), target }));
         }
-    }
-    let source = prompt.map_or_else(|| source.clone(), |prompt| with_prompt(&prompt, &source));
-    Ok(Pair { source: format!("{}{source}", options.source_prefix), target })
+        [true, true] => return Ok(None),
+        [true, false] => "source",
+        [false, true] => "target",
+    };
+    Err(Error::EmptyText { path: path.to_path_buf(), line: row.line, what })
 }
 
 /// The ids of some rows, and what was seen of them.
@@ -176,22 +165,23 @@ fn pair(path: &Path, row: Row, options: &DataOptions) -> Result<Pair, Error> {
 struct Chunk {
     ids: Vec<u32>,
     lengths: Vec<u32>,
-    cut: [usize; 2],
-    longest: [usize; 2],
+    missed: [usize; 2],
+    /// Tokens of each source and target before cutting, `</s>` included.
+    whole: [Vec<usize>; 2],
 }
 
 impl Chunk {
     fn add(&mut self, tokenizer: &Tokenizer, pair: &Pair, lengths: Lengths) {
-        for (side, text, most) in [(0, &pair.source, lengths.source), (1, &pair.target, lengths.target)] {
+        let target_wrap = tokenizer.target_wrap(tokenizer.start_id());
+        let (source, target) = (tokenizer.source_wrap(), &target_wrap);
+        for (side, text, wrap, most) in
+            [(0, &pair.source, source, lengths.source), (1, &pair.target, target, lengths.target)]
+        {
             let start = self.ids.len();
-            tokenizer.encode_into(text.as_bytes(), &mut self.ids);
-            let whole = self.ids.len() - start + 1;
-            self.longest[side] = self.longest[side].max(whole);
-            if whole > most {
-                self.cut[side] += 1;
-                self.ids.truncate(start + most - 1);
-            }
-            self.ids.push(tokenizer.eos_id());
+            let whole = tokenizer.encode_wrapped(text.as_bytes(), wrap, most, &mut self.ids);
+            self.whole[side].push(whole);
+            let missed = whole <= most && tokenizer.misses_sentinel(text.as_bytes(), &self.ids[start..]);
+            self.missed[side] += usize::from(missed);
             self.lengths.push((self.ids.len() - start) as u32);
         }
     }
@@ -217,8 +207,13 @@ fn tokenize(
         building.push(&chunk.ids, &chunk.lengths)?;
         let facts = &mut building.examples.facts;
         for side in 0..2 {
-            facts.cut[side] += chunk.cut[side];
-            facts.longest[side] = facts.longest[side].max(chunk.longest[side]);
+            let most = [options.lengths.source, options.lengths.target][side];
+            for &whole in &chunk.whole[side] {
+                facts.cut[side] += usize::from(whole > most);
+                facts.longest[side] = facts.longest[side].max(whole);
+                facts.lengths[side].add(whole);
+            }
+            facts.missed_sentinels[side] += chunk.missed[side];
         }
     }
     if options.references {

@@ -1,5 +1,6 @@
 //! Pairs of token sequences, kept compactly: all ids in one row, in memory or in a nameless file on the disk.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use t5kit_formats::scratch::{MappedNumbers, Scratch};
@@ -23,10 +24,47 @@ pub struct Examples {
 pub struct Facts {
     /// Sources and targets that were cut.
     pub cut: [usize; 2],
+    /// Of the others those that name a sentinel (`<extra_id_0>`) which has not become one.
+    pub missed_sentinels: [usize; 2],
     /// Tokens of the longest source and target before cutting, `</s>` included.
     pub longest: [usize; 2],
+    /// How many sources and targets have how many tokens before cutting.
+    pub lengths: [LengthCounts; 2],
     /// Bad rows left out.
     pub skipped: usize,
+    /// Rows with neither a source nor a target, which are none.
+    pub blank: usize,
+    /// Lone halves of surrogate pairs in JSON, which were replaced by U+FFFD.
+    pub replaced: u64,
+    /// Source and target of the first example, as the model reads them.
+    pub first: Option<[String; 2]>,
+}
+
+/// How many texts have how many tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LengthCounts(BTreeMap<usize, usize>);
+
+impl LengthCounts {
+    /// One more of so many tokens.
+    pub fn add(&mut self, tokens: usize) {
+        *self.0.entry(tokens).or_default() += 1;
+    }
+
+    /// How many texts there are.
+    pub fn total(&self) -> usize {
+        self.0.values().sum()
+    }
+
+    /// The tokens that at least this share of the texts fit in; 0 where there is none.
+    pub fn fits(&self, share: f64) -> usize {
+        let wanted = (share * self.total() as f64).ceil() as usize;
+        let mut seen = 0;
+        let longest = self.0.iter().find(|&(_, &count)| {
+            seen += count;
+            seen >= wanted
+        });
+        longest.map_or(0, |(&tokens, _)| tokens)
+    }
 }
 
 /// Where ids are kept.
@@ -190,5 +228,20 @@ impl Examples {
             lengths.iter().take(batch_size).sum()
         };
         (longest(0), longest(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LengthCounts;
+
+    #[test]
+    fn lengths_that_a_share_fits_in() {
+        let mut lengths = LengthCounts::default();
+        assert_eq!((lengths.fits(0.95), lengths.total()), (0, 0));
+        (1..=100).for_each(|tokens| lengths.add(tokens));
+        assert_eq!((lengths.fits(0.95), lengths.fits(0.99), lengths.fits(1.0)), (95, 99, 100));
+        lengths.add(1);
+        assert_eq!((lengths.fits(0.95), lengths.total()), (95, 101));
     }
 }

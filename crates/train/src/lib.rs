@@ -6,6 +6,7 @@
 
 mod batches;
 mod checkpoint;
+mod columns;
 mod data;
 mod examples;
 mod log;
@@ -18,12 +19,14 @@ mod pass;
 mod report;
 mod schedule;
 mod setup;
+mod split;
 mod trainer;
 mod validation;
 
 pub use checkpoint::{BEST, LAST, check_resume, holds_checkpoint, remove_leavings};
-pub use data::{DataOptions, Lengths, PairColumns, ReadWatch, with_prompt};
-pub use examples::{Examples, Facts, Placement};
+pub use columns::{PairColumns, Understood};
+pub use data::{DataOptions, Lengths, ReadWatch, with_prompt};
+pub use examples::{Examples, Facts, LengthCounts, Placement};
 pub use log::{EVENTS, EvalRecord, LOG, StepRecord, TrainLog};
 pub use memory::{Memory, predict};
 pub use optimizer::{Optimizer, OptimizerKind, Stepped};
@@ -87,13 +90,27 @@ pub enum Error {
         /// "source" or "target".
         what: &'static str,
     },
-    /// A file without columns named source and target and not of two columns.
-    #[error("{}: has {have} columns; say which are the source and the target with `source` and `target`", path.display())]
+    /// A file whose columns do not say which is the source and which the target.
+    #[error(
+        "{}: which column is the source and which the target? It has {columns}: say so with `source` and `target`, by \
+         name or number",
+        path.display()
+    )]
     Columns {
         /// The file.
         path: PathBuf,
-        /// How many columns it has.
-        have: usize,
+        /// Its columns and their first values.
+        columns: String,
+    },
+    /// Examples of which no share can be set aside.
+    #[error(
+        "`valid_split` {share}: of {examples} examples of different sources nothing would be left on one side"
+    )]
+    Split {
+        /// How many there are.
+        examples: usize,
+        /// The share.
+        share: f64,
     },
     /// A piece that the model has no row for.
     #[error("the tokenizer has {pieces} pieces, but the model has {rows} rows: they do not belong together")]

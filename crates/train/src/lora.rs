@@ -13,6 +13,7 @@ impl TrainOptions {
             lora_alpha: self.lora_alpha,
             target_modules: self.lora_targets.clone(),
             base_model_name_or_path: Some(base.to_owned()),
+            ..LoraConfig::default()
         })
     }
 

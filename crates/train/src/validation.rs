@@ -8,7 +8,7 @@ use t5kit_formats::progress::{Progress, Watch};
 use t5kit_generate::{GenerateOptions, generate};
 use t5kit_model::Seq2Seq;
 use t5kit_tensor::Pool;
-use t5kit_tokenizer::Tokenizer;
+use t5kit_tokenizer::{Punctuation, PunctuationCount, Tokenizer, restore_punctuation};
 
 use crate::log::EvalRecord;
 use crate::{Error, Examples, pass};
@@ -75,6 +75,9 @@ pub struct Decoding<'a> {
     pub tokenizer: &'a Tokenizer,
     /// What may be generated: pieces and sentinels. Beams and lengths are the [`ValidationOptions`]'.
     pub options: GenerateOptions,
+    /// What happens to the punctuation of generated Chinese; `Auto`: it is restored where the references have
+    /// full-width marks.
+    pub punctuation: Punctuation,
 }
 
 /// A generated target beside the right one.
@@ -124,6 +127,18 @@ pub fn samples(
         if end.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     end?;
+    let mut marks = PunctuationCount::default();
+    samples.iter().for_each(|sample| marks.add(&sample.reference));
+    let restores = match decoding.punctuation {
+        Punctuation::Keep => false,
+        Punctuation::Restore => true,
+        Punctuation::Auto => marks.is_full_width(),
+    };
+    if restores {
+        samples.iter_mut().for_each(|sample| {
+            sample.output = restore_punctuation(&sample.output).into_owned();
+        });
+    }
     Ok(samples)
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use t5kit_formats::progress::{Progress, Watch};
 use t5kit_formats::spiece::{NormalizerSpec, Piece, PieceKind, SpieceModel, TrainerSpec};
-use t5kit_formats::table::ColumnRef;
+use t5kit_formats::table::{ColumnRef, TableOptions};
 use t5kit_tensor::Pool;
 use t5kit_tokenizer::Tokenizer;
 use t5kit_train::{DataOptions, Error, Examples, Lengths, PairColumns, Placement, ReadWatch, with_prompt};
@@ -33,7 +33,7 @@ fn options() -> DataOptions {
     DataOptions {
         columns: PairColumns::default(),
         source_prefix: String::new(),
-        has_header: None,
+        table: TableOptions::default(),
         lengths: Lengths { source: 12, target: 5 },
         placement: Placement::Memory,
         references: true,
@@ -125,7 +125,63 @@ fn bad_rows_are_reported_with_their_lines_and_left_out_on_request() {
     );
     let three = write(dir.path(), "three.tsv", "a\tb\tc\n");
     let error = Examples::read(&[three], &tokenizer, &pool, &options(), &mut skip).unwrap_err().to_string();
-    assert!(error.contains("3 columns") && error.contains("`source`"), "{error}");
+    assert!(error.contains("1 (a), 2 (b), 3 (c)") && error.contains("`source`"), "{error}");
+}
+
+#[test]
+fn names_say_what_is_what_or_it_is_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let (tokenizer, pool) = (tokenizer(dir.path()), Pool::new(1));
+    let read = |name: &str, content: &str, columns: PairColumns| {
+        let path = write(dir.path(), name, content);
+        let options = DataOptions { columns, lengths: Lengths { source: 99, target: 99 }, ..options() };
+        let examples = Examples::read(&[path], &tokenizer, &pool, &options, &mut ())?;
+        let text = |ids: &[u32]| tokenizer.decode(ids);
+        let pairs = (0..examples.len()).map(|i| text(examples.source(i)) + " > " + &text(examples.target(i)));
+        Ok::<_, Error>((pairs.collect::<Vec<_>>(), examples.facts))
+    };
+    let named = |source: &str, target: &str| PairColumns {
+        source: Some(ColumnRef::parse(source)),
+        target: Some(ColumnRef::parse(target)),
+        prompt: None,
+    };
+    let nothing = PairColumns::default;
+    // Nothing is trained on that is a header, and a summary is made of the document.
+    let (pairs, _) = read("a.csv", "Source,Target\na,b\nc,d\n", nothing()).unwrap();
+    assert_eq!(pairs, ["a > b", "c > d"]);
+    let (pairs, _) = read("b.csv", "Source,Target\na,b\n", named("1", "2")).unwrap();
+    assert_eq!(pairs, ["a > b"]);
+    let (pairs, _) = read("c.jsonl", "{\"summary\":\"a\",\"document\":\"b\"}\n", nothing()).unwrap();
+    assert_eq!(pairs, ["b > a"]);
+    // Blank rows are none, wherever they are.
+    let (pairs, facts) = read("d.tsv", "a\tb\n\nc\td\n\t\n\n", nothing()).unwrap();
+    assert_eq!((pairs.len(), facts.blank, facts.skipped), (2, 1, 0));
+    assert_eq!(facts.first, Some(["a".to_owned(), "b".to_owned()]));
+    // Alpaca: what is to be done, with what, where there is something.
+    let alpaca = "[{\"instruction\":\"do it\",\"input\":\"x\",\"output\":\"y\"},
+        {\"instruction\":\"say hello\",\"input\":\"\",\"output\":\"hello\"},
+        {\"instruction\":\"say b\",\"output\":\"b\"}]";
+    let (pairs, _) = read("e.json", alpaca, nothing()).unwrap();
+    assert_eq!(pairs, ["do it: x > y", "say hello > hello", "say b > b"]);
+    // Nobody knows.
+    for (name, content) in [
+        ("f.csv", "foo,bar\na a,b b\nc c,d d\n"),
+        ("g.jsonl", "{\"translation\":{\"en\":\"a\",\"zh\":\"b\"}}\n"),
+        ("h.csv", "text,content\na,b\n"),
+    ] {
+        let error = read(name, content, nothing()).unwrap_err();
+        assert!(matches!(error, Error::Columns { .. }), "{name}: {error}");
+    }
+    let (pairs, _) = read(
+        "g.jsonl",
+        "{\"translation\":{\"en\":\"a\",\"zh\":\"b\"}}\n",
+        named("translation.zh", "translation.en"),
+    )
+    .unwrap();
+    assert_eq!(pairs, ["b > a"]);
+    let target_only = PairColumns { source: None, ..named("x", "bar") };
+    let (pairs, _) = read("i.csv", "foo,bar\na,b\n", target_only).unwrap();
+    assert_eq!(pairs, ["a > b"], "of two columns the other one");
 }
 
 #[test]

@@ -140,8 +140,11 @@ fn run_on(
     let pool = Pool::new(2);
     let (examples, valid) = (&training, Some(&valid));
     let (_files, tokenizer) = tokenizer();
-    let decoding =
-        Some(Decoding { tokenizer: &tokenizer, options: GenerateOptions::new(60, SpecialIds::default()) });
+    let decoding = Some(Decoding {
+        tokenizer: &tokenizer,
+        options: GenerateOptions::new(60, SpecialIds::default()),
+        punctuation: t5kit_tokenizer::Punctuation::Auto,
+    });
     let events = folder.join("tensorboard");
     let (tensorboard, tokenizer_files) = (Some(events.as_path()), &[][..]);
     let (pool, base) = (&pool, "base");

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use t5kit_formats::table::{
-    Columns, CsvRows, Error, Format, ParquetRows, ReadRow, Row, RowParser, TableOptions, Unpacked,
+    self, Columns, CsvRows, Error, Format, ParquetRows, ReadRow, Row, RowParser, Table, TableOptions,
+    Unpacked,
 };
 
 use crate::split::Splitter;
@@ -74,6 +75,7 @@ pub(crate) struct ChunkReader {
     chunk_bytes: usize,
     /// An error that waits until the rows before it are given out.
     fatal: Option<Error>,
+    encoding: Option<&'static str>,
 }
 
 enum Kind {
@@ -109,11 +111,12 @@ impl ChunkReader {
         chunk_bytes: usize,
         from: Position,
     ) -> Result<Self, Error> {
-        let mut position = Position::default();
+        let (mut position, mut encoding) = (Position::default(), None);
         let kind = match options.format_of(path) {
             Format::Csv => {
                 let mut reader = CsvRows::open(path, columns, options)?;
                 let progress = RowProgress::Csv(reader.raw_read());
+                encoding = reader.encoding();
                 pass_over(&mut reader, from.offset)?;
                 position = from;
                 Kind::Rows { reader: Box::new(reader), progress }
@@ -126,16 +129,28 @@ impl ChunkReader {
                 position = from;
                 Kind::Rows { reader: Box::new(reader), progress }
             }
+            // Rows that are not lines, each a small part of a file that is read by itself.
+            Format::Json | Format::Sheet | Format::JsonLines if !is_lines(path, options)? => {
+                let mut reader = table::open_columns(path, columns, options)?;
+                let progress = RowProgress::Csv(reader.raw_read());
+                encoding = reader.encoding();
+                pass_over(&mut reader, from.offset)?;
+                position = from;
+                Kind::Rows { reader: Box::new(reader), progress }
+            }
             format => {
+                // JSON that is kept a record a line.
+                let format = if format == Format::Json { Format::JsonLines } else { format };
                 let mut chunks = match LineChunks::open(path, format, columns, options, splitter)? {
                     Some((chunks, header)) => {
                         position = header;
                         chunks
                     }
-                    None => LineChunks::empty(path, format, splitter)?,
+                    None => LineChunks::empty(path, format, splitter, options)?,
                 };
+                encoding = chunks.source.encoding();
                 if from.offset > position.offset {
-                    chunks.source = Unpacked::open(path)?;
+                    chunks.source = Unpacked::open_as(path, options.encoding)?;
                     chunks.source.skip(from.offset)?;
                     (chunks.carry, chunks.ended) = (Vec::new(), false);
                     position = from;
@@ -144,7 +159,12 @@ impl ChunkReader {
             }
         };
         let path = Arc::new(path.to_path_buf());
-        Ok(Self { path, file, kind, position, chunk_bytes, fatal: None })
+        Ok(Self { path, file, kind, position, chunk_bytes, fatal: None, encoding })
+    }
+
+    /// The encoding that the file is read in, as far as it is known.
+    pub fn encoding(&self) -> Option<&'static str> {
+        self.encoding
     }
 
     /// Where the next chunk begins.
@@ -209,6 +229,16 @@ impl ChunkReader {
     }
 }
 
+/// Whether a file's records are kept a line each. Of what can be read only once, its format decides.
+fn is_lines(path: &Path, options: &TableOptions) -> Result<bool, Error> {
+    match options.format_of(path) {
+        format if path.is_file() && format != Format::Sheet => {
+            Ok(Table::open(path, options)?.head().format == Format::JsonLines)
+        }
+        format => Ok(format == Format::JsonLines),
+    }
+}
+
 /// Reads `rows` rows to no purpose but to be behind them.
 fn pass_over(reader: &mut dyn ReadRow, rows: u64) -> Result<(), Error> {
     let mut row = Row::default();
@@ -232,7 +262,7 @@ impl LineChunks {
         options: &TableOptions,
         splitter: &Splitter,
     ) -> Result<Option<(Self, Position)>, Error> {
-        let mut source = Unpacked::open(path)?;
+        let mut source = Unpacked::open_as(path, options.encoding)?;
         let mut carry = Vec::new();
         let mut ended = false;
         // The columns are decided by the first line that is neither blank nor bad; those lines stay in
@@ -261,8 +291,8 @@ impl LineChunks {
                 }
                 let first = carry[from..end].strip_suffix(b"\r").unwrap_or(&carry[from..end]);
                 let behind = (end + 1).min(carry.len());
-                if format != Format::JsonLines || !first.trim_ascii().is_empty() {
-                    match RowParser::new(path, format, columns, options.has_header, first, line) {
+                if format == Format::Text || !first.trim_ascii().is_empty() {
+                    match RowParser::new(path, format, columns, options, first, line) {
                         Ok((parser, header)) => break (parser, header, behind),
                         Err(error) if format == Format::JsonLines && error.is_bad_row() => {
                             first_error.get_or_insert(error);
@@ -290,8 +320,13 @@ impl LineChunks {
     }
 
     /// A reader of nothing, for a file without rows.
-    fn empty(path: &Path, format: Format, splitter: &Splitter) -> Result<Self, Error> {
-        let (parser, _) = RowParser::new(path, Format::Text, &Columns::All, None, b"", 1)?;
+    fn empty(
+        path: &Path,
+        format: Format,
+        splitter: &Splitter,
+        options: &TableOptions,
+    ) -> Result<Self, Error> {
+        let (parser, _) = RowParser::new(path, Format::Text, &Columns::All, options, b"", 1)?;
         Ok(Self {
             source: Unpacked::open(path)?,
             format,

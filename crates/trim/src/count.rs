@@ -4,6 +4,7 @@
 //! the reader lets them finish what they have, so that the sum of the tables belongs to one place in the
 //! corpus; that sum and place are a [`State`], from which an interrupted count goes on to the same numbers.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -113,6 +114,8 @@ impl State {
 /// Who watches a count: [`Watch::progress`] hears of the bytes on disk that were read, of all files together, and ends it
 /// early and in order.
 pub trait CountWatch: Watch {
+    /// A file was opened and is read in this encoding, as far as that is known.
+    fn opened(&mut self, _path: &Path, _encoding: Option<&str>) {}
     /// A bad row or file was left out.
     fn bad(&mut self, _error: &table::Error) {}
     /// Keeps a state from which [`count`] can go on. Called every [`CountOptions::save_every`] and before an

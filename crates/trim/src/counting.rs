@@ -111,6 +111,7 @@ impl<'a> Counting<'a> {
         let from = if at == start.files { start.position } else { Position::default() };
         let mut reader =
             ChunkReader::open(at, &input.path, columns, table, &self.splitter, *chunk_bytes, from)?;
+        reading.watch.opened(&input.path, reader.encoding());
         if at == start.files && *start != State::default() {
             reading.before = reading.behind + reader.disk_bytes();
         }

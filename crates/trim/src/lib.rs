@@ -14,6 +14,7 @@ mod curve;
 mod error;
 mod html;
 mod inputs;
+mod pieces;
 mod queue;
 mod record;
 mod report;

@@ -1,6 +1,7 @@
 //! Where counts come from: what a file of counts says about itself.
 
 use serde::{Deserialize, Serialize};
+use t5kit_formats::encoding::Encoding;
 use t5kit_formats::table::{ColumnRef, Columns, TableOptions};
 use t5kit_tokenizer::Tokenizer;
 
@@ -52,6 +53,12 @@ pub struct Settings {
     pub format: Option<String>,
     /// Whether TSV and CSV files begin with a header; none: decided by the program.
     pub header: Option<bool>,
+    /// The encoding, where it was not told from the files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
+    /// The sheet of workbooks; none: the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sheet: Option<String>,
     /// The length in bytes from which rows are errors.
     pub max_row_bytes: usize,
     /// The length in bytes from which texts are cut.
@@ -77,12 +84,22 @@ impl Settings {
     /// The settings of `options`.
     pub fn of(options: &CountOptions) -> Self {
         let columns = column_names(&options.columns);
-        let TableOptions { format, has_header, max_row_bytes } = options.table;
+        let TableOptions {
+            format,
+            has_header,
+            encoding,
+            sheet,
+            text_as_table: _,
+            empty_for_missing: _,
+            max_row_bytes,
+        } = &options.table;
         Self {
             columns,
             format: format.map(|f| f.name().into()),
-            header: has_header,
-            max_row_bytes,
+            header: *has_header,
+            encoding: (*encoding != Encoding::Auto).then(|| encoding.to_string()),
+            sheet: sheet.clone(),
+            max_row_bytes: *max_row_bytes,
             chunk_bytes: options.chunk_bytes,
         }
     }
@@ -105,6 +122,14 @@ impl Settings {
         if self.header != before.header {
             let header = |s: &Self| given(s.header.as_ref().map(|h| h as _));
             return said("`table.has_header`", header(before), header(self));
+        }
+        if self.encoding != before.encoding {
+            let encoding = |s: &Self| given(s.encoding.as_ref().map(|e| e as _));
+            return said("`table.encoding`", encoding(before), encoding(self));
+        }
+        if self.sheet != before.sheet {
+            let sheet = |s: &Self| given(s.sheet.as_ref().map(|name| name as _));
+            return said("`table.sheet`", sheet(before), sheet(self));
         }
         (self != before).then(|| "the limits on rows and chunks were others".into())
     }

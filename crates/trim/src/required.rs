@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use t5kit_formats::encoding::{Encoding, decode};
 use t5kit_tokenizer::Tokenizer;
 
 use crate::Error;
@@ -88,11 +89,10 @@ impl Required {
             return Err(bad(format!("neither a file nor a built-in set ({})", names.join(", "))));
         }
         let bytes = std::fs::read(path).map_err(t5kit_formats::Error::io(path, "read"))?;
+        t5kit_formats::foreign::check(path, &bytes)?;
         self.sha256 = Some(hex(&Sha256::digest(&bytes)));
-        let text = String::from_utf8(bytes).map_err(|e| {
-            bad(format!("not UTF-8 at byte {}; save it as UTF-8", e.utf8_error().valid_up_to() + 1))
-        })?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let text = decode(&bytes, Encoding::Auto)
+            .ok_or_else(|| bad("neither UTF-8 nor GB18030 nor UTF-16; save it as UTF-8".into()))?;
         if text.trim().is_empty() {
             return Err(bad("nothing is required in it".into()));
         }

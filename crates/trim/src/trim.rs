@@ -11,6 +11,7 @@ use t5kit_formats::spiece::SpieceModel;
 use t5kit_formats::table::{Columns, TableOptions};
 use t5kit_model::{T5Config, Uncut};
 use t5kit_pipeline::files::{CutTokenizer, write_generation_config};
+use t5kit_pipeline::settle_ids;
 use t5kit_tokenizer::Tokenizer;
 
 use crate::Error;
@@ -18,6 +19,7 @@ use crate::builtin::{Builtin, ZH};
 use crate::choice::{Choice, by_frequency, choose, is_indispensable};
 use crate::counts::Counts;
 use crate::inputs::Input;
+use crate::pieces::Pieces;
 use crate::record::program;
 use crate::report::{ChoiceRecord, CountsFile, Coverage, File, ModelSizes, Report, Vocabulary};
 use crate::required::Required;
@@ -68,7 +70,8 @@ pub enum Chooser {
 
 /// Trims as `job` says; `watch` sees the bytes of weights as they are cut.
 ///
-/// The folder is written beside its place and appears when it is complete: `spiece.model`,
+/// The folder is written beside its place and appears when it is complete: `spiece.model` (or `vocab.txt`, or
+/// `tokenizer.json`, whichever the tokenizer is),
 /// `keep_tokens.json`, `tokenizer.json` (where the tokenizer has the usual shape), `tokenizer_config.json`,
 /// `special_tokens_map.json`, `trim_report.json`, `trim_report.html`, and with a model `config.json`,
 /// `model.safetensors` and, if the model has one, `generation_config.json`.
@@ -78,14 +81,13 @@ pub enum Chooser {
 pub fn trim(job: &TrimOptions, watch: &mut dyn Watch) -> Result<Report, Error> {
     let out = AtomicDir::create(&job.output, job.force)?;
     let whole = Tokenizer::load(&job.tokenizer)?;
-    let spiece = spiece_file(&whole, &job.tokenizer)?;
-    // The file's pieces alone: sentinels that a configuration adds behind them are rows, and kept in any case.
-    let tokenizer = Tokenizer::load(&spiece)?;
-    let spiece_bytes = fs::read(&spiece).map_err(t5kit_formats::Error::io(&spiece, "read"))?;
-    let model = SpieceModel::parse(&spiece_bytes, &spiece)?;
+    let Pieces { file, bytes, tokenizer, model } = Pieces::of(&whole, &job.tokenizer)?;
 
     let mut uncut = job.model.as_deref().map(Uncut::<T5Config>::open).transpose()?;
-    let layout = Layout::new(&model, uncut.as_ref().map(|uncut| uncut.config.vocab_size))?;
+    if let Some(uncut) = &mut uncut {
+        settle_ids(&mut uncut.config, &whole);
+    }
+    let layout = Layout::new(&model, &whole, uncut.as_ref().map(|uncut| uncut.config.vocab_size))?;
     let before = uncut.as_ref().map(Uncut::sizes).transpose()?;
 
     let counted = job.counts.iter().map(|path| Counted::read(path, &whole, model.pieces.len()));
@@ -122,11 +124,14 @@ pub fn trim(job: &TrimOptions, watch: &mut dyn Watch) -> Result<Report, Error> {
     }
     let rows = layout.kept_rows(&kept.ids);
 
-    let cut = model.with_pieces(&kept.ids.iter().map(|&id| id as usize).collect::<Vec<_>>());
-    let cut_bytes = cut.to_bytes();
     let folders: Vec<&Path> = uncut.iter().map(Uncut::folder).chain([job.tokenizer.as_path()]).collect();
-    CutTokenizer { model: &cut, keep: &rows, sentinels: layout.sentinels }.write(&folders, out.path())?;
-    let cut_tokenizer = Tokenizer::load(&out.path().join("spiece.model"))?;
+    let cut = CutTokenizer::new(&whole, &rows, layout.rows)?;
+    let cut_bytes = cut.write(&folders, out.path())?;
+    let cut_tokenizer = match cut.main_file() {
+        // The pieces alone, as those that they are compared with.
+        spiece @ "spiece.model" => Tokenizer::load(&out.path().join(spiece))?,
+        _ => Tokenizer::load(out.path())?,
+    };
     write(&out.path().join("keep_tokens.json"), keep_tokens_json(&rows).as_bytes())?;
 
     let model_sizes = match (&mut uncut, before) {
@@ -147,14 +152,14 @@ pub fn trim(job: &TrimOptions, watch: &mut dyn Watch) -> Result<Report, Error> {
     let vocabulary = Vocabulary {
         rows_before: before.map(|before| before.rows),
         rows_after: rows.len() as u64,
-        tokenizer_bytes_before: spiece_bytes.len() as u64,
-        tokenizer_bytes_after: cut_bytes.len() as u64,
+        tokenizer_bytes_before: bytes.len() as u64,
+        tokenizer_bytes_after: cut_bytes,
         ..Vocabulary::new(&kept, model.pieces.len())
     };
     let report = Report {
         version: REPORT_VERSION,
         program: program(),
-        tokenizer: File::of(file_name(&spiece), &spiece_bytes),
+        tokenizer: File::of(file_name(&file), &bytes),
         counts: counted.into_iter().map(|counted| counted.file).collect(),
         choice: ChoiceRecord::new(&choice, list),
         required,
@@ -255,17 +260,6 @@ fn low_coverage(
         min_count,
         pieces,
     }
-}
-
-/// The SentencePiece file among a tokenizer's files.
-fn spiece_file(tokenizer: &Tokenizer, path: &Path) -> Result<PathBuf, Error> {
-    let files = tokenizer.source_files();
-    files.iter().find(|file| file.extension().is_some_and(|e| e == "model")).cloned().ok_or_else(|| {
-        Error::Mismatch(format!(
-            "{}: only SentencePiece models can be trimmed; give the spiece.model",
-            path.display()
-        ))
-    })
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {

@@ -8,25 +8,34 @@ use t5kit_formats::progress::{Progress, Watch};
 use t5kit_formats::table::ColumnRef;
 use t5kit_tensor::Pool;
 use t5kit_tokenizer::Tokenizer;
-use t5kit_train::{DataOptions, Error, Examples, Facts, Lengths, PairColumns, Placement, ReadWatch};
+use t5kit_train::{
+    DataOptions, Error, Examples, Facts, Lengths, PairColumns, Placement, ReadWatch, Understood,
+};
 
+use crate::lengths::notice_missed;
 use crate::progress::Monitor;
 use crate::say::notice_cut;
+use crate::table_flags::{TableFlags, said, spoken, understood};
 
 /// Which examples, and how they are read.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
-    /// Training examples: TSV, CSV, JSON lines or Parquet, plain, .gz or .zst
+    /// Training examples: TSV, CSV, JSON, JSON lines, Parquet or a workbook (.xlsx), plain, .gz or .zst
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     pub train: Vec<PathBuf>,
     /// Validation examples: they decide which checkpoint is the best
-    #[arg(long, value_name = "FILE", num_args = 1..)]
+    #[arg(long, value_name = "FILE", num_args = 1.., group = "validating")]
     pub valid: Vec<PathBuf>,
-    /// Column of the sources, by name or by number from 1 [default: source, or the first of two]
+    /// Set this share of the training examples aside for validation, such as 0.05: by the seed, and none whose source
+    /// is trained on
+    #[arg(long, value_name = "SHARE", group = "validating", value_parser = share)]
+    valid_split: Option<f64>,
+    /// Column of the sources, by name or by number from 1 [default: the one whose name says so, or without a header
+    /// the first of two]
     #[arg(long, value_name = "COLUMN")]
     source: Option<String>,
-    /// Column of the targets, by name or by number from 1 [default: target, or the second of two]
+    /// Column of the targets, by name or by number from 1 [default: likewise, the second of two]
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
     /// Column of what is to be done, by name or number: the model reads "prompt: source"
@@ -35,10 +44,6 @@ pub struct DataArgs {
     /// Text put before every source as it stands
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     source_prefix: String,
-    /// Whether TSV and CSV files begin with a header [default: they do if a column is given by name, or if the first
-    /// row says source and target]
-    #[arg(long, value_name = "true|false")]
-    header: Option<bool>,
     /// What to do about a row that cannot be used
     #[arg(long, value_name = "WHAT", default_value = "fail")]
     on_error: OnError,
@@ -51,6 +56,16 @@ pub struct DataArgs {
     /// Where the tokens are kept: on disk in a file that vanishes with the program
     #[arg(long, value_name = "WHERE", default_value = "auto")]
     data_cache: Cache,
+    #[command(flatten)]
+    tables: TableFlags,
+}
+
+/// A share of the examples, for clap.
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if 0.0 < share && share < 1.0 => Ok(share),
+        _ => Err("a share between 0 and 1, such as 0.05".into()),
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -79,6 +94,7 @@ impl DataArgs {
         pool: &Pool,
         output: &Path,
         rows: usize,
+        seed: u64,
     ) -> Result<(Examples, Option<Examples>)> {
         let column = |name: &Option<String>| name.as_deref().map(ColumnRef::parse);
         let lengths = Lengths { source: self.max_source_length.get(), target: self.max_target_length.get() };
@@ -89,7 +105,7 @@ impl DataArgs {
                 prompt: column(&self.prompt),
             },
             source_prefix: self.source_prefix.clone(),
-            has_header: self.header,
+            table: self.tables.options(),
             lengths,
             placement: self.placement(output),
             references: false,
@@ -102,21 +118,22 @@ impl DataArgs {
             reading.monitor.clear();
             let examples = examples?;
             examples.check_ids(tokenizer.vocab_size(), rows)?;
-            let Facts { cut, skipped, .. } = examples.facts;
-            notice_cut("source", cut[0], examples.len(), lengths.source, part);
-            notice_cut("target", cut[1], examples.len(), lengths.target, part);
-            if skipped > 0 {
-                eprintln!(
-                    "t5kit: {skipped} bad row{} left out",
-                    if skipped == 1 { " was" } else { "s were" }
-                );
-            }
+            say_facts(&examples.facts, lengths, part);
+            notice_missed("source", examples.facts.missed_sentinels[0]);
+            notice_missed("target", examples.facts.missed_sentinels[1]);
             if examples.on_disk() {
                 eprintln!("t5kit: the tokens are kept on disk");
             }
             Ok(examples)
         };
-        let train = read(&self.train, false, " (training)")?;
+        let train = read(&self.train, self.valid_split.is_some(), " (training)")?;
+        say_first(&train, tokenizer);
+        if let Some(share) = self.valid_split {
+            let all = train.len();
+            let (train, valid) = train.split(share, seed, &options.placement)?;
+            eprintln!("t5kit: {} of {all} examples are set aside for validation", valid.len());
+            return Ok((train, Some(valid)));
+        }
         let valid = (!self.valid.is_empty()).then(|| read(&self.valid, true, " (validation)")).transpose()?;
         Ok((train, valid))
     }
@@ -155,5 +172,61 @@ impl ReadWatch for Reading {
         }
         self.monitor.left_out(error);
         ControlFlow::Continue(())
+    }
+
+    fn understood(&mut self, file: &Understood) {
+        let Understood { path, head, roles } = file;
+        let line = format!("t5kit: {}: {}{}", spoken(path), said(head, *roles), understood(head));
+        self.monitor.println(line);
+    }
+}
+
+/// Says how long the texts are, and what became of rows that are no examples.
+fn say_facts(facts: &Facts, lengths: Lengths, part: &str) {
+    for (side, what, most) in [(0, "sources", lengths.source), (1, "targets", lengths.target)] {
+        let counts = &facts.lengths[side];
+        notice_cut(what.trim_end_matches('s'), facts.cut[side], counts.total(), most, part);
+        let cut = match facts.cut[side] {
+            0 => "none".to_owned(),
+            cut => format!("{cut} ({:.1} %)", 100.0 * cut as f64 / counts.total().max(1) as f64),
+        };
+        eprintln!(
+            "t5kit: {} {what}{part}: {cut} cut at {most} tokens; 95 % fit in {}, 99 % in {}",
+            counts.total(),
+            counts.fits(0.95),
+            counts.fits(0.99)
+        );
+    }
+    let were = |n: u64| if n == 1 { "was" } else { "were" };
+    let plural = |n: u64| if n == 1 { "" } else { "s" };
+    for (n, what, done) in [
+        (facts.skipped as u64, "bad row", "left out"),
+        (facts.blank as u64, "empty row", "passed over"),
+        (facts.replaced, "lone surrogate", "replaced by U+FFFD"),
+    ] {
+        if n > 0 {
+            eprintln!("t5kit: {n} {what}{} {} {done}", plural(n), were(n));
+        }
+    }
+}
+
+/// Shows the first example as text and as the pieces that the model gets.
+fn say_first(examples: &Examples, tokenizer: &Tokenizer) {
+    const SHOWN: usize = 60;
+    let Some(texts) = examples.facts.first.as_ref().filter(|_| !examples.is_empty()) else { return };
+    for (what, text, ids) in
+        [("source", &texts[0], examples.source(0)), ("target", &texts[1], examples.target(0))]
+    {
+        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut shown: String = line.chars().take(SHOWN).collect();
+        if shown.len() < line.len() {
+            shown.push('…');
+        }
+        let piece = |&id: &u32| tokenizer.piece(id).unwrap_or("?").to_owned();
+        let mut pieces: Vec<String> = ids.iter().take(SHOWN / 2).map(piece).collect();
+        if ids.len() > pieces.len() {
+            pieces.push("…".into());
+        }
+        eprintln!("t5kit: first {what}: {shown} → {}", pieces.join(" "));
     }
 }

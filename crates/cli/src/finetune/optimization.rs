@@ -28,7 +28,7 @@ pub struct Optimization {
     /// How gradients change parameters [default: adamw]
     #[arg(long, value_name = "NAME", value_parser = names(OptimizerKind::ALL.map(OptimizerKind::name)))]
     optimizer: Option<String>,
-    /// Learning rate [default: 2e-4]
+    /// Learning rate [default: 2e-4; with --lora-rank 1e-3]
     #[arg(long, value_name = "X")]
     learning_rate: Option<f64>,
     /// How the learning rate changes after warm-up; linear and cosine end at 0 [default: constant]
@@ -69,15 +69,22 @@ pub struct Optimization {
     recompute: bool,
 }
 
+/// The learning rate of adapters where nobody gives one: adapters want several times the rate of the whole model.
+const LORA_RATE: f64 = 1e-3;
+
 /// A parser that knows and lists these names.
 pub fn names<const N: usize>(names: [&'static str; N]) -> clap::builder::PossibleValuesParser {
     clap::builder::PossibleValuesParser::new(names)
 }
 
 impl Optimization {
-    /// The settings; what these flags do not decide is the default's.
-    pub fn options(&self) -> Result<TrainOptions> {
-        let usual = TrainOptions::default();
+    /// The settings; what these flags do not decide is the default's. `lora`: whether adapters are trained, which learn
+    /// at a rate of their own.
+    pub fn options(&self, lora: bool) -> Result<TrainOptions> {
+        let usual = match lora {
+            true => TrainOptions { learning_rate: LORA_RATE, ..TrainOptions::default() },
+            false => TrainOptions::default(),
+        };
         let optimizer = self
             .optimizer
             .as_deref()

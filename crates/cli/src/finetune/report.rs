@@ -7,7 +7,7 @@ use t5kit_formats::lang::Lang;
 use t5kit_formats::progress::Progress;
 use t5kit_pipeline::Pipeline;
 use t5kit_tensor::Pool;
-use t5kit_tokenizer::Tokenizer;
+use t5kit_tokenizer::{Punctuation, Tokenizer};
 use t5kit_train::{Decoding, EvalRecord, Examples, RunReport, Sample, TrainOptions, samples, write_report};
 
 use crate::interrupt;
@@ -35,6 +35,8 @@ pub struct Page<'a> {
     /// The share of the training tokens that are bytes or unknown.
     pub bytes_share: f64,
     pub date: String,
+    /// What happens to the punctuation of generated Chinese.
+    pub punctuation: Punctuation,
 }
 
 impl Page<'_> {
@@ -69,7 +71,11 @@ impl Page<'_> {
 
     /// Generates some targets with the run's best model, or its last, and writes the page for good.
     pub fn finish(&self, loaded: &Pipeline, pool: &Pool, best: Option<&EvalRecord>) -> Result<()> {
-        let decoding = Decoding { tokenizer: &loaded.tokenizer, options: loaded.generate_options() };
+        let decoding = Decoding {
+            tokenizer: &loaded.tokenizer,
+            options: loaded.generate_options(),
+            punctuation: self.punctuation,
+        };
         let from = self.valid.unwrap_or(self.examples);
         let how = &self.options.validation;
         let mut quiet = |_: Progress<'_>| interrupt::flow();

@@ -7,6 +7,7 @@ use t5kit_eval::Metric;
 use t5kit_train::ValidationOptions;
 
 use crate::errors::usage;
+use crate::figures::PunctuationFlag;
 use crate::metrics::metric;
 
 /// When and how a run is validated, saved and logged.
@@ -14,20 +15,20 @@ use crate::metrics::metric;
 #[command(next_help_heading = "Validation, checkpoints and logs")]
 pub struct ValidationArgs {
     /// Validate every N steps [default: every epoch]; always at the end
-    #[arg(long, value_name = "N", requires = "valid")]
+    #[arg(long, value_name = "N", requires = "validating")]
     eval_every: Option<NonZeroU64>,
     /// Write last/ every N steps [default: after every validation, or epoch]; always at the end
     #[arg(long, value_name = "N")]
     save_every: Option<NonZeroU64>,
     /// Metrics of targets generated for the validation examples: bleu, rouge-1, rouge-2, rouge-l, chrf, accuracy,
     /// macro-f1, exact-match, f1; several with commas
-    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = metric, requires = "valid")]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = metric, requires = "validating")]
     metric: Vec<Metric>,
     /// What decides which checkpoint is the best: loss, or one of --metric [default: the first of --metric, else loss]
-    #[arg(long, value_name = "NAME", requires = "valid")]
+    #[arg(long, value_name = "NAME", requires = "validating")]
     best_metric: Option<String>,
     /// End after N validations in a row without a better one
-    #[arg(long, value_name = "N", requires = "valid")]
+    #[arg(long, value_name = "N", requires = "validating")]
     early_stopping_patience: Option<NonZeroU64>,
     /// Beams that targets are generated with for --metric [default: 1, greedy]
     #[arg(long, value_name = "N")]
@@ -38,6 +39,10 @@ pub struct ValidationArgs {
     /// Generate for the first N validation examples only [default: all]
     #[arg(long, value_name = "N")]
     eval_max_examples: Option<NonZeroUsize>,
+    /// What happens to half-width punctuation in generated Chinese: auto restores ，！？：；（） where the references have
+    /// them
+    #[arg(long, value_enum, default_value_t = PunctuationFlag::Auto)]
+    pub punctuation: PunctuationFlag,
     /// Write TensorBoard event files [default folder: tensorboard/ in the output folder]
     #[arg(long, value_name = "DIR", num_args = 0..=1)]
     tensorboard: Option<Option<PathBuf>>,

@@ -1,9 +1,15 @@
-//! Where sources come from: the command line, or standard input a window at a time.
+//! Where sources come from: the command line, a table, or standard input, a window at a time.
 
 use anyhow::{Result, anyhow};
-use std::io::{BufRead, IsTerminal};
+use std::io::{BufRead, BufReader, IsTerminal};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
+use t5kit_formats::encoding::Encoding;
+use t5kit_formats::table::WholeRows;
+
+use super::table::Sources;
+use crate::table_flags::Announced;
 
 /// How long a window waits for the next line before it is worked on as it is. A file fills it at once; somebody who
 /// types gets an answer to every line.
@@ -13,13 +19,21 @@ const PATIENCE: Duration = Duration::from_millis(20);
 pub enum Input {
     /// Those of the command line.
     Given(Vec<String>),
+    /// Those of a table.
+    Table(Box<Sources>, WholeRows),
     /// Lines of standard input, read by a thread of their own.
     Lines(Receiver<Result<String>>),
 }
 
 impl Input {
-    /// The texts given, or standard input if there are none.
-    pub fn new(texts: Vec<String>) -> Self {
+    /// The sources of a table.
+    pub fn table(mut sources: Sources) -> Result<Self> {
+        let rows = sources.rows()?;
+        Ok(Input::Table(Box::new(sources), rows))
+    }
+
+    /// The texts given, or standard input in an encoding if there are none.
+    pub fn new(texts: Vec<String>, encoding: Encoding) -> Self {
         if !texts.is_empty() {
             return Input::Given(texts);
         }
@@ -28,13 +42,19 @@ impl Input {
         }
         let (sender, receiver) = sync_channel(1024);
         std::thread::spawn(move || {
-            for (number, line) in std::io::stdin().lock().split(b'\n').enumerate() {
+            let lines = match Announced::open(Path::new("-"), encoding) {
+                Ok(lines) => BufReader::new(lines).split(b'\n'),
+                Err(error) => return drop(sender.send(Err(error))),
+            };
+            for (number, line) in lines.enumerate() {
                 let line = line.map_err(anyhow::Error::from).and_then(|mut line| {
                     if line.last() == Some(&b'\r') {
                         line.pop();
                     }
-                    String::from_utf8(line)
-                        .map_err(|_| anyhow!("standard input, line {}: not UTF-8", number + 1))
+                    let number = number + 1;
+                    String::from_utf8(line).map_err(|_| {
+                        anyhow!("standard input, line {number}: not UTF-8, nor another encoding's text")
+                    })
                 });
                 let ends = line.is_err();
                 if sender.send(line).is_err() || ends {
@@ -45,10 +65,13 @@ impl Input {
         Input::Lines(receiver)
     }
 
-    /// The next sources, at most `most` where they come from standard input; none at the end.
+    /// The next sources, at most `most` where they are not given; none at the end.
     pub fn window(&mut self, most: usize) -> Result<Vec<String>> {
         let lines = match self {
             Input::Given(texts) => return Ok(std::mem::take(texts)),
+            Input::Table(sources, rows) => {
+                return rows.by_ref().take(most).map(|row| Ok(sources.text(&row?))).collect();
+            }
             Input::Lines(lines) => lines,
         };
         let mut window = Vec::new();

@@ -1,57 +1,68 @@
-//! Results in the order of the sources, printed as soon as all before them are there.
+//! Results as they are printed: texts as they are spelt, a line each or as JSON.
 
 use serde_json::json;
 use std::io::{Result, StdoutLock, Write};
 use t5kit_generate::Generated;
-use t5kit_tokenizer::Tokenizer;
+use t5kit_tokenizer::{Punctuation, Tokenizer, is_chinese_text, restore_punctuation};
 
-/// Prints the results of one window of sources.
-pub struct Printer<'t> {
+/// How ids become the text that is shown.
+pub struct Spelling<'t> {
     tokenizer: &'t Tokenizer,
-    json: bool,
-    out: StdoutLock<'static>,
-    waiting: Vec<Option<Vec<Generated>>>,
-    printed: usize,
+    punctuation: Punctuation,
+    /// The tokenizer makes full-width marks half-width, so that no text has any.
+    folds: bool,
 }
 
-impl<'t> Printer<'t> {
+impl<'t> Spelling<'t> {
+    /// With what is wished for the punctuation of Chinese.
+    pub fn new(tokenizer: &'t Tokenizer, punctuation: Punctuation) -> Self {
+        let folds = !tokenizer.decode(&tokenizer.encode("甲，乙")).contains('，');
+        Spelling { tokenizer, punctuation, folds }
+    }
+
+    /// The text of a target.
+    pub fn text(&self, target: &Generated) -> String {
+        let text = self.tokenizer.decode(&target.ids);
+        let restores = match self.punctuation {
+            Punctuation::Keep => false,
+            Punctuation::Restore => true,
+            Punctuation::Auto => self.folds && is_chinese_text(&text),
+        };
+        if restores { restore_punctuation(&text).into_owned() } else { text }
+    }
+}
+
+/// Prints results in the order they come in.
+pub struct Printer<'s> {
+    spelling: &'s Spelling<'s>,
+    json: bool,
+    out: StdoutLock<'static>,
+}
+
+impl<'s> Printer<'s> {
     /// To standard output.
-    pub fn new(tokenizer: &'t Tokenizer, json: bool) -> Self {
-        Printer { tokenizer, json, out: std::io::stdout().lock(), waiting: Vec::new(), printed: 0 }
+    pub fn new(spelling: &'s Spelling<'s>, json: bool) -> Self {
+        Printer { spelling, json, out: std::io::stdout().lock() }
     }
 
-    /// A window of so many sources begins.
-    pub fn begin(&mut self, sources: usize) {
-        self.waiting = vec![None; sources];
-        self.printed = 0;
-    }
-
-    /// The targets of a source of the window.
-    pub fn give(&mut self, source: usize, targets: Vec<Generated>) -> Result<()> {
-        self.waiting[source] = Some(targets);
-        let before = self.printed;
-        while let Some(targets) = self.waiting.get_mut(self.printed).and_then(Option::take) {
-            self.print(&targets)?;
-            self.printed += 1;
-        }
-        // Whoever reads a pipe waits for whole results, not for a full buffer.
-        if self.printed > before { self.out.flush() } else { Ok(()) }
-    }
-
-    fn print(&mut self, targets: &[Generated]) -> Result<()> {
+    /// Prints the targets of a source.
+    pub fn print(&mut self, targets: &[Generated]) -> Result<()> {
         if self.json {
-            let output = |t: &Generated| json!({"text": self.tokenizer.decode(&t.ids), "ids": t.ids, "score": t.score});
+            let output =
+                |t: &Generated| json!({"text": self.spelling.text(t), "ids": t.ids, "score": t.score});
             let outputs: Vec<_> = targets.iter().map(output).collect();
-            return writeln!(self.out, "{}", json!({"outputs": outputs}));
-        }
-        for target in targets {
-            // A line stays a line.
-            let text = self.tokenizer.decode(&target.ids).replace(['\n', '\r'], " ");
-            match target.score.filter(|_| targets.len() > 1) {
-                Some(score) => writeln!(self.out, "{score:.6}\t{text}")?,
-                None => writeln!(self.out, "{text}")?,
+            writeln!(self.out, "{}", json!({"outputs": outputs}))?;
+        } else {
+            for target in targets {
+                // A line stays a line.
+                let text = self.spelling.text(target).replace(['\n', '\r'], " ");
+                match target.score.filter(|_| targets.len() > 1) {
+                    Some(score) => writeln!(self.out, "{score:.6}\t{text}")?,
+                    None => writeln!(self.out, "{text}")?,
+                }
             }
         }
-        Ok(())
+        // Whoever reads a pipe waits for whole results, not for a full buffer.
+        self.out.flush()
     }
 }

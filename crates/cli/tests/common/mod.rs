@@ -68,15 +68,18 @@ impl Run {
         self.stdout
     }
 
-    /// The run failed with exit code 1, nothing on standard output, and one line that holds every one of `parts`.
+    /// The run failed with exit code 1, nothing on standard output, and one line, the last, that is the error and holds
+    /// every one of `parts`. What was understood of the files may have been said before.
     #[track_caller]
     pub fn fails(&self, parts: &[&str]) {
         assert_eq!(self.code, 1, "{self:#?}");
         assert_eq!(self.stdout, "", "{self:#?}");
-        assert_eq!(self.stderr.lines().count(), 1, "{self:#?}");
-        assert!(self.stderr.starts_with("t5kit: error: "), "{self:#?}");
+        let is_error = |line: &&str| line.starts_with("t5kit: error: ");
+        assert_eq!(self.stderr.lines().filter(is_error).count(), 1, "{self:#?}");
+        let error = self.stderr.lines().last().filter(is_error);
+        let error = error.unwrap_or_else(|| panic!("the error is not the last line: {self:#?}"));
         for part in parts {
-            assert!(self.stderr.contains(part), "{part:?} in {self:#?}");
+            assert!(error.contains(part), "{part:?} in {self:#?}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! A tokenizer of a few characters, a configuration that trains in seconds, and examples to learn.
 
-use super::file;
+use super::{file, run};
 use std::path::{Path, PathBuf};
 use t5kit_formats::spiece::{NormalizerSpec, Piece, PieceKind, SpieceModel, TrainerSpec};
 
@@ -47,4 +47,24 @@ pub fn pairs(folder: &Path, name: &str, count: usize) -> PathBuf {
         })
         .collect();
     file(folder, name, lines)
+}
+
+/// A Hugging Face directory with the mT5 golden and a tokenizer that fits it.
+pub fn hugging_face(folder: &Path) -> PathBuf {
+    let to = folder.join("mt5-tiny");
+    std::fs::create_dir(&to).unwrap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/goldens/mt5");
+    for name in ["config.json", "model.safetensors"] {
+        std::fs::copy(golden.join(name), to.join(name)).unwrap();
+    }
+    tokenizer(&to);
+    to
+}
+
+/// The flags of [`text`].
+pub const LONG: [&str; 2] = ["--max-new-tokens", "8"];
+
+/// What the model generates for a sentence, whatever it is stored in.
+pub fn text(model: &[&str]) -> String {
+    run(["generate", "--model"].iter().chain(model).chain(&LONG).chain(&["甲乙丙，丁"])).ok()
 }

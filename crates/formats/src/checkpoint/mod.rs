@@ -1,110 +1,121 @@
 //! The tensors of a model directory, in whatever files they lie.
 //!
-//! A [`Checkpoint`] is opened once and then asked for tensors by name; which file holds one, and in which
-//! format, is settled here and nowhere else. Nothing is read before it is asked for.
+//! A [`Checkpoint`] is opened once and then asked for tensors by name; which file holds one, in which format and under
+//! which prefix, is settled here and nowhere else. Nothing is read before it is asked for.
 
+mod absent;
+mod find;
+mod kind;
+mod prefix;
 mod shards;
+mod weight_file;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
+pub(crate) use self::absent::is_half_a_bundle;
+use self::find::Weights;
+pub(crate) use self::find::checkpoints;
+use self::prefix::Bare;
+use self::weight_file::WeightFile;
 use crate::DType;
 pub use crate::bytes::TensorBytes;
 use crate::error::{Error, Result};
-use crate::peft;
-use crate::pytorch::TorchFile;
-use crate::safetensors::SafetensorsFile;
-use crate::tensorflow::{self, MeshCheckpoint};
+use crate::tensorflow::MeshCheckpoint;
 
 /// The tensors of a model.
 #[derive(Debug)]
 pub struct Checkpoint {
     path: PathBuf,
+    /// The folder that was named, where the files lie in another below it.
+    named: Option<PathBuf>,
     files: Vec<WeightFile>,
-    /// By name, the file that holds the tensor.
-    tensors: BTreeMap<String, usize>,
+    /// By name, where the tensor is.
+    tensors: BTreeMap<String, Located>,
+    notes: Vec<String>,
 }
 
-/// One opened file of tensors.
+/// Where a tensor is.
 #[derive(Debug)]
-enum WeightFile {
-    Safetensors(SafetensorsFile),
-    Torch(TorchFile),
-    Mesh(MeshCheckpoint),
-}
-
-impl WeightFile {
-    /// Opens one file of tensors, which its first bytes tell the format of.
-    fn open(path: &Path) -> Result<Self> {
-        let mut first = Vec::new();
-        let file = File::open(path).map_err(Error::io(path, "open"))?;
-        file.take(16).read_to_end(&mut first).map_err(Error::io(path, "read"))?;
-        if TorchFile::is_one(&first) {
-            Ok(Self::Torch(TorchFile::open(path)?))
-        } else {
-            Ok(Self::Safetensors(SafetensorsFile::open(path)?))
-        }
-    }
-
-    fn names(&self) -> Vec<&str> {
-        match self {
-            Self::Safetensors(f) => f.names().collect(),
-            Self::Torch(f) => f.names().collect(),
-            Self::Mesh(f) => f.names().collect(),
-        }
-    }
-
-    fn info(&self, name: &str) -> Option<(DType, &[usize])> {
-        match self {
-            Self::Safetensors(f) => f.info(name),
-            Self::Torch(f) => f.info(name),
-            Self::Mesh(f) => f.info(name),
-        }
-    }
-
-    fn bytes(&self, name: &str) -> Result<TensorBytes> {
-        match self {
-            Self::Safetensors(f) => f.bytes(name),
-            Self::Torch(f) => f.bytes(name),
-            Self::Mesh(f) => f.bytes(name),
-        }
-    }
+struct Located {
+    file: usize,
+    /// Its name there.
+    name: String,
 }
 
 impl Checkpoint {
-    /// Opens what `dir` holds: `model.safetensors` or its shards, else `pytorch_model.bin` or its shards, else
-    /// a checkpoint of TensorFlow. A path to a file means that file, and the prefix of a TensorFlow checkpoint
-    /// (`…/model.ckpt-1000000`) that one; its variables get transformers' names and layouts.
+    /// Opens what `path` holds: `model.safetensors` or its shards, else `pytorch_model.bin` or its shards, else a
+    /// checkpoint of TensorFlow, else a single file of weights under another name, else the only `checkpoint-N` below. A
+    /// path to a file means that file, and the prefix of a TensorFlow checkpoint (`…/model.ckpt-1000000`) that one; its
+    /// variables get transformers' names and layouts.
+    ///
+    /// Names are those of the model itself: what wrappers put before them (`module.`, `model.`, `_orig_mod.`, any other)
+    /// is taken off. [`Self::notes`] says what was taken for what.
     ///
     /// # Errors
-    /// [`Error::NoModel`] where there is none of these, and those of the readers.
-    pub fn open(dir: &Path) -> Result<Self> {
-        if dir.is_file() && dir.extension().is_none_or(|e| e != "index") {
-            return Self::from_files(dir, vec![WeightFile::open(dir)?]);
-        }
-        for name in ["model.safetensors", "pytorch_model.bin"] {
-            let single = dir.join(name);
-            if single.exists() {
-                return Self::from_files(dir, vec![WeightFile::open(&single)?]);
+    /// [`Error::NoModel`] where there is none of these, with what is there instead; [`Error::Unsupported`] where several
+    /// models lie under prefixes; and those of the readers.
+    pub fn open(path: &Path) -> Result<Self> {
+        let place = find::find(path)?;
+        let mut checkpoint = match place.what {
+            Weights::File(file, path) => Self::from_files(&path, vec![WeightFile::open(&file)?])?,
+            Weights::Index(index) => shards::open(&index)?,
+            Weights::Shards(files) => {
+                let folder = files.first().and_then(|f| f.parent()).unwrap_or(path).to_owned();
+                let opened = files.iter().map(|file| WeightFile::open(file)).collect::<Result<_>>()?;
+                Self::from_files(&folder, opened)?
             }
-            let index = dir.join(format!("{name}.index.json"));
-            if index.exists() {
-                return shards::open(dir, &index);
+            Weights::Bundle(prefix) => {
+                Self::from_files(&prefix, vec![WeightFile::Mesh(MeshCheckpoint::open(&prefix)?)])?
             }
-        }
-        if let Some(prefix) = tensorflow::find(dir)? {
-            return Self::from_files(&prefix, vec![WeightFile::Mesh(MeshCheckpoint::open(&prefix)?)]);
-        }
-        let what = if dir.join(peft::CONFIG).is_file() {
-            "an adapter without its model: give the base by `model` and this folder by `adapter`"
-        } else if dir.exists() {
-            "no model here: looked for model.safetensors, pytorch_model.bin, their .index.json, and *.index"
-        } else {
-            "there is no such folder, and no TensorFlow checkpoint that begins so"
         };
-        Err(Error::NoModel { path: dir.to_owned(), what: what.to_owned() })
+        checkpoint.named = (path.is_dir() && checkpoint.folder() != path).then(|| path.to_owned());
+        checkpoint.notes.extend(place.note);
+        let told: Vec<String> = checkpoint.files.iter().flat_map(WeightFile::notes).cloned().collect();
+        checkpoint.notes.extend(told);
+        checkpoint.notes.dedup();
+        checkpoint.unwrap_names()?;
+        Ok(checkpoint)
+    }
+
+    /// Opens one file and leaves the names as they are.
+    ///
+    /// # Errors
+    /// Those of the format's reader.
+    pub(crate) fn open_as_it_is(path: &Path) -> Result<Self> {
+        Self::from_files(path, vec![WeightFile::open(path)?])
+    }
+
+    /// Takes off what wrappers put before the names.
+    fn unwrap_names(&mut self) -> Result<()> {
+        let bare = Bare::find(self.tensors.keys().map(String::as_str)).map_err(|prefixes| {
+            let what = format!(
+                "several models in one: their tensors begin with {}; save the one that is meant alone",
+                prefixes.join(", ")
+            );
+            Error::unsupported(&self.path, what)
+        })?;
+        let mut tensors = BTreeMap::new();
+        let mut renamed = false;
+        for (name, place) in std::mem::take(&mut self.tensors) {
+            let short = bare.name(&name);
+            renamed |= short != name;
+            if tensors.insert(short.clone(), place).is_some() {
+                return Err(Error::tensor(
+                    &self.path,
+                    &short,
+                    "twice, with and without what wrappers add to names",
+                ));
+            }
+        }
+        self.tensors = tensors;
+        if !bare.prefix.is_empty() {
+            self.notes
+                .push(format!("the names of the weights begin with {:?}, which is taken off", bare.prefix));
+        } else if renamed {
+            self.notes.push("what wrappers of torch add to the names of the weights is taken off".to_owned());
+        }
+        Ok(())
     }
 
     /// All tensors of `files`, of which no two may have the same name.
@@ -112,17 +123,23 @@ impl Checkpoint {
         let mut tensors = BTreeMap::new();
         for (i, file) in files.iter().enumerate() {
             for name in file.names() {
-                if tensors.insert(name.to_owned(), i).is_some() {
+                let place = Located { file: i, name: name.to_owned() };
+                if tensors.insert(name.to_owned(), place).is_some() {
                     return Err(Error::tensor(path, name, "in more than one file of this model"));
                 }
             }
         }
-        Ok(Self { path: path.to_owned(), files, tensors })
+        Ok(Self { path: path.to_owned(), named: None, files, tensors, notes: Vec::new() })
     }
 
     /// The folder, or the file, that was opened.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What was taken for what, where the files or their tensors have none of the usual names: a sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The folder its files lie in.
@@ -136,13 +153,14 @@ impl Checkpoint {
         }
     }
 
+    /// The folder that was named, where the files lie in another below it: what is not beside them may be there.
+    pub fn named_folder(&self) -> Option<&Path> {
+        self.named.as_deref()
+    }
+
     /// The format of its files by name.
     pub fn format(&self) -> &'static str {
-        match self.files.first() {
-            Some(WeightFile::Torch(_)) => "PyTorch",
-            Some(WeightFile::Mesh(_)) => "TensorFlow checkpoint",
-            Some(WeightFile::Safetensors(_)) | None => "safetensors",
-        }
+        self.files.first().map_or("safetensors", WeightFile::format)
     }
 
     /// The names of the tensors, sorted.
@@ -160,8 +178,8 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::NoTensor`] where there is none of that name.
     pub fn info(&self, name: &str) -> Result<(DType, Vec<usize>)> {
-        let file = self.file(name)?;
-        let (dtype, shape) = file.info(name).ok_or_else(|| self.no_tensor(name))?;
+        let (file, there) = self.file(name)?;
+        let (dtype, shape) = file.info(there).ok_or_else(|| self.no_tensor(name))?;
         Ok((dtype, shape.to_vec()))
     }
 
@@ -171,7 +189,8 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::NoTensor`] where there is none of that name, and those of the format's reader.
     pub fn bytes(&self, name: &str) -> Result<TensorBytes> {
-        self.file(name)?.bytes(name)
+        let (file, there) = self.file(name)?;
+        file.bytes(there)
     }
 
     /// Gives `take` the bytes of a tensor in order, in parts of whole rows (of the first dimension); of a matrix that
@@ -186,14 +205,16 @@ impl Checkpoint {
         take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         match self.file(name)? {
-            WeightFile::Mesh(f) => f.bands(name, band, take),
-            source => take(&source.bytes(name)?),
+            (WeightFile::Mesh(f), there) => f.bands(there, band, take),
+            (WeightFile::Keras(f), there) => f.bands(there, band, take),
+            (file, there) => take(&file.bytes(there)?),
         }
     }
 
-    fn file(&self, name: &str) -> Result<&WeightFile> {
-        let &file = self.tensors.get(name).ok_or_else(|| self.no_tensor(name))?;
-        Ok(&self.files[file])
+    /// The file of a tensor, and its name there.
+    fn file(&self, name: &str) -> Result<(&WeightFile, &str)> {
+        let place = self.tensors.get(name).ok_or_else(|| self.no_tensor(name))?;
+        Ok((&self.files[place.file], &place.name))
     }
 
     fn no_tensor(&self, name: &str) -> Error {

@@ -14,10 +14,11 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-/// Opens every shard that `index` names and checks that they hold what it says.
+/// Opens every shard that the file `index` names and checks that they hold what it says.
 ///
 /// Tensors that lie in a shard without being listed are taken too, as transformers does.
-pub(super) fn open(dir: &Path, index: &Path) -> Result<Checkpoint> {
+pub(super) fn open(index: &Path) -> Result<Checkpoint> {
+    let dir = index.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let bad = |what: String| Error::malformed(index, "shard index", what);
     let parsed: Index = json::read(index, "shard index")?;
     let shards: BTreeSet<&str> = parsed.weight_map.values().map(String::as_str).collect();
@@ -37,7 +38,7 @@ pub(super) fn open(dir: &Path, index: &Path) -> Result<Checkpoint> {
     let checkpoint = Checkpoint::from_files(dir, files)?;
     for (name, shard) in &parsed.weight_map {
         match checkpoint.tensors.get(name) {
-            Some(&file) if shards.iter().nth(file) == Some(&shard.as_str()) => {}
+            Some(place) if shards.iter().nth(place.file) == Some(&shard.as_str()) => {}
             Some(_) => return Err(bad(format!("tensor {name} is said to be in {shard}, but is in another"))),
             None => return Err(Error::tensor(&dir.join(shard), name, "missing, though the index lists it")),
         }

@@ -47,6 +47,36 @@ impl Fields<'_> {
         Ok(self.take_size(field)?.map(|n| n as u32))
     }
 
+    /// Takes token ids: one, or a list, as transformers has them; `None` where the list is empty too.
+    pub fn take_ids(&mut self, field: &str) -> Result<Option<(u32, Vec<u32>)>> {
+        if !self.map.get(field).is_some_and(Value::is_array) {
+            return Ok(self.take_id(field)?.map(|id| (id, Vec::new())));
+        }
+        let value = self.take(field).unwrap_or_default();
+        let ids: Vec<u32> = serde_json::from_value(value.clone())
+            .map_err(|_| self.error(field, format!("{value} is neither an id nor a list of ids")))?;
+        let mut distinct: Vec<u32> = Vec::new();
+        ids.into_iter().for_each(|id| {
+            if !distinct.contains(&id) {
+                distinct.push(id)
+            }
+        });
+        let rest = distinct.split_off(distinct.len().min(1));
+        Ok(distinct.first().map(|&first| (first, rest)))
+    }
+
+    /// Takes a token id that may stand in a list by itself.
+    pub fn take_only_id(&mut self, field: &str) -> Result<Option<u32>> {
+        match self.take_ids(field)? {
+            Some((first, rest)) if rest.is_empty() => Ok(Some(first)),
+            Some((first, rest)) => {
+                let ids = [vec![first], rest].concat();
+                Err(self.error(field, format!("{ids:?} are several ids; give one")))
+            }
+            None => Ok(None),
+        }
+    }
+
     /// Takes a number.
     pub fn take_number(&mut self, field: &str) -> Result<Option<f64>> {
         let Some(value) = self.take(field) else { return Ok(None) };

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::T5Config;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
+use crate::peft;
 
 impl T5Config {
     /// The configuration that belongs to `checkpoint`: the file `given`, else `config.json`,
@@ -17,10 +18,23 @@ impl T5Config {
         let path = match given {
             Some(path) if path.is_dir() => find(path)?,
             Some(path) => path.to_owned(),
-            None => find(checkpoint.folder())?,
+            // Beside the weights, else in the folder that was named, where they lie below it.
+            None => match (find(checkpoint.folder()), checkpoint.named_folder()) {
+                (Err(Error::NoModel { .. }), Some(named)) => find(named)?,
+                (found, _) => found?,
+            },
         };
         if path.extension().is_none_or(|e| e != "gin") {
-            return Self::read(&path);
+            let (mut config, bert4keras) = Self::read_as(&path)?;
+            // bert4keras cuts the rows by a list of its own (`keep_tokens`) and keeps the uncut model's configuration.
+            if bert4keras
+                && let Ok((_, shape)) = checkpoint.info("shared.weight")
+                && shape.len() == 2
+            {
+                config.vocab_size = shape[0];
+                config.validate_for(&path)?;
+            }
+            return Ok(config);
         }
         let rows = match checkpoint.info("shared.weight")?.1[..] {
             [rows, _] => rows,
@@ -44,8 +58,8 @@ fn find(dir: &Path) -> Result<PathBuf> {
     let entries = fs::read_dir(dir).map_err(Error::io(dir, "read"))?;
     let is_config =
         |p: &PathBuf| p.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.ends_with("config.json"));
-    // transformers' other files end so too.
-    let others = ["generation_config.json", "tokenizer_config.json"];
+    // Other files of transformers and peft end so too.
+    let others = ["generation_config.json", "tokenizer_config.json", peft::CONFIG];
     let mut found: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(is_config).collect();
     found.retain(|p| !others.iter().any(|o| p.ends_with(o)));
     match found.len() {

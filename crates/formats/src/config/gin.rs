@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::T5Config;
 use crate::error::{Error, Result};
+use crate::foreign;
 
 /// The longest file that is read, in bytes; Google's have about 15,000.
 const MAX: u64 = 1 << 20;
@@ -26,6 +27,7 @@ impl T5Config {
         let file = File::open(path).map_err(Error::io(path, "open"))?;
         let mut bytes = Vec::new();
         file.take(MAX + 1).read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
+        foreign::check(path, &bytes)?;
         let text = match String::from_utf8(bytes) {
             Ok(text) if text.len() as u64 <= MAX => text,
             Ok(_) => return Err(Error::malformed(path, "gin", format!("longer than {MAX} bytes"))),

@@ -3,6 +3,7 @@
 //! [`T5Config`] has the fields of transformers' `T5Config`, `MT5Config` and `UMT5Config`; what else stands
 //! in a file is kept and written back. Every value is checked before a size is believed.
 
+mod families;
 mod fields;
 mod find;
 mod gin;
@@ -58,8 +59,12 @@ pub struct T5Config {
     pub pad_token_id: u32,
     /// Id of the end of a sequence.
     pub eos_token_id: u32,
+    /// Further ids that end what is generated, where the file lists several.
+    pub more_eos_token_ids: Vec<u32>,
     /// Id from which decoding starts.
     pub decoder_start_token_id: u32,
+    /// Which of these three a file says.
+    pub said: SaidIds,
     /// All other fields of the file, in their order.
     pub other: Map<String, Value>,
 }
@@ -145,9 +150,27 @@ impl Default for T5Config {
             cross_attention_relative_bias: false,
             pad_token_id: 0,
             eos_token_id: 1,
+            more_eos_token_ids: Vec::new(),
             decoder_start_token_id: 0,
+            said: SaidIds::default(),
             other: Map::new(),
         }
+    }
+}
+
+/// Which special ids a file says. One that it does not say is T5's until a tokenizer knows better, as one with BERT's
+/// vocabulary does. No part of what a configuration is: all values are equal.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(missing_docs)] // T5Config's fields
+pub struct SaidIds {
+    pub pad_token_id: bool,
+    pub eos_token_id: bool,
+    pub decoder_start_token_id: bool,
+}
+
+impl PartialEq for SaidIds {
+    fn eq(&self, _: &Self) -> bool {
+        true
     }
 }
 

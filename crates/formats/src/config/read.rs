@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::T5Config;
 use super::fields::Fields;
+use super::{SaidIds, T5Config, families};
 use crate::error::Result;
 use crate::json;
 
@@ -19,7 +19,14 @@ impl T5Config {
         if path.is_dir() {
             return Self::read(&path.join("config.json"));
         }
-        Self::from_json(path, json::read(path, "configuration")?)
+        Ok(Self::read_as(path)?.0)
+    }
+
+    /// The same for a file, and whether it has bert4keras's names.
+    pub(super) fn read_as(path: &Path) -> Result<(Self, bool)> {
+        let map: Map<String, Value> = json::read(path, "configuration")?;
+        let keras = is_bert4keras(&map);
+        Ok((Self::from_json(path, map)?, keras))
     }
 
     /// The configuration in a JSON object; `path` names its origin in errors. Names are transformers'; an
@@ -29,11 +36,17 @@ impl T5Config {
     /// [`Error::Config`] naming the field that is missing or wrong.
     pub fn from_json(path: &Path, map: Map<String, Value>) -> Result<Self> {
         let mut f = Fields { path, map };
-        let keras = f.has("hidden_size") && !f.has("d_model");
-        let config = if keras { bert4keras(&mut f)? } else { transformers(&mut f)? };
+        families::check(&f)?;
+        let config = if is_bert4keras(&f.map) { bert4keras(&mut f)? } else { transformers(&mut f)? };
         config.validate_for(path)?;
         Ok(Self { other: f.map, ..config })
     }
+}
+
+/// Whether a configuration is in bert4keras's names.
+fn is_bert4keras(map: &Map<String, Value>) -> bool {
+    let has = |field: &str| map.get(field).is_some_and(|v| !v.is_null());
+    has("hidden_size") && !has("d_model")
 }
 
 /// transformers' names, and its defaults where a field may be absent.
@@ -52,7 +65,7 @@ fn transformers(f: &mut Fields) -> Result<T5Config> {
         None if model_type == "t5" => "relu".to_owned(),
         None => "gated-gelu".to_owned(),
     };
-    let pad_token_id = f.take_id("pad_token_id")?.unwrap_or(0);
+    let ids = Ids::take(f)?;
     let config = T5Config {
         vocab_size: f.need_size("vocab_size")?,
         d_model: f.need_size("d_model")?,
@@ -74,9 +87,11 @@ fn transformers(f: &mut Fields) -> Result<T5Config> {
         tie_word_embeddings: f.take_bool("tie_word_embeddings")?.unwrap_or(!mt5),
         scale_decoder_outputs: f.take_bool("scale_decoder_outputs")?,
         cross_attention_relative_bias: f.take_bool("cross_attention_relative_bias")?.unwrap_or(false),
-        pad_token_id,
-        eos_token_id: f.take_id("eos_token_id")?.unwrap_or(1),
-        decoder_start_token_id: f.take_id("decoder_start_token_id")?.unwrap_or(pad_token_id),
+        pad_token_id: ids.pad(),
+        eos_token_id: ids.eos.unwrap_or(1),
+        decoder_start_token_id: ids.start.unwrap_or(ids.pad()),
+        said: ids.said(),
+        more_eos_token_ids: ids.more_eos,
         model_type,
         feed_forward_proj,
         other: Map::new(),
@@ -88,6 +103,37 @@ fn transformers(f: &mut Fields) -> Result<T5Config> {
         return Err(f.error("is_gated_act", what));
     }
     Ok(config)
+}
+
+/// The special ids that a file says.
+struct Ids {
+    pad: Option<u32>,
+    eos: Option<u32>,
+    /// Others that end a text too.
+    more_eos: Vec<u32>,
+    start: Option<u32>,
+}
+
+impl Ids {
+    fn take(f: &mut Fields) -> Result<Self> {
+        let pad = f.take_only_id("pad_token_id")?;
+        let (eos, more_eos) = f.take_ids("eos_token_id")?.unzip();
+        let start = f.take_only_id("decoder_start_token_id")?;
+        Ok(Self { pad, eos, more_eos: more_eos.unwrap_or_default(), start })
+    }
+
+    /// The padding; T5's where nothing is said.
+    fn pad(&self) -> u32 {
+        self.pad.unwrap_or(0)
+    }
+
+    fn said(&self) -> SaidIds {
+        SaidIds {
+            pad_token_id: self.pad.is_some(),
+            eos_token_id: self.eos.is_some(),
+            decoder_start_token_id: self.start.is_some(),
+        }
+    }
 }
 
 /// The model type that belongs to the first class in `architectures`.
@@ -136,6 +182,7 @@ fn bert4keras(f: &mut Fields) -> Result<T5Config> {
     for field in ["attention_probs_dropout_prob", "initializer_range"] {
         f.take(field);
     }
+    let ids = Ids::take(f)?;
     let vocab_size = f.need_size("vocab_size")?;
     let tied = f.take_bool("tie_word_embeddings")?.unwrap_or(!gated);
     Ok(T5Config {
@@ -161,6 +208,10 @@ fn bert4keras(f: &mut Fields) -> Result<T5Config> {
         tie_word_embeddings: tied,
         scale_decoder_outputs: f.take_bool("scale_decoder_outputs")?,
         cross_attention_relative_bias: f.take_bool("cross_attention_relative_bias")?.unwrap_or(false),
+        pad_token_id: ids.pad(),
+        eos_token_id: ids.eos.unwrap_or(1),
+        decoder_start_token_id: ids.start.unwrap_or(ids.pad()),
+        said: ids.said(),
         ..defaults
     })
 }

@@ -83,6 +83,55 @@ fn defaults_are_those_of_transformers() {
 }
 
 #[test]
+fn ids_may_stand_in_lists() {
+    let c = parse(with(with(mt5(), "eos_token_id", json!([2, 7, 2])), "decoder_start_token_id", json!([1])))
+        .unwrap();
+    assert_eq!((c.eos_token_id, &*c.more_eos_token_ids, c.decoder_start_token_id), (2, &[7][..], 1));
+    assert_eq!(c.to_json()["eos_token_id"], json!([2, 7]));
+    let again = parse(Value::Object(c.to_json())).unwrap();
+    assert_eq!((again.eos_token_id, again.more_eos_token_ids), (2, vec![7]));
+    let c = parse(with(mt5(), "eos_token_id", json!([3]))).unwrap();
+    assert_eq!(c.to_json()["eos_token_id"], 3);
+    // MADLAD-400's.
+    let madlad =
+        [("pad_token_id", json!(1)), ("eos_token_id", json!(2)), ("decoder_start_token_id", json!(0))];
+    let c = parse(madlad.into_iter().fold(mt5(), |c, (field, id)| with(c, field, id))).unwrap();
+    assert_eq!((c.pad_token_id, c.eos_token_id, c.decoder_start_token_id), (1, 2, 0));
+    for (field, value, part) in [
+        ("eos_token_id", json!([1, "a"]), "neither an id nor a list"),
+        ("eos_token_id", json!([-1]), "neither an id nor a list"),
+        ("eos_token_id", json!([1, 250_112]), "250112 is not below vocab_size"),
+        ("decoder_start_token_id", json!([0, 1]), "several ids"),
+    ] {
+        let error = parse(with(mt5(), field, value)).unwrap_err().to_string();
+        assert!(error.contains(&format!("{field}: ")) && error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn other_architectures_are_named() {
+    for (config, part) in [
+        (
+            json!({"model_type": "bert", "hidden_size": 768, "num_hidden_layers": 12}),
+            "an encoder of BERT's kind",
+        ),
+        (json!({"model_type": "bart", "d_model": 768}), "an encoder-decoder of another kind"),
+        (json!({"model_type": "m2m_100", "d_model": 768}), "an encoder-decoder of another kind"),
+        (json!({"model_type": "qwen2", "hidden_size": 768}), "a decoder-only model"),
+        (json!({"model_type": "longt5", "d_model": 768}), "a relative of T5"),
+        (json!({"model_type": "new", "d_model": 768}), "\"new\" is not t5, mt5 or umt5"),
+        // Google's bert_config.json.
+        (
+            json!({"hidden_size": 768, "num_hidden_layers": 12, "type_vocab_size": 2}),
+            "the configuration of a BERT",
+        ),
+    ] {
+        let error = parse(config).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
 fn activations_are_read_as_transformers_does() {
     let kind = |proj: &str, act: Option<&str>| {
         let c = T5Config {
@@ -150,7 +199,7 @@ fn what_cannot_be_is_refused_by_its_field() {
         ("tie_word_embeddings", json!("yes")),
         ("pad_token_id", json!(250_112)),
         ("eos_token_id", json!(-1)),
-        ("decoder_start_token_id", json!([0])),
+        ("decoder_start_token_id", json!([0, 1])),
         ("model_type", json!("bart")),
     ] {
         let error = parse(with(mt5(), field, value.clone())).unwrap_err();

@@ -68,11 +68,13 @@ impl T5Config {
         let what = format!("{what} is not known; relu, gelu, gelu_new, silu, or gated- and one of these are");
         check(known, "feed_forward_proj", what)?;
 
-        for (field, id) in [
+        let one = [
             ("pad_token_id", self.pad_token_id),
             ("eos_token_id", self.eos_token_id),
             ("decoder_start_token_id", self.decoder_start_token_id),
-        ] {
+        ];
+        let more = self.more_eos_token_ids.iter().map(|&id| ("eos_token_id", id));
+        for (field, id) in one.into_iter().chain(more) {
             let what = format!("{id} is not below vocab_size {}", self.vocab_size);
             check((id as usize) < self.vocab_size, field, what)?;
         }

@@ -55,7 +55,13 @@ impl T5Config {
             put("cross_attention_relative_bias", json!(true));
         }
         put("pad_token_id", json!(self.pad_token_id));
-        put("eos_token_id", json!(self.eos_token_id));
+        put(
+            "eos_token_id",
+            match &self.more_eos_token_ids[..] {
+                [] => json!(self.eos_token_id),
+                more => json!([&[self.eos_token_id], more].concat()),
+            },
+        );
         put("decoder_start_token_id", json!(self.decoder_start_token_id));
         put("use_cache", json!(true));
         for (field, value) in &self.other {

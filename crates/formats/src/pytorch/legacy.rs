@@ -54,5 +54,6 @@ pub(super) fn open(path: &Path, file: &[u8]) -> Result<Container> {
             return Err(bad(format!("two storages of the name {key}")));
         }
     }
-    Ok(Container { tensors: state::tensors(path, &pickled)?, storages })
+    let (tensors, notes) = state::tensors(path, &pickled)?;
+    Ok(Container { tensors, storages, notes })
 }

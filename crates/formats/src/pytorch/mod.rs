@@ -2,11 +2,12 @@
 //!
 //! The pickle in it is a program. It is interpreted here by an allow-list that knows how to build
 //! dictionaries, lists, tuples, numbers, strings and tensors, and nothing else: no name that a file gives
-//! is ever looked up or called. Tensors stay in the mapped file where they are contiguous there.
+//! is ever looked up or called. What else training programs save beside the state dictionary is passed over. Tensors stay in the mapped file where they are contiguous there.
 
 mod legacy;
 mod pickle;
 mod state;
+mod wrappers;
 mod zip;
 
 use std::borrow::Cow;
@@ -32,6 +33,7 @@ pub struct TorchFile {
     path: PathBuf,
     map: Arc<Mmap>,
     tensors: BTreeMap<String, Located>,
+    notes: Vec<String>,
 }
 
 /// A tensor and the bytes of its storage.
@@ -45,6 +47,8 @@ struct Located {
 /// What a container holds.
 struct Container {
     tensors: Vec<(String, Strided)>,
+    /// What is to be said of it.
+    notes: Vec<String>,
     /// By its key, the place of a storage in the file.
     storages: HashMap<String, Range<usize>>,
 }
@@ -54,11 +58,11 @@ impl TorchFile {
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Malformed`], [`Error::Unsupported`] and [`Error::Tensor`] where the file is
-    /// broken, is not a dictionary of tensors, or wants to call something.
+    /// broken, or has no dictionary of tensors that is made without calling something.
     pub fn open(path: &Path) -> Result<Self> {
         let map = map(path)?;
-        let tensors = parse(path, &map)?;
-        Ok(Self { path: path.to_owned(), map: Arc::new(map), tensors })
+        let (tensors, notes) = parse(path, &map)?;
+        Ok(Self { path: path.to_owned(), map: Arc::new(map), tensors, notes })
     }
 
     /// Whether a file that begins with these bytes is one of `torch.save`.
@@ -69,6 +73,11 @@ impl TorchFile {
     /// The names of the tensors, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
+    }
+
+    /// What is to be said of where the tensors lay and of what was left out, a sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Type and shape of a tensor; `None` where there is no such tensor.
@@ -94,7 +103,7 @@ impl TorchFile {
 }
 
 /// Reads the container, the pickle and the tensors of a whole file.
-fn parse(path: &Path, file: &[u8]) -> Result<BTreeMap<String, Located>> {
+fn parse(path: &Path, file: &[u8]) -> Result<(BTreeMap<String, Located>, Vec<String>)> {
     let container = if zip::is_zip(file) { zip::open(path, file)? } else { legacy::open(path, file)? };
     let mut tensors = BTreeMap::new();
     for (name, tensor) in container.tensors {
@@ -108,13 +117,13 @@ fn parse(path: &Path, file: &[u8]) -> Result<BTreeMap<String, Located>> {
             return Err(bad("listed twice".into()));
         }
     }
-    Ok(tensors)
+    Ok((tensors, container.notes))
 }
 
 /// The reader on bytes in memory, for fuzzing: the bytes that all tensors together have.
 #[doc(hidden)]
 pub fn check(bytes: &[u8]) -> Result<usize> {
-    let tensors = parse(Path::new("(memory)"), bytes)?;
+    let (tensors, _) = parse(Path::new("(memory)"), bytes)?;
     let len = |t: &Located| match t.tensor.contiguous() {
         Some(range) => bytes[t.storage.clone()][range].len(),
         None => t.tensor.gather(&bytes[t.storage.clone()]).len(),

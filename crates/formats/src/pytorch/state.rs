@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::pickle::{Id, Object, Pickled};
+use super::wrappers;
 use crate::DType;
 use crate::error::{Error, Result};
 
@@ -28,6 +29,9 @@ pub(super) struct Strided {
     /// Elements that the storage is said to have.
     pub numel: usize,
 }
+
+/// A tensor and its name.
+pub(super) type Named = (String, Strided);
 
 impl Strided {
     /// Checks that the tensor lies within a storage of `len` bytes and is not larger than it, which a view
@@ -101,26 +105,29 @@ impl Strided {
     }
 }
 
-/// The tensors of the state dictionary that a pickle made, in their order.
+/// The tensors of the state dictionary that a pickle made, in their order, and what is to be said of where it lay and of
+/// what was left out.
 ///
-/// A dictionary that has the state dictionary under `state_dict` or `model`, as training programs save it, is
-/// read too.
-pub(super) fn tensors(path: &Path, p: &Pickled) -> Result<Vec<(String, Strided)>> {
-    let mut entries = dict(p, p.root).ok_or_else(|| no_state(path))?;
-    for wrapper in ["state_dict", "model"] {
-        let inner = entries.iter().find(|e| text(p, e.0) == Some(wrapper));
-        if let Some(inner) = inner.and_then(|e| dict(p, e.1)) {
-            entries = inner;
-            break;
-        }
-    }
-    let mut tensors = Vec::new();
+/// Numbers and texts among the tensors are left out; anything else that is no tensor is an error.
+pub(super) fn tensors(path: &Path, p: &Pickled) -> Result<(Vec<Named>, Vec<String>)> {
+    let (entries, mut notes) = wrappers::find(path, p)?;
+    let (mut tensors, mut plain) = (Vec::new(), Vec::new());
     for &(key, value) in entries {
         let name = text(p, key).ok_or_else(|| no_state(path))?;
+        if matches!(
+            p.get(value),
+            Object::None | Object::Bool(_) | Object::Int(_) | Object::Number(_) | Object::Text(_)
+        ) {
+            plain.push(name);
+            continue;
+        }
         let tensor = tensor(p, value).map_err(|what| Error::tensor(path, name, what))?;
         tensors.push((name.to_owned(), tensor));
     }
-    Ok(tensors)
+    if !plain.is_empty() {
+        notes.push(format!("left out, being no tensors: {}", wrappers::listed(&plain)));
+    }
+    Ok((tensors, notes))
 }
 
 /// Bytes an element of every storage that a pickle names.
@@ -135,11 +142,13 @@ pub(super) fn keys(pickled: &Pickled) -> Option<Vec<&str>> {
     keys.iter().map(|&key| text(pickled, key)).collect()
 }
 
-fn no_state(path: &Path) -> Error {
+/// An error where a pickle has no dictionary of tensors.
+pub(super) fn no_state(path: &Path) -> Error {
     Error::unsupported(path, "not a dictionary of tensors; save model.state_dict(), not the model")
 }
 
-fn dict(p: &Pickled, id: Id) -> Option<&[(Id, Id)]> {
+/// The entries of a dictionary.
+pub(super) fn dict(p: &Pickled, id: Id) -> Option<&[(Id, Id)]> {
     match p.get(id) {
         Object::Dict(entries) => Some(entries),
         _ => None,
@@ -147,7 +156,7 @@ fn dict(p: &Pickled, id: Id) -> Option<&[(Id, Id)]> {
 }
 
 /// Text that is no longer than a name.
-fn text(p: &Pickled, id: Id) -> Option<&str> {
+pub(super) fn text(p: &Pickled, id: Id) -> Option<&str> {
     match p.get(id) {
         Object::Text(text) if text.len() <= MAX_NAME => Some(text),
         _ => None,
@@ -181,18 +190,41 @@ fn sizes(p: &Pickled, id: Id) -> Option<Vec<usize>> {
     items.iter().map(|&id| size(p, id)).collect()
 }
 
+/// Whether an object is a tensor, sound or not.
+pub(super) fn is_tensor(p: &Pickled, id: Id) -> bool {
+    matches!(p.get(id), Object::Call(name, _) if name.contains("._rebuild_"))
+}
+
 /// The tensor or parameter that a call would have rebuilt.
 fn tensor(p: &Pickled, id: Id) -> Result<Strided, String> {
     let mut object = p.get(id);
     // A parameter wraps a tensor.
-    if let Object::Call("torch._utils._rebuild_parameter", args) = object
+    if let Object::Call(
+        "torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state",
+        args,
+    ) = object
         && let Some(&inner) = args.first()
     {
         object = p.get(inner);
     }
-    let Object::Call("torch._utils._rebuild_tensor_v2" | "torch._utils._rebuild_tensor", args) = object
-    else {
-        return Err("not a tensor".to_owned());
+    let args = match object {
+        Object::Call("torch._utils._rebuild_tensor_v2" | "torch._utils._rebuild_tensor", args) => args,
+        // One with attributes of its own: how it is made, its class, what it is made of, the attributes.
+        Object::Call("torch._tensor._rebuild_from_type_v2", args) => match args[..] {
+            [how, _, what, ..] => match (p.get(how), p.get(what)) {
+                (Object::Global(name), Object::Tuple(args)) if name == "torch._utils._rebuild_tensor_v2" => {
+                    args
+                }
+                _ => return Err("a tensor of a class that is not read".to_owned()),
+            },
+            _ => return Err("described by too few values".to_owned()),
+        },
+        _ => {
+            return Err(match p.unknown(id) {
+                Some(name) => calls(name),
+                None => "not a tensor".to_owned(),
+            });
+        }
     };
     let [storage, offset, shape, stride, ..] = args[..] else {
         return Err("described by too few values".to_owned());
@@ -205,6 +237,11 @@ fn tensor(p: &Pickled, id: Id) -> Result<Strided, String> {
     }
     let (key, dtype, numel) = storage_of(p, storage)?;
     Ok(Strided { storage: key, dtype, shape, stride, offset, numel })
+}
+
+/// What is said of an object that only a call could make.
+pub(super) fn calls(name: &str) -> String {
+    format!("it wants to call {name:?}, which is refused and was not done; save model.state_dict() alone")
 }
 
 /// Key, type and number of elements of a storage.

@@ -18,11 +18,24 @@ pub(super) fn is_zip(first: &[u8]) -> bool {
 /// Finds the pickle and the storages of the zip `file`.
 pub(super) fn open(path: &Path, file: &[u8]) -> Result<Container> {
     let bad = |what: String| Error::malformed(path, FORMAT, what);
-    let records = directory(file).map_err(bad)?;
+    let entries = directory(file).map_err(bad)?;
+    // All records of torch lie in one folder, whose name is anything.
+    let is_torch =
+        |e: &Entry| e.name.split_once('/').is_some_and(|(_, n)| n == "data.pkl" || n.starts_with("data/"));
+    if !entries.iter().any(is_torch) {
+        let what = match entries.first() {
+            Some(first) => {
+                let name: String = first.name.chars().take(60).collect();
+                format!("a zip file, but not one of torch.save (it holds {name}): unpack it first")
+            }
+            None => "an empty zip file".to_owned(),
+        };
+        return Err(Error::unsupported(path, what));
+    }
+    let records = places(file, entries).map_err(bad)?;
     let mut pickle = None;
     let mut storages = HashMap::new();
     for (name, range) in records {
-        // All records lie in one folder, whose name is anything.
         let Some((_, name)) = name.split_once('/') else { continue };
         if name == "data.pkl" {
             pickle = Some(&file[range]);
@@ -40,15 +53,15 @@ pub(super) fn open(path: &Path, file: &[u8]) -> Result<Container> {
     match pickle {
         Some(pickle) => {
             let pickled = pickle::run(pickle).map_err(bad)?;
-            Ok(Container { tensors: state::tensors(path, &pickled)?, storages })
+            let (tensors, notes) = state::tensors(path, &pickled)?;
+            Ok(Container { tensors, storages, notes })
         }
-        None if storages.is_empty() => Err(Error::unsupported(path, "a zip file, but not one of torch.save")),
         None => Err(bad("there is no data.pkl".to_owned())),
     }
 }
 
-/// Name and place of every record.
-fn directory(file: &[u8]) -> Result<Vec<(String, Range<usize>)>, String> {
+/// Every record as the directory has it.
+fn directory(file: &[u8]) -> Result<Vec<Entry>, String> {
     let end = end_record(file)?;
     let (count, size, start) = end;
     let mut rest = start
@@ -59,9 +72,17 @@ fn directory(file: &[u8]) -> Result<Vec<(String, Range<usize>)>, String> {
     if count > rest.len() / 46 {
         return Err(format!("a directory of {} bytes cannot hold {count} records", rest.len()));
     }
-    let mut records = Vec::with_capacity(count);
+    let mut entries = Vec::with_capacity(count);
     for _ in 0..count {
-        let entry = Entry::read(&mut rest).ok_or("its directory is broken")?;
+        entries.push(Entry::read(&mut rest).ok_or("its directory is broken")?);
+    }
+    Ok(entries)
+}
+
+/// Name and place of every record.
+fn places(file: &[u8], entries: Vec<Entry>) -> Result<Vec<(String, Range<usize>)>, String> {
+    let mut records = Vec::with_capacity(entries.len());
+    for entry in entries {
         if entry.method != 0 || entry.flags & 1 != 0 {
             return Err(format!(
                 "the record {:?} is compressed or encrypted; torch writes none such",
@@ -129,7 +150,7 @@ impl Entry {
         let (name, extra, comment) = (r.u16()?, r.u16()?, r.u16()?);
         r.skip(8)?;
         let header = r.u32()?;
-        let name = std::str::from_utf8(r.take(name.into())?).ok()?.to_owned();
+        let name = String::from_utf8_lossy(r.take(name.into())?).into_owned();
         let mut extra = Reader(r.take(extra.into())?);
         r.skip(comment.into())?;
         *rest = r.0;

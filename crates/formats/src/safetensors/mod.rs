@@ -122,6 +122,9 @@ pub(crate) fn map(path: &Path) -> Result<Mmap> {
     if !meta.is_file() {
         return Err(Error::unsupported(path, "not a plain file, so it cannot be read as a model"));
     }
+    if meta.len() == 0 {
+        return Err(Error::unsupported(path, "it is empty; download or copy it again"));
+    }
     // SAFETY: the map is read-only. As with every mapping, another process that truncates or rewrites the
     // file while it is open can end this one or change the weights; model files are replaced by renaming
     // (see `output`), which leaves an open mapping as it was.

@@ -61,6 +61,51 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// A workbook that cannot be read.
+    #[error("{}: workbook: {what}", path.display())]
+    Workbook {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A packed file that has to be unpacked as a whole cannot be.
+    #[error("{}: {what}", path.display())]
+    Unpack {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// Of two files that are read side by side one ends before the other.
+    #[error(
+        "{} has {texts} text{} and {} has more; prediction and reference of an example must stand on the same line",
+        short.display(), if *texts == 1 { "" } else { "s" }, long.display()
+    )]
+    Unpaired {
+        /// The file that ended.
+        short: PathBuf,
+        /// Its texts.
+        texts: u64,
+        /// The file that goes on.
+        long: PathBuf,
+    },
+    /// Two files that are read side by side are both empty.
+    #[error("{} and {} have no texts, so there is nothing to compare", left.display(), right.display())]
+    NoTexts {
+        /// The first file.
+        left: PathBuf,
+        /// The second file.
+        right: PathBuf,
+    },
+    /// A table that cannot be written so.
+    #[error("{}: {what}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and how to mend it.
+        what: String,
+    },
     /// The structure of a Parquet file is broken or not supported.
     #[error("{}: Parquet: {what}", path.display())]
     Parquet {

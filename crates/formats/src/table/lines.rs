@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::parse::quoted_cells;
 use super::{Columns, Error, Format, ReadRow, Row, RowParser, TableOptions, Unpacked};
 
 /// What [`Lines::next_line`] found.
@@ -89,27 +90,44 @@ pub(super) struct LineRows {
     pending: bool,
     /// Bad rows before the first good one, to be given out first.
     bad: VecDeque<Error>,
+    /// Lines read ahead, with their numbers, that are rows of their own after all.
+    ahead: VecDeque<(u64, Vec<u8>)>,
+    /// The number of the line in the buffer.
+    line: u64,
 }
+
+/// A quoted cell goes on over so many lines, at most.
+const MAX_QUOTED_LINES: usize = 1000;
 
 /// A JSON-lines file that begins with more bad lines than this is none.
 const MAX_BAD_HEAD: usize = 1000;
 
 impl LineRows {
-    pub(super) fn open(
-        path: &Path,
+    /// The rows of a source that was at most looked into.
+    pub(super) fn of_source(
+        source: Unpacked,
         format: Format,
         columns: &Columns,
         options: &TableOptions,
     ) -> Result<Self, Error> {
-        let lines = Lines::new(Unpacked::open(path)?, options.max_row_bytes);
-        let (path, buffer) = (path.to_path_buf(), Vec::new());
-        let mut rows = Self { path, lines, buffer, parser: None, pending: false, bad: VecDeque::new() };
+        let path = source.path().to_path_buf();
+        let lines = Lines::new(source, options.max_row_bytes);
+        let mut rows = Self {
+            path,
+            lines,
+            buffer: Vec::new(),
+            parser: None,
+            pending: false,
+            bad: VecDeque::new(),
+            ahead: VecDeque::new(),
+            line: 0,
+        };
         while rows.next_line()? {
-            if format == Format::JsonLines && rows.buffer.trim_ascii().is_empty() {
+            if format != Format::Text && rows.buffer.trim_ascii().is_empty() && !rows.buffer.contains(&b'\t')
+            {
                 continue;
             }
-            let line = rows.lines.line();
-            match RowParser::new(&rows.path, format, columns, options.has_header, &rows.buffer, line) {
+            match RowParser::new(&rows.path, format, columns, options, &rows.buffer, rows.line) {
                 Ok((parser, header)) => {
                     rows.parser = Some(parser);
                     rows.pending = !header;
@@ -130,16 +148,70 @@ impl LineRows {
 
     /// The next line into the buffer; false at the end.
     fn next_line(&mut self) -> Result<bool, Error> {
-        match self.lines.next_line(&mut self.buffer) {
+        if let Some((line, bytes)) = self.ahead.pop_front() {
+            (self.line, self.buffer) = (line, bytes);
+            return Ok(true);
+        }
+        let read = self.lines.next_line(&mut self.buffer);
+        self.line = self.lines.line();
+        match read {
             Ok(LineRead::Line) => Ok(true),
             Ok(LineRead::End) => Ok(false),
-            Ok(LineRead::TooLong) => Err(Error::Row {
-                path: self.path.clone(),
-                line: self.lines.line(),
-                what: format!("longer than {} bytes", self.lines.limit),
-            }),
-            Err(source) => Err(Error::Read { path: self.path.clone(), line: self.lines.line() + 1, source }),
+            Ok(LineRead::TooLong) => Err(self.too_long(self.line)),
+            Err(source) => Err(Error::Read { path: self.path.clone(), line: self.line + 1, source }),
         }
+    }
+
+    fn too_long(&self, line: u64) -> Error {
+        let what = format!("longer than {} bytes", self.lines.limit);
+        Error::Row { path: self.path.clone(), line, what }
+    }
+
+    /// Puts the lines that a quoted cell goes on over behind the one in the buffer, if the quote closes as it should;
+    /// otherwise they stay rows of their own.
+    fn join_quoted(&mut self) -> Result<(), Error> {
+        let (mut whole, mut taken) = (self.buffer.clone(), VecDeque::new());
+        loop {
+            let line = match self.ahead.pop_front() {
+                Some(line) => line,
+                None => {
+                    let mut bytes = Vec::new();
+                    match self.lines.next_line(&mut bytes) {
+                        Ok(LineRead::Line) => (self.lines.line(), bytes),
+                        Ok(LineRead::End) => break,
+                        Ok(LineRead::TooLong) => {
+                            self.bad.push_back(self.too_long(self.lines.line()));
+                            break;
+                        }
+                        Err(source) => {
+                            let line = self.lines.line() + 1;
+                            return Err(Error::Read { path: self.path.clone(), line, source });
+                        }
+                    }
+                }
+            };
+            whole.push(b'\n');
+            whole.extend_from_slice(&line.1);
+            let quotes = memchr::memchr_iter(b'"', &line.1).count();
+            let (quoted, odd) = (quotes > 0, quotes % 2 == 1);
+            taken.push_back(line);
+            if quoted && let Ok(text) = std::str::from_utf8(&whole) {
+                if quoted_cells(text).is_some() {
+                    self.buffer = whole;
+                    return Ok(());
+                }
+                // An odd quote that closes nothing: more lines do not make this a quoted cell.
+                if odd {
+                    break;
+                }
+            }
+            if taken.len() == MAX_QUOTED_LINES || whole.len() > self.lines.limit {
+                break;
+            }
+        }
+        taken.append(&mut self.ahead);
+        self.ahead = taken;
+        Ok(())
     }
 }
 
@@ -156,7 +228,12 @@ impl ReadRow for LineRows {
                     Err(error) => return Some(Err(error)),
                 }
             }
-            row.line = self.lines.line();
+            row.line = self.line;
+            if self.parser.as_ref()?.goes_on(&self.buffer)
+                && let Err(error) = self.join_quoted()
+            {
+                return Some(Err(error));
+            }
             let mut values: Vec<Cow<'_, str>> = Vec::with_capacity(row.values.len());
             match self.parser.as_ref()?.parse(&self.buffer, &mut values) {
                 Ok(false) => continue,
@@ -173,5 +250,9 @@ impl ReadRow for LineRows {
                 }
             }
         }
+    }
+
+    fn replaced(&self) -> u64 {
+        self.parser.as_ref().map_or(0, RowParser::replaced)
     }
 }

@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::fs::File;
 use std::io::Seek;
-use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::panic::{self, AssertUnwindSafe, UnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
@@ -31,6 +31,8 @@ pub struct ParquetRows {
     places: Vec<usize>,
     levels: Vec<i16>,
     limit: usize,
+    /// Nulls are empty texts.
+    empty_for_missing: bool,
     row_group: usize,
     /// Readers of the current row group, one for each wanted column; none before the first.
     columns: Vec<ColumnReader>,
@@ -89,8 +91,32 @@ impl ParquetRows {
         let batch = places.iter().map(|_| Vec::new()).collect();
         let levels = places.iter().map(|&place| leaves[place].max_def_level()).collect();
         let path = path.to_path_buf();
-        let limit = options.max_row_bytes;
-        Ok(Self { path, reader, places, levels, limit, row_group: 0, columns: Vec::new(), batch, row: 0 })
+        let (limit, empty_for_missing) = (options.max_row_bytes, options.empty_for_missing);
+        let columns = Vec::new();
+        Ok(Self {
+            path,
+            reader,
+            places,
+            levels,
+            limit,
+            empty_for_missing,
+            row_group: 0,
+            columns,
+            batch,
+            row: 0,
+        })
+    }
+
+    /// The names of the columns that can be read as texts, numbers or booleans, and whether each holds text.
+    pub(super) fn readable(&self) -> Vec<(String, bool)> {
+        let schema = self.reader.metadata().file_metadata().schema_descr();
+        let wanted = schema.columns().iter().filter(|c| {
+            let text = c.physical_type() != Physical::BYTE_ARRAY || is_string(c);
+            c.max_rep_level() == 0
+                && text
+                && !matches!(c.physical_type(), Physical::INT96 | Physical::FIXED_LEN_BYTE_ARRAY)
+        });
+        wanted.map(|c| (c.path().string(), is_string(c))).collect()
     }
 
     /// Number of rows in the file, as its footer says.
@@ -201,6 +227,7 @@ impl ReadRow for ParquetRows {
                     value.push_str(&text);
                     continue;
                 }
+                None if self.empty_for_missing => continue,
                 Some(Value::Bytes(bytes)) => match std::str::from_utf8(bytes.data()) {
                     Ok(text) => {
                         value.push_str(text);
@@ -226,9 +253,9 @@ impl ReadRow for ParquetRows {
 
 /// The file at `path`; of a packed one, of standard input and of pipes the unpacked content, in a temporary file that
 /// goes with its handle.
-fn seekable(path: &Path) -> Result<File, Error> {
+pub(super) fn seekable(path: &Path) -> Result<File, Error> {
     let open = |source| Error::Open { path: path.to_path_buf(), source };
-    let mut source = Unpacked::open(path)?;
+    let mut source = Unpacked::open_bytes(path)?;
     if source.compression() == Compression::None && source.raw_len().is_some() {
         return File::open(path).map_err(open);
     }
@@ -239,20 +266,25 @@ fn seekable(path: &Path) -> Result<File, Error> {
         Ok(file)
     };
     let place = std::env::temp_dir();
-    unpacked().map_err(|e: std::io::Error| Error::Parquet {
+    unpacked().map_err(|e: std::io::Error| Error::Unpack {
         path: path.to_path_buf(),
         what: format!("cannot be unpacked into {} (set TMPDIR for another place): {e}", place.display()),
     })
 }
 
 thread_local! {
-    /// Set while this thread is within [`guarded`], where a panic is an answer and not news.
+    /// Set while this thread is within [`without_panics`], where a panic is an answer and not news.
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` and turns both errors and panics of the parquet crate into a message, without the panic's
-/// own lines on standard error.
+/// Runs `work` and turns both errors and panics of the parquet crate into a message.
 fn guarded<T>(work: impl FnOnce() -> Result<T, parquet::errors::ParquetError>) -> Result<T, String> {
+    without_panics(AssertUnwindSafe(|| work().map_err(|error| error.to_string())))
+}
+
+/// Runs `work`, and turns a panic of the crate that reads a damaged file into a message, without the panic's own lines
+/// on standard error.
+pub(super) fn without_panics<T>(work: impl FnOnce() -> Result<T, String> + UnwindSafe) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let before = panic::take_hook();
@@ -263,13 +295,9 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, parquet::errors::ParquetError>) -
         }));
     });
     GUARDED.set(true);
-    let done = catch_unwind(AssertUnwindSafe(work));
+    let done = catch_unwind(work);
     GUARDED.set(false);
-    match done {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("the file is damaged".into()),
-    }
+    done.unwrap_or_else(|_| Err("the file is damaged".into()))
 }
 
 /// Whether a column's bytes are text; bytes without any annotation are taken for it.

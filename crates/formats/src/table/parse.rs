@@ -1,19 +1,19 @@
 //! One line to its wanted cells, for the formats that keep one row a line.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::path::Path;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
-
 use super::columns::{Found, resolve, resolve_cells};
-use super::{ColumnRef, Columns, Error, Format};
+use super::json_row::Keys;
+use super::text::{Replaced, count, text};
+use super::{Columns, Error, Format, TableOptions};
 
 /// Takes the wanted cells out of single lines. It holds no state between lines, so several threads can
 /// share one.
 #[derive(Debug, Clone)]
 pub struct RowParser {
     kind: Kind,
+    replaced: Replaced,
 }
 
 #[derive(Debug, Clone)]
@@ -24,11 +24,7 @@ enum Kind {
         places: Vec<usize>,
         cells: usize,
     },
-    /// Keys of the wanted values, and whether only strings will do.
-    Json {
-        keys: Vec<String>,
-        strings_only: bool,
-    },
+    Json(Keys),
 }
 
 impl RowParser {
@@ -40,262 +36,164 @@ impl RowParser {
     /// [`Error::Row`] where the first line cannot be parsed.
     ///
     /// # Panics
-    /// On [`Format::Csv`] and [`Format::Parquet`], whose rows are not lines.
+    /// On formats whose rows are not lines.
     pub fn new(
         path: &Path,
         format: Format,
         columns: &Columns,
-        has_header: Option<bool>,
+        options: &TableOptions,
         first_line: &[u8],
         line: u64,
     ) -> Result<(Self, bool), Error> {
         let bad = |what: String| Error::Row { path: path.to_path_buf(), line, what };
+        let replaced = Replaced::default();
         match format {
             Format::Text => {
                 resolve(path, columns, &[Found { name: "text".into(), is_string: true }])?;
-                Ok((Self { kind: Kind::Text }, false))
+                Ok((Self { kind: Kind::Text, replaced }, false))
             }
             Format::Tsv => {
-                let cells: Vec<&str> = utf8(first_line).map_err(bad)?.split('\t').collect();
-                let (places, header) = resolve_cells(path, columns, has_header, &cells)?;
-                Ok((Self { kind: Kind::Tsv { places, cells: cells.len() } }, header))
+                let first = text(first_line, &replaced).map_err(bad)?;
+                let cells = tsv_cells(&first);
+                let cells: Vec<&str> = cells.iter().map(|cell| &**cell).collect();
+                let (places, header) = resolve_cells(path, columns, options.has_header, &cells)?;
+                Ok((Self { kind: Kind::Tsv { places, cells: cells.len() }, replaced }, header))
             }
             Format::JsonLines => {
-                let keys = json_keys(path, columns, first_line, bad)?;
-                let strings_only = *columns == Columns::Text;
-                Ok((Self { kind: Kind::Json { keys, strings_only } }, false))
+                let keys = Keys::new(path, columns, options.empty_for_missing, first_line, bad)?;
+                Ok((Self { kind: Kind::Json(keys), replaced }, false))
             }
-            Format::Csv | Format::Parquet => panic!("rows of {format:?} are not lines"),
+            Format::Csv | Format::Json | Format::Parquet | Format::Sheet => {
+                panic!("rows of {format:?} are not lines")
+            }
         }
     }
 
     /// Puts the wanted cells of `line` (without its line feed) into `values`, cleared before. False
-    /// where the line holds no row: blank lines between JSON objects.
+    /// where the line holds no row: blank lines between JSON objects and in tables of several columns.
     ///
     /// # Errors
     /// What is wrong with the line, to be completed by its place.
     pub fn parse<'a>(&self, line: &'a [u8], values: &mut Vec<Cow<'a, str>>) -> Result<bool, String> {
         values.clear();
         match &self.kind {
-            Kind::Text => values.push(Cow::Borrowed(utf8(line)?)),
-            Kind::Tsv { places, cells } => {
-                let text = utf8(line)?;
-                let have = memchr::memchr_iter(b'\t', line).count() + 1;
-                if have != *cells {
-                    return Err(format!("{}, where the first line has {cells}", count(have, "column")));
-                }
-                values.resize(places.len(), Cow::Borrowed(""));
-                for (i, cell) in text.split('\t').enumerate() {
-                    for (value, _) in values.iter_mut().zip(places).filter(|(_, place)| **place == i) {
-                        *value = Cow::Borrowed(cell);
-                    }
-                }
+            Kind::Text => values.push(text(line, &self.replaced)?),
+            Kind::Tsv { cells, .. }
+                if *cells > 1 && line.trim_ascii().is_empty() && !line.contains(&b'\t') =>
+            {
+                return Ok(false);
             }
-            Kind::Json { keys, strings_only } => {
+            Kind::Tsv { places, cells } => {
+                let row = match text(line, &self.replaced)? {
+                    Cow::Borrowed(text) => tsv_cells(text),
+                    Cow::Owned(text) => {
+                        tsv_cells(&text).into_iter().map(|cell| Cow::Owned(cell.into_owned())).collect()
+                    }
+                };
+                if row.len() != *cells {
+                    return Err(format!("{}, where the first line has {cells}", count(row.len(), "column")));
+                }
+                values.extend(places.iter().map(|&place| row[place].clone()));
+            }
+            Kind::Json(keys) => {
                 if line.trim_ascii().is_empty() {
                     return Ok(false);
                 }
-                parse_json(line, keys, *strings_only, values)?;
+                keys.parse(line, &self.replaced, values)?;
             }
         }
         Ok(true)
     }
-}
 
-/// `bytes` as text.
-pub(super) fn utf8(bytes: &[u8]) -> Result<&str, String> {
-    std::str::from_utf8(bytes).map_err(|e| format!("not UTF-8 at byte {} of the line", e.valid_up_to() + 1))
-}
-
-/// `3 columns`, `1 column`.
-pub(super) fn count(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
-}
-
-/// The wanted keys, after a look at the first object where they are not all given by name.
-fn json_keys(
-    path: &Path,
-    columns: &Columns,
-    first_line: &[u8],
-    bad: impl Fn(String) -> Error,
-) -> Result<Vec<String>, Error> {
-    if let Columns::These(list) = columns {
-        let names: Option<Vec<String>> = list
-            .iter()
-            .map(|column| match column {
-                ColumnRef::Name(name) => Some(name.clone()),
-                ColumnRef::Number(_) => None,
-            })
-            .collect();
-        if let Some(names) = names {
-            return Ok(names);
-        }
+    /// Whether the cells of a TSV file's row may go on in the next line: it has no more cells than it should, and the
+    /// last of them begins with a quote that is still open.
+    pub(super) fn goes_on(&self, line: &[u8]) -> bool {
+        let Kind::Tsv { cells, .. } = &self.kind else { return false };
+        let last = &line[memchr::memrchr(b'\t', line).map_or(0, |at| at + 1)..];
+        *cells > 1
+            && last.first() == Some(&b'"')
+            && memchr::memchr_iter(b'"', last).count() % 2 == 1
+            && memchr::memchr_iter(b'\t', line).count() < *cells
     }
-    let object: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_slice(first_line).map_err(|e| bad(json_error(first_line, &e)))?;
-    let found: Vec<Found> =
-        object.iter().map(|(k, v)| Found { name: k.clone(), is_string: v.is_string() }).collect();
-    let places = resolve(path, columns, &found)?;
-    Ok(places.into_iter().map(|place| found[place].name.clone()).collect())
-}
 
-/// The values of `keys` in one JSON object; of a key that occurs twice, the last.
-fn parse_json<'a>(
-    line: &'a [u8],
-    keys: &[String],
-    strings_only: bool,
-    values: &mut Vec<Cow<'a, str>>,
-) -> Result<(), String> {
-    let mut cells: Vec<Cell<'a>> = vec![Cell::Missing; keys.len()];
-    let mut deserializer = serde_json::Deserializer::from_slice(line);
-    Pick { keys, cells: &mut cells }
-        .deserialize(&mut deserializer)
-        .and_then(|()| deserializer.end())
-        .map_err(|e| json_error(line, &e))?;
-    for (key, cell) in keys.iter().zip(cells) {
-        let what = match cell {
-            Cell::Text(text) => {
-                values.push(text);
-                continue;
-            }
-            Cell::Scalar(text) if !strings_only => {
-                values.push(Cow::Owned(text));
-                continue;
-            }
-            Cell::Scalar(_) => "is not a string",
-            Cell::Null => "is null",
-            Cell::Other => "is neither a string nor a number",
-            Cell::Missing => {
-                let have = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(line)
-                    .map(|object| object.keys().take(20).cloned().collect::<Vec<_>>().join(", "))
-                    .unwrap_or_default();
-                return Err(format!("no field {key:?}; the fields are {have}"));
-            }
-        };
-        return Err(format!("field {key:?} {what}"));
-    }
-    Ok(())
-}
-
-/// The parser's message without its own idea of the line, which is always 1 here.
-fn json_error(line: &[u8], error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
-    if line.first() == Some(&b'[') {
-        return format!("a JSON array where one object a line is expected ({text})");
-    }
-    format!("not a JSON object: {text} (column {})", error.column())
-}
-
-/// One value of an object.
-#[derive(Clone)]
-enum Cell<'a> {
-    Missing,
-    Null,
-    Text(Cow<'a, str>),
-    /// A number or boolean, as it is written.
-    Scalar(String),
-    Other,
-}
-
-/// Reads one object and keeps the values of `keys`, without building anything of the others.
-struct Pick<'k, 'c, 'a> {
-    keys: &'k [String],
-    cells: &'c mut [Cell<'a>],
-}
-
-impl<'a> DeserializeSeed<'a> for Pick<'_, '_, 'a> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
+    /// Lone halves of surrogate pairs replaced so far, by all that share this parser.
+    pub fn replaced(&self) -> u64 {
+        self.replaced.get()
     }
 }
 
-impl<'a> Visitor<'a> for Pick<'_, '_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+/// The cells of a line of a TSV file. Quotes are part of the text, except where a cell is quoted as a whole as spread
+/// sheets and pandas do it, which they do only where something in it needs it: a quote (doubled there), a line end.
+pub(super) fn tsv_cells(line: &str) -> Vec<Cow<'_, str>> {
+    if line.contains('\n')
+        && let Some(cells) = quoted_cells(line)
+    {
+        return cells;
     }
+    line.split('\t').map(|cell| unquoted(cell).map_or(Cow::Borrowed(cell), Cow::Owned)).collect()
+}
 
-    fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
-        while let Some(TextKey(key)) = map.next_key()? {
-            if self.keys.iter().any(|k| *k == key) {
-                let cell: Cell<'a> = map.next_value()?;
-                for (slot, _) in self.cells.iter_mut().zip(self.keys).filter(|(_, k)| **k == key) {
-                    *slot = cell.clone();
+/// What a cell says that is quoted as a whole and has quotes in it, all doubled.
+fn unquoted(cell: &str) -> Option<String> {
+    let inner = cell.strip_prefix('"')?.strip_suffix('"')?;
+    let plain = inner.replace("\"\"", "");
+    (plain.len() < inner.len() && !plain.contains('"')).then(|| inner.replace("\"\"", "\""))
+}
+
+/// The cells of a row of several lines: line ends and tabs within quotes are text. `None` where a quote is wrong.
+pub(super) fn quoted_cells(row: &str) -> Option<Vec<Cow<'_, str>>> {
+    let (mut cells, mut rest) = (Vec::new(), row);
+    loop {
+        if let Some(quoted) = rest.strip_prefix('"') {
+            let mut from = 0;
+            let end = loop {
+                let at = from + quoted[from..].find('"')?;
+                match quoted.as_bytes().get(at + 1) {
+                    Some(b'"') => from = at + 2,
+                    None | Some(b'\t') => break at,
+                    Some(_) => return None,
                 }
-            } else {
-                map.next_value::<IgnoredAny>()?;
+            };
+            cells.push(Cow::Owned(quoted[..end].replace("\"\"", "\"")));
+            match quoted.get(end + 2..) {
+                Some(more) => rest = more,
+                None => return Some(cells),
+            }
+        } else {
+            let end = rest.find('\t');
+            let cell = &rest[..end.unwrap_or(rest.len())];
+            if cell.contains('\n') {
+                return None;
+            }
+            cells.push(Cow::Borrowed(cell));
+            match end {
+                Some(end) => rest = &rest[end + 1..],
+                None => return Some(cells),
             }
         }
-        Ok(())
     }
 }
 
-/// A key, borrowed where it has no escapes (serde's own `Cow` is always owned).
-struct TextKey<'a>(Cow<'a, str>);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl<'a> Deserialize<'a> for TextKey<'a> {
-    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        match Cell::deserialize(deserializer)? {
-            Cell::Text(text) => Ok(Self(text)),
-            _ => Err(serde::de::Error::custom("key is not a string")),
+    #[test]
+    fn quotes_in_tsv() {
+        for (line, cells) in [
+            ("a\tb", &["a", "b"][..]),
+            ("\"文\"二\t\"引文\"", &["\"文\"二", "\"引文\""]),
+            ("\"用户,要求\"\"退款\"\"\"\t退款", &["用户,要求\"退款\"", "退款"]),
+            ("\"a\"\"\tb\"", &["\"a\"\"", "b\""]),
+            ("\"一\n二\t三\"\t\"\"\tx", &["一\n二\t三", "", "x"]),
+            ("x\t\"一\n\"\"二\"", &["x", "一\n\"二"]),
+            ("\"\t", &["\"", ""]),
+            ("", &[""]),
+        ] {
+            assert_eq!(tsv_cells(line), cells, "{line:?}");
         }
-    }
-}
-
-impl<'a> Deserialize<'a> for Cell<'a> {
-    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(CellVisitor)
-    }
-}
-
-struct CellVisitor;
-
-impl<'a> Visitor<'a> for CellVisitor {
-    type Value = Cell<'a>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'a str) -> Result<Cell<'a>, E> {
-        Ok(Cell::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Cell<'a>, E> {
-        Ok(Cell::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Cell<'a>, E> {
-        Ok(Cell::Scalar(value.to_string()))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Cell<'a>, E> {
-        Ok(Cell::Scalar(value.to_string()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Cell<'a>, E> {
-        Ok(Cell::Scalar(value.to_string()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Cell<'a>, E> {
-        Ok(Cell::Scalar(serde_json::Number::from_f64(value).map_or_else(String::new, |n| n.to_string())))
-    }
-
-    fn visit_unit<E>(self) -> Result<Cell<'a>, E> {
-        Ok(Cell::Null)
-    }
-
-    fn visit_seq<A: serde::de::SeqAccess<'a>>(self, mut seq: A) -> Result<Cell<'a>, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Cell::Other)
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Cell<'a>, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Cell::Other)
+        for wrong in ["\"a\nb", "\"a\n\"b\"\t", "a\nb\tc"] {
+            assert_eq!(quoted_cells(wrong), None, "{wrong:?}");
+        }
     }
 }

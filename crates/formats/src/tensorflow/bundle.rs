@@ -12,6 +12,7 @@ use super::{FORMAT, with_suffix};
 use crate::DType;
 use crate::bytes::TensorBytes;
 use crate::error::{Error, Result};
+use crate::foreign;
 use crate::safetensors::map;
 use crate::wire::{Fields, Value};
 
@@ -54,11 +55,20 @@ impl TensorBundle {
     /// broken.
     pub fn open(prefix: &Path) -> Result<Self> {
         let path = with_suffix(prefix, ".index");
-        let index = parse(&path, &map(&path)?)?;
+        let file = map(&path)?;
+        foreign::check(&path, &file)?;
+        let index = parse(&path, &file)?;
         let mut shards = Vec::with_capacity(index.shards);
         for i in 0..index.shards {
             let shard = with_suffix(prefix, &format!(".data-{i:05}-of-{:05}", index.shards));
-            shards.push(Arc::new(map(&shard)?));
+            if !shard.exists() {
+                let what = "half a TensorFlow checkpoint: this file, which holds weights, is missing; copy or download it \
+                            too";
+                return Err(Error::NoModel { path: shard, what: what.to_owned() });
+            }
+            let file = map(&shard)?;
+            foreign::check(&shard, &file)?;
+            shards.push(Arc::new(file));
         }
         for (name, t) in &index.tensors {
             let have = shards[t.shard].len();

@@ -64,7 +64,7 @@ fn answer(mut stream: TcpStream, site: &Mutex<Site>, base: &str) -> std::io::Res
     {
         return write!(stream, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     }
-    if path == format!("/api/models/{NAME}/revision/main") {
+    if path.starts_with(&format!("/api/models/{NAME}/revision/")) {
         let siblings: Vec<_> = site.files.keys().map(|f| serde_json::json!({"rfilename": f})).collect();
         let body = serde_json::json!({"sha": site.commit, "siblings": siblings, "modelId": NAME}).to_string();
         return write!(

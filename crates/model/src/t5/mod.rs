@@ -1,6 +1,7 @@
 //! T5 and its family (Raffel et al. 2020; Xue et al. 2021): one definition for training, scoring and generation.
 
 mod architecture;
+mod grow;
 mod layout;
 mod network;
 mod seq2seq;

@@ -27,7 +27,8 @@ impl Seq2Seq for T5 {
 
     fn special_ids(&self) -> SpecialIds {
         let c = &self.config;
-        SpecialIds { start: c.decoder_start_token_id, end: vec![c.eos_token_id], pad: c.pad_token_id }
+        let end = [&[c.eos_token_id], &c.more_eos_token_ids[..]].concat();
+        SpecialIds { start: c.decoder_start_token_id, end, pad: c.pad_token_id }
     }
 
     fn widths(&self) -> Widths {

@@ -2,24 +2,30 @@
 
 use super::Unigram;
 use super::normalize::SPACE_SYMBOL;
+use crate::added::Added;
 use t5kit_formats::spiece::PieceKind;
 
 /// Decodes into bytes: what byte pieces give is not checked.
-pub(crate) fn decode_bytes(model: &Unigram, ids: &[u32]) -> Vec<u8> {
-    decode(model, ids, |bytes, out| out.extend_from_slice(bytes))
+pub(crate) fn decode_bytes(model: &Unigram, ids: &[u32], added: &Added) -> Vec<u8> {
+    decode(model, ids, added, |bytes, out| out.extend_from_slice(bytes))
 }
 
 /// Decodes into text: a byte piece that is no part of valid UTF-8 becomes U+FFFD.
-pub(crate) fn decode_text(model: &Unigram, ids: &[u32]) -> String {
-    let text = decode(model, ids, append_lossy);
+pub(crate) fn decode_text(model: &Unigram, ids: &[u32], added: &Added) -> String {
+    let text = decode(model, ids, added, append_lossy);
     let text = String::from_utf8(text).expect("pieces are text and bytes were made so");
     match &model.denormalizer {
-        Some(denormalizer) => denormalizer.normalize(text.as_bytes()),
+        Some(denormalizer) => denormalizer.normalize(text.as_bytes(), true),
         None => text,
     }
 }
 
-fn decode(model: &Unigram, ids: &[u32], mut flush: impl FnMut(&[u8], &mut Vec<u8>)) -> Vec<u8> {
+fn decode(
+    model: &Unigram,
+    ids: &[u32],
+    added: &Added,
+    mut flush: impl FnMut(&[u8], &mut Vec<u8>),
+) -> Vec<u8> {
     let vocab = &model.vocab;
     let normalizer = &model.normalizer;
     let strips = normalizer.add_dummy_prefix || normalizer.remove_extra_whitespaces;
@@ -28,6 +34,14 @@ fn decode(model: &Unigram, ids: &[u32], mut flush: impl FnMut(&[u8], &mut Vec<u8
     // Whether the text has not begun yet: leading space symbols are the normaliser's and vanish.
     let mut at_start = true;
     for &id in ids {
+        if let Some(text) = added.text(id) {
+            // An added token is what it is.
+            flush(&bytes, &mut out);
+            bytes.clear();
+            out.extend_from_slice(text.as_bytes());
+            at_start = false;
+            continue;
+        }
         let (Some(piece), Some(kind)) = (vocab.piece(id), vocab.kind(id)) else { continue };
         if let (PieceKind::Byte, Some(byte)) = (kind, vocab.byte(id)) {
             bytes.push(byte);

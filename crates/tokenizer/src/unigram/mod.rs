@@ -1,14 +1,15 @@
 //! SentencePiece Unigram models: text to ids and back.
 //!
-//! `scan` turns text into character codes (`alphabet`), `search` finds the best pieces in them (`trie`), and
-//! here the pieces become ids. `normalize` and `oracle` say the same in the obvious way.
+//! `parts` cuts a text at added tokens, `scan` turns it into character codes (`alphabet`), `search` finds the best pieces
+//! in them (`trie`), and `encode` makes ids of these. `normalize` and `oracle` say the same in the obvious way.
 
 mod alphabet;
 mod charsmap;
 mod decode;
+mod encode;
 mod normalize;
 mod oracle;
-mod protected;
+mod parts;
 mod scan;
 mod search;
 mod trie;
@@ -24,6 +25,7 @@ use search::{MAX_PIECE_CHARS, Memory, Step};
 use std::cell::RefCell;
 use std::path::Path;
 use t5kit_formats::spiece::{NormalizerSpec, SpieceModel};
+use t5kit_formats::tokenizer_json::Steps;
 use trie::{Entry, Trie};
 pub(crate) use vocab::Vocab;
 
@@ -40,6 +42,10 @@ pub(crate) struct Unigram {
     denormalizer: Option<Normalizer>,
     unk_surface: String,
     searcher: Searcher,
+    /// What is done to a text before the normaliser sees it, for models that come from a `tokenizer.json`.
+    steps: Steps,
+    /// The white space that the normaliser leaves as it is; listed where [`Steps`] treat white space.
+    white: Vec<char>,
     #[cfg(fuzzing)]
     oracle: Oracle,
 }
@@ -79,10 +85,17 @@ thread_local! {
 }
 
 impl Unigram {
+    /// `aliases` are further spellings of pieces, see [`Vocab::new`].
+    ///
     /// # Errors
     /// [`Error::Invalid`] when the pieces or the character map are not usable.
-    pub(crate) fn new(model: &SpieceModel, path: &Path) -> Result<Self, Error> {
-        let vocab = Vocab::new(model, path)?;
+    pub(crate) fn new(
+        model: &SpieceModel,
+        aliases: &[(String, u32)],
+        steps: Steps,
+        path: &Path,
+    ) -> Result<Self, Error> {
+        let vocab = Vocab::new(model, aliases, path)?;
         let invalid = |name: &str, what: &str| Error::Invalid {
             path: path.into(),
             field: format!("{name}.precompiled_charsmap"),
@@ -125,8 +138,11 @@ impl Unigram {
         let unk_surface = model.trainer_spec.unk_surface.clone();
         #[cfg(fuzzing)]
         let oracle = Oracle::new(&vocab).map_err(duplicate)?;
+        let white = parts::unmapped_white(&normalizer, steps);
         let unigram = Self {
             vocab,
+            steps,
+            white,
             normalizer,
             denormalizer,
             unk_surface,
@@ -149,125 +165,17 @@ impl Unigram {
 
     /// The id of a piece that a text can be cut into.
     fn usable_id(&self, piece: &str) -> Option<u32> {
-        match &self.searcher {
+        let id = match &self.searcher {
             Searcher::Fast(fast) => fast.trie.id_of(piece.chars().map(|c| fast.alphabet.code(c))),
             Searcher::Oracle(oracle) => oracle.id_of(piece),
-        }
+        };
+        id.map(|id| self.vocab.resolve(id))
     }
 
     /// The id of a piece.
     pub(crate) fn id_of(&self, piece: &str) -> Option<u32> {
         let vocab = &self.vocab;
         vocab.reserved_id(piece).or_else(|| self.usable_id(piece)).or_else(|| vocab.unused_id(piece))
-    }
-
-    /// Appends the ids of a text.
-    pub(crate) fn encode_into(&self, text: &[u8], ids: &mut Vec<u32>) {
-        match &self.searcher {
-            Searcher::Fast(fast) => SCRATCH.with_borrow_mut(|scratch| {
-                self.search(fast, text, scratch);
-                self.append_ids(fast, scratch, ids);
-                scratch.give_back();
-            }),
-            Searcher::Oracle(oracle) => {
-                self.append_tokens(&oracle.segment(&self.vocab, &self.normalizer, text), ids);
-            }
-        }
-    }
-
-    /// Appends the ids of a text by the obvious search.
-    #[cfg(fuzzing)]
-    pub(crate) fn encode_obviously(&self, text: &[u8], ids: &mut Vec<u32>) {
-        self.append_tokens(&self.oracle.segment(&self.vocab, &self.normalizer, text), ids);
-    }
-
-    /// Appends the ids of a text and returns the piece of each of them; an unknown piece is the text that it
-    /// stands for.
-    pub(crate) fn encode_pieces(&self, text: &[u8], ids: &mut Vec<u32>) -> Vec<String> {
-        let tokens = match &self.searcher {
-            Searcher::Fast(fast) => SCRATCH.with_borrow_mut(|scratch| {
-                self.search(fast, text, scratch);
-                let tokens = self.tokens(fast, scratch);
-                scratch.give_back();
-                tokens
-            }),
-            Searcher::Oracle(oracle) => oracle.segment(&self.vocab, &self.normalizer, text),
-        };
-        self.append_tokens(&tokens, ids)
-    }
-
-    fn search(&self, fast: &Fast, text: &[u8], scratch: &mut Scratch) {
-        let Scratch { codes, memory } = scratch;
-        scan::scan(&self.normalizer, &fast.alphabet, &fast.classes, text, codes);
-        search::search(&fast.trie, &codes.codes, codes.length, memory);
-    }
-
-    /// Follows the best path back from its end and appends its ids.
-    fn append_ids(&self, fast: &Fast, scratch: &Scratch, ids: &mut Vec<u32>) {
-        let start = ids.len();
-        let steps = &scratch.memory.steps;
-        let mut place = scratch.codes.length;
-        let mut before_unknown = false;
-        while place > 0 {
-            let step = steps[place];
-            if step.id != Trie::UNKNOWN {
-                ids.push(step.id);
-            } else if let Some(bytes) = &self.vocab.bytes {
-                let mut utf8 = [0; 4];
-                let c = scratch.codes.char(&fast.alphabet, place - 1);
-                let utf8 = c.encode_utf8(&mut utf8).bytes();
-                ids.extend(utf8.rev().map(|byte| bytes[usize::from(byte)]));
-            } else if !before_unknown {
-                // A run of unknown characters is one token.
-                ids.extend(self.vocab.unknown);
-            }
-            before_unknown = step.id == Trie::UNKNOWN;
-            place -= fast.length(step);
-        }
-        ids[start..].reverse();
-    }
-
-    /// Follows the best path back from its end: the pieces as text, and their ids.
-    fn tokens(&self, fast: &Fast, scratch: &Scratch) -> Vec<(String, Option<u32>)> {
-        let mut tokens = Vec::new();
-        let mut place = scratch.codes.length;
-        while place > 0 {
-            let step = scratch.memory.steps[place];
-            let start = place - fast.length(step);
-            let text = (start..place).map(|i| scratch.codes.char(&fast.alphabet, i)).collect();
-            tokens.push((text, (step.id != Trie::UNKNOWN).then_some(step.id)));
-            place = start;
-        }
-        tokens.reverse();
-        tokens
-    }
-
-    /// Appends the ids of tokens and returns their pieces.
-    fn append_tokens(&self, tokens: &[(String, Option<u32>)], ids: &mut Vec<u32>) -> Vec<String> {
-        let mut pieces: Vec<String> = Vec::with_capacity(tokens.len());
-        let mut after_unknown = false;
-        for (text, id) in tokens {
-            match (id, &self.vocab.bytes) {
-                (Some(id), _) => {
-                    ids.push(*id);
-                    pieces.push(text.clone());
-                }
-                (None, Some(bytes)) => {
-                    ids.extend(text.bytes().map(|byte| bytes[usize::from(byte)]));
-                    pieces.extend(text.bytes().map(|byte| format!("<0x{byte:02X}>")));
-                }
-                // A run of unknown characters is one token.
-                (None, None) if after_unknown => {
-                    pieces.last_mut().expect("an unknown piece stands before").push_str(text);
-                }
-                (None, None) => {
-                    ids.extend(self.vocab.unknown);
-                    pieces.push(text.clone());
-                }
-            }
-            after_unknown = id.is_none();
-        }
-        pieces
     }
 }
 
@@ -285,7 +193,7 @@ impl Scratch {
 /// The ids of two pieces with the same text.
 fn build_trie(vocab: &Vocab, alphabet: &Alphabet) -> Result<(Trie, Vec<u16>), (u32, u32)> {
     let mut codes = Vec::new();
-    let mut lengths = vec![0; vocab.len()];
+    let mut lengths = vec![0; vocab.spellings()];
     for (id, text, _) in vocab.usable() {
         let start = codes.len();
         codes.extend(text.chars().map(|c| alphabet.code(c)));
@@ -307,6 +215,7 @@ fn build_trie(vocab: &Vocab, alphabet: &Alphabet) -> Result<(Trie, Vec<u16>), (u
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::added::Added;
     use proptest::prelude::*;
     use t5kit_formats::spiece::{Piece, PieceKind, TrainerSpec};
 
@@ -321,14 +230,18 @@ mod tests {
         SpieceModel::new(pieces, TrainerSpec::default(), NormalizerSpec::default())
     }
 
+    fn new(model: &SpieceModel) -> Result<Unigram, Error> {
+        Unigram::new(model, &[], Steps::default(), Path::new("x"))
+    }
+
     /// Ids and pieces of the fast search; checked against the oracle's.
     fn checked(unigram: &Unigram, oracle: &Oracle, text: &[u8]) -> Vec<u32> {
         assert!(matches!(unigram.searcher, Searcher::Fast(_)));
         let (mut fast, mut again, mut slow) = (vec![], vec![], vec![]);
-        unigram.encode_into(text, &mut fast);
-        let pieces = unigram.encode_pieces(text, &mut again);
-        let expected =
-            unigram.append_tokens(&oracle.segment(&unigram.vocab, &unigram.normalizer, text), &mut slow);
+        unigram.encode_into(text, &Added::default(), &mut fast);
+        let pieces = unigram.encode_pieces(text, &Added::default(), &mut again);
+        let expected = unigram
+            .append_tokens(&oracle.segment(&unigram.vocab, &unigram.normalizer, text, true), &mut slow);
         assert_eq!(fast, slow, "{:?}", String::from_utf8_lossy(text));
         assert_eq!((again, pieces), (slow, expected));
         fast
@@ -355,7 +268,7 @@ mod tests {
             for (i, word) in words.iter().enumerate() {
                 pieces.push((word, scores[i], kinds[i]));
             }
-            let unigram = Unigram::new(&model(&pieces), Path::new("x")).unwrap();
+            let unigram = new(&model(&pieces)).unwrap();
             let oracle = Oracle::new(&unigram.vocab).unwrap();
             for text in &texts {
                 checked(&unigram, &oracle, text.as_bytes());
@@ -364,7 +277,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_encoded(text in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let unigram = Unigram::new(&model(&[("<unk>", 0.0, PieceKind::Unknown), ("a", -1.0, PieceKind::Normal)]), Path::new("x")).unwrap();
+            let unigram = new(&model(&[("<unk>", 0.0, PieceKind::Unknown), ("a", -1.0, PieceKind::Normal)])).unwrap();
             let oracle = Oracle::new(&unigram.vocab).unwrap();
             checked(&unigram, &oracle, &text);
         }
@@ -375,7 +288,7 @@ mod tests {
         let pieces = ["a", "ab", "abab", "ababa", "bbbbbbbbbbbb", "▁"];
         let mut all = vec![("<unk>", 0.0, PieceKind::Unknown)];
         all.extend(pieces.iter().map(|&text| (text, -1.5 * text.len() as f32, PieceKind::Normal)));
-        let unigram = Unigram::new(&model(&all), Path::new("x")).unwrap();
+        let unigram = new(&model(&all)).unwrap();
         let oracle = Oracle::new(&unigram.vocab).unwrap();
         for length in (0..20).chain(500..530).chain(1010..1040).chain([5000]) {
             checked(&unigram, &oracle, "ab".repeat(length).as_bytes());
@@ -389,14 +302,11 @@ mod tests {
     fn odd_models_go_to_the_oracle() {
         let long = "a".repeat(MAX_PIECE_CHARS + 1);
         for odd in [("b", 1e35, PieceKind::Normal), (long.as_str(), -1.0, PieceKind::Normal)] {
-            let unigram = Unigram::new(
-                &model(&[("<unk>", 0.0, PieceKind::Unknown), ("a", -9.0, PieceKind::Normal), odd]),
-                Path::new("x"),
-            )
-            .unwrap();
+            let pieces = [("<unk>", 0.0, PieceKind::Unknown), ("a", -9.0, PieceKind::Normal), odd];
+            let unigram = new(&model(&pieces)).unwrap();
             assert!(matches!(unigram.searcher, Searcher::Oracle(_)));
             let mut ids = vec![];
-            unigram.encode_into(odd.0.as_bytes(), &mut ids);
+            unigram.encode_into(odd.0.as_bytes(), &Added::default(), &mut ids);
             assert_eq!(ids, [0, 2]);
         }
         let all: Vec<String> = (0x4e00..0x4e00 + alphabet::MAX_CODES as u32 + 3000)
@@ -405,7 +315,7 @@ mod tests {
             .collect();
         let mut pieces = vec![("<unk>", 0.0, PieceKind::Unknown)];
         pieces.extend(all.iter().map(|text| (text.as_str(), -1.0, PieceKind::Normal)));
-        let unigram = Unigram::new(&model(&pieces), Path::new("x")).unwrap();
+        let unigram = new(&model(&pieces)).unwrap();
         assert!(matches!(unigram.searcher, Searcher::Oracle(_)));
         assert_eq!(unigram.id_of("一"), Some(1));
     }

@@ -2,7 +2,7 @@
 //! what rewrites decoded text where a model has a denormaliser.
 
 use super::charsmap::CharsMap;
-use super::protected::Protected;
+use crate::protected::Protected;
 use t5kit_formats::spiece::NormalizerSpec;
 
 /// What stands for a space inside pieces.
@@ -53,8 +53,26 @@ impl Normalizer {
         }
     }
 
-    /// Normalises a text; a byte that begins no valid UTF-8 sequence becomes U+FFFD.
-    pub(crate) fn normalize(&self, mut input: &[u8]) -> String {
+    /// Whether a text begins with a space, once its characters are replaced.
+    pub(crate) fn begins_with_space(&self, input: &[u8]) -> bool {
+        !input.is_empty() && self.prefix(input).0.starts_with(' ')
+    }
+
+    /// A text with its characters replaced and nothing else done to it.
+    pub(crate) fn map(&self, mut input: &[u8]) -> String {
+        let mut out = String::with_capacity(input.len());
+        while !input.is_empty() {
+            let (text, length) = self.prefix(input);
+            out.push_str(text);
+            input = &input[length..];
+        }
+        out
+    }
+
+    /// Normalises a text; a byte that begins no valid UTF-8 sequence becomes U+FFFD. Without `prefix` the text gets no
+    /// space that it does not have, whatever the model says.
+    pub(crate) fn normalize(&self, mut input: &[u8], prefix: bool) -> String {
+        let dummy_prefix = self.add_dummy_prefix && prefix;
         let mut out = String::with_capacity(input.len() + 3);
         if self.remove_extra_whitespaces {
             while !input.is_empty() {
@@ -69,7 +87,7 @@ impl Normalizer {
             return out;
         }
         let space = self.space();
-        if !self.treat_whitespace_as_suffix && self.add_dummy_prefix {
+        if !self.treat_whitespace_as_suffix && dummy_prefix {
             out.push_str(space);
         }
         let mut after_space = self.remove_extra_whitespaces;
@@ -94,7 +112,7 @@ impl Normalizer {
         if self.remove_extra_whitespaces {
             out.truncate(out.trim_end_matches(space).len());
         }
-        if self.treat_whitespace_as_suffix && self.add_dummy_prefix {
+        if self.treat_whitespace_as_suffix && dummy_prefix {
             out.push_str(space);
         }
         out

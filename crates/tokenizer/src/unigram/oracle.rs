@@ -43,14 +43,19 @@ impl Oracle {
         vocab: &Vocab,
         normalizer: &Normalizer,
         text: &[u8],
+        prefix: bool,
     ) -> Vec<(String, Option<u32>)> {
+        self.segment_normalized(vocab, &normalizer.normalize(text, prefix))
+    }
+
+    /// [`Oracle::segment`] of a text that is normalised already.
+    pub(crate) fn segment_normalized(&self, vocab: &Vocab, text: &str) -> Vec<(String, Option<u32>)> {
         #[derive(Clone, Copy)]
         struct Best {
             score: f32,
             start: usize,
             id: Option<u32>,
         }
-        let text = normalizer.normalize(text);
         let mut best: Vec<Option<Best>> = vec![None; text.len() + 1];
         best[0] = Some(Best { score: 0.0, start: 0, id: None });
         let offer = |best: &mut [Option<Best>], end: usize, new: Best| {

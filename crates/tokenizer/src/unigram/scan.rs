@@ -22,6 +22,15 @@ pub(crate) struct Codes {
 }
 
 impl Codes {
+    /// Ends the text after `length` characters.
+    fn finish(&mut self, length: usize) {
+        self.length = length;
+        if self.codes.len() < length + PADDING {
+            self.codes.resize(length + PADDING, NO_CODE);
+        }
+        self.codes[length..length + PADDING].fill(NO_CODE);
+    }
+
     /// The character at a place.
     pub(crate) fn char(&self, alphabet: &Alphabet, place: usize) -> char {
         match self.codes[place] {
@@ -82,14 +91,17 @@ impl Scan<'_> {
     }
 }
 
-/// Normalises `text` into `out`, whose memory is used again.
+/// Normalises `text` into `out`, whose memory is used again. Without `prefix` the text gets no space that it does not
+/// have.
 pub(crate) fn scan(
     normalizer: &Normalizer,
     alphabet: &Alphabet,
     classes: &Classes,
     text: &[u8],
+    prefix: bool,
     out: &mut Codes,
 ) {
+    let dummy_prefix = normalizer.add_dummy_prefix && prefix;
     let space = normalizer.space().chars().next().expect("one character");
     let space_code = alphabet.code(space);
     let remove_extra = normalizer.remove_extra_whitespaces;
@@ -114,7 +126,7 @@ pub(crate) fn scan(
         }
     }
     if !rest.is_empty() {
-        if normalizer.add_dummy_prefix && !normalizer.treat_whitespace_as_suffix {
+        if dummy_prefix && !normalizer.treat_whitespace_as_suffix {
             scan.push(space);
         }
         scan_body(&mut scan, classes, space_code, rest);
@@ -129,16 +141,27 @@ pub(crate) fn scan(
                 scan.back_to(length);
             }
         }
-        if normalizer.add_dummy_prefix && normalizer.treat_whitespace_as_suffix {
+        if dummy_prefix && normalizer.treat_whitespace_as_suffix {
             scan.push(space);
         }
     }
     let length = scan.length;
-    out.length = length;
-    if out.codes.len() < length + PADDING {
-        out.codes.resize(length + PADDING, NO_CODE);
+    out.finish(length);
+}
+
+/// The codes of a text that is normalised already.
+pub(crate) fn scan_normalized(alphabet: &Alphabet, text: &str, out: &mut Codes) {
+    out.strangers.clear();
+    out.codes.clear();
+    for (place, c) in text.chars().enumerate() {
+        let code = alphabet.code(c);
+        if code == NO_CODE {
+            out.strangers.push((place, c));
+        }
+        out.codes.push(code);
     }
-    out.codes[length..length + PADDING].fill(NO_CODE);
+    let length = out.codes.len();
+    out.finish(length);
 }
 
 /// The part of [`scan`] between the ends.

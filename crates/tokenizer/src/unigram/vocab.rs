@@ -21,6 +21,8 @@ pub(crate) struct Vocab {
     reserved: HashMap<String, u32>,
     /// Ids of unused pieces.
     unused: HashMap<String, u32>,
+    /// What further spellings of pieces mean. They stand behind the pieces: the first has the id `len()`.
+    aliases: Vec<u32>,
     /// Ids of `<0x00>` … `<0xFF>`, where the model falls back to bytes.
     pub(crate) bytes: Option<Box<[u32; 256]>>,
     /// The unknown piece, if there is one.
@@ -35,11 +37,12 @@ pub(crate) struct Vocab {
 }
 
 impl Vocab {
-    /// Checks the pieces as the library does.
+    /// Checks the pieces as the library does. `aliases` are further spellings, none of them a piece, each with the id of
+    /// the piece that it means; they win over other pieces as user-defined ones do.
     ///
     /// # Errors
     /// [`Error::Invalid`], naming the field.
-    pub(crate) fn new(model: &SpieceModel, path: &Path) -> Result<Self, Error> {
+    pub(crate) fn new(model: &SpieceModel, aliases: &[(String, u32)], path: &Path) -> Result<Self, Error> {
         let invalid =
             |field: String, what: &str| Error::Invalid { path: path.into(), field, what: what.into() };
         let spec = &model.trainer_spec;
@@ -57,6 +60,7 @@ impl Vocab {
             kinds: Vec::with_capacity(model.pieces.len()),
             reserved: HashMap::new(),
             unused: HashMap::new(),
+            aliases: Vec::new(),
             bytes: None,
             unknown: None,
             unknown_score: 0.0,
@@ -92,8 +96,7 @@ impl Vocab {
             vocab.ends.push(u32::try_from(vocab.text.len()).map_err(|_| error("", "over 4 GiB of text"))?);
             vocab.kinds.push(kind);
             vocab.scores.push(match kind {
-                // So that they win over the same text in other pieces; the library's formula.
-                PieceKind::UserDefined => (0.1 * (piece.text.len() - 1) as f64) as f32,
+                PieceKind::UserDefined => user_defined_score(&piece.text),
                 _ => piece.score,
             });
             let map = match kind {
@@ -141,6 +144,13 @@ impl Vocab {
             return Err(invalid("pieces".into(), "there is no unknown piece and no byte fallback"));
         }
         vocab.unknown_score = min_score - 10.0;
+        for (text, id) in aliases {
+            vocab.text.push_str(text);
+            vocab.ends.push(vocab.text.len() as u32);
+            vocab.kinds.push(PieceKind::UserDefined);
+            vocab.scores.push(user_defined_score(text));
+            vocab.aliases.push(*id);
+        }
         let named = |name: &str, default: &str, kind: PieceKind| {
             let id = *vocab.reserved.get(if name.is_empty() { default } else { name })?;
             (vocab.kinds[id as usize] == kind).then_some(id)
@@ -154,17 +164,39 @@ impl Vocab {
 
     /// The number of pieces.
     pub(crate) fn len(&self) -> usize {
+        self.ends.len() - self.aliases.len()
+    }
+
+    /// The number of pieces and aliases.
+    pub(crate) fn spellings(&self) -> usize {
         self.ends.len()
     }
 
-    pub(crate) fn piece(&self, id: u32) -> Option<&str> {
+    /// The id of a piece or of the piece that an alias means.
+    pub(crate) fn resolve(&self, id: u32) -> u32 {
+        (id as usize).checked_sub(self.len()).map_or(id, |alias| self.aliases[alias])
+    }
+
+    /// Puts the ids that are meant in the place of those of aliases.
+    pub(crate) fn resolve_all(&self, ids: &mut [u32]) {
+        if !self.aliases.is_empty() {
+            ids.iter_mut().for_each(|id| *id = self.resolve(*id));
+        }
+    }
+
+    /// The text of a piece or an alias.
+    fn spelling(&self, id: u32) -> Option<&str> {
         let end = *self.ends.get(id as usize)?;
         let start = if id == 0 { 0 } else { self.ends[id as usize - 1] };
         Some(&self.text[start as usize..end as usize])
     }
 
+    pub(crate) fn piece(&self, id: u32) -> Option<&str> {
+        self.spelling(id).filter(|_| (id as usize) < self.len())
+    }
+
     pub(crate) fn kind(&self, id: u32) -> Option<PieceKind> {
-        self.kinds.get(id as usize).copied()
+        self.kinds.get(id as usize).copied().filter(|_| (id as usize) < self.len())
     }
 
     /// The id of a piece that no text is cut into. Those come before the others where names meet, but for the
@@ -178,30 +210,35 @@ impl Vocab {
         self.unused.get(piece).copied()
     }
 
-    /// The pieces that a text is cut into, with what they add to a path's score.
+    /// The pieces and aliases that a text is cut into, with what they add to a path's score.
     pub(crate) fn usable(&self) -> impl Iterator<Item = (u32, &str, f32)> {
-        (0..self.len() as u32).filter_map(|id| {
-            let usable = matches!(self.kind(id)?, PieceKind::Normal | PieceKind::UserDefined);
-            usable.then_some((id, self.piece(id)?, self.scores[id as usize]))
+        (0..self.spellings() as u32).filter_map(|id| {
+            let usable = matches!(self.kinds[id as usize], PieceKind::Normal | PieceKind::UserDefined);
+            usable.then_some((id, self.spelling(id)?, self.scores[id as usize]))
         })
     }
 
     /// The error for two pieces with the same text.
     pub(crate) fn duplicate(&self, path: &Path, first: u32, second: u32) -> Error {
-        let what = duplicate(self.piece(second).unwrap_or_default(), first);
+        let what = duplicate(self.spelling(second).unwrap_or_default(), first);
         Error::Invalid { path: path.into(), field: format!("pieces[{second}].piece"), what }
     }
 
-    /// The user-defined pieces.
+    /// The user-defined pieces, and the aliases.
     pub(crate) fn user_defined(&self) -> impl Iterator<Item = &str> {
         let user_defined = |id: &u32| self.kinds[*id as usize] == PieceKind::UserDefined;
-        (0..self.len() as u32).filter(user_defined).filter_map(|id| self.piece(id))
+        (0..self.spellings() as u32).filter(user_defined).filter_map(|id| self.spelling(id))
     }
 
     /// The byte that a piece of kind [`PieceKind::Byte`] stands for.
     pub(crate) fn byte(&self, id: u32) -> Option<u8> {
         byte_of(self.piece(id)?)
     }
+}
+
+/// The score with which a user-defined piece wins over the same text in other pieces; the library's formula.
+fn user_defined_score(text: &str) -> f32 {
+    (0.1 * (text.len() - 1) as f64) as f32
 }
 
 fn duplicate(piece: &str, first: u32) -> String {

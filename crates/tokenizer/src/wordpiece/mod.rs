@@ -13,6 +13,7 @@ mod settings;
 mod unicode;
 mod words;
 
+use crate::added::Added;
 use crate::error::Error;
 pub(crate) use pieces::MAX_BYTES;
 use pieces::Pieces;
@@ -25,6 +26,8 @@ use t5kit_formats::spiece::PieceKind;
 pub(crate) struct WordPiece {
     pieces: Pieces,
     cut: Cut,
+    /// The special pieces that are found in a text.
+    specials: Vec<String>,
     pub(crate) unk: u32,
     pub(crate) pad: Option<u32>,
     pub(crate) cls: Option<u32>,
@@ -42,7 +45,7 @@ impl WordPiece {
     /// Reads `vocab.txt`: one piece a line.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when it is too large, not UTF-8, or lacks a special piece that the settings name. Of the
+    /// [`Error::Invalid`] when it is too large, not UTF-8, or lacks the unknown piece. Of the
     /// usual five only `[UNK]` has to be there; the others are then no special pieces.
     pub(crate) fn new(vocab: &[u8], mut settings: Settings, path: &Path) -> Result<Self, Error> {
         let pieces = Pieces::read(vocab, settings.pre_tokenize, path)?;
@@ -54,10 +57,6 @@ impl WordPiece {
         let unk = pieces
             .id_of(&settings.unk_token)
             .ok_or_else(|| missing(&settings.unk_token, "is this the vocabulary of a BERT model?"))?;
-        for name in settings.additional_special_tokens.iter().filter(|name| !name.is_empty()) {
-            let what = "tokenizer_config.json names it in additional_special_tokens: add it as a last line";
-            pieces.id_of(name).ok_or_else(|| missing(name, what))?;
-        }
         let role = |name: &mut Option<String>| {
             let id = name.as_deref().and_then(|name| pieces.id_of(name));
             *name = name.take().filter(|_| id.is_some());
@@ -65,15 +64,24 @@ impl WordPiece {
         };
         let (pad, cls) = (role(&mut settings.pad_token), role(&mut settings.cls_token));
         let (sep, mask) = (role(&mut settings.sep_token), role(&mut settings.mask_token));
+        let words = settings.pre_tokenize == PreTokenize::Jieba;
+        let specials = if words { Vec::new() } else { settings.specials().map(String::from).collect() };
         let cut = match settings.pre_tokenize {
             PreTokenize::None => Cut::Bert(Box::new(bert::Bert::new(settings, &pieces, unk))),
             PreTokenize::Jieba => Cut::Words(words::Words::new(&settings, unk)),
         };
-        Ok(Self { pieces, cut, unk, pad, cls, sep, mask })
+        Ok(Self { pieces, cut, specials, unk, pad, cls, sep, mask })
     }
 
     pub(crate) fn len(&self) -> usize {
         self.pieces.len()
+    }
+
+    /// Whether a piece is one that begins, ends, pads, hides or is unknown, or is special in a text.
+    pub(crate) fn is_special(&self, piece: &str) -> bool {
+        let roles = [Some(self.unk), self.pad, self.cls, self.sep, self.mask];
+        self.specials.iter().any(|name| name == piece)
+            || self.id_of(piece).is_some_and(|id| roles.contains(&Some(id)))
     }
 
     pub(crate) fn piece(&self, id: u32) -> Option<&str> {
@@ -104,9 +112,10 @@ impl WordPiece {
     }
 
     /// The text of ids as bert4keras gives it: unknown, special and all other pieces in brackets vanish.
-    pub(crate) fn decode(&self, ids: &[u32]) -> String {
-        let normal = ids.iter().filter(|&&id| self.kind(id) == Some(PieceKind::Normal));
-        decode::decode(normal.filter_map(|&id| self.piece(id)))
+    /// Added tokens are words.
+    pub(crate) fn decode(&self, ids: &[u32], added: &Added) -> String {
+        let normal = |id: u32| self.piece(id).filter(|_| self.kind(id) == Some(PieceKind::Normal));
+        decode::decode(ids.iter().filter_map(|&id| added.text(id).or_else(|| normal(id))))
     }
 }
 
@@ -158,8 +167,6 @@ mod tests {
         assert!(error(b"", Settings::default()).contains("[UNK]: missing"));
         assert!(error(b"[UNK]\na\xff\n", Settings::default()).contains("vocab.txt: line 2: not UTF-8"));
         assert!(error(b"\xff", Settings::default()).contains("line 1: not UTF-8"));
-        let more = Settings { additional_special_tokens: vec!["<x>".into()], ..Default::default() };
-        assert!(error(b"[UNK]\n", more).contains("<x>: missing"));
         assert!(error(&vec![b'\n'; 33 << 20], Settings::default()).contains("size: 34603008 bytes"));
     }
 }

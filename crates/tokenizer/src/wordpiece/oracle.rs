@@ -118,8 +118,8 @@ proptest! {
         let mut out = Vec::new();
         model.encode_into(&text, &mut out);
         prop_assert!(out.iter().all(|id| (*id as usize) < model.len()));
-        model.decode(&out);
+        model.decode(&out, &crate::added::Added::default());
         let low: Vec<u32> = ids.iter().map(|id| id % 60).collect();
-        model.decode(&low);
+        model.decode(&low, &crate::added::Added::default());
     }
 }

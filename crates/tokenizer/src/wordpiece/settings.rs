@@ -117,7 +117,7 @@ impl Config<'_> {
                 return Err(self.invalid("pre_tokenize", format!("{other} is neither \"jieba\" nor null")));
             }
         };
-        let settings = Settings {
+        Ok(Settings {
             do_lower_case: flag("do_lower_case")?.unwrap_or(default.do_lower_case),
             strip_accents: flag("strip_accents")?,
             tokenize_chinese_chars: flag("tokenize_chinese_chars")?.unwrap_or(default.tokenize_chinese_chars),
@@ -130,9 +130,7 @@ impl Config<'_> {
             sep_token: token("sep_token", default.sep_token)?,
             mask_token: token("mask_token", default.mask_token)?,
             additional_special_tokens: list("additional_special_tokens")?,
-        };
-        self.check_added(&settings)?;
-        Ok(settings)
+        })
     }
 
     /// The text of a token.
@@ -140,20 +138,6 @@ impl Config<'_> {
         let content = value.get("content").unwrap_or(value);
         let text = content.as_str();
         text.map(str::to_owned).ok_or_else(|| self.invalid(field, format!("{value} is no string")))
-    }
-
-    /// `added_tokens_decoder` repeats the special tokens; what else stands there would change ids.
-    fn check_added(&self, settings: &Settings) -> Result<(), Error> {
-        let field = "added_tokens_decoder";
-        let Some(Value::Object(added)) = self.fields.get(field) else { return Ok(()) };
-        for value in added.values() {
-            let text = self.text(field, value)?;
-            if settings.specials().all(|name| name != text) {
-                let what = format!("{text:?} is not supported; list it in additional_special_tokens");
-                return Err(self.invalid(field, what));
-            }
-        }
-        Ok(())
     }
 }
 
@@ -195,7 +179,6 @@ mod tests {
             (r#"{"mask_token": 3}"#, "mask_token: 3 is no string"),
             (r#"{"never_split": "a"}"#, "never_split: \"a\" is no list"),
             (r#"{"additional_special_tokens": [1]}"#, "additional_special_tokens: 1 is no string"),
-            (r#"{"added_tokens_decoder": {"9": {"content": "<y>"}}}"#, "\"<y>\" is not supported"),
         ] {
             let message = parse(text).unwrap_err();
             assert!(message.contains(expected) && !message.contains('\n'), "{message}");

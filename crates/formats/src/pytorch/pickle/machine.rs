@@ -70,6 +70,8 @@ impl<'a> Machine<'a> {
         let id = *self.stack.last().ok_or("the stack is empty")?;
         match &mut self.objects[id as usize] {
             Object::List(list) => list.extend(items),
+            // Of a class of its own, which is not known.
+            Object::Unknown(_) => {}
             _ => return Err("items for something that is not a list".into()),
         }
         Ok(())
@@ -79,6 +81,7 @@ impl<'a> Machine<'a> {
         let id = *self.stack.last().ok_or("the stack is empty")?;
         match &mut self.objects[id as usize] {
             Object::Dict(dict) => dict.extend(items),
+            Object::Unknown(_) => {}
             _ => return Err("entries for something that is not a dictionary".into()),
         }
         Ok(())

@@ -45,6 +45,9 @@ pub(super) enum Object {
     Persistent(Id),
     /// A call that was not made: the callee's name, which is one of [`CALLABLE`], and its arguments.
     Call(&'static str, Vec<Id>),
+    /// A call of anything else, which was not made either: its callee. What it would have been, and what it was given,
+    /// is not known.
+    Unknown(Id),
 }
 
 /// A pickle that was run: its objects, the last of them the result, and the bytes it took.
@@ -60,18 +63,35 @@ impl Pickled {
         &self.objects[id as usize]
     }
 
+    /// The name of Python that an object would have been made by, where that is not understood here.
+    pub fn unknown(&self, id: Id) -> Option<&str> {
+        let Object::Unknown(callee) = *self.get(id) else { return None };
+        let mut callee = callee;
+        // What a call gave was called in its turn; numbers fall, so that this ends.
+        while let Object::Unknown(inner) = *self.get(callee) {
+            callee = inner;
+        }
+        match self.get(callee) {
+            Object::Global(name) => Some(name),
+            Object::Call(name, _) => Some(name),
+            _ => Some("(unknown)"),
+        }
+    }
+
     /// All values that the pickle made, used in its result or not.
     pub fn objects(&self) -> &[Object] {
         &self.objects
     }
 }
 
-/// Names that may be called, all of which only build data. Anything else ends the reading.
-const CALLABLE: [&str; 5] = [
+/// Names whose calls are understood, all of which only build data. None is called, these or others.
+const CALLABLE: [&str; 7] = [
     "collections.OrderedDict",
     "torch._utils._rebuild_tensor",
     "torch._utils._rebuild_tensor_v2",
     "torch._utils._rebuild_parameter",
+    "torch._utils._rebuild_parameter_with_state",
+    "torch._tensor._rebuild_from_type_v2",
     "torch.Size",
 ];
 
@@ -202,13 +222,15 @@ impl Machine<'_> {
                 let n = self.byte()?.into();
                 self.raw(n)?;
             }
-            0x8e => {
+            0x8e | 0x96 => {
                 let n = self.length8()?;
                 self.raw(n)?;
             }
 
             b'}' => self.push(Object::Dict(Vec::new())),
             b']' => self.push(Object::List(Vec::new())),
+            // A set, which no state dictionary has but what is saved beside one may.
+            0x8f => self.push(Object::List(Vec::new())),
             b')' => self.push(Object::Tuple(Vec::new())),
             0x85..=0x87 => {
                 let n = usize::from(op - 0x84);
@@ -232,9 +254,14 @@ impl Machine<'_> {
                 let item = self.pop()?;
                 self.extend_list(vec![item])?;
             }
-            b'e' => {
+            b'e' | 0x90 => {
                 let items = self.pop_mark()?;
                 self.extend_list(items)?;
+            }
+            // A frozen set.
+            0x91 => {
+                let items = self.pop_mark()?;
+                self.push(Object::List(items));
             }
             b's' => {
                 let value = self.pop()?;
@@ -300,19 +327,28 @@ impl Machine<'_> {
                 let callee = self.pop()?;
                 self.call(callee, args)?;
             }
+            0x92 => {
+                self.pop()?;
+                let args = self.pop()?;
+                let callee = self.pop()?;
+                self.call(callee, args)?;
+            }
             b'b' => self.build()?,
             _ => return Err(format!("opcode {op:#04x}, which no state dictionary needs, is refused")),
         }
         Ok(None)
     }
 
-    /// Notes a call of a name on the list.
+    /// Notes a call; of a name that is not on the list, no more than that there was one.
     fn call(&mut self, callee: Id, args: Id) -> Step<()> {
-        let Object::Global(name) = self.get(callee) else {
-            return Err("a call of something that is not a name is refused".into());
+        let name = match self.get(callee) {
+            Object::Global(name) => CALLABLE.iter().find(|c| *c == name),
+            Object::Unknown(_) | Object::Call(..) => None,
+            _ => return Err("a call of something that is not a name is refused".into()),
         };
-        let Some(&name) = CALLABLE.iter().find(|c| *c == name) else {
-            return Err(format!("it wants to call {name:?}, which is refused and was not done"));
+        let Some(&name) = name else {
+            self.push(Object::Unknown(callee));
+            return Ok(());
         };
         let Object::Tuple(items) = self.get(args) else {
             return Err("a call without a tuple of arguments".into());
@@ -345,11 +381,12 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// The attributes that an object is given: a state dictionary's `_metadata`, of no use here.
+    /// The attributes that an object is given: a state dictionary's `_metadata`, and those of objects that are not known;
+    /// of no use here.
     fn build(&mut self) -> Step<()> {
         self.pop()?;
         match self.stack.last().map(|&id| self.get(id)) {
-            Some(Object::Dict(_)) => Ok(()),
+            Some(Object::Dict(_) | Object::Call(..) | Object::Unknown(_)) => Ok(()),
             _ => Err("attributes for something that is not a dictionary are refused".into()),
         }
     }

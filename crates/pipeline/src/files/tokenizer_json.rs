@@ -7,10 +7,16 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use t5kit_formats::spiece::{ModelType, PieceKind, SpieceModel};
+use t5kit_tokenizer::AddedToken;
 
-/// The file's content for the shape that all of T5's relatives have;
-/// none for other shapes. `sentinels` are behind the pieces.
-pub(crate) fn tokenizer_json(model: &SpieceModel, sentinels: usize) -> Option<Value> {
+/// The file's content for the shape that all of T5's relatives have; none for other shapes. `sentinels` and `added` tokens
+/// are behind the pieces. `first_only`: of the parts between added tokens only the first gets a space before it.
+pub(super) fn tokenizer_json(
+    model: &SpieceModel,
+    sentinels: usize,
+    more: &[AddedToken],
+    first_only: bool,
+) -> Option<Value> {
     let (trainer, normalizer) = (&model.trainer_spec, &model.normalizer_spec);
     let usual = trainer.model_type == ModelType::Unigram
         && !trainer.treat_whitespace_as_suffix
@@ -42,6 +48,7 @@ pub(crate) fn tokenizer_json(model: &SpieceModel, sentinels: usize) -> Option<Va
         added.push(token(model.pieces.len() + i, &content, true));
         vocabulary.push(json!([content, 0.0]));
     }
+    added.extend(more.iter().map(|token| json!(token)));
     let mut normalizers = Vec::new();
     if !normalizer.precompiled_charsmap.is_empty() {
         let map = STANDARD.encode(&normalizer.precompiled_charsmap);
@@ -49,6 +56,7 @@ pub(crate) fn tokenizer_json(model: &SpieceModel, sentinels: usize) -> Option<Va
     }
     normalizers.push(json!({"type": "Strip", "strip_left": false, "strip_right": true}));
     normalizers.push(json!({"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "\u{2581}"}));
+    let scheme = if first_only { "first" } else { "always" };
     let end = json!({"SpecialToken": {"id": trainer.eos_piece, "type_id": 0}});
     let sequence = |id: &str| json!({"Sequence": {"id": id, "type_id": 0}});
     Some(json!({
@@ -58,7 +66,7 @@ pub(crate) fn tokenizer_json(model: &SpieceModel, sentinels: usize) -> Option<Va
         "added_tokens": added,
         "normalizer": {"type": "Sequence", "normalizers": normalizers},
         "pre_tokenizer":
-            {"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "always", "split": true},
+            {"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": scheme, "split": true},
         "post_processor": {
             "type": "TemplateProcessing",
             "single": [sequence("A"), end],

@@ -172,7 +172,7 @@ fn rest(isa: Isa) {
     for row in [64, 256, N] {
         report(&format!("softmax({row})"), row, &mut |y| {
             y[..row].copy_from_slice(&x[..row]);
-            softmax(isa, &mut y[..row], Some(&w[..row]));
+            softmax(isa, &mut y[..row], 1.0, Some(&w[..row]));
         });
     }
     report("logsumexp", N, &mut |_| assert!(logsumexp(isa, x).is_finite()));
@@ -219,7 +219,9 @@ fn rest(isa: Isa) {
                 Cached { k: kv, k_stride: 2 * width, v: &kv[width..], v_stride: 2 * width, keys, rows: None };
             let view = MatMut::new(&mut out, queries, width, width);
             let q = MatRef::new(&q, queries, width, width);
-            attend(isa, view, q, cached, heads, d_kv, None, &mut scratch);
+            let part = Part { cached, first: 0, queries: 0..queries };
+            let look = Look { heads, d_kv, keys, scale: 1.0, bias: None };
+            attend(isa, view, q, &[part], look, &mut scratch);
         });
         let bytes = (keys * 2 * width * size_of::<f32>()) as f64;
         println!(
@@ -227,6 +229,57 @@ fn rest(isa: Isa) {
             isa.name(),
             seconds * 1e6,
             1e-9 * bytes / seconds
+        );
+    }
+    // A decoder whose source is part of its past: 256 shared positions and 32 of each of four hypotheses, 12 heads of 64,
+    // each hypothesis by a list of its own, or the source's rows once for all.
+    let (heads, shared, own, queries, sources) = (12, 256, 32, 4, 16);
+    let (width, keys, rows) = (heads * d_kv, shared + own, shared + queries * own);
+    let kv = numbers(sources * rows * 2 * width);
+    let (q, mut out) = (numbers(queries * width), vec![0.0; queries * width]);
+    let mut scratch = vec![0.0; queries * heads * keys];
+    let of = |query: usize| (0..own).map(move |i| (shared + i * queries + query) as u32);
+    let lists: Vec<Vec<u32>> = (0..queries).map(|i| (0..shared as u32).chain(of(i)).collect()).collect();
+    for (how, sources) in
+        [("in order", 1), ("listed", 1), ("shared", 1), ("listed", sources), ("shared", sources)]
+    {
+        let seconds = best_of(|call| {
+            let kv = &kv[call % sources * rows * 2 * width..][..rows * 2 * width];
+            let cached = |keys: usize, rows| Cached {
+                k: kv,
+                k_stride: 2 * width,
+                v: &kv[width..],
+                v_stride: 2 * width,
+                keys,
+                rows,
+            };
+            let part = |first: usize, keys: usize, rows, queries| Part {
+                cached: cached(keys, rows),
+                first,
+                queries,
+            };
+            let mut one = |parts: &[Part<'_>], queries: std::ops::Range<usize>| {
+                let count = queries.len();
+                let q = MatRef::new(&q[queries.start * width..], count, width, width);
+                let view = MatMut::new(&mut out[queries.start * width..], count, width, width);
+                let look = Look { heads, d_kv, keys, scale: 0.125, bias: None };
+                attend(isa, view, q, parts, look, &mut scratch);
+            };
+            match how {
+                "shared" => {
+                    let parts = (0..queries).map(|i| part(shared, own, Some(&lists[i][shared..]), i..i + 1));
+                    let parts: Vec<_> =
+                        [part(0, shared, None, 0..queries)].into_iter().chain(parts).collect();
+                    one(&parts, 0..queries);
+                }
+                "listed" => (0..queries).for_each(|i| one(&[part(0, keys, Some(&lists[i]), 0..1)], i..i + 1)),
+                _ => (0..queries).for_each(|i| one(&[part(0, keys, None, 0..1)], i..i + 1)),
+            }
+        });
+        println!(
+            "{:8} attend, {queries} × (256 + 32) keys {how}, 12×64, {sources:2} sources: {:.1} µs",
+            isa.name(),
+            seconds * 1e6
         );
     }
     let (logits, mut found) = (numbers(32_704), Vec::new());

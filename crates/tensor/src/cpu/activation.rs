@@ -1,6 +1,7 @@
 //! Activations, forwards and backwards.
 
-use super::parts::{cut, each_rows, elements, row_ranges};
+use super::parts::{cut, each_rows, elements, row_ranges, row_shares};
+use super::sums::Sums;
 use crate::ops::{Activation, Form};
 use crate::{Context, Tensor, kernels};
 
@@ -43,4 +44,35 @@ pub(crate) fn backward(
         }
     });
     dx
+}
+
+/// `act(x + bias)`, row by row.
+pub(crate) fn biased(context: Context<'_>, activation: Activation, x: &Tensor, bias: &[f32]) -> Tensor {
+    let cols = x.cols();
+    let mut y = Tensor::unspecified(x.rows(), cols);
+    each_rows(context, &mut y, |range, y| {
+        kernels::activate_biased(context.isa, activation, y, &x.data()[elements(&range, cols)], bias);
+    });
+    y
+}
+
+/// The derivatives by `x` and by the bias from that by the result.
+pub(crate) fn biased_backward(
+    context: Context<'_>,
+    activation: Activation,
+    x: &Tensor,
+    bias: &[f32],
+    dy: &Tensor,
+) -> (Tensor, Sums) {
+    let (rows, cols) = (x.rows(), x.cols());
+    let mut dx = Tensor::unspecified(rows, cols);
+    let ranges = row_shares(context.pool, rows, cols);
+    let mut sums = Sums::new(ranges.len(), cols);
+    let parts = cut(dx.data_mut(), &ranges, cols).into_iter().zip(sums.parts());
+    context.pool.run_parts(ranges.iter().zip(parts).collect(), |(range, (dx, db))| {
+        let at = elements(range, cols);
+        let (dy, x) = (&dy.data()[at.clone()], &x.data()[at]);
+        kernels::activate_biased_backward(context.isa, activation, dx, db, dy, x, bias);
+    });
+    (dx, sums)
 }

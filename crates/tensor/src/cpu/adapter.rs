@@ -1,6 +1,6 @@
 //! What an adapter adds to its linear layer.
 
-use super::linear::rows_of_weights;
+use super::linear::{Side, rows_of_weights};
 use super::matmul::{TINY, matmul_weight_t};
 use crate::{Adapter, Context, MatMut, Regime, Tensor};
 
@@ -22,9 +22,9 @@ pub(crate) fn add_adapter(
             let (a, b) = (context.params.get(adapter.a), context.params.get(adapter.b));
             let (mut down, mut up) =
                 (Tensor::unspecified(tokens, rank), Tensor::unspecified(tokens, b.rows()));
-            rows_of_weights(context, &mut down, x, &[a]);
+            rows_of_weights(context, &mut down, x, &[Side { weight: a, bias: None }]);
             times(&mut down, adapter.scale);
-            rows_of_weights(context, &mut up, &down, &[b]);
+            rows_of_weights(context, &mut up, &down, &[Side { weight: b, bias: None }]);
             for row in 0..tokens {
                 y.row_mut(row).iter_mut().zip(up.row(row)).for_each(|(y, up)| *y += up);
             }

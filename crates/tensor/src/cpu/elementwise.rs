@@ -2,7 +2,7 @@
 
 use super::parts::{cut, each_rows, elements};
 
-use crate::{Context, Dropout, Tensor, kernels};
+use crate::{Context, Dropout, MatRef, Tensor, kernels};
 
 /// `y ← 0`
 pub(crate) fn fill_zeros(context: Context<'_>, y: &mut Tensor) {
@@ -14,6 +14,17 @@ pub(crate) fn fill_zeros(context: Context<'_>, y: &mut Tensor) {
 pub(crate) fn add_in_place(context: Context<'_>, y: &mut Tensor, x: &Tensor) {
     assert_eq!((y.rows(), y.cols()), (x.rows(), x.cols()));
     each_rows(context, y, |range, y| kernels::add(context.isa, y, &x.data()[elements(&range, x.cols())]));
+}
+
+/// `y += Σ` of the rows of `x`, row by row; `y`: as many elements as `x` has columns.
+pub(crate) fn add_column_sums(context: Context<'_>, y: &mut Tensor, x: MatRef<'_>) {
+    assert_eq!(y.data().len(), x.cols, "a sum for every column");
+    // Threads share the columns, so that the sums are the same for any number of them.
+    let ranges = context.pool.shares(x.cols, 16);
+    let parts = cut(y.data_mut(), &ranges, 1);
+    context.pool.run_parts(ranges.into_iter().zip(parts).collect(), |(range, sums)| {
+        (0..x.rows).for_each(|row| kernels::add(context.isa, sums, &x.row(row)[range.clone()]));
+    });
 }
 
 /// `factor · x`, in place where nobody shares the tensor.

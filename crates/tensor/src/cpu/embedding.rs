@@ -16,6 +16,20 @@ pub(crate) fn gather(context: Context<'_>, weight: &Weight, ids: &[u32]) -> Tens
     y
 }
 
+/// `y += factor ·` the rows `ids` of a weight.
+pub(crate) fn add_gathered(context: Context<'_>, y: &mut Tensor, factor: f32, weight: &Weight, ids: &[u32]) {
+    let (rows, cols) = (weight.as_rows(), weight.cols());
+    assert_eq!((y.rows(), y.cols()), (ids.len(), cols), "an id a row");
+    each_rows(context, y, |range, part| {
+        let mut wide = vec![0.0; cols];
+        for (&id, y) in ids[range].iter().zip(part.chunks_exact_mut(cols.max(1))) {
+            let id = id as usize;
+            rows.slice(id..id + 1).widen(&mut wide);
+            kernels::axpy(context.isa, y, factor, &wide);
+        }
+    });
+}
+
 /// `row ids[t] of dw += dy[t]` for every `t`, in that order.
 pub(crate) fn add_rows(context: Context<'_>, dw: &mut Tensor, ids: &[u32], dy: &Tensor) {
     let ids: Vec<usize> = ids.iter().map(|&id| id as usize).collect();

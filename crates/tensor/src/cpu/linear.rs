@@ -1,49 +1,75 @@
 //! Products with layers' weights, several side by side.
 
 use super::matmul::matmul_weight_t;
+use super::parts::row_ranges;
 use crate::{Context, DType, MatMut, Precision, Regime, Tensor, Weight, kernels};
 
-/// `x·[W₀; W₁; …]ᵀ`: [tokens, Σ out_i]. A row gets the same bits whatever else is in the batch.
-pub(crate) fn product(context: Context<'_>, regime: Regime, x: &Tensor, weights: &[&Weight]) -> Tensor {
-    let out: usize = weights.iter().map(|w| w.rows()).sum();
+/// One of several layers side by side.
+#[derive(Clone, Copy)]
+pub(crate) struct Side<'a> {
+    /// [out, in]
+    pub(crate) weight: &'a Weight,
+    /// [out]
+    pub(crate) bias: Option<&'a [f32]>,
+}
+
+/// `x·[W₀; W₁; …]ᵀ + [b₀; b₁; …]`: [tokens, Σ out_i]. A row gets the same bits whatever else is in the batch.
+pub(crate) fn product(context: Context<'_>, regime: Regime, x: &Tensor, sides: &[Side<'_>]) -> Tensor {
+    let out: usize = sides.iter().map(|side| side.weight.rows()).sum();
     let mut y = Tensor::unspecified(x.rows(), out);
     match regime {
-        Regime::Steps => rows_of_weights(context, &mut y, x, weights),
-        Regime::Bulk if in_bf16(context.precision, weights) => {
-            many_rows(Context { precision: Precision::Bf16, ..context }, y.view_mut(), x, weights);
+        Regime::Steps => rows_of_weights(context, &mut y, x, sides),
+        Regime::Bulk if in_bf16(context.precision, sides) => {
+            many_rows(Context { precision: Precision::Bf16, ..context }, y.view_mut(), x, sides);
         }
         // Where the vectors are known, our own product needs no packing, and its bits do not depend on the rows.
-        Regime::Bulk if !context.isa.is_portable() => rows_of_weights(context, &mut y, x, weights),
+        Regime::Bulk if !context.isa.is_portable() => rows_of_weights(context, &mut y, x, sides),
         Regime::Bulk if x.rows() == 1 => {
             // The product of a single row would go another way and round differently; a pair does not.
             let mut pair = Tensor::unspecified(2, x.cols());
             pair.data_mut()[..x.cols()].copy_from_slice(x.data());
             pair.data_mut()[x.cols()..].copy_from_slice(x.data());
             let mut both = Tensor::unspecified(2, out);
-            many_rows(context, both.view_mut(), &pair, weights);
+            many_rows(context, both.view_mut(), &pair, sides);
             y.data_mut().copy_from_slice(both.row(0));
         }
-        Regime::Bulk => many_rows(context, y.view_mut(), x, weights),
+        Regime::Bulk => many_rows(context, y.view_mut(), x, sides),
     }
     y
 }
 
 /// Whether products with these weights, side by side, are in bf16. The number of rows has no say.
-fn in_bf16(precision: Precision, weights: &[&Weight]) -> bool {
+fn in_bf16(precision: Precision, sides: &[Side<'_>]) -> bool {
     match precision {
         Precision::F32 => false,
         Precision::Bf16 => true,
-        Precision::Stored => kernels::bf16_products() && weights.iter().all(|w| w.dtype() == DType::Bf16),
+        Precision::Stored => {
+            kernels::bf16_products() && sides.iter().all(|side| side.weight.dtype() == DType::Bf16)
+        }
     }
 }
 
-fn many_rows(context: Context<'_>, y: MatMut<'_>, x: &Tensor, weights: &[&Weight]) {
+fn many_rows(context: Context<'_>, y: MatMut<'_>, x: &Tensor, sides: &[Side<'_>]) {
     let mut rest = y;
-    for weight in weights {
-        let (part, right) = rest.split_cols(weight.rows());
+    for Side { weight, bias } in sides {
+        let (mut part, right) = rest.split_cols(weight.rows());
         rest = right;
-        matmul_weight_t(context, part, x.view(), weight, false);
+        matmul_weight_t(context, part.reborrow(), x.view(), weight, false);
+        if let Some(bias) = bias {
+            let mut parts = Vec::new();
+            for range in row_ranges(context.pool, part.rows, part.cols) {
+                let (here, below) = part.split_rows(range.len());
+                part = below;
+                parts.push(here);
+            }
+            context.pool.run_parts(parts, |here| add_bias(context, here, bias));
+        }
     }
+}
+
+/// Adds a bias to every row.
+fn add_bias(context: Context<'_>, mut y: MatMut<'_>, bias: &[f32]) {
+    (0..y.rows).for_each(|row| kernels::add(context.isa, y.row_mut(row), bias));
 }
 
 /// Bytes of x that stay in the second-level cache while weights pass by.
@@ -54,7 +80,7 @@ const LEAST: usize = 128 << 10;
 
 /// Every thread takes a share of the outputs, whichever weights they belong to, and streams its weights past so many
 /// rows of x as its cache holds: the pieces are some of the weights by those rows.
-pub(crate) fn rows_of_weights(context: Context<'_>, y: &mut Tensor, x: &Tensor, weights: &[&Weight]) {
+pub(crate) fn rows_of_weights(context: Context<'_>, y: &mut Tensor, x: &Tensor, sides: &[Side<'_>]) {
     let (rows, k, out) = (x.rows(), x.cols(), y.cols());
     let resident = (RESIDENT / (4 * k.max(1))).max(1);
     let columns = if out * k < 32 << 10 {
@@ -75,14 +101,17 @@ pub(crate) fn rows_of_weights(context: Context<'_>, y: &mut Tensor, x: &Tensor, 
     context.pool.run_parts(pieces, |(range, at, mut part)| {
         let x = &x.data()[at * k..(at + part.rows) * k];
         let mut first = 0;
-        for weight in weights {
+        for Side { weight, bias } in sides {
             let from = range.start.clamp(first, first + weight.rows()) - first;
             let to = range.end.clamp(first, first + weight.rows()) - first;
             first += weight.rows();
             if from < to {
-                let (here, right) = part.split_cols(to - from);
+                let (mut here, right) = part.split_cols(to - from);
                 part = right;
-                kernels::matmul_rows(context.isa, here, x, k, weight.as_rows().slice(from..to));
+                kernels::matmul_rows(context.isa, here.reborrow(), x, k, weight.as_rows().slice(from..to));
+                if let Some(bias) = bias {
+                    add_bias(context, here, &bias[from..to]);
+                }
             }
         }
     });

@@ -75,7 +75,7 @@ impl<'a> LogitsRow<'a> {
 
     /// Turns scores into probabilities.
     pub fn softmax(&mut self) {
-        kernels::softmax(self.isa, self.values, None);
+        kernels::softmax(self.isa, self.values, 1.0, None);
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) mod logits_row;
 pub(crate) mod matmul;
 pub(crate) mod norm;
 pub(crate) mod parts;
+pub(crate) mod rotary;
 pub(crate) mod rows;
 pub(crate) mod squares;
+pub(crate) mod sums;
 pub(crate) mod update;

@@ -17,6 +17,33 @@ pub fn activate_backward(isa: Isa, act: Activation, dx: &mut [f32], dy: &[f32], 
     dispatch!(isa, activate_backward_any(act: Activation, dx: &mut [f32], dy: &[f32], x: &[f32]))
 }
 
+/// `y = act(x + bias)` for every row; `x`, `y`: [rows, cols], `bias`: [cols].
+pub fn activate_biased(isa: Isa, act: Activation, y: &mut [f32], x: &[f32], bias: &[f32]) {
+    assert!(y.len() == x.len() && whole_rows(x, bias), "a biased activation's two sides");
+    dispatch!(isa, activate_biased_any(act: Activation, y: &mut [f32], x: &[f32], bias: &[f32]))
+}
+
+/// Backward of [`activate_biased`]: `dx = dy · act'(x + bias)`, overwritten, and `dbias += Σ` of its rows.
+pub fn activate_biased_backward(
+    isa: Isa,
+    act: Activation,
+    dx: &mut [f32],
+    dbias: &mut [f32],
+    dy: &[f32],
+    x: &[f32],
+    bias: &[f32],
+) {
+    assert!(dx.len() == x.len() && dy.len() == x.len() && whole_rows(x, bias), "an activation's gradients");
+    assert_eq!(dbias.len(), bias.len(), "the bias's gradient");
+    dispatch!(isa, activate_biased_backward_any(
+        act: Activation, dx: &mut [f32], dbias: &mut [f32], dy: &[f32], x: &[f32], bias: &[f32]
+    ))
+}
+
+fn whole_rows(x: &[f32], bias: &[f32]) -> bool {
+    if bias.is_empty() { x.is_empty() } else { x.len().is_multiple_of(bias.len()) }
+}
+
 /// `x: [rows, 2·cols]`, `y: [rows, cols]`: `y = act(x[:, ..cols]) · x[:, cols..]`
 pub fn gated(isa: Isa, act: Activation, y: &mut [f32], x: &[f32], cols: usize) {
     assert!(x.len() == 2 * y.len() && y.len().is_multiple_of(cols), "a gated activation's two sides");
@@ -156,6 +183,43 @@ fn activate_backward_any<S: Simd>(s: S, act: Activation, dx: &mut [f32], dy: &[f
         }
         let slope = A::value_and_slope(s, s.get_part(xs.remainder())).1;
         s.put_part(dxs.into_remainder(), s.mul(s.get_part(dys.remainder()), slope));
+    })
+}
+
+#[inline(always)]
+fn activate_biased_any<S: Simd>(s: S, act: Activation, y: &mut [f32], x: &[f32], bias: &[f32]) {
+    let cols = bias.len().max(1);
+    with_act!(act, A => {
+        for (y, x) in y.chunks_exact_mut(cols).zip(x.chunks_exact(cols)) {
+            for at in (0..cols).step_by(S::LANES) {
+                let x = s.add(s.next(&x[at..]), s.next(&bias[at..]));
+                s.put_next(&mut y[at..], A::value(s, x));
+            }
+        }
+    })
+}
+
+#[inline(always)]
+fn activate_biased_backward_any<S: Simd>(
+    s: S,
+    act: Activation,
+    dx: &mut [f32],
+    dbias: &mut [f32],
+    dy: &[f32],
+    x: &[f32],
+    bias: &[f32],
+) {
+    let cols = bias.len().max(1);
+    with_act!(act, A => {
+        for ((dx, dy), x) in dx.chunks_exact_mut(cols).zip(dy.chunks_exact(cols)).zip(x.chunks_exact(cols)) {
+            for at in (0..cols).step_by(S::LANES) {
+                let x = s.add(s.next(&x[at..]), s.next(&bias[at..]));
+                let d = s.mul(s.next(&dy[at..]), A::value_and_slope(s, x).1);
+                s.put_next(&mut dx[at..], d);
+                let sum = s.add(s.next(&dbias[at..]), d);
+                s.put_next(&mut dbias[at..], sum);
+            }
+        }
     })
 }
 

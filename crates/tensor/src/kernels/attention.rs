@@ -8,7 +8,7 @@ use super::softmax::softmax_any;
 use super::vector::{Simd, dispatch};
 use crate::{MatMut, MatRef};
 
-/// Keys and values of the positions so far.
+/// Keys and values of some positions.
 #[derive(Clone, Copy)]
 pub struct Cached<'a> {
     /// Keys: rows `k_stride` apart, head h at columns `h*d_kv`.
@@ -50,28 +50,62 @@ impl Cached<'_> {
 /// How many positions ahead to ask for keys and values.
 const AHEAD: usize = 8;
 
-/// `out[i, h] = softmax(q[i, h]·K[:, h] + bias[h][..keys]) V[:, h]` for every query i and the heads h below `heads`.
+/// Positions that some of the queries see: the hypotheses of one source see the source's together, so that these are
+/// read once for several of them, and then each its own.
+#[derive(Clone)]
+pub struct Part<'a> {
+    /// Where their keys and values are.
+    pub cached: Cached<'a>,
+    /// Which of them is the first one.
+    pub first: usize,
+    /// The queries that see them.
+    pub queries: Range<usize>,
+}
+
+/// What is added to the scaled scores.
+#[derive(Clone, Copy)]
+pub struct ScoreBias<'a> {
+    /// A number for each position, of each head and query in turn.
+    pub values: &'a [f32],
+    /// Distance between heads.
+    pub head: usize,
+    /// Distance between queries; 0 where they have the same.
+    pub query: usize,
+}
+
+/// Sizes, and how scores are made of products.
+#[derive(Clone, Copy)]
+pub struct Look<'a> {
+    /// Number of heads.
+    pub heads: usize,
+    /// Width of a head.
+    pub d_kv: usize,
+    /// Positions that each query sees, all parts together.
+    pub keys: usize,
+    /// What products are multiplied by.
+    pub scale: f32,
+    /// What is added to them afterwards.
+    pub bias: Option<ScoreBias<'a>>,
+}
+
+/// `out[i, h] = softmax(scale·q[i, h]·K[:, h] + bias[i, h]) V[:, h]` for every query i and head h.
 ///
-/// - `q`, `out`: [queries, heads · d_kv], head h at `h*d_kv`. The queries (the hypotheses of one source, say) share
-///   keys, values and bias, so that these are read once for several of them.
-/// - `bias`: values and the stride between heads; head h's begin at `h*stride`.
+/// - `q`, `out`: [queries, heads · d_kv], head h at `h*d_kv`.
+/// - `parts`: for each query, in this order, all positions from 0 to `keys`.
 /// - `scratch`: at least `queries * heads * keys`; holds the probabilities `[queries, heads, keys]` afterwards.
 ///
 /// With no keys the output is zero. A query's result does not depend on the other queries, nor on where its rows
-/// lie: its bits are the same alone and in company. Scores are not scaled (T5); a model that divides by √d_kv scales
-/// its query.
-#[allow(clippy::too_many_arguments)]
+/// lie or which parts they come in: its bits are the same alone and in company.
 pub fn attend(
     isa: Isa,
     out: MatMut<'_>,
     q: MatRef<'_>,
-    cache: Cached<'_>,
-    heads: usize,
-    d_kv: usize,
-    bias: Option<(&[f32], usize)>,
+    parts: &[Part<'_>],
+    look: Look<'_>,
     scratch: &mut [f32],
 ) {
-    let (queries, width, keys) = (q.rows, heads * d_kv, cache.keys);
+    let Look { heads, d_kv, keys, .. } = look;
+    let (queries, width) = (q.rows, heads * d_kv);
     if heads == 0 || queries == 0 {
         return;
     }
@@ -79,10 +113,16 @@ pub fn attend(
         (out.rows, out.cols, q.cols) == (queries, width, width),
         "queries and outputs of {heads} heads of {d_kv}"
     );
-    if keys > 0 {
+    let mut seen = 0;
+    for Part { cached: cache, first, queries: of } in parts.iter().filter(|part| part.cached.keys > 0) {
+        assert!(
+            first + cache.keys <= keys && of.start <= of.end && of.end <= queries,
+            "a part of {keys} keys"
+        );
+        seen += cache.keys * of.len();
         let last = match cache.rows {
-            Some(rows) => rows[..keys].iter().copied().max().unwrap_or(0) as usize,
-            None => keys - 1,
+            Some(rows) => rows[..cache.keys].iter().copied().max().unwrap_or(0) as usize,
+            None => cache.keys - 1,
         };
         assert!(
             cache.k.len() >= last * cache.k_stride + width,
@@ -94,93 +134,100 @@ pub fn attend(
             "values up to row {last}, {} apart",
             cache.v_stride
         );
-        assert!(
-            bias.is_none_or(|(bias, stride)| bias.len() >= (heads - 1) * stride + keys),
-            "a bias a head and key"
-        );
     }
+    assert_eq!(seen, queries * keys, "the parts are all that the queries see");
+    assert!(
+        look.bias.is_none_or(|b| b.values.len() >= (queries - 1) * b.query + (heads - 1) * b.head + keys),
+        "a bias a head and key"
+    );
     assert!(
         scratch.len() >= queries * heads * keys,
         "scratch for {queries} queries of {heads} heads, {keys} keys"
     );
     dispatch!(isa, attend_any(
-        out: MatMut<'_>, q: MatRef<'_>, cache: Cached<'_>, heads: usize, d_kv: usize,
-        bias: Option<(&[f32], usize)>, scratch: &mut [f32]
+        out: MatMut<'_>, q: MatRef<'_>, parts: &[Part<'_>], look: Look<'_>, scratch: &mut [f32]
     ))
 }
 
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
 fn attend_any<S: Simd>(
     s: S,
     mut out: MatMut<'_>,
     q: MatRef<'_>,
-    cache: Cached<'_>,
-    heads: usize,
-    d_kv: usize,
-    bias: Option<(&[f32], usize)>,
+    parts: &[Part<'_>],
+    look: Look<'_>,
     scratch: &mut [f32],
 ) {
-    let (queries, keys) = (q.rows, cache.keys);
+    let Look { heads, d_kv, keys, .. } = look;
     // Queries whose sums with four keys fit into the registers together.
     let most = if S::TILE_ROWS >= 6 { 4 } else { S::TILE_ROWS.min(2) };
     // Calls `$f::<S, Q, T>` for every query, head and position: Q queries and T positions at a time.
     macro_rules! tiles {
-        ($f:ident, $from:expr, $stride:expr) => {
-            for t in (0..keys).step_by(4) {
-                for h in 0..heads {
-                    cache.ask(s, $from, $stride, t, h * d_kv..(h + 1) * d_kv);
-                    for t in if t + 4 <= keys { t..t + 1 } else { t..keys } {
-                        let mut first = 0;
-                        while first < queries {
-                            let tile = Tile { first, h, t, d_kv, heads };
-                            // SAFETY: `attend` checked that all queries, keys, values, outputs and probabilities
-                            // are there, and the tile lies within them.
-                            unsafe {
-                                match (t + 4 <= keys, queries - first) {
-                                    (true, 4..) if most >= 4 => $f::<S, 4, 4>(s, &mut out, q, cache, tile, scratch),
-                                    (true, 2..) if most >= 2 => $f::<S, 2, 4>(s, &mut out, q, cache, tile, scratch),
-                                    (true, _) => $f::<S, 1, 4>(s, &mut out, q, cache, tile, scratch),
-                                    (false, _) => $f::<S, 1, 1>(s, &mut out, q, cache, tile, scratch),
+        ($f:ident, $from:ident, $stride:ident) => {
+            for Part { cached: cache, first: before, queries } in parts {
+                for t in (0..cache.keys).step_by(4) {
+                    for h in 0..heads {
+                        cache.ask(s, cache.$from, cache.$stride, t, h * d_kv..(h + 1) * d_kv);
+                        for t in if t + 4 <= cache.keys { t..t + 1 } else { t..cache.keys } {
+                            let mut first = queries.start;
+                            while first < queries.end {
+                                let tile = Tile { first, h, t, before: *before, d_kv, heads, keys };
+                                let (four, left) = (t + 4 <= cache.keys, queries.end - first);
+                                // SAFETY: `attend` checked that all queries, keys, values, outputs and probabilities
+                                // are there, and the tile lies within them.
+                                unsafe {
+                                    match (four, left) {
+                                        (true, 4..) if most >= 4 => {
+                                            $f::<S, 4, 4>(s, &mut out, q, *cache, tile, scratch)
+                                        }
+                                        (true, 2..) if most >= 2 => {
+                                            $f::<S, 2, 4>(s, &mut out, q, *cache, tile, scratch)
+                                        }
+                                        (true, _) => $f::<S, 1, 4>(s, &mut out, q, *cache, tile, scratch),
+                                        (false, _) => $f::<S, 1, 1>(s, &mut out, q, *cache, tile, scratch),
+                                    }
                                 }
+                                first += match (four, left) {
+                                    (true, 4..) if most >= 4 => 4,
+                                    (true, 2..) if most >= 2 => 2,
+                                    _ => 1,
+                                };
                             }
-                            first += match (t + 4 <= keys, queries - first) {
-                                (true, 4..) if most >= 4 => 4,
-                                (true, 2..) if most >= 2 => 2,
-                                _ => 1,
-                            };
                         }
                     }
                 }
             }
         };
     }
-    tiles!(scores, cache.k, cache.k_stride);
-    for i in 0..queries {
+    tiles!(scores, k, k_stride);
+    for i in 0..q.rows {
         for h in 0..heads {
-            let bias = bias.map(|(bias, stride)| &bias[h * stride..][..keys]);
-            softmax_any(s, &mut scratch[(i * heads + h) * keys..][..keys], bias);
+            let bias = look.bias.map(|b| &b.values[i * b.query + h * b.head..][..keys]);
+            softmax_any(s, &mut scratch[(i * heads + h) * keys..][..keys], look.scale, bias);
         }
         out.row_mut(i).fill(0.0);
     }
-    tiles!(weighted, cache.v, cache.v_stride);
+    tiles!(weighted, v, v_stride);
 }
 
-/// Which part of the work: some queries from `first` on, head `h`, some positions from `t` on.
+/// Which part of the work: some queries from `first` on, head `h`, some positions from `t` on of a part that has
+/// `before` of the `keys` before it.
 #[derive(Clone, Copy)]
 struct Tile {
     first: usize,
     h: usize,
     t: usize,
+    before: usize,
     d_kv: usize,
     heads: usize,
+    keys: usize,
 }
 
 impl Tile {
     /// Where in the scratch query `first + i`'s number for position `t` is.
     #[inline(always)]
-    fn place(&self, i: usize, keys: usize) -> usize {
-        ((self.first + i) * self.heads + self.h) * keys + self.t
+    fn place(&self, i: usize) -> usize {
+        ((self.first + i) * self.heads + self.h) * self.keys + self.before + self.t
     }
 }
 
@@ -223,7 +270,7 @@ unsafe fn scores<S: Simd, const Q: usize, const T: usize>(
         }
     }
     for i in 0..Q {
-        let place = tile.place(i, cache.keys);
+        let place = tile.place(i);
         if T == 4 {
             let sums = s.sum4([sums[i][0], sums[i][1 % T], sums[i][2 % T], sums[i][3 % T]]);
             scratch[place..][..4].copy_from_slice(&sums);
@@ -258,7 +305,7 @@ unsafe fn weighted<S: Simd, const Q: usize, const T: usize>(
     let mut weights = [[s.splat(0.0); T]; Q];
     for i in 0..Q {
         outs[i] = out.row_mut(first + i).as_mut_ptr().wrapping_add(h * d_kv);
-        for (j, p) in scratch[tile.place(i, cache.keys)..][..T].iter().enumerate() {
+        for (j, p) in scratch[tile.place(i)..][..T].iter().enumerate() {
             weights[i][j] = s.splat(*p);
         }
     }

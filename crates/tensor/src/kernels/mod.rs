@@ -32,6 +32,8 @@ mod math;
 mod norm;
 #[cfg(test)]
 mod oracle;
+mod relative;
+mod rotary;
 mod rows;
 mod softmax;
 #[cfg(test)]
@@ -39,10 +41,12 @@ mod tests;
 mod top;
 mod vector;
 
-pub use activation::{activate, activate_backward, gated, gated_backward};
+pub use activation::{
+    activate, activate_backward, activate_biased, activate_biased_backward, gated, gated_backward,
+};
 pub use adafactor::{adafactor_apply, adafactor_squares, adafactor_update_squares, adafactor_vector};
 pub use adamw::adamw;
-pub use attention::{Cached, attend};
+pub use attention::{Cached, Look, Part, ScoreBias, attend};
 pub use bf16::{
     BF16_VARIABLE, Bf16Kernel, best_kernel, bf16_products, gemm_bf16, gemm_bf16_with, kernels_for,
 };
@@ -54,6 +58,8 @@ pub use isa::{ISA_VARIABLE, Isa, IsaError, available, init, isa};
 pub(crate) use lines::LINE;
 pub use lion::lion;
 pub use norm::{layer_norm, layer_norm_backward, rms_norm, rms_norm_backward};
+pub use relative::{add_by_distance, sum_by_distance};
+pub use rotary::rotate;
 pub use rows::matmul_rows;
 pub use softmax::{exp_sub_scale, logsumexp, softmax, softmax_again, softmax_backward};
 pub use top::top;

@@ -195,6 +195,29 @@ pub fn activate_backward(act: Activation, dx: &mut [f32], dy: &[f32], x: &[f32])
     }
 }
 
+pub fn activate_biased(act: Activation, y: &mut [f32], x: &[f32], bias: &[f32]) {
+    for (i, y) in y.iter_mut().enumerate() {
+        *y = activation(act, x[i] + bias[i % bias.len()]).0 as f32;
+    }
+}
+
+pub fn activate_biased_backward(
+    act: Activation,
+    dx: &mut [f32],
+    dbias: &mut [f32],
+    dy: &[f32],
+    x: &[f32],
+    bias: &[f32],
+) {
+    let mut sums: Vec<f64> = dbias.iter().map(|&d| f64::from(d)).collect();
+    for i in 0..x.len() {
+        let d = f64::from(dy[i]) * activation(act, x[i] + bias[i % bias.len()]).1;
+        dx[i] = d as f32;
+        sums[i % bias.len()] += d;
+    }
+    dbias.iter_mut().zip(sums).for_each(|(d, sum)| *d = sum as f32);
+}
+
 pub fn gated(act: Activation, y: &mut [f32], x: &[f32], cols: usize) {
     for (y, x) in y.chunks_exact_mut(cols).zip(x.chunks_exact(2 * cols)) {
         for j in 0..cols {
@@ -215,13 +238,13 @@ pub fn gated_backward(act: Activation, dx: &mut [f32], dy: &[f32], x: &[f32], co
     }
 }
 
-/// `s[i] + bias[i]`
-fn biased(s: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-    s.iter().enumerate().map(|(i, &s)| s + bias.map_or(0.0, |bias| bias[i])).collect()
+/// `scale·s[i] + bias[i]`
+fn biased(s: &[f32], scale: f32, bias: Option<&[f32]>) -> Vec<f32> {
+    s.iter().enumerate().map(|(i, &s)| scale * s + bias.map_or(0.0, |bias| bias[i])).collect()
 }
 
-pub fn softmax(s: &mut [f32], bias: Option<&[f32]>) -> f32 {
-    let scores = biased(s, bias);
+pub fn softmax(s: &mut [f32], scale: f32, bias: Option<&[f32]>) -> f32 {
+    let scores = biased(s, scale, bias);
     let lse = logsumexp(&scores);
     for (s, &score) in s.iter_mut().zip(&scores) {
         *s = (f64::from(score) - f64::from(lse)).exp() as f32;
@@ -229,8 +252,8 @@ pub fn softmax(s: &mut [f32], bias: Option<&[f32]>) -> f32 {
     lse
 }
 
-pub fn softmax_again(s: &mut [f32], bias: Option<&[f32]>, lse: f32) {
-    let scores = biased(s, bias);
+pub fn softmax_again(s: &mut [f32], scale: f32, bias: Option<&[f32]>, lse: f32) {
+    let scores = biased(s, scale, bias);
     for (s, &score) in s.iter_mut().zip(&scores) {
         *s = (f64::from(score) - f64::from(lse)).exp() as f32;
     }
@@ -315,17 +338,49 @@ pub fn attend_one(
     keys: usize,
     heads: Range<usize>,
     d_kv: usize,
+    scale: f32,
     bias: Option<(&[f32], usize)>,
 ) {
     for h in heads {
         let head = h * d_kv..(h + 1) * d_kv;
         let mut p: Vec<f32> =
             (0..keys).map(|t| dot(&q[head.clone()], &k[t * k_stride..][head.clone()])).collect();
-        softmax(&mut p, bias.map(|(bias, stride)| &bias[h * stride..][..keys]));
+        softmax(&mut p, scale, bias.map(|(bias, stride)| &bias[h * stride..][..keys]));
         for j in head {
             out[j] = (0..keys).map(|t| f64::from(p[t]) * f64::from(v[t * v_stride + j])).sum::<f64>() as f32;
         }
     }
+}
+
+pub fn rotate(x: &mut [f32], turns: &[f32], back: bool) {
+    for (i, pair) in x.chunks_exact_mut(2).enumerate() {
+        let at = 2 * i % turns.len();
+        let (a, b) = (f64::from(pair[0]), f64::from(pair[1]));
+        let (sin, cos) = (f64::from(turns[at]), f64::from(turns[at + 1]));
+        let sin = if back { -sin } else { sin };
+        pair[0] = (a * cos - b * sin) as f32;
+        pair[1] = (b * cos + a * sin) as f32;
+    }
+}
+
+/// The number of key j's distance from the query at `position`.
+fn distance(by: usize, j: usize, position: usize) -> usize {
+    let max = by as isize / 2;
+    ((j as isize - position as isize).clamp(-max, max) + max) as usize
+}
+
+pub fn add_by_distance(s: &mut [f32], by: &[f32], position: usize) {
+    for (j, s) in s.iter_mut().enumerate() {
+        *s += by[distance(by.len(), j, position)];
+    }
+}
+
+pub fn sum_by_distance(by: &mut [f32], s: &[f32], position: usize) {
+    let mut sums = vec![0.0; by.len()];
+    for (j, &s) in s.iter().enumerate() {
+        sums[distance(by.len(), j, position)] += f64::from(s);
+    }
+    by.iter_mut().zip(sums).for_each(|(by, sum)| *by = sum as f32);
 }
 
 /// What dropout multiplies element `index` of the tensor with `key` by: 0 or 1/(1 − rate).

@@ -5,17 +5,17 @@ use super::elementwise::largest;
 use super::math::exp;
 use super::vector::{Simd, dispatch};
 
-/// One row in place: `s ← softmax(s + bias)`; returns log Σ exp(s + bias). An empty row returns −∞, and a row of
-/// nothing but −∞ becomes zeros and returns −∞.
-pub fn softmax(isa: Isa, s: &mut [f32], bias: Option<&[f32]>) -> f32 {
+/// One row in place: `s ← softmax(scale·s + bias)`; returns log Σ exp(scale·s + bias). An empty row returns −∞, and a
+/// row of nothing but −∞ becomes zeros and returns −∞. `scale` is above 0; 1 changes no bit.
+pub fn softmax(isa: Isa, s: &mut [f32], scale: f32, bias: Option<&[f32]>) -> f32 {
     assert!(bias.is_none_or(|bias| bias.len() == s.len()), "a row's scores and biases");
-    dispatch!(isa, softmax_any(s: &mut [f32], bias: Option<&[f32]>) -> f32)
+    dispatch!(isa, softmax_any(s: &mut [f32], scale: f32, bias: Option<&[f32]>) -> f32)
 }
 
-/// `s ← exp(s + bias − lse)`: the probabilities again, for the backward pass.
-pub fn softmax_again(isa: Isa, s: &mut [f32], bias: Option<&[f32]>, lse: f32) {
+/// `s ← exp(scale·s + bias − lse)`: the probabilities again, for the backward pass.
+pub fn softmax_again(isa: Isa, s: &mut [f32], scale: f32, bias: Option<&[f32]>, lse: f32) {
     assert!(bias.is_none_or(|bias| bias.len() == s.len()), "a row's scores and biases");
-    dispatch!(isa, softmax_again_any(s: &mut [f32], bias: Option<&[f32]>, lse: f32))
+    dispatch!(isa, softmax_again_any(s: &mut [f32], scale: f32, bias: Option<&[f32]>, lse: f32))
 }
 
 /// `dp ← p · (dp − delta)`, where delta is Σ p·dp.
@@ -69,15 +69,16 @@ macro_rules! map_vectors {
 const MAX_LANES: usize = 16;
 
 #[inline(always)]
-pub(super) fn softmax_any<S: Simd>(s: S, row: &mut [f32], bias: Option<&[f32]>) -> f32 {
-    let shift = shift_for(match bias {
-        Some(bias) => add_and_find_largest(s, row, bias),
-        None => largest(s, row),
-    });
-    let shifts = s.splat(shift);
+pub(super) fn softmax_any<S: Simd>(s: S, row: &mut [f32], scale: f32, bias: Option<&[f32]>) -> f32 {
+    // With a bias the first pass has to write the row anyway and scales it; without one the second does.
+    let (shift, scale) = match bias {
+        Some(bias) => (shift_for(add_and_find_largest(s, row, scale, bias)), 1.0),
+        None => (shift_for(scale * largest(s, row)), scale),
+    };
+    let (scales, back) = (s.splat(scale), s.splat(-shift));
     let mut sums = s.splat(0.0);
     map_vectors!(s, S::LANES, row, x, f32::NEG_INFINITY => {
-        let e = exp(s, s.sub(x, shifts));
+        let e = exp(s, s.mul_add(x, scales, back));
         sums = s.add(sums, e);
         e
     });
@@ -89,32 +90,37 @@ pub(super) fn softmax_any<S: Simd>(s: S, row: &mut [f32], bias: Option<&[f32]>) 
     shift + sum.ln()
 }
 
-/// `row += bias`, and the largest of the sums, NaN ignored.
+/// `row = scale·row + bias`, and the largest of the sums, NaN ignored.
 #[inline(always)]
-fn add_and_find_largest<S: Simd>(s: S, row: &mut [f32], bias: &[f32]) -> f32 {
-    let mut best = s.splat(f32::NEG_INFINITY);
+fn add_and_find_largest<S: Simd>(s: S, row: &mut [f32], scale: f32, bias: &[f32]) -> f32 {
+    let (scales, mut best) = (s.splat(scale), s.splat(f32::NEG_INFINITY));
     let (mut rows, mut biases) = (row.chunks_exact_mut(S::LANES), bias.chunks_exact(S::LANES));
     for (row, bias) in (&mut rows).zip(&mut biases) {
-        let sum = s.add(s.get(row), s.get(bias));
+        let sum = s.mul_add(s.get(row), scales, s.get(bias));
         s.put(row, sum);
         best = s.max(sum, best);
     }
     let mut best = s.largest(best);
     for (row, bias) in rows.into_remainder().iter_mut().zip(biases.remainder()) {
-        *row += bias;
+        *row = scale * *row + bias;
         best = if *row > best { *row } else { best };
     }
     best
 }
 
 #[inline(always)]
-fn softmax_again_any<S: Simd>(s: S, row: &mut [f32], bias: Option<&[f32]>, lse: f32) {
-    if let Some(bias) = bias {
-        for (score, bias) in row.iter_mut().zip(bias) {
-            *score += bias;
+fn softmax_again_any<S: Simd>(s: S, row: &mut [f32], scale: f32, bias: Option<&[f32]>, lse: f32) {
+    let scale = match bias {
+        Some(bias) => {
+            for (score, bias) in row.iter_mut().zip(bias) {
+                *score = scale * *score + bias;
+            }
+            1.0
         }
-    }
-    exp_sub_scale_any(s, row, shift_for(lse), 1.0, 0.0);
+        None => scale,
+    };
+    let (scales, back) = (s.splat(scale), s.splat(-shift_for(lse)));
+    map_vectors!(s, S::LANES, row, x, f32::NEG_INFINITY => exp(s, s.mul_add(x, scales, back)));
 }
 
 #[inline(always)]

@@ -95,7 +95,12 @@ mod tests {
             let run = |threads: usize, rows: usize, regime| {
                 let pool = Pool::new(threads);
                 let graph = Graph::inference(&params, &pool, regime);
-                project(graph.context, regime, &Tensor::from_vec(rows, K, x[..rows * K].to_vec()), &[w])
+                project(
+                    graph.context,
+                    regime,
+                    &Tensor::from_vec(rows, K, x[..rows * K].to_vec()),
+                    &[w.into()],
+                )
             };
             let (wide, a, b) = (
                 params.get(w).to_tensor(),

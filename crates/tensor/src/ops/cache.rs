@@ -1,5 +1,7 @@
 //! Keys and values kept while decoding; they belong to the caller.
 
+use std::ops::Range;
+
 use crate::ops::gather_rows;
 use crate::{Tensor, cpu};
 
@@ -21,6 +23,13 @@ impl KeyValues {
     /// All rows at once: `kv` is [tokens, 2 · cols].
     pub fn from_packed(kv: Tensor) -> Self {
         KeyValues { rows: kv }
+    }
+
+    /// Those in some rows of `from`, keys from column `column` on, then values, `cols` wide each.
+    pub fn taken(from: &Tensor, rows: Range<usize>, column: usize, cols: usize) -> Self {
+        let mut own = Tensor::unspecified(rows.len(), 2 * cols);
+        cpu::rows::copy(&mut own, 0..rows.len(), from, rows, column);
+        KeyValues { rows: own }
     }
 
     /// Writes row `to[i]` for every row `i` of `from`: its columns from `column` on.

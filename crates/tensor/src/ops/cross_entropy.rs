@@ -1,8 +1,10 @@
 //! Softmax and cross-entropy over a large vocabulary, without ever holding all logits.
 
+use crate::cpu::elementwise::add_column_sums;
 use crate::cpu::matmul::{matmul, matmul_weight};
+use crate::ops::Linear;
 use crate::ops::linear::project;
-use crate::{Gradients, Graph, ParamId, Tensor, Var, cpu};
+use crate::{Gradients, Graph, Tensor, Var, cpu};
 
 /// Options of [`cross_entropy`].
 #[derive(Clone, Copy, Debug)]
@@ -40,23 +42,25 @@ impl Losses {
     }
 }
 
-/// The losses of `softmax(x·Wᵀ)` against `targets`. `x`: [tokens, features], `weight`: [rows, features], targets:
-/// [tokens], each below `rows`. With `l = x·Wᵀ`, smoothing ε, z-loss z and `lse = log Σ exp l`, a token's loss is
+/// The losses of `softmax(x·Wᵀ + b)` against `targets`. `x`: [tokens, features], `softmax`: W: [rows, features] and, if
+/// it has one, b: [rows]; targets: [tokens], each below `rows`. With `l = x·Wᵀ + b`, smoothing ε, z-loss z and `lse = log Σ exp l`, a token's loss is
 /// `lse − (1 − ε)·l[target] − ε·mean(l) + z·lse²`.
 ///
 /// With `gradients`, also begins the backward pass: of `scale · Σ losses`, it sets the gradient of `x` (where that
-/// is on the tape) and adds to that of the weight (where that is trained). Doing both while a chunk of logits is
+/// is on the tape) and adds to those of W and b (where these are trained). Doing both while a chunk of logits is
 /// there saves keeping or computing it twice:
-/// `dl = scale · ((1 + 2·z·lse)·softmax − (1 − ε)·one-hot − ε/rows)`, `dx = dl·W`, `dW = dlᵀ·x`.
+/// `dl = scale · ((1 + 2·z·lse)·softmax − (1 − ε)·one-hot − ε/rows)`, `dx = dl·W`, `dW = dlᵀ·x`,
+/// `db = Σ` of the rows of `dl`.
 pub fn cross_entropy(
     graph: &Graph<'_>,
     x: &Var,
-    weight: ParamId,
+    softmax: impl Into<Linear>,
     targets: &[u32],
     options: CrossEntropy,
     mut gradients: Option<&mut Gradients>,
 ) -> Losses {
-    let context = graph.context;
+    let (context, softmax) = (graph.context, softmax.into());
+    let Linear { weight, bias } = softmax;
     let w = context.params.get(weight);
     let (tokens, features, rows) = (x.value.rows(), x.value.cols(), w.rows());
     assert_eq!(targets.len(), tokens, "one target a token");
@@ -69,7 +73,7 @@ pub fn cross_entropy(
     for start in (0..tokens).step_by(chunk) {
         let end = tokens.min(start + chunk);
         let part = x.value.rows_copied(start..end);
-        let mut logits = project(context, graph.regime, &part, &[weight]);
+        let mut logits = project(context, graph.regime, &part, &[softmax]);
         let here = start..end;
         cpu::cross_entropy::losses(
             context,
@@ -82,9 +86,14 @@ pub fn cross_entropy(
         if let Some(dx) = dx.as_mut() {
             matmul_weight(context, dx.view_mut().rows(start..end), logits.view(), w, false);
         }
-        if let Some(gradients) = gradients.as_deref_mut().filter(|_| context.params.trains(weight)) {
-            let (dw, add) = gradients.param_mut(context, weight);
-            matmul(context, dw.view_mut(), logits.view().t(), part.view(), add);
+        if let Some(gradients) = gradients.as_deref_mut() {
+            if context.params.trains(weight) {
+                let (dw, add) = gradients.param_mut(context, weight);
+                matmul(context, dw.view_mut(), logits.view().t(), part.view(), add);
+            }
+            if let Some(bias) = bias.filter(|&bias| context.params.trains(bias)) {
+                add_column_sums(context, gradients.param_add(context, bias), logits.view());
+            }
         }
     }
     if let (Some(gradients), Some(dx)) = (gradients, dx) {
@@ -98,21 +107,26 @@ mod tests {
     use super::*;
     use crate::{Params, Pool, Regime, Rng, Weight};
 
-    /// The loss written out in f64, and its derivatives by finite differences, for chunks of every kind.
+    /// The loss written out in f64, and its derivatives by finite differences, for chunks of every kind, with a bias in
+    /// every other case.
     #[test]
     fn agrees_with_the_formula_and_its_derivatives() {
         let (features, rows, scale) = (5, 13, 0.3f32);
-        for (tokens, label_smoothing, z_loss) in
+        for (case, (tokens, label_smoothing, z_loss)) in
             [(0, 0.0, 0.0), (1, 0.1, 0.02), (2, 0.0, 0.0), (17, 0.1, 0.0), (17, 0.0, 0.02), (40, 0.2, 0.01)]
+                .into_iter()
+                .enumerate()
         {
+            let biased = case % 2 == 1;
             let (smooth, z) = (f64::from(label_smoothing), f64::from(z_loss));
             let mut rng = Rng::new(4, tokens as u64);
             let mut normal = |n: usize| -> Vec<f32> { (0..n).map(|_| rng.normal() as f32).collect() };
             let (x, w) = (normal(tokens * features), normal(rows * features));
+            let b = if biased { normal(rows) } else { vec![0.0; rows] };
             let targets: Vec<u32> = (0..tokens as u32).map(|t| (t * 7 + 3) % rows as u32).collect();
-            let oracle = |x: &[f64], w: &[f64]| -> Vec<f64> {
+            let oracle = |x: &[f64], w: &[f64], b: &[f64]| -> Vec<f64> {
                 let dot = |t: usize, r: usize| -> f64 {
-                    (0..features).map(|i| x[t * features + i] * w[r * features + i]).sum()
+                    b[r] + (0..features).map(|i| x[t * features + i] * w[r * features + i]).sum::<f64>()
                 };
                 (0..tokens)
                     .map(|t| {
@@ -126,18 +140,21 @@ mod tests {
             let wide = |v: &[f32]| -> Vec<f64> { v.iter().map(|&v| f64::from(v)).collect() };
             let mut params = Params::default();
             let id = params.add("w", Weight::owned(&[rows, features], w.clone()));
+            let bias = params.add("b", Weight::owned(&[rows], b.clone()));
+            let softmax = Linear { weight: id, bias: biased.then_some(bias) };
             for (threads, chunk) in [(1, 1), (2, 1 << 20)] {
                 let pool = Pool::new(threads);
                 let mut graph = Graph::training(&params, &pool, None);
                 let var = graph.leaf(Tensor::from_vec(tokens, features, x.clone()));
                 let mut gradients = Gradients::new();
                 let options = CrossEntropy { chunk, scale, label_smoothing, z_loss };
-                let losses = cross_entropy(&graph, &var, id, &targets, options, Some(&mut gradients));
-                let (x, w) = (wide(&x), wide(&w));
-                for (got, want) in losses.tokens.iter().zip(oracle(&x, &w)) {
+                let losses = cross_entropy(&graph, &var, softmax, &targets, options, Some(&mut gradients));
+                let (x, w, b) = (wide(&x), wide(&w), wide(&b));
+                for (got, want) in losses.tokens.iter().zip(oracle(&x, &w, &b)) {
                     assert!((f64::from(*got) - want).abs() < 1e-5, "{got} {want}");
                 }
-                let total = |x: &[f64], w: &[f64]| f64::from(scale) * oracle(x, w).iter().sum::<f64>();
+                let total =
+                    |x: &[f64], w: &[f64], b: &[f64]| f64::from(scale) * oracle(x, w, b).iter().sum::<f64>();
                 let close = |got: f32, above: f64, below: f64| {
                     let want = (above - below) / 2e-5;
                     assert!((f64::from(got) - want).abs() < 1e-4, "{got} {want}");
@@ -151,8 +168,8 @@ mod tests {
                     };
                     close(
                         gradients.of(&var).unwrap().data()[i],
-                        total(&nudged(1e-5), &w),
-                        total(&nudged(-1e-5), &w),
+                        total(&nudged(1e-5), &w, &b),
+                        total(&nudged(-1e-5), &w, &b),
                     );
                 }
                 for i in 0..w.len() {
@@ -163,11 +180,28 @@ mod tests {
                             .collect::<Vec<_>>()
                     };
                     let got = gradients.param(id).map_or(0.0, |g| g.data()[i]);
-                    close(got, total(&x, &nudged(1e-5)), total(&x, &nudged(-1e-5)));
+                    close(got, total(&x, &nudged(1e-5), &b), total(&x, &nudged(-1e-5), &b));
+                }
+                assert_eq!(gradients.param(bias).is_some(), biased && tokens > 0);
+                for i in (0..rows).filter(|_| biased) {
+                    let nudged = |h: f64| {
+                        b.iter()
+                            .enumerate()
+                            .map(|(j, v)| v + if i == j { h } else { 0.0 })
+                            .collect::<Vec<_>>()
+                    };
+                    let got = gradients.param(bias).map_or(0.0, |g| g.data()[i]);
+                    close(got, total(&x, &w, &nudged(1e-5)), total(&x, &w, &nudged(-1e-5)));
                 }
                 let plain = Graph::inference(&params, &pool, Regime::Bulk);
-                let again =
-                    cross_entropy(&plain, &Var::constant(var.value.clone()), id, &targets, options, None);
+                let again = cross_entropy(
+                    &plain,
+                    &Var::constant(var.value.clone()),
+                    softmax,
+                    &targets,
+                    options,
+                    None,
+                );
                 assert_eq!(again.tokens, losses.tokens);
             }
         }

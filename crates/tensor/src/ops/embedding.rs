@@ -1,4 +1,4 @@
-//! Embedding: rows of a matrix by id.
+//! Embedding: rows of a matrix by id, or the sums of rows of several.
 
 use crate::{Backward, Context, Gradients, Graph, ParamId, Tensor, Var, cpu};
 
@@ -29,6 +29,55 @@ impl Backward for EmbeddingBackward {
     }
 }
 
+/// A table of which [`embeddings`] takes rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Table<'i> {
+    /// W: [rows, features].
+    pub weight: ParamId,
+    /// A row of it for each row of the result.
+    pub ids: &'i [u32],
+    /// What its rows are multiplied by.
+    pub factor: f32,
+}
+
+impl<'i> Table<'i> {
+    /// Its rows as they are.
+    pub fn new(weight: ParamId, ids: &'i [u32]) -> Self {
+        Table { weight, ids, factor: 1.0 }
+    }
+}
+
+/// `Σ factorₖ · Wₖ[idsₖ]`: the sums of rows of several weights, such as those of a token, its position and its segment
+/// (BERT). As many ids of each, the first's factor is 1; result: [ids, features]. Backward as for [`embedding`], for each.
+pub fn embeddings(graph: &mut Graph<'_>, tables: &[Table<'_>]) -> Var {
+    let (first, others) = tables.split_first().expect("at least one table");
+    assert!(first.factor == 1.0, "the first table's rows as they are");
+    let params = graph.context.params;
+    let mut y = cpu::embedding::gather(graph.context, params.get(first.weight), first.ids);
+    for table in others {
+        let weight = params.get(table.weight);
+        cpu::embedding::add_gathered(graph.context, &mut y, table.factor, weight, table.ids);
+    }
+    graph.record(y, || {
+        let each = |t: &Table<'_>| (t.factor, EmbeddingBackward { weight: t.weight, ids: t.ids.to_vec() });
+        Box::new(EmbeddingsBackward(tables.iter().map(each).collect()))
+    })
+}
+
+struct EmbeddingsBackward(Vec<(f32, EmbeddingBackward)>);
+
+impl Backward for EmbeddingsBackward {
+    fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
+        for (factor, table) in self.0 {
+            let dy = match factor {
+                1.0 => dy.clone(),
+                _ => cpu::elementwise::multiply(context, dy.clone(), factor),
+            };
+            Box::new(table).backward(context, dy, gradients);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +95,28 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn sums_rows_of_several_tables() {
+        for tokens in crate::ops::check::sizes() {
+            let ids = [7, 3, 2].map(|rows| (0..tokens as u32).map(|t| t * 5 % rows).collect::<Vec<u32>>());
+            let case = Case::new(&[]).param(&[7, 6]).param(&[3, 6]).param(&[2, 6]);
+            check(
+                &case,
+                |g, _, p| {
+                    let table = |k: usize| Table::new(p[k], &ids[k]);
+                    embeddings(g, &[table(0), Table { factor: -0.75, ..table(1) }, table(2)])
+                },
+                |x| {
+                    let factors = [1.0, -0.75, 1.0];
+                    let of = |k: usize, t: usize, c: usize| factors[k] * x[k][ids[k][t] as usize * 6 + c];
+                    let sum = |t: usize, c: usize| (0..3).map(|k| of(k, t, c)).sum();
+                    (0..tokens).flat_map(|t| (0..6).map(move |c| (t, c))).map(|(t, c)| sum(t, c)).collect()
+                },
+            );
+        }
+    }
+
     /// Kept by rows, over two passes, the gradient is the dense one; and it becomes dense when that is asked for.
     #[test]
     fn a_gradient_by_rows_is_the_dense_one() {

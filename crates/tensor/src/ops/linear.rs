@@ -1,61 +1,84 @@
-//! Linear layers without bias: `y = x·Wᵀ`, several weights side by side in one go, with the adapters that weights have
-//! (see [`Adapter`](crate::Adapter) and [`adapter`](super::adapter)).
+//! Linear layers: `y = x·Wᵀ + b`, several side by side in one go, with the adapters that weights have (see
+//! [`Adapter`](crate::Adapter) and [`adapter`](super::adapter)).
 
+use crate::cpu::elementwise::add_column_sums;
+use crate::cpu::linear::Side;
 use crate::cpu::matmul::{matmul, matmul_weight};
 use crate::ops::adapter::{adapter_backward, add_adapter};
-use crate::{Backward, Context, Gradients, Graph, ParamId, Regime, Tensor, Var, Weight, cpu};
+use crate::{Backward, Context, Gradients, Graph, ParamId, Regime, Tensor, Var, cpu};
 
-/// `x·[W₀; W₁; …]ᵀ`: the outputs of several layers with the same input, side by side.
-///
-/// `x`: [tokens, in]; each weight: [out_i, in]; result: [tokens, Σ out_i]. Backward: `dx = Σ dyᵢ·Wᵢ`,
-/// `dWᵢ = dyᵢᵀ·x`, and what adapters add to both.
-pub fn linear(graph: &mut Graph<'_>, x: &Var, weights: &[ParamId]) -> Var {
-    let context = graph.context;
-    let y = project(context, graph.regime, &x.value, weights);
-    graph.record(y, || {
-        Box::new(LinearBackward { x: x.value.clone(), node: x.node(), weights: weights.to_vec() })
-    })
+/// A linear layer's parameters. A [`ParamId`] is one without bias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Linear {
+    /// W: [out, in].
+    pub weight: ParamId,
+    /// b: [out], in f32.
+    pub bias: Option<ParamId>,
 }
 
-/// `x·Wᵀ` for a softmax matrix, outside of any tape: [tokens, in] × [rows, in] → [tokens, rows].
-pub fn logits(graph: &Graph<'_>, x: &Tensor, weight: ParamId) -> Tensor {
-    project(graph.context, graph.regime, x, &[weight])
-}
-
-pub(crate) fn project(context: Context<'_>, regime: Regime, x: &Tensor, ids: &[ParamId]) -> Tensor {
-    let weights: Vec<&Weight> = ids.iter().map(|&id| context.params.get(id)).collect();
-    for w in &weights {
-        assert_eq!(w.cols(), x.cols(), "a linear layer of {} inputs on {} features", w.cols(), x.cols());
+impl From<ParamId> for Linear {
+    fn from(weight: ParamId) -> Self {
+        Linear { weight, bias: None }
     }
-    let mut y = cpu::linear::product(context, regime, x, &weights);
+}
+
+/// `x·[W₀; W₁; …]ᵀ + [b₀; b₁; …]`: the outputs of several layers with the same input, side by side.
+///
+/// `x`: [tokens, in]; each weight: [out_i, in], its bias, if any: [out_i]; result: [tokens, Σ out_i]. Backward:
+/// `dx = Σ dyᵢ·Wᵢ`, `dWᵢ = dyᵢᵀ·x`, `dbᵢ = Σ` of the rows of `dyᵢ`, and what adapters add to the first two.
+pub fn linear<L: Copy + Into<Linear>>(graph: &mut Graph<'_>, x: &Var, layers: &[L]) -> Var {
+    let layers: Vec<Linear> = layers.iter().map(|&layer| layer.into()).collect();
+    let y = project(graph.context, graph.regime, &x.value, &layers);
+    graph.record(y, || Box::new(LinearBackward { x: x.value.clone(), node: x.node(), layers }))
+}
+
+/// `x·Wᵀ + b` for a softmax, outside of any tape: [tokens, in] × [rows, in] → [tokens, rows].
+pub fn logits(graph: &Graph<'_>, x: &Tensor, softmax: impl Into<Linear>) -> Tensor {
+    project(graph.context, graph.regime, x, &[softmax.into()])
+}
+
+pub(crate) fn project(context: Context<'_>, regime: Regime, x: &Tensor, layers: &[Linear]) -> Tensor {
+    let side = |layer: &Linear| {
+        let weight = context.params.get(layer.weight);
+        let bias = layer.bias.map(|id| context.params.vector(id));
+        assert_eq!(weight.cols(), x.cols(), "inputs of a linear layer, and features");
+        assert!(bias.is_none_or(|b| b.len() == weight.rows()), "a bias an output of a linear layer");
+        Side { weight, bias }
+    };
+    let sides: Vec<Side<'_>> = layers.iter().map(side).collect();
+    let mut y = cpu::linear::product(context, regime, x, &sides);
     let mut rest = y.view_mut();
-    for (&id, weight) in ids.iter().zip(&weights) {
-        let (part, right) = rest.split_cols(weight.rows());
+    for (layer, side) in layers.iter().zip(&sides) {
+        let (part, right) = rest.split_cols(side.weight.rows());
         rest = right;
-        if let Some(adapter) = context.params.adapter(id) {
+        if let Some(adapter) = context.params.adapter(layer.weight) {
             add_adapter(context, regime, part, x, adapter);
         }
     }
     y
 }
 
-struct LinearBackward {
-    x: Tensor,
-    node: Option<usize>,
-    weights: Vec<ParamId>,
+/// What the way back of linear layers reads.
+pub(super) struct LinearBackward {
+    pub(super) x: Tensor,
+    pub(super) node: Option<usize>,
+    pub(super) layers: Vec<Linear>,
 }
 
 impl Backward for LinearBackward {
     fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
         let x = &self.x;
         let mut first = 0;
-        for &id in &self.weights {
-            let rows = context.params.get(id).rows();
+        for layer in &self.layers {
+            let rows = context.params.get(layer.weight).rows();
             let dy = dy.view().columns(first, rows);
             first += rows;
-            if gradients.wants(id) {
-                let (dw, add) = gradients.param_mut(context, id);
+            if gradients.wants(layer.weight) {
+                let (dw, add) = gradients.param_mut(context, layer.weight);
                 matmul(context, dw.view_mut(), dy.t(), x.view(), add);
+            }
+            if let Some(bias) = layer.bias.filter(|&bias| gradients.wants(bias)) {
+                add_column_sums(context, gradients.param_add(context, bias), dy);
             }
         }
         let mut dx = self.node.map(|node| match gradients.take(node) {
@@ -63,15 +86,15 @@ impl Backward for LinearBackward {
             None => (Tensor::unspecified(x.rows(), x.cols()), false),
         });
         let mut first = 0;
-        for &id in &self.weights {
-            let weight = context.params.get(id);
+        for layer in &self.layers {
+            let weight = context.params.get(layer.weight);
             let dy = dy.view().columns(first, weight.rows());
             first += weight.rows();
             if let Some((dx, add)) = &mut dx {
                 matmul_weight(context, dx.view_mut(), dy, weight, *add);
                 *add = true;
             }
-            if let Some(adapter) = context.params.adapter(id) {
+            if let Some(adapter) = context.params.adapter(layer.weight) {
                 adapter_backward(context, x, dy, dx.as_mut().map(|(dx, _)| dx), adapter, gradients);
             }
         }
@@ -85,7 +108,7 @@ impl Backward for LinearBackward {
 mod tests {
     use super::*;
     use crate::ops::check::{Case, check, sizes};
-    use crate::{DType, Params, Pool, Precision, Rng};
+    use crate::{DType, Params, Pool, Precision, Rng, Weight};
 
     #[test]
     fn agrees_with_the_sum_and_its_derivatives() {
@@ -110,6 +133,37 @@ mod tests {
         }
     }
 
+    /// Three layers side by side: with a bias, without, and with a bias and an adapter.
+    #[test]
+    fn biases_agree_with_the_sum_and_its_derivatives() {
+        for tokens in sizes() {
+            let case = Case::new(&[(tokens, 5)]).param(&[3, 5]).param(&[3]).param(&[7, 5]).param(&[4, 5]);
+            let case = case.param(&[4]).param(&[2, 5]).param(&[4, 2]).adapter(3, [5, 6], 0.5);
+            check(
+                &case,
+                |g, v, p| {
+                    let layer = |weight: usize, bias: Option<usize>| Linear {
+                        weight: p[weight],
+                        bias: bias.map(|bias| p[bias]),
+                    };
+                    linear(g, &v[0], &[layer(0, Some(1)), layer(2, None), layer(3, Some(4))])
+                },
+                |x| {
+                    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+                    let mut y = Vec::new();
+                    for row in x[0].chunks(5) {
+                        y.extend(x[1].chunks(5).zip(&x[2]).map(|(w, b)| dot(w, row) + b));
+                        y.extend(x[3].chunks(5).map(|w| dot(w, row)));
+                        let down: Vec<f64> = x[6].chunks(5).map(|a| dot(a, row)).collect();
+                        let up = x[7].chunks(2).map(|b| 0.5 * dot(b, &down));
+                        y.extend(x[4].chunks(5).zip(&x[5]).zip(up).map(|((w, b), up)| dot(w, row) + b + up));
+                    }
+                    y
+                },
+            );
+        }
+    }
+
     /// A sequence must get the same bits alone and in company, for every storage type, precision and number of threads;
     /// and they must be the right numbers.
     #[test]
@@ -122,12 +176,14 @@ mod tests {
             // Wider than what `gemm`, which the portable kernels leave these products to, takes another way.
             let a = params.add("a", Weight::owned(&[151, k], normal(151 * k)).to_dtype(dtype));
             let b = params.add("b", Weight::owned(&[300, k], normal(300 * k)).to_dtype(dtype));
+            let bias = Some(params.add("b.bias", Weight::owned(&[300], normal(300))));
+            let layers = [a.into(), Linear { weight: b, bias }];
             let x = Tensor::from_vec(40, k, normal(40 * k));
             let run = |threads: usize, rows: usize, regime, precision| {
                 let pool = Pool::new(threads);
                 let graph = Graph::inference(&params, &pool, regime).with_precision(precision);
                 let part = Tensor::from_vec(rows, k, x.data()[..rows * k].to_vec());
-                project(graph.context, regime, &part, &[a, b])
+                project(graph.context, regime, &part, &layers)
             };
             let steps = run(1, 40, Regime::Steps, Precision::Stored);
             for (regime, precision) in [

@@ -13,6 +13,7 @@ mod adapter;
 mod attention;
 mod cache;
 mod cross_entropy;
+mod dense;
 mod dropout;
 mod embedding;
 mod heads;
@@ -22,8 +23,11 @@ mod lion;
 mod norms;
 mod recompute;
 mod relative_bias;
+mod relative_positions;
 mod residual;
+mod residual_norm;
 mod rms_norm;
+mod rotary;
 mod rows;
 mod scale;
 
@@ -36,22 +40,26 @@ pub use activation::{Activation, activate, gated};
 pub use adafactor::{Adafactor, adafactor, adafactor_vector};
 pub use adamw::{AdamW, adamw};
 pub use attention::{
-    Attention, CachedAttention, CachedRows, CachedSpan, Columns, FeatureSpan, Span, attend_cached,
+    Attention, CachedAttention, CachedRows, CachedSpan, Columns, FeatureSpan, Mask, Span, attend_cached,
     attend_features, attention, attention_to_features,
 };
 pub use cache::KeyValues;
 pub use cross_entropy::{CrossEntropy, Losses, cross_entropy};
+pub use dense::dense;
 pub use dropout::dropout;
-pub use embedding::embedding;
+pub use embedding::{Table, embedding, embeddings};
 pub(crate) use heads::Way;
 pub use heads::{heads_from_features, heads_to_features};
-pub use layer_norm::layer_norm;
-pub use linear::{linear, logits};
+pub use layer_norm::{LayerNorm, layer_norm};
+pub use linear::{Linear, linear, logits};
 pub use lion::{Lion, lion};
 pub use norms::{NonFinite, sum_squares};
 pub use recompute::recompute;
 pub use relative_bias::RelativeBias;
+pub use relative_positions::RelativePositions;
 pub use residual::residual;
+pub use residual_norm::residual_norm;
 pub use rms_norm::rms_norm;
-pub use rows::{gather_rows, scatter_rows};
+pub use rotary::{RotaryPositions, rotary};
+pub use rows::{gather_rows, scatter_rows, select_rows};
 pub use scale::scale;

@@ -1,6 +1,34 @@
-//! Rows of an activation put together anew, outside of any tape: what a decoding step does where its rows part ways.
+//! Rows of an activation put together anew: outside of any tape what a decoding step does where its rows part ways, and on
+//! it the rows that go on.
 
-use crate::{Tensor, cpu};
+use crate::{Backward, Context, Gradients, Graph, Tensor, Var, cpu};
+
+/// The rows of `x` listed, in that order: [rows.len(), cols]. Backward: `dx[rows[i]] += dy[i]`.
+pub fn select_rows(graph: &mut Graph<'_>, x: &Var, rows: &[usize]) -> Var {
+    let y = gather_rows(&x.value, rows);
+    graph.record(y, || {
+        Box::new(SelectRowsBackward { node: x.node(), count: x.value.rows(), rows: rows.to_vec() })
+    })
+}
+
+struct SelectRowsBackward {
+    node: Option<usize>,
+    /// Rows of x.
+    count: usize,
+    rows: Vec<usize>,
+}
+
+impl Backward for SelectRowsBackward {
+    fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
+        let Some(node) = self.node else { return };
+        let mut dx = match gradients.take(node) {
+            Some(sum) => sum.into_unique(),
+            None => Tensor::zeros(self.count, dy.cols()),
+        };
+        cpu::embedding::add_to_rows(context, dx.view_mut(), &self.rows, &dy);
+        gradients.put(node, dx);
+    }
+}
 
 /// The rows of `x` listed, in that order: [rows.len(), cols].
 pub fn gather_rows(x: &Tensor, rows: &[usize]) -> Tensor {
@@ -18,6 +46,30 @@ pub fn scatter_rows(to: &mut Tensor, rows: &[usize], from: &Tensor) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::check::{Case, check};
+    use crate::ops::residual;
+
+    /// Rows that are left out, taken twice, and used beside the whole.
+    #[test]
+    fn selected_rows_and_their_derivatives() {
+        for rows in [vec![], vec![2], vec![4, 0, 4, 1]] {
+            let case = Case::new(&[(5, 3), (rows.len(), 3)]);
+            check(
+                &case,
+                |g, v, _| {
+                    let first = select_rows(g, &v[0], &rows);
+                    let second = select_rows(g, &v[0], &rows);
+                    let sum = residual(g, &v[1], first);
+                    residual(g, &sum, second)
+                },
+                |x| {
+                    let place = |i: usize| (i / 3, i % 3);
+                    let of = |(row, c): (usize, usize)| x[1][row * 3 + c] + 2.0 * x[0][rows[row] * 3 + c];
+                    (0..rows.len() * 3).map(|i| of(place(i))).collect()
+                },
+            );
+        }
+    }
 
     #[test]
     fn gathered_rows_go_back_where_they_came_from() {

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use super::piece::with_scratch;
 use super::{BiasTable, each};
-use crate::kernels::{self, Cached};
-use crate::ops::{CachedAttention, CachedRows, CachedSpan};
-use crate::{Context, MatMut, Tensor};
+use crate::kernels::{self, Cached, Look, Part, ScoreBias};
+use crate::ops::{CachedAttention, CachedRows, CachedSpan, KeyValues, RelativePositions};
+use crate::{Context, MatMut, MatRef, Rows, Tensor};
 
 /// Work smaller than this (keys × width × queries) is not worth handing to another thread.
 const SMALL: usize = 8 << 10;
@@ -43,29 +43,19 @@ pub(crate) fn attend(context: Context<'_>, q: &Tensor, column: usize, what: &Cac
     let step = |(span, heads, part): (&CachedSpan<'_>, Range<usize>, MatMut<'_>)| {
         let first = heads.start * d_kv;
         let q = q.view().rows(span.queries.start, span.queries.len()).columns(column + first, part.cols);
-        let (start, rows) = match &span.keys {
-            CachedRows::Range(range) => (range.start, None),
-            CachedRows::List(rows) => (0, Some(*rows)),
-        };
-        let cache = span.cache;
-        let (rows_from, stride) =
-            (&cache.tensor().data()[start * cache.tensor().cols()..], cache.tensor().cols());
-        let cached = Cached {
-            k: &rows_from[first..],
-            k_stride: stride,
-            v: &rows_from[cache.cols() + first..],
-            v_stride: stride,
-            keys: span.keys.len(),
-            rows,
-        };
         let bias = table.as_ref().map(|t| {
-            let (rows, stride) = t.heads_from(span.position);
-            (&rows[heads.start * stride..], stride)
+            let (values, stride) = t.heads_from(span.position);
+            ScoreBias { values: &values[heads.start * stride..], head: stride, query: 0 }
         });
-        with_scratch(|scratch| {
-            let scores = scratch.first(span.queries.len() * heads.len() * cached.keys);
-            kernels::attend(context.isa, part, q, cached, heads.len(), d_kv, bias, scores);
-        });
+        let look = Look { heads: heads.len(), d_kv, keys: span.keys.len(), scale: what.scale, bias };
+        let parts = parts(span, first);
+        match &what.relative {
+            Some(relative) => attend_relative(context, part, q, &parts, look, relative, span.position),
+            None => with_scratch(|scratch| {
+                let scores = scratch.first(q.rows * look.heads * look.keys);
+                kernels::attend(context.isa, part, q, &parts, look, scores);
+            }),
+        }
     };
     let size: usize = what.spans.iter().map(|s| s.keys.len() * s.queries.len()).sum();
     if size * inner < SMALL {
@@ -74,4 +64,91 @@ pub(crate) fn attend(context: Context<'_>, q: &Tensor, column: usize, what: &Cac
         each(context, work, |_, item| step(item));
     }
     out
+}
+
+/// Where a span's keys and values are, heads from column `column` on.
+fn parts<'a>(span: &'a CachedSpan<'_>, column: usize) -> Vec<Part<'a>> {
+    let all = 0..span.queries.len();
+    let part = |cache: &'a KeyValues, start: usize, keys: usize, rows: Option<&'a [u32]>| {
+        let stride = cache.tensor().cols();
+        let from = &cache.tensor().data()[start * stride..];
+        let (k, v) = match keys {
+            0 => (from, from),
+            _ => (&from[column..], &from[cache.cols() + column..]),
+        };
+        Cached { k, k_stride: stride, v, v_stride: stride, keys, rows }
+    };
+    match &span.keys {
+        CachedRows::Range(range) => {
+            let cached = part(span.cache, range.start, range.len(), None);
+            vec![Part { cached, first: 0, queries: all }]
+        }
+        CachedRows::List(rows) => {
+            let cached = part(span.cache, 0, rows.len(), Some(rows));
+            vec![Part { cached, first: 0, queries: all }]
+        }
+        CachedRows::Shared { first, rows, own } => {
+            assert_eq!(own.len(), all.len(), "a list of rows for every query");
+            let mut parts = Vec::with_capacity(1 + own.len());
+            let cached = part(first, rows.start, rows.len(), None);
+            parts.push(Part { cached, first: 0, queries: all });
+            for (query, own) in own.iter().enumerate() {
+                let cached = part(span.cache, 0, own.len(), Some(own));
+                parts.push(Part { cached, first: rows.len(), queries: query..query + 1 });
+            }
+            parts
+        }
+    }
+}
+
+/// The same with vectors by relative position beside keys and values: what they add to scores is a bias, and what they
+/// add to values comes of the probabilities' sums by distance.
+fn attend_relative(
+    context: Context<'_>,
+    mut out: MatMut<'_>,
+    q: MatRef<'_>,
+    parts: &[Part<'_>],
+    look: Look<'_>,
+    relative: &RelativePositions,
+    position: usize,
+) {
+    let Look { heads, d_kv, keys, scale, bias } = look;
+    let (queries, distances) = (q.rows, relative.distances());
+    if queries == 0 {
+        return;
+    }
+    let vectors = Rows::f32(relative.table().data(), d_kv);
+    with_scratch(|scratch| {
+        let (one, all) = (queries * distances, queries * heads * keys);
+        let [scores, added, by, found] = scratch.take([all, all, one, queries * d_kv]);
+        for head in 0..heads {
+            let q = q.columns(head * d_kv, d_kv);
+            let products = MatMut::new(by, queries, distances, distances);
+            kernels::matmul_rows(context.isa, products, q.data, q.row_stride, vectors);
+            for (query, by) in by.chunks_exact_mut(distances).enumerate() {
+                let added = &mut added[(query * heads + head) * keys..][..keys];
+                match bias {
+                    Some(b) => {
+                        added.copy_from_slice(&b.values[query * b.query + head * b.head..][..keys]);
+                    }
+                    None => added.fill(0.0),
+                }
+                kernels::scale(context.isa, by, scale);
+                kernels::add_by_distance(context.isa, added, by, position);
+            }
+        }
+        let bias = Some(ScoreBias { values: added, head: keys, query: heads * keys });
+        kernels::attend(context.isa, out.reborrow(), q, parts, Look { bias, ..look }, scores);
+        for head in 0..heads {
+            for (query, by) in by.chunks_exact_mut(distances).enumerate() {
+                let p = &scores[(query * heads + head) * keys..][..keys];
+                kernels::sum_by_distance(context.isa, by, p, position);
+            }
+            let sums = MatMut::new(found, queries, d_kv, d_kv);
+            kernels::matmul_columns(context.isa, sums, by, distances, vectors, 0);
+            for (query, found) in found.chunks_exact(d_kv).enumerate() {
+                kernels::add(context.isa, &mut out.row_mut(query)[head * d_kv..][..d_kv], found);
+            }
+        }
+    });
 }

@@ -71,7 +71,7 @@ pub(crate) fn steps(context: Context<'_>, q: &Tensor, num_heads: usize, spans: &
             let scores = MatMut::new(p, q.rows, keys, keys);
             kernels::matmul_rows(context.isa, scores, q.data, d, x);
             for p in p.chunks_exact_mut(keys) {
-                kernels::softmax(context.isa, p, None);
+                kernels::softmax(context.isa, p, 1.0, None);
             }
             kernels::matmul_columns(context.isa, out.reborrow(), p, keys, x, 0);
         });

@@ -136,7 +136,7 @@ impl Attention {
     fn table(&self, context: Context<'_>) -> Option<BiasTable> {
         let bias = self.bias.as_ref()?;
         let before = self.spans.iter().map(|s| s.position + s.queries.len()).max().unwrap_or(0);
-        let after = if self.causal { 0 } else { self.spans.iter().map(|s| s.keys.len()).max().unwrap_or(0) };
+        let after = self.spans.iter().map(|s| s.mask.ahead(s.keys.len())).max().unwrap_or(0);
         Some(BiasTable::new(context, bias, self.num_heads, before, after))
     }
 
@@ -185,8 +185,10 @@ impl Attention {
             k: of(k, &span.keys),
             v: of(v, &span.keys),
             position: span.position,
-            causal: self.causal,
+            mask: span.mask,
+            scale: self.scale,
             bias: table.map(|t| (t, head)),
+            relative: self.relative.as_ref(),
             dropout: dropout.map(|d| Dropout { key: crate::mix(d.key, index as u64), ..d }),
         }
     }

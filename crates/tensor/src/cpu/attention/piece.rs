@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use crate::cpu::bias_table::BiasTable;
 use crate::cpu::matmul::matmul_here;
+use crate::ops::{Mask, RelativePositions};
 use crate::{Context, Dropout, MatMut, MatRef, kernels};
 
 /// Query rows whose scores are held at a time.
@@ -15,8 +16,10 @@ pub(super) struct Piece<'a> {
     pub(super) k: MatRef<'a>,
     pub(super) v: MatRef<'a>,
     pub(super) position: usize,
-    pub(super) causal: bool,
+    pub(super) mask: Mask,
+    pub(super) scale: f32,
     pub(super) bias: Option<(&'a BiasTable, usize)>,
+    pub(super) relative: Option<&'a RelativePositions>,
     pub(super) dropout: Option<Dropout>,
 }
 
@@ -78,7 +81,7 @@ impl KeyDerivatives<'_> {
 impl Piece<'_> {
     /// Keys that the query `row` sees.
     fn seen(&self, row: usize) -> usize {
-        if self.causal { self.k.rows.min(self.position + row + 1) } else { self.k.rows }
+        self.mask.seen(self.position + row, self.k.rows)
     }
 
     fn bias_row(&self, row: usize, seen: usize) -> Option<&[f32]> {
@@ -99,6 +102,51 @@ impl Piece<'_> {
         matmul_here(context, MatMut::new(s, rows, keys, keys), q, k.t(), false);
     }
 
+    /// Distances whose vectors keys and values get; 0 where they get none.
+    fn distances(&self) -> usize {
+        self.relative.map_or(0, RelativePositions::distances)
+    }
+
+    /// Products of rows, of queries or of the output's derivatives, with the vectors of all distances.
+    fn with_distances(&self, context: Context<'_>, by: &mut [f32], x: MatRef<'_>) {
+        if let Some(relative) = self.relative {
+            let width = relative.distances();
+            matmul_here(
+                context,
+                MatMut::new(by, x.rows, width, width),
+                x,
+                relative.table().view().t(),
+                false,
+            );
+        }
+    }
+
+    /// Adds what the products of `row` with the vectors of all distances say to its keys.
+    fn spread(&self, context: Context<'_>, s: &mut [f32], by: &[f32], index: usize, row: usize) {
+        if self.relative.is_some() {
+            let width = self.distances();
+            let by = &by[index * width..][..width];
+            kernels::add_by_distance(context.isa, s, by, self.position + row);
+        }
+    }
+
+    /// The way back: the sums of a row's numbers by distance.
+    fn collect(&self, context: Context<'_>, by: &mut [f32], s: &[f32], index: usize, row: usize) {
+        if self.relative.is_some() {
+            let width = self.distances();
+            let by = &mut by[index * width..][..width];
+            kernels::sum_by_distance(context.isa, by, s, self.position + row);
+        }
+    }
+
+    /// `to` += the vectors of all distances, times the sums by distance.
+    fn add_vectors(&self, context: Context<'_>, to: MatMut<'_>, by: &[f32]) {
+        if let Some(relative) = self.relative {
+            let (rows, width) = (to.rows, relative.distances());
+            matmul_here(context, to, MatRef::new(by, rows, width, width), relative.table().view(), true);
+        }
+    }
+
     fn drop_row(&self, context: Context<'_>, row: usize, values: &mut [f32]) {
         if let Some(d) = self.dropout {
             kernels::dropout_in_place(context.isa, values, d.key, (row * self.k.rows) as u64, d.rate);
@@ -112,18 +160,25 @@ impl Piece<'_> {
             let (block, below) = rest.split_rows(rows);
             rest = below;
             with_scratch(|scratch| {
-                let s = scratch.first(rows * keys);
+                let [s, by] = scratch.take([rows * keys, rows * self.distances()]);
                 self.scores(context, s, from, rows, keys);
-                for (row, s) in (from..).zip(s.chunks_exact_mut(keys)) {
+                self.with_distances(context, by, self.q.rows(from, rows));
+                for (index, s) in s.chunks_exact_mut(keys).enumerate() {
+                    let row = from + index;
                     let (s, unseen) = s.split_at_mut(self.seen(row));
                     unseen.fill(0.0);
-                    let denominator = kernels::softmax(context.isa, s, self.bias_row(row, s.len()));
+                    self.spread(context, s, by, index, row);
+                    let denominator =
+                        kernels::softmax(context.isa, s, self.scale, self.bias_row(row, s.len()));
                     if let Some(lse) = lse.as_mut() {
                         lse.row_mut(row)[0] = denominator;
                     }
                     self.drop_row(context, row, s);
+                    self.collect(context, by, s, index, row);
                 }
-                matmul_here(context, block, MatRef::new(s, rows, keys, keys), self.v.rows(0, keys), false);
+                let (p, mut block) = (MatRef::new(s, rows, keys, keys), block);
+                matmul_here(context, block.reborrow(), p, self.v.rows(0, keys), false);
+                self.add_vectors(context, block, by);
             });
         }
     }
@@ -137,12 +192,17 @@ impl Piece<'_> {
         to.zero_from(self.blocks().next().map_or(0, |(_, _, keys)| keys));
         for (from, rows, keys) in self.blocks() {
             with_scratch(|scratch| {
-                let [p, dropped, dp] = scratch.three(rows * keys);
+                let (scores, distances) = (rows * keys, rows * self.distances());
+                let [p, dropped, dp, by] = scratch.take([scores, scores, scores, distances]);
                 self.scores(context, p, from, rows, keys);
-                for (row, p) in (from..).zip(p.chunks_exact_mut(keys)) {
+                self.with_distances(context, by, self.q.rows(from, rows));
+                for (index, p) in p.chunks_exact_mut(keys).enumerate() {
+                    let row = from + index;
                     let (p, unseen) = p.split_at_mut(self.seen(row));
                     unseen.fill(0.0);
-                    kernels::softmax_again(context.isa, p, self.bias_row(row, p.len()), lse.at(row, 0));
+                    self.spread(context, p, by, index, row);
+                    let bias = self.bias_row(row, p.len());
+                    kernels::softmax_again(context.isa, p, self.scale, bias, lse.at(row, 0));
                 }
                 let weights = if self.dropout.is_some() {
                     dropped.copy_from_slice(p);
@@ -164,20 +224,28 @@ impl Piece<'_> {
                     self.v.rows(0, keys).t(),
                     false,
                 );
-                for ((row, dp), p) in (from..).zip(dp.chunks_exact_mut(keys)).zip(p.chunks_exact(keys)) {
+                self.with_distances(context, by, dout);
+                for (index, (dp, p)) in dp.chunks_exact_mut(keys).zip(p.chunks_exact(keys)).enumerate() {
+                    let row = from + index;
                     let seen = self.seen(row);
+                    self.spread(context, &mut dp[..seen], by, index, row);
                     self.drop_row(context, row, &mut dp[..seen]);
-                    let delta = row_dot(context, dout, row - from, out, row);
+                    let delta = row_dot(context, dout, index, out, row);
                     kernels::softmax_backward(context.isa, dp, p, delta);
                     if self.bias.is_some() {
                         let zero = self.position + self.q.rows - 1;
                         let first = zero - (self.position + row);
                         kernels::add(context.isa, &mut dbias[first..first + seen], &dp[..seen]);
                     }
+                    if self.scale != 1.0 {
+                        kernels::scale(context.isa, &mut dp[..seen], self.scale);
+                    }
+                    self.collect(context, by, &dp[..seen], index, row);
                 }
                 let ds = MatRef::new(dp, rows, keys, keys);
-                let (_, below) = dq.reborrow().split_rows(from);
-                matmul_here(context, below.split_rows(rows).0, ds, self.k.rows(0, keys), false);
+                let mut dq = dq.reborrow().rows(from..from + rows);
+                matmul_here(context, dq.reborrow(), ds, self.k.rows(0, keys), false);
+                self.add_vectors(context, dq, by);
                 if let Some((dk, add)) = to.keys(keys, from == 0) {
                     matmul_here(context, dk, ds.t(), self.q.rows(from, rows), add);
                 }
@@ -193,18 +261,20 @@ fn row_dot(context: Context<'_>, a: MatRef<'_>, i: usize, b: MatRef<'_>, j: usiz
 /// Working memory of a thread, kept between pieces.
 #[derive(Default)]
 pub(super) struct Scratch {
-    buffers: [Vec<f32>; 3],
+    buffers: [Vec<f32>; 4],
 }
 
 impl Scratch {
     pub(super) fn first(&mut self, len: usize) -> &mut [f32] {
-        let buffer = &mut self.buffers[0];
-        buffer.resize(buffer.len().max(len), 0.0);
-        &mut buffer[..len]
+        let [first] = self.take([len]);
+        first
     }
 
-    fn three(&mut self, len: usize) -> [&mut [f32]; 3] {
-        self.buffers.each_mut().map(|buffer| {
+    /// Some buffers of these lengths, at most four.
+    pub(super) fn take<const N: usize>(&mut self, lengths: [usize; N]) -> [&mut [f32]; N] {
+        let mut buffers = self.buffers.iter_mut();
+        lengths.map(|len| {
+            let buffer = buffers.next().expect("at most four buffers");
             buffer.resize(buffer.len().max(len), 0.0);
             &mut buffer[..len]
         })

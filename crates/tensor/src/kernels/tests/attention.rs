@@ -1,6 +1,6 @@
 //! `attend`.
 
-use super::super::{Cached, attend, oracle};
+use super::super::{Cached, Look, Part, ScoreBias, add_by_distance, attend, oracle, sum_by_distance};
 use super::{assert_close, numbers, on_every_isa};
 use crate::{MatMut, MatRef};
 
@@ -22,16 +22,19 @@ fn positions_match_the_oracle_whatever_the_company() {
                     rows.iter().flat_map(|&row| x[row as usize * stride..][..stride].to_vec()).collect()
                 };
                 let (k_turned, v_turned) = (turned(&k, k_stride), turned(&v, v_stride));
-                for bias in [None, Some((&bias[..], keys + 7))] {
+                for (scale, bias) in [(1.0, None), (1.0, Some((&bias[..], keys + 7))), (0.3, None)] {
                     let run = |queries: std::ops::Range<usize>, list: bool| {
                         let (k, v) = if list { (&k_turned, &v_turned) } else { (&k, &v) };
                         let rows = list.then_some(&rows[..]);
                         let cached = Cached { k, k_stride, v, v_stride, keys, rows };
+                        let part = Part { cached, first: 0, queries: 0..queries.len() };
                         let mut out = vec![0.5; queries.len() * width];
                         let mut scratch = vec![f32::NAN; queries.len() * heads * keys];
                         let q = MatRef::new(&q[queries.start * width..], queries.len(), width, width);
                         let view = MatMut::new(&mut out, queries.len(), width, width);
-                        attend(isa, view, q, cached, heads, d_kv, bias, &mut scratch);
+                        let bias = bias.map(|(values, head)| ScoreBias { values, head, query: 0 });
+                        let look = Look { heads, d_kv, keys, scale, bias };
+                        attend(isa, view, q, &[part], look, &mut scratch);
                         out
                     };
                     let all = run(0..most, false);
@@ -48,6 +51,7 @@ fn positions_match_the_oracle_whatever_the_company() {
                             keys,
                             0..heads,
                             d_kv,
+                            scale,
                             bias,
                         );
                         let what = format!("{} d_kv {d_kv}, {keys} keys, query {i}", isa.name());
@@ -58,6 +62,28 @@ fn positions_match_the_oracle_whatever_the_company() {
                         let (from, to) = (queries.start * width, queries.end * width);
                         assert!(run(queries, true) == all[from..to], "{} listed", isa.name());
                     }
+                }
+            }
+        }
+    });
+}
+
+/// Numbers by distance, for queries before, within and behind the keys.
+#[test]
+fn distances_match_the_oracle() {
+    on_every_isa(|isa| {
+        for keys in [0, 1, 2, 8, 65, 130] {
+            for distances in [1, 3, 33, 129] {
+                for position in [0, 1, 5, 16, 64, 129, 400] {
+                    let (by, s) = (numbers(distances, 5), numbers(keys, 6));
+                    let (mut got, mut want) = (s.clone(), s.clone());
+                    add_by_distance(isa, &mut got, &by, position);
+                    oracle::add_by_distance(&mut want, &by, position);
+                    assert_eq!(got, want, "{keys} keys, {distances} distances, position {position}");
+                    let (mut got, mut want) = (vec![0.5; distances], vec![0.5; distances]);
+                    sum_by_distance(isa, &mut got, &s, position);
+                    oracle::sum_by_distance(&mut want, &s, position);
+                    assert_close("sums by distance", &got, &want, 1e-5, 1e-6);
                 }
             }
         }

@@ -6,6 +6,7 @@ mod norms;
 mod optimizers;
 mod pointwise;
 mod products;
+mod rotary;
 mod softmax;
 
 use super::{Isa, available};

@@ -79,6 +79,52 @@ fn gated_activations_match_the_oracle() {
 }
 
 #[test]
+fn biased_activations_match_the_oracle() {
+    on_every_isa(|isa| {
+        for act in ACTIVATIONS {
+            for cols in SIZES {
+                let rows = 5;
+                let x: Vec<f32> = numbers(rows * cols, 1).iter().map(|v| v * 8.0).collect();
+                let (bias, dy) = (numbers(cols, 2), numbers(rows * cols, 3));
+                let (mut got, mut want) = (vec![0.5; rows * cols], vec![0.5; rows * cols]);
+                activate_biased(isa, act, &mut got, &x, &bias);
+                oracle::activate_biased(act, &mut want, &x, &bias);
+                assert_close(&format!("biased {act:?}"), &got, &want, 1e-7, 1.2e-6);
+                let (mut sums, mut want_sums) = (bias.clone(), bias.clone());
+                activate_biased_backward(isa, act, &mut got, &mut sums, &dy, &x, &bias);
+                oracle::activate_biased_backward(act, &mut want, &mut want_sums, &dy, &x, &bias);
+                assert_close(&format!("biased {act:?} backward"), &got, &want, 4e-7, 1.2e-6);
+                assert_close(&format!("biased {act:?}, the bias"), &sums, &want_sums, 2e-6, 1.2e-6);
+            }
+        }
+    });
+}
+
+/// GELU itself everywhere: erf to a few 10⁻⁷, and so the activation to that times |x|.
+#[test]
+fn gelu_is_exact() {
+    on_every_isa(|isa| {
+        let x: Vec<f32> = (-400_000..=400_000).map(|i| i as f32 * 3e-5).collect();
+        let (mut y, mut dx) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+        activate(isa, Activation::GeluErf, &mut y, &x);
+        activate_backward(isa, Activation::GeluErf, &mut dx, &vec![1.0; x.len()], &x);
+        let (mut of_erf, mut of_value, mut of_slope) = (0f64, 0f64, 0f64);
+        for ((&x, &y), &dx) in x.iter().zip(&y).zip(&dx) {
+            let (value, slope) = oracle::activation(Activation::GeluErf, x);
+            of_value = of_value.max((f64::from(y) - value).abs() / f64::from(x).abs().max(1.0));
+            of_slope = of_slope.max((f64::from(dx) - slope).abs());
+            if x.abs() > 1e-2 {
+                // erf(x/√2) = 2Φ(x) − 1, and the value is x·Φ(x).
+                let erf = |value: f64| 2.0 * value / f64::from(x) - 1.0;
+                of_erf = of_erf.max((erf(f64::from(y)) - erf(value)).abs());
+            }
+        }
+        println!("worst errors: erf {of_erf:e}, value {of_value:e}, slope {of_slope:e}");
+        assert!(of_erf < 5e-7 && of_value < 2e-7 && of_slope < 4e-7, "{of_erf:e} {of_value:e} {of_slope:e}");
+    });
+}
+
+#[test]
 fn sums_match_the_obvious() {
     on_every_isa(|isa| {
         for size in SIZES {

@@ -41,10 +41,12 @@ fn softmax_matches_the_oracle() {
         for size in SIZES {
             for width in [0.0, 1.0, 30.0, 200.0] {
                 let (row, bias) = (scores(size, 1, width), scores(size, 2, 5.0));
-                for bias in [None, Some(&bias[..])] {
+                for (scale, bias) in
+                    [(1.0, None), (1.0, Some(&bias[..])), (0.3, None), (0.125, Some(&bias[..]))]
+                {
                     let (mut got, mut want) = (row.clone(), row.clone());
-                    let lse = softmax(isa, &mut got, bias);
-                    let lse_want = oracle::softmax(&mut want, bias);
+                    let lse = softmax(isa, &mut got, scale, bias);
+                    let lse_want = oracle::softmax(&mut want, scale, bias);
                     // The probabilities' error is the scores' rounding: half a unit in the last place of 200.
                     assert_close("softmax", &got, &want, 1e-37, 1e-6 + 2e-7 * width);
                     assert_close("lse", &[lse], &[lse_want], 1e-6, 1e-6);
@@ -53,8 +55,8 @@ fn softmax_matches_the_oracle() {
                         assert!((sum - 1.0).abs() < 1e-5, "the probabilities add up to {sum}");
                         let mut again = row.clone();
                         let mut again_want = row.clone();
-                        softmax_again(isa, &mut again, bias, lse);
-                        oracle::softmax_again(&mut again_want, bias, lse);
+                        softmax_again(isa, &mut again, scale, bias, lse);
+                        oracle::softmax_again(&mut again_want, scale, bias, lse);
                         assert_close("softmax_again", &again, &again_want, 1e-37, 1e-6 + 2e-7 * width);
                         assert_close("both ways", &again, &got, 1e-37, 2e-6 + 2e-7 * width);
                     }
@@ -70,18 +72,18 @@ fn masked_infinite_and_nan_scores() {
     on_every_isa(|isa| {
         for size in [1, 5, 16, 40] {
             let mut masked = vec![f32::NEG_INFINITY; size];
-            assert_eq!(softmax(isa, &mut masked, None), f32::NEG_INFINITY);
+            assert_eq!(softmax(isa, &mut masked, 1.0, None), f32::NEG_INFINITY);
             assert!(masked.iter().all(|&p| p == 0.0));
             let mut row = scores(size, 3, 1.0);
             row.push(f32::NEG_INFINITY);
-            softmax(isa, &mut row, None);
+            softmax(isa, &mut row, 0.5, None);
             assert_eq!(row[size], 0.0);
             row[size / 2] = f32::NAN;
             assert!(logsumexp(isa, &row).is_nan());
-            assert!(softmax(isa, &mut row, None).is_nan());
+            assert!(softmax(isa, &mut row, 0.5, None).is_nan());
             assert!(row.iter().all(|p| p.is_nan()));
         }
-        assert_eq!(softmax(isa, &mut [], None), f32::NEG_INFINITY);
+        assert_eq!(softmax(isa, &mut [], 1.0, None), f32::NEG_INFINITY);
         assert_eq!(logsumexp(isa, &[]), f32::NEG_INFINITY);
     });
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::ops::{KeyValues, RelativeBias};
+use crate::ops::{KeyValues, RelativeBias, RelativePositions};
 use crate::{Graph, Tensor, cpu};
 
 /// Queries of one decoding step that see the same keys: the hypotheses of a source, or one alone.
@@ -25,6 +25,16 @@ pub enum CachedRows<'a> {
     Range(Range<usize>),
     /// The row of each position.
     List(&'a [u32]),
+    /// Positions that all queries of the span see, such as those of a source, and then each its own, such as those that a
+    /// hypothesis has said.
+    Shared {
+        /// Where the first positions are: a cache of their own, or the same.
+        first: &'a KeyValues,
+        /// Their rows there, one after the other.
+        rows: Range<usize>,
+        /// For each query the rows of its further positions, in the span's cache: for all queries as many.
+        own: Vec<&'a [u32]>,
+    },
 }
 
 impl CachedRows<'_> {
@@ -32,6 +42,7 @@ impl CachedRows<'_> {
         match self {
             CachedRows::Range(range) => range.len(),
             CachedRows::List(rows) => rows.len(),
+            CachedRows::Shared { rows, own, .. } => rows.len() + own.first().map_or(0, |own| own.len()),
         }
     }
 }
@@ -43,13 +54,17 @@ pub struct CachedAttention<'a> {
     pub num_heads: usize,
     /// Width of a head.
     pub d_kv: usize,
+    /// What products of queries and keys are multiplied by, as for [`Attention`](super::Attention).
+    pub scale: f32,
     /// Bias by relative position.
     pub bias: Option<RelativeBias>,
+    /// Vectors by relative position, added to keys and values.
+    pub relative: Option<RelativePositions>,
     /// The queries, in the order of their rows, every row in exactly one span.
     pub spans: Vec<CachedSpan<'a>>,
 }
 
-/// `softmax(q·kᵀ + bias)·v` for every query and head: [queries, num_heads · d_kv]. `q` holds the queries in its
+/// `softmax(scale·q·kᵀ + bias)·v` for every query and head: [queries, num_heads · d_kv]. `q` holds the queries in its
 /// columns from `column` on. A query's result does not depend on the others.
 pub fn attend_cached(graph: &Graph<'_>, q: &Tensor, column: usize, what: &CachedAttention<'_>) -> Tensor {
     cpu::attention::cached::attend(graph.context, q, column, what)

@@ -1,4 +1,5 @@
-//! Attention with relative bias over packed sequences, without 1/√d_kv (T5's weights absorb it).
+//! Attention over packed sequences: with T5's bias by relative position or NEZHA's vectors by it, scaled or not, and with
+//! the mask of each sequence.
 //!
 //! Every span (a sequence's queries and the keys they may see) and every head is one piece of work. Forward keeps
 //! only the logarithm of each row's softmax denominator; backward computes the probabilities again from it
@@ -15,8 +16,41 @@ pub use cached::{CachedAttention, CachedRows, CachedSpan, attend_cached};
 pub use shared::{FeatureSpan, attend_features, attention_to_features};
 
 use crate::cpu::attention::Results;
-use crate::ops::RelativeBias;
+use crate::ops::{RelativeBias, RelativePositions};
 use crate::{Backward, Context, Dropout, Gradients, Graph, Tensor, Var, cpu};
+
+/// Which of a span's keys a query sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mask {
+    /// All of them.
+    #[default]
+    Full,
+    /// Those up to its own position.
+    Causal,
+    /// The first so many, and those up to its own position: a source of so many tokens sees itself both ways and no
+    /// target, the target sees the source and its own past (UniLM, Dong et al. 2019).
+    Prefix(usize),
+}
+
+impl Mask {
+    /// How many of the first `keys` keys a query at `position` sees; the others are unseen.
+    pub(crate) fn seen(self, position: usize, keys: usize) -> usize {
+        match self {
+            Mask::Full => keys,
+            Mask::Causal => keys.min(position + 1),
+            Mask::Prefix(prefix) => keys.min(prefix.max(position + 1)),
+        }
+    }
+
+    /// How many keys at most come after a query that sees them, out of `keys`.
+    pub(crate) fn ahead(self, keys: usize) -> usize {
+        match self {
+            Mask::Full => keys,
+            Mask::Causal => 0,
+            Mask::Prefix(prefix) => keys.min(prefix),
+        }
+    }
+}
 
 /// Queries and the keys they see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +61,8 @@ pub struct Span {
     pub keys: Range<usize>,
     /// Position of the first query counted from the first key.
     pub position: usize,
+    /// Which of the keys each query sees.
+    pub mask: Mask,
 }
 
 /// What an attention does.
@@ -36,10 +72,12 @@ pub struct Attention {
     pub num_heads: usize,
     /// Width of a head.
     pub d_kv: usize,
-    /// Bias by relative position.
+    /// What products of queries and keys are multiplied by, above 0: 1/√d_kv (BERT), or 1 (T5, whose weights absorb it).
+    pub scale: f32,
+    /// Bias by relative position, added after that (T5).
     pub bias: Option<RelativeBias>,
-    /// Whether a query sees only keys up to its own position.
-    pub causal: bool,
+    /// Vectors by relative position, added to keys and values (NEZHA).
+    pub relative: Option<RelativePositions>,
     /// The sequences, in the order of their queries; every query row belongs to exactly one.
     pub spans: Vec<Span>,
 }
@@ -53,7 +91,8 @@ pub struct Columns<'v> {
     pub column: usize,
 }
 
-/// `softmax(q·kᵀ + bias)·v` for every span and head: [query tokens, num_heads · d_kv].
+/// `softmax(scale·q·kᵀ + bias)·v` for every span and head: [query tokens, num_heads · d_kv]. With vectors `r` by relative
+/// position, key j is `kⱼ + r[j − i]` to query i, and value j is `vⱼ + r[j − i]`.
 pub fn attention(
     graph: &mut Graph<'_>,
     q: Columns<'_>,

@@ -6,14 +6,14 @@
 
 use std::ops::Range;
 
-use super::{Attention, Saved, Span};
+use super::{Attention, Mask, Saved, Span};
 use crate::cpu::attention::Results;
 use crate::{Backward, Context, Dropout, Gradients, Graph, Tensor, Var, cpu};
 
 /// `softmax(q·xᵀ)·x` for every span and head.
 ///
-/// `q`: [query tokens, num_heads · d], `x`: [key tokens, d]; result as `q`. A span's `position` means nothing here, and
-/// every row of `x` belongs to at most one.
+/// `q`: [query tokens, num_heads · d], `x`: [key tokens, d]; result as `q`. A span's `position` means nothing here, its
+/// mask is full, and every row of `x` belongs to at most one.
 pub fn attention_to_features(
     graph: &mut Graph<'_>,
     q: &Var,
@@ -25,8 +25,9 @@ pub fn attention_to_features(
     let (tokens, d) = (q.value.rows(), x.value.cols());
     assert_eq!(q.value.cols(), num_heads * d, "{num_heads} heads of a query over features");
     let rows = |r: &Range<usize>| r.start * num_heads..r.end * num_heads;
+    assert!(spans.iter().all(|s| s.mask == Mask::Full), "every query of a span sees all of its rows");
     let spans = spans.iter().map(|s| Span { queries: rows(&s.queries), ..s.clone() }).collect();
-    let what = Attention { num_heads: 1, d_kv: d, bias: None, causal: false, spans };
+    let what = Attention { num_heads: 1, d_kv: d, scale: 1.0, bias: None, relative: None, spans };
     let queries = q.value.clone().reshaped(tokens * num_heads, d);
     let operands = [(&queries, 0), (&x.value, 0), (&x.value, 0)];
     let (out, lse) = cpu::attention::forward(graph.context, &what, operands, graph.records(), dropout);

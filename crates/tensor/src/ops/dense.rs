@@ -1,0 +1,79 @@
+//! A linear layer and its activation: what BERT's feed-forward blocks and its head begin with.
+
+use crate::cpu::activation::{biased, biased_backward};
+use crate::ops::linear::{LinearBackward, project};
+use crate::ops::{Activation, Linear, activate, linear};
+use crate::{Backward, Context, Gradients, Graph, Tensor, Var};
+
+/// `act(x·Wᵀ + b)`: [tokens, in] → [tokens, out]. Bias and activation are one pass over the product, and backward one over
+/// its derivative; for the way back the product is kept.
+pub fn dense(graph: &mut Graph<'_>, x: &Var, layer: Linear, activation: Activation) -> Var {
+    let Some(bias) = layer.bias else {
+        let inner = linear(graph, x, &[layer]);
+        return activate(graph, activation, &inner);
+    };
+    let context = graph.context;
+    let inner = project(context, graph.regime, &x.value, &[layer.weight.into()]);
+    let y = biased(context, activation, &inner, context.params.vector(bias));
+    graph.record(y, || {
+        let linear = LinearBackward { x: x.value.clone(), node: x.node(), layers: vec![layer.weight.into()] };
+        Box::new(DenseBackward { linear, layer, inner, activation })
+    })
+}
+
+struct DenseBackward {
+    linear: LinearBackward,
+    layer: Linear,
+    /// x·Wᵀ
+    inner: Tensor,
+    activation: Activation,
+}
+
+impl Backward for DenseBackward {
+    fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
+        let DenseBackward { linear, layer, inner, activation } = *self;
+        let bias = layer.bias.expect("a layer without bias is recorded as its parts");
+        let (d, sums) = biased_backward(context, activation, &inner, context.params.vector(bias), &dy);
+        drop((inner, dy));
+        if gradients.wants(bias) {
+            sums.add_to(context, gradients.param_add(context, bias));
+        }
+        Box::new(linear).backward(context, d, gradients);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::check::{Case, check, sizes};
+
+    /// With and without bias, and with an adapter, which the activation sees too.
+    #[test]
+    fn agrees_with_the_formula_and_its_derivatives() {
+        for tokens in sizes() {
+            for biased in [false, true] {
+                let case = Case::new(&[(tokens, 5)]).param(&[7, 5]).param(&[7]).param(&[2, 5]).param(&[7, 2]);
+                check(
+                    &case.adapter(0, [2, 3], 0.75),
+                    |g, v, p| {
+                        let layer = Linear { weight: p[0], bias: biased.then_some(p[1]) };
+                        dense(g, &v[0], layer, Activation::Silu)
+                    },
+                    |x| {
+                        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+                        let mut y = Vec::new();
+                        for row in x[0].chunks(5) {
+                            let down: Vec<f64> = x[3].chunks(5).map(|a| dot(a, row)).collect();
+                            for (i, w) in x[1].chunks(5).enumerate() {
+                                let bias = if biased { x[2][i] } else { 0.0 };
+                                let inner = dot(w, row) + bias + 0.75 * dot(&x[4][2 * i..][..2], &down);
+                                y.push(inner / (1.0 + (-inner).exp()));
+                            }
+                        }
+                        y
+                    },
+                );
+            }
+        }
+    }
+}

@@ -92,11 +92,11 @@ def cases(rows, pieces):
     return out
 
 
-def trimmed(rows, given):
+def trimmed(rows, given, eos=EOS):
     """Ids without the start token and without what follows the first `</s>` beyond the given ids."""
     out = []
     for row in rows:
-        end = next((i + 1 for i in range(given, len(row)) if row[i] == EOS), len(row))
+        end = next((i + 1 for i in range(given, len(row)) if row[i] == eos), len(row))
         out.append(row[1:end])
     return out
 
@@ -107,7 +107,12 @@ def search(model, source, options):
     prefix = options.pop("prefix", [])
     ids, start = torch.tensor([source]), torch.tensor([[PAD, *prefix]])
     if options.get("num_beam_groups", 1) > 1:
-        return group_search(model, ids, start, **options)
+        encoded = model.get_encoder()(input_ids=ids).last_hidden_state
+
+        def logits(ids):
+            outputs = (encoded.expand(len(ids), -1, -1),)
+            return model(encoder_outputs=outputs, decoder_input_ids=ids).logits[:, -1]
+        return beam_search(logits, start, **options)
     out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), decoder_input_ids=start, do_sample=False,
                          return_dict_in_generate=True, output_scores=True, use_cache=False, **options)
     found = trimmed(out.sequences.tolist(), start.shape[1])
@@ -115,47 +120,51 @@ def search(model, source, options):
     return list(zip(found, scores))
 
 
-def group_search(model, source, start, num_beams, num_beam_groups, diversity_penalty, max_new_tokens, suppress_tokens,
-                 early_stopping=False, length_penalty=1.0, num_return_sequences=1, repetition_penalty=None,
-                 no_repeat_ngram_size=None, min_new_tokens=None):
-    """transformers 4.56's `_group_beam_search` for one source."""
+def beam_search(logits, start, num_beams, max_new_tokens, suppress_tokens=(), num_beam_groups=1, diversity_penalty=0.0,
+                early_stopping=False, length_penalty=1.0, num_return_sequences=1, repetition_penalty=None,
+                no_repeat_ngram_size=None, min_new_tokens=None, pad=PAD, eos=EOS):
+    """transformers 4.56's `_group_beam_search` for one source; `logits(ids)` are those of what follows each row."""
     size, given = num_beams // num_beam_groups, start.shape[1]
     limit = given + max_new_tokens
     scorer = BeamSearchScorer(1, num_beams, "cpu", length_penalty, early_stopping, num_return_sequences,
                               num_beam_groups, limit)
-    diversity = HammingDiversityLogitsProcessor(diversity_penalty, num_beams, num_beam_groups)
+    diversity = None
+    if num_beam_groups > 1:
+        diversity = HammingDiversityLogitsProcessor(diversity_penalty, num_beams, num_beam_groups)
     processors = LogitsProcessorList()
     if repetition_penalty:
         processors.append(RepetitionPenaltyLogitsProcessor(repetition_penalty))
     if no_repeat_ngram_size:
         processors.append(NoRepeatNGramLogitsProcessor(no_repeat_ngram_size))
     if min_new_tokens:
-        processors.append(MinNewTokensLengthLogitsProcessor(given, min_new_tokens, EOS))
-    processors.append(SuppressTokensLogitsProcessor(suppress_tokens))
-    encoded = model.get_encoder()(input_ids=source).last_hidden_state.expand(num_beams, -1, -1)
+        processors.append(MinNewTokensLengthLogitsProcessor(given, min_new_tokens, eos))
+    if suppress_tokens:
+        processors.append(SuppressTokensLogitsProcessor(suppress_tokens))
     ids = start.expand(num_beams, -1).clone()
     beam_scores = torch.full((num_beams,), -1e9)
     beam_scores[::size] = 0
     while True:
         current = torch.zeros(num_beams, dtype=torch.long)
-        logits = model(encoder_outputs=(encoded,), decoder_input_ids=ids).logits[:, -1].float()
+        found = logits(ids).float()
         for g in range(num_beam_groups):
             rows = slice(g * size, (g + 1) * size)
-            scores = diversity(ids[rows], logits[rows].log_softmax(-1), current_tokens=current, beam_group_idx=g)
+            scores = found[rows].log_softmax(-1)
+            if diversity:
+                scores = diversity(ids[rows], scores, current_tokens=current, beam_group_idx=g)
             scores = processors(ids[rows], scores) + beam_scores[rows, None]
             vocab = scores.shape[-1]
             best, places = scores.view(1, -1).topk(2 * size)
-            found = scorer.process(ids[rows], best, places % vocab, places // vocab, pad_token_id=PAD, eos_token_id=EOS,
+            beams = scorer.process(ids[rows], best, places % vocab, places // vocab, pad_token_id=pad, eos_token_id=eos,
                                    group_index=g, decoder_prompt_len=given)
-            beam_scores[rows] = found["next_beam_scores"]
-            current[rows] = found["next_beam_tokens"]
-            ids[rows] = ids[rows][found["next_beam_indices"]]
+            beam_scores[rows] = beams["next_beam_scores"]
+            current[rows] = beams["next_beam_tokens"]
+            ids[rows] = ids[rows][beams["next_beam_indices"]]
         ids = torch.cat([ids, current[:, None]], 1)
         if scorer.is_done or ids.shape[1] >= limit:
             break
-    out = scorer.finalize(ids, beam_scores, current, None, max_length=limit, pad_token_id=PAD, eos_token_id=EOS,
+    out = scorer.finalize(ids, beam_scores, current, None, max_length=limit, pad_token_id=pad, eos_token_id=eos,
                           decoder_prompt_len=given)
-    return list(zip(trimmed(out["sequences"].tolist(), given), out["sequence_scores"].tolist()))
+    return list(zip(trimmed(out["sequences"].tolist(), given, eos), out["sequence_scores"].tolist()))
 
 
 def close(found):

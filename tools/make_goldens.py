@@ -257,9 +257,8 @@ TRAININGS = {
 }
 
 
-def training_losses(directory, loader, dtype, examples, optimizer, max_grad_norm=None, schedule=None, **loss_options):
+def training_losses(model, examples, optimizer, max_grad_norm=None, schedule=None, **loss_options):
     """Loss of each step's batch before that step's update; the batches go round."""
-    model = load(directory, loader, dtype)
     opt = optimizer(model.parameters())
     scheduler = schedule and schedule(opt)
     losses = []
@@ -300,7 +299,7 @@ def generation_cases(spec):
     return {name: cases[name] for name in spec.get("cases", cases)}
 
 
-def generate(model, sources, options):
+def generate(model, sources, options, eos=EOS):
     """Per source a list of {ids, score}: ids without the start token and without what follows `</s>`; the score is
     transformers' (sum of log-probabilities over length ** length_penalty), absent for greedy. Greedy also gives the
     smallest lead of a chosen token over the next best, in log-probability. No cache: the reference is the plain network
@@ -316,8 +315,8 @@ def generate(model, sources, options):
         group = []
         for i, row in enumerate(out.sequences.tolist()):
             row = row[1:]
-            if EOS in row:
-                row = row[: row.index(EOS) + 1]
+            if eos in row:
+                row = row[: row.index(eos) + 1]
             group.append({"ids": row, "score": out.sequences_scores[i].item()} if beams else {"ids": row})
         if not beams:
             for step in out.scores:
@@ -379,7 +378,8 @@ def make(name, spec, out):
     training = {}
     for key, how in TRAININGS.items():
         losses, losses32 = (
-            training_losses(directory, spec["loader"], t, examples, **how) for t in (torch.float64, torch.float32)
+            training_losses(load(directory, spec["loader"], t), examples, **how)
+            for t in (torch.float64, torch.float32)
         )
         check(f"{key} losses, f32 against f64", relative(losses32, losses), 1e-5)
         training[key] = losses

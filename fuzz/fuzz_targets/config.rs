@@ -6,6 +6,7 @@ use std::path::Path;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};
 use t5kit_formats::T5Config;
+use t5kit_formats::config::BertConfig;
 use t5kit_formats::peft::LoraConfig;
 
 fuzz_target!(|text: &str| {
@@ -18,6 +19,11 @@ fuzz_target!(|text: &str| {
             let rank = lora.rank(module).unwrap_or(1).max(1);
             let _ = (lora.scale_of(module, rank), lora.saves(module));
         }
+    }
+    if let Ok(config) = BertConfig::from_json(path, map.clone()) {
+        config.validate().expect("what is read is valid");
+        let again = BertConfig::from_json(path, config.to_json()).expect("what is written is read");
+        assert_eq!((again.positions(), again.position_rows), (config.positions(), config.position_rows));
     }
     if let Ok(config) = T5Config::from_json(path, map) {
         config.validate().expect("what is read is valid");

@@ -99,6 +99,45 @@ const ASSISTANT: [&str; 5] = [
     "target_lookbehind",
 ];
 
+/// How a model that was trained has been validated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// Beams; `None` where nothing was generated.
+    pub num_beams: Option<usize>,
+    /// The longest target.
+    pub max_new_tokens: usize,
+}
+
+impl Decoded {
+    /// The file of the trained model, from what the file of the model was before (empty where there was none) and the
+    /// special ids. Where targets were generated nothing of how they were before is left but ids: validation knew
+    /// nothing of it. Otherwise it stays, but for lengths.
+    pub fn over(self, before: Map<String, Value>, pad: u32, end: &[u32], start: u32) -> Map<String, Value> {
+        const LENGTHS: [&str; 2] = ["max_length", "max_new_tokens"];
+        const LEAST: [&str; 2] = ["min_length", "min_new_tokens"];
+        let ids = ["pad_token_id", "eos_token_id", "decoder_start_token_id"];
+        let too_long = |value: &Value| value.as_u64().is_some_and(|least| least > self.max_new_tokens as u64);
+        let stays = |name: &str, value: &Value| match self.num_beams {
+            Some(_) => HARMLESS.contains(&name) || ids.contains(&name),
+            None => !(LENGTHS.contains(&name) || LEAST.contains(&name) && too_long(value)),
+        };
+        let mut map: Map<String, Value> =
+            before.into_iter().filter(|(name, value)| stays(name, value)).collect();
+        let end = match end {
+            [one] => Value::from(*one),
+            several => Value::from(several.to_vec()),
+        };
+        for (name, id) in ids.into_iter().zip([pad.into(), end, start.into()]) {
+            map.entry(name).or_insert(id);
+        }
+        if let Some(beams) = self.num_beams {
+            map.insert("num_beams".into(), beams.into());
+        }
+        map.insert("max_new_tokens".into(), self.max_new_tokens.into());
+        map
+    }
+}
+
 impl GenerationConfig {
     /// Reads the file at `path`.
     ///
@@ -228,6 +267,29 @@ mod tests {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains(NAME) && error.contains(part), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_trained_model_generates_as_it_was_validated() {
+        let before = serde_json::json!({
+            "num_beams": 4, "do_sample": true, "max_length": 200, "min_length": 56, "eos_token_id": [1, 7],
+            "transformers_version": "4.57.1"
+        });
+        let over = |num_beams| {
+            let decoded = Decoded { num_beams, max_new_tokens: 32 };
+            Value::from(decoded.over(before.as_object().unwrap().clone(), 0, &[1], 0))
+        };
+        let ids = serde_json::json!({
+            "eos_token_id": [1, 7], "transformers_version": "4.57.1", "pad_token_id": 0, "decoder_start_token_id": 0,
+            "max_new_tokens": 32
+        });
+        let with = |more: Value| {
+            let mut map = ids.as_object().unwrap().clone();
+            map.extend(more.as_object().unwrap().clone());
+            Value::from(map)
+        };
+        assert_eq!(over(Some(2)), with(serde_json::json!({"num_beams": 2})));
+        assert_eq!(over(None), with(serde_json::json!({"num_beams": 4, "do_sample": true})));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::config::T5Config;
+use crate::config::{BertConfig, T5Config};
 use crate::error::{Error, Result};
 use crate::json;
 
@@ -119,6 +119,31 @@ impl T5Config {
                 self.decoder_start_token_id,
                 self.said.decoder_start_token_id,
             )?,
+            other: renumbering.config(&self.other),
+            ..self.clone()
+        })
+    }
+}
+
+impl BertConfig {
+    /// The configuration of the model whose embedding has only the rows `keep` (ascending) left; ids follow their rows.
+    /// What the tokenizer says, `[CLS]` and `[SEP]`, it says again.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where the row of `pad_token_id` is dropped.
+    pub fn with_rows(&self, keep: &[u32]) -> Result<Self> {
+        let renumbering = Renumbering::new(keep);
+        let new = |old: u32| renumbering.id(u64::from(old)).and_then(|id| u32::try_from(id).ok());
+        let pad_token_id = new(self.pad_token_id).ok_or_else(|| Error::Config {
+            path: Path::new("config.json").to_owned(),
+            field: "pad_token_id".to_owned(),
+            what: format!("it is {}, a row that would be dropped; keep it", self.pad_token_id),
+        })?;
+        Ok(Self {
+            vocab_size: keep.len(),
+            pad_token_id,
+            cls_token_id: new(self.cls_token_id).unwrap_or(0),
+            sep_token_id: new(self.sep_token_id).unwrap_or(0),
             other: renumbering.config(&self.other),
             ..self.clone()
         })

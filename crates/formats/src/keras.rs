@@ -1,4 +1,4 @@
-//! Weights of a T5 that bert4keras saved by Keras (`model.save_weights("best_model.weights")`, or `model.save`): HDF5,
+//! Weights that bert4keras saved by Keras (`model.save_weights("best_model.weights")`, or `model.save`): HDF5,
 //! seen in transformers' names and layouts.
 //!
 //! Keras lists the layers of a model in `layer_names`, and of each its weights in `weight_names`, in their order; a model
@@ -13,7 +13,7 @@
 //! | `…-Norm`, `S-Output-Norm` | `layer_norm.weight`, `final_layer_norm.weight` | same |
 //! | `Decoder-Output-LM` | `lm_head.weight` | transposed |
 //!
-//! S is `Encoder` or `Decoder`.
+//! S is `Encoder` or `Decoder`. Those of a BERT are in [`crate::keras_bert`].
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -26,6 +26,7 @@ use crate::bytes::TensorBytes;
 use crate::error::{Error, Result};
 use crate::foreign::H5_OF_TRANSFORMERS;
 use crate::hdf5::{self, Dataset, Hdf5};
+use crate::keras_bert;
 use crate::renamed::{Renamed, Variables, Weight};
 use crate::safetensors::map;
 
@@ -53,7 +54,7 @@ impl KerasFile {
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Malformed`] where the file is broken or uses parts of its format that are not read;
-    /// [`Error::Unsupported`] where its layers are not bert4keras's T5's.
+    /// [`Error::Unsupported`] where its layers are not bert4keras's T5's or BERT's.
     pub fn open(path: &Path) -> Result<Self> {
         let map = map(path)?;
         let (datasets, weights) = read(path, &map)?;
@@ -95,6 +96,7 @@ fn read(path: &Path, file: &[u8]) -> Result<Read> {
                     model.save_weights_as_checkpoint(FILE), and one of transformers by save_pretrained";
         return Err(Error::unsupported(path, what));
     };
+    let weights_of: WeightsOf = if keras_bert::is_one(&layers) { keras_bert::weights_of } else { weights_of };
     // By the layer of bert4keras, its datasets in the order of the list.
     let mut found: Vec<(String, Vec<(String, Dataset)>)> = Vec::new();
     let mut at: HashMap<String, usize> = HashMap::new();
@@ -106,7 +108,13 @@ fn read(path: &Path, file: &[u8]) -> Result<Read> {
         let mut here = HashSet::new();
         for name in h5.texts(Some(group), "weight_names").map_err(bad)?.unwrap_or_default() {
             let full = format!("{layer}/{name}");
-            let own = full.split('/').rev().skip(1).find(|part| is_layer(part)).unwrap_or(layer).to_owned();
+            let own = full
+                .split('/')
+                .rev()
+                .skip(1)
+                .find(|part| is_layer(part, weights_of))
+                .unwrap_or(layer)
+                .to_owned();
             if at.contains_key(&own) && !here.contains(&own) {
                 continue;
             }
@@ -147,7 +155,7 @@ fn read(path: &Path, file: &[u8]) -> Result<Read> {
             false => {
                 let shown: Vec<&str> = layers.iter().take(5).map(String::as_str).collect();
                 format!(
-                    "weights of Keras, but none of bert4keras's T5: its layers are {}, …",
+                    "weights of Keras, but none of bert4keras's T5 or BERT: its layers are {}, …",
                     shown.join(", ")
                 )
             }
@@ -157,9 +165,12 @@ fn read(path: &Path, file: &[u8]) -> Result<Read> {
     Ok((datasets, weights))
 }
 
-/// Whether this is the name of a layer of bert4keras's T5 that has weights.
-fn is_layer(name: &str) -> bool {
-    [1, 2, 3, 4].iter().any(|&n| weights_of(name, n).is_some())
+/// The weights of a layer that has so many of them, in their order.
+type WeightsOf = fn(&str, usize) -> Option<Vec<Weight>>;
+
+/// Whether this is the name of a layer of bert4keras's that has weights.
+fn is_layer(name: &str, weights_of: WeightsOf) -> bool {
+    [1, 2, 3, 4, 8].iter().any(|&n| weights_of(name, n).is_some())
 }
 
 /// The weights of a layer of bert4keras's T5 that has `count` of them, in their order.

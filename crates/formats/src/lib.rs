@@ -14,6 +14,7 @@ pub mod hub;
 pub mod json;
 pub mod keep_tokens;
 pub mod keras;
+mod keras_bert;
 pub mod lang;
 pub mod output;
 pub mod peft;
@@ -27,6 +28,7 @@ pub mod table;
 pub mod tensorflow;
 pub mod tfevents;
 pub mod tokenizer_json;
+pub mod trained;
 mod wire;
 
 pub use self::bytes::TensorBytes;

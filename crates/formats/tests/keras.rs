@@ -52,7 +52,7 @@ fn weights_have_transformers_names_and_layouts() {
 #[test]
 fn what_is_none_says_how_to_mend_it() {
     for (name, part) in [
-        ("bert.weights", "none of bert4keras's T5: its layers are Transformer-0-FeedForward"),
+        ("bert.weights", "none of bert4keras's T5 or BERT: its layers are Transformer-0-FeedForward"),
         ("tf_model.h5", "from_tf=True"),
         ("keras3.weights.h5", "save_weights_as_checkpoint"),
         ("latest.h5", "libver=\"latest\""),

@@ -46,6 +46,19 @@ pub enum Error {
         /// What is wrong with it.
         source: PackedError,
     },
+    /// A source that leaves no position for a target.
+    #[error(
+        "source {index} has {tokens} tokens, and source and target together can have {most}, the positions that this \
+         model tells apart: give a smaller `max_source_length`, or more positions by `max_positions`"
+    )]
+    Positions {
+        /// Which one, from 1.
+        index: usize,
+        /// Its tokens.
+        tokens: usize,
+        /// Tokens of a source and its target.
+        most: usize,
+    },
     /// A special id that the model has no row for.
     #[error("{field}: {id} is not below the model's {rows} rows; is this its tokenizer?")]
     Id {

@@ -98,10 +98,10 @@ impl<S: AsRef<[u32]>, T: AsRef<[u32]>> Losses<'_, S, T> {
             let packed = Batch::new(sources, targets, self.model.rows()).expect("checked before");
             let mut graph = Graph::inference(self.model.params(), pool, Regime::Bulk);
             let hidden = self.model.hidden(&mut graph, &packed);
-            let (weight, target) = (self.model.softmax().weight, packed.targets());
+            let (softmax, target) = (self.model.softmax(), packed.targets());
             let whole = ops::CrossEntropy::default();
             let options = ops::CrossEntropy { chunk: whole.chunk / self.workers, ..whole };
-            let losses = ops::cross_entropy(&graph, &hidden, weight, target.ids(), options, None);
+            let losses = ops::cross_entropy(&graph, &hidden, softmax, target.ids(), options, None);
             drop(hidden);
             for (&i, range) in batch.iter().zip(target.ranges()) {
                 let tokens = losses.tokens[range].iter().map(|loss| -loss).collect();

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use t5kit_model::{Cache, Seq2Seq};
+use t5kit_model::{Architecture, Cache, Seq2Seq};
 use t5kit_tensor::ops::{self, LogitsRow};
 use t5kit_tensor::{Graph, Packed, Pool, Regime, Tensor};
 
@@ -47,6 +47,8 @@ pub struct Session<'m> {
     active: Vec<Active>,
     waiting: VecDeque<Admitted>,
     next: u64,
+    /// Tokens that a source and its target may have together, where the model's positions end.
+    most_tokens: Option<usize>,
     /// The options of the last request, made ready.
     prepared: Option<Arc<Prepared>>,
 }
@@ -84,7 +86,8 @@ impl<'m> Session<'m> {
     pub fn new(model: &'m dyn Seq2Seq, limits: SessionLimits) -> Self {
         let cache = model.cache();
         let (active, waiting) = (Vec::new(), VecDeque::new());
-        Session { model, limits, cache, active, waiting, next: 0, prepared: None }
+        let most_tokens = model.config().most_tokens();
+        Session { model, limits, cache, active, waiting, next: 0, most_tokens, prepared: None }
     }
 
     /// Takes in a request, which begins as soon as there is room.
@@ -92,8 +95,8 @@ impl<'m> Session<'m> {
     /// # Errors
     /// Everything that can be wrong with it: an empty source, an id without a row, impossible options.
     pub fn admit(&mut self, request: Request) -> Result<RequestId, Error> {
-        let prepared = self.prepare(&request.options)?;
         self.check_source(&request.source, request.number)?;
+        let prepared = self.prepare_for(&request)?;
         let id = RequestId(self.next);
         self.next += 1;
         self.waiting.push_back(Admitted { id, prepared, request });
@@ -109,7 +112,29 @@ impl<'m> Session<'m> {
     pub(crate) fn check_source(&self, source: &[u32], number: u64) -> Result<(), Error> {
         let checked = Packed::new([source]).and_then(|packed| packed.check_ids(self.model.rows()));
         let index = number as usize + 1;
-        checked.map_err(|source| Error::Sequence { what: "source", index, source })
+        checked.map_err(|source| Error::Sequence { what: "source", index, source })?;
+        match self.most_tokens {
+            Some(most) if source.len() >= most => Err(Error::Positions { index, tokens: source.len(), most }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The options of a request, with fewer new tokens where positions end before.
+    fn prepare_for(&mut self, request: &Request) -> Result<Arc<Prepared>, Error> {
+        let prepared = self.prepare(&request.options)?;
+        let given = prepared.given().len() - 1 + request.source.len();
+        let Some(room) = self.most_tokens.map(|most| most.saturating_sub(given).max(1)) else {
+            return Ok(prepared);
+        };
+        if request.options.max_new_tokens <= room {
+            return Ok(prepared);
+        }
+        let options = GenerateOptions {
+            max_new_tokens: room,
+            min_new_tokens: request.options.min_new_tokens.min(room),
+            ..(*request.options).clone()
+        };
+        Ok(Arc::new(Prepared::new(Arc::new(options), self.model.rows())?))
     }
 
     fn prepare(&mut self, options: &Arc<GenerateOptions>) -> Result<Arc<Prepared>, Error> {
@@ -184,7 +209,7 @@ impl<'m> Session<'m> {
             return;
         }
         let hidden = if rows.len() < hidden.rows() { ops::gather_rows(&hidden, &rows) } else { hidden };
-        let mut logits = ops::logits(graph, &hidden, self.model.softmax().weight);
+        let mut logits = ops::logits(graph, &hidden, self.model.softmax());
         drop(hidden);
         let choosing = |active: &&Active| active.chooses();
         let turns = self.active.iter().filter(choosing).map(|a| a.search.turns()).max().unwrap_or(0);

@@ -6,7 +6,7 @@ use common::{Hypotheses, compare, golden, open, run, sequences};
 use serde_json::{Value, json};
 use t5kit_formats::generation_config::{GenerationConfig, NAME};
 use t5kit_generate::{EarlyStopping, GenerateOptions};
-use t5kit_model::{Seq2Seq, SpecialIds};
+use t5kit_model::SpecialIds;
 
 fn read(file: &Value) -> GenerationConfig {
     let folder = tempfile::tempdir().unwrap();
@@ -68,7 +68,7 @@ fn the_file_means_what_it_means_in_transformers() {
             assert_eq!(o.top_k, whole("top_k"), "{name}");
             continue;
         }
-        let outputs = run(&model, 2, &sources, &o);
+        let outputs = run(&*model, 2, &sources, &o);
         let want: Vec<Option<Hypotheses>> = serde_json::from_value(case["outputs"].clone()).unwrap();
         let want: Vec<_> = want.into_iter().map(Option::unwrap_or_default).collect();
         seen += compare(name, &outputs, &want);

@@ -3,18 +3,16 @@
 
 mod common;
 
-use common::{Hypotheses, compare, folder, golden, open, run, sequences};
+use common::{BERTS, Hypotheses, compare, folder, golden, models, open, run, sequences};
 use serde_json::Value;
 use std::ops::ControlFlow;
 use t5kit_generate::warpers::Warpers;
 use t5kit_generate::{
     BatchLimits, EarlyStopping, GenerateOptions, LengthNormalization, Score, generate, score,
 };
-use t5kit_model::{Seq2Seq, SpecialIds};
+use t5kit_model::{Seq2Seq, SpecialIds, T5};
 use t5kit_tensor::Pool;
 use t5kit_tensor::ops::LogitsRow;
-
-const MODELS: [&str; 6] = ["mt5", "t5-v1_1", "t5-v1_0", "umt5", "byt5", "bert4keras"];
 
 /// The options of a golden case; panics on one that is not known.
 fn options(what: &Value, pieces: usize, ids: SpecialIds) -> GenerateOptions {
@@ -50,13 +48,13 @@ fn options(what: &Value, pieces: usize, ids: SpecialIds) -> GenerateOptions {
 /// The cases that `make_goldens.py` writes beside each model.
 #[test]
 fn ids_and_scores_are_those_of_the_reference() {
-    for name in MODELS {
+    for name in models() {
         let (model, golden) = open(name);
         let all = sequences(&golden["sources"]);
         let mut seen = 0;
         for (case, what) in golden["generate"].as_object().unwrap() {
             let options = options(&what["options"], model.rows(), model.special_ids());
-            let outputs = run(&model, 2, &all, &options);
+            let outputs = run(&*model, 2, &all, &options);
             let want: Vec<Hypotheses> = what["outputs"]
                 .as_array()
                 .unwrap()
@@ -70,9 +68,14 @@ fn ids_and_scores_are_those_of_the_reference() {
             seen += compare(&format!("{name}, {case}"), &outputs, &want);
         }
         println!("{name}: {seen} outputs");
-        // bert4keras has no generation of its own: its reference searches greedily and no more.
-        let cases = if name == "bert4keras" { 3 } else { 9 };
-        assert!(seen >= cases * all.len(), "{name}");
+        // bert4keras has no generation of its own: its reference searches greedily and no more. Those of BERT and its
+        // relatives leave close calls out.
+        let least = match name {
+            "bert4keras" => 3 * all.len(),
+            _ if BERTS.contains(&name) => 9 * all.len() - 6,
+            _ => 9 * all.len(),
+        };
+        assert!(seen >= least, "{name}: {seen} outputs");
     }
 }
 
@@ -88,7 +91,7 @@ fn searches_are_those_of_the_reference() {
         let from = goldens[name]["suppress_from"].as_u64().unwrap() as usize;
         let (mut seen, mut cases) = (0, 0);
         for (case, what) in goldens[name]["cases"].as_object().unwrap() {
-            let outputs = run(&model, 2, &sources, &options(&what["options"], from, model.special_ids()));
+            let outputs = run(&*model, 2, &sources, &options(&what["options"], from, model.special_ids()));
             let want: Vec<Option<Hypotheses>> = serde_json::from_value(what["outputs"].clone()).unwrap();
             let want: Vec<_> = want.into_iter().map(Option::unwrap_or_default).collect();
             seen += compare(&format!("{name}, {case}"), &outputs, &want);
@@ -121,7 +124,8 @@ fn searches_are_those_of_the_reference() {
 fn t5s_own_search_is_that_of_the_reference() {
     let goldens = golden("t5_beam.json");
     for name in ["mt5", "t5-v1_0", "umt5", "bert4keras"] {
-        let ((mut model, own), what) = (open(name), &goldens[name]);
+        let ((_, own), what) = (open(name), &goldens[name]);
+        let mut model = T5::load(&folder(name)).unwrap();
         let all = sequences(&own["sources"]);
         let which: Vec<usize> = serde_json::from_value(what["sources"].clone()).unwrap();
         let sources: Vec<Vec<u32>> = which.iter().map(|&i| all[i].clone()).collect();
@@ -152,13 +156,13 @@ fn t5s_own_search_is_that_of_the_reference() {
 
 #[test]
 fn log_probabilities_are_those_of_the_reference() {
-    for name in MODELS {
+    for name in models() {
         let (model, golden) = open(name);
         let (sources, targets) = (sequences(&golden["sources"]), sequences(&golden["targets"]));
         let want: Vec<f64> = serde_json::from_value(golden["log_probs"].clone()).unwrap();
         for limits in [BatchLimits::default(), BatchLimits { sequences: 1, tokens: 1 }] {
             let mut scores = vec![Score::default(); sources.len()];
-            score(&model, &Pool::new(2), &sources, &targets, limits, |i, score| {
+            score(&*model, &Pool::new(2), &sources, &targets, limits, |i, score| {
                 scores[i] = score;
                 ControlFlow::Continue(())
             })
@@ -183,7 +187,7 @@ fn foreign_ids_and_empty_sources_are_errors() {
         (vec![vec![5, 1], vec![200, 1]], "source 2: id 200 in sequence"),
         (vec![vec![]], "source 1: sequence 0 of the batch is empty"),
     ] {
-        let error = generate(&model, &Pool::new(1), &sources, &options, |_, _| ControlFlow::Continue(()));
+        let error = generate(&*model, &Pool::new(1), &sources, &options, |_, _| ControlFlow::Continue(()));
         let text = error.unwrap_err().to_string();
         assert!(text.starts_with(message), "{text}");
     }

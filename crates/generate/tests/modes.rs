@@ -3,8 +3,9 @@
 mod common;
 
 use std::ops::ControlFlow;
+use std::rc::Rc;
 
-use common::lab::{ROWS, model, modes, sources};
+use common::lab::{KINDS, ROWS, model, model_of, modes, sources};
 use common::run;
 use t5kit_generate::{BatchLimits, GenerateOptions, generate_stream};
 use t5kit_model::{Seq2Seq, SpecialIds, T5};
@@ -13,14 +14,19 @@ use t5kit_tensor::{DType, Pool};
 #[test]
 fn a_batch_of_one_is_a_batch_of_many_bit_for_bit() {
     let sources = sources();
-    let models = [DType::F32, DType::Bf16].map(|dtype| {
-        let mut model = model();
-        model.store_as(dtype);
-        model
+    let types = [DType::F32, DType::Bf16];
+    let models = KINDS.iter().flat_map(|kind| {
+        types.map(|dtype| {
+            let mut model = model_of(kind);
+            model.params_mut().store_matrices_as(dtype);
+            (kind, model)
+        })
     });
-    for (model, (name, options)) in
-        models.iter().flat_map(|model| modes().into_iter().map(move |m| (model, m)))
-    {
+    for ((kind, model), (name, options)) in models.flat_map(|(kind, model)| {
+        let model = Rc::new(model);
+        modes(&model.special_ids()).into_iter().map(move |mode| ((kind, model.clone()), mode))
+    }) {
+        let (model, name) = (&**model, format!("{kind}, {name}"));
         let all = run(model, 2, &sources, &options);
         for (threads, sequences, tokens) in [(1, 1, 1000), (2, 3, 1000), (3, 100, 60)] {
             let limits = Some(BatchLimits { sequences, tokens });
@@ -55,20 +61,25 @@ fn a_batch_of_one_is_a_batch_of_many_bit_for_bit() {
 /// With many sources each thread works on its own; none is lost, whatever the limits, and the caller can stop them.
 #[test]
 fn threads_with_sources_of_their_own_give_what_one_gives() {
-    let (model, few) = (model(), sources());
+    let few = sources();
     let many: Vec<Vec<u32>> = few.iter().cycle().take(83).cloned().collect();
-    for (name, options) in modes() {
+    let models = ["t5", "bert"].map(|kind| (kind, model_of(kind)));
+    let all = models.iter().flat_map(|(kind, model)| {
+        modes(&model.special_ids()).into_iter().map(move |(mode, options)| (kind, model, mode, options))
+    });
+    for (kind, model, mode, options) in all {
+        let (model, name) = (&**model, format!("{kind}, {mode}"));
         let options = GenerateOptions { max_new_tokens: 5, min_new_tokens: 0, ..options };
-        let one = run(&model, 1, &many, &options);
+        let one = run(model, 1, &many, &options);
         for (sequences, tokens) in [(4, 1000), (usize::MAX, 60), (1, usize::MAX), (9, 200)] {
             let limits = Some(BatchLimits { sequences, tokens });
             for threads in [2, 3] {
-                let apart = run(&model, threads, &many, &GenerateOptions { limits, ..options.clone() });
+                let apart = run(model, threads, &many, &GenerateOptions { limits, ..options.clone() });
                 assert_eq!(apart, one, "{name}, batches of {sequences}, {threads} threads");
             }
         }
         let (pool, mut left) = (Pool::new(2), 7);
-        let noticed = t5kit_generate::generate(&model, &pool, &many, &options, |i, targets| {
+        let noticed = t5kit_generate::generate(model, &pool, &many, &options, |i, targets| {
             assert_eq!(targets, one[i], "{name}");
             left -= 1;
             if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -155,7 +166,7 @@ fn samples_follow_the_distribution() {
 #[test]
 fn a_stream_is_the_target_token_by_token() {
     let (model, sources) = (model(), sources());
-    for (name, options) in modes() {
+    for (name, options) in modes(&model.special_ids()) {
         let pool = Pool::new(2);
         let mut ids = options.prefix.clone();
         let streamed = generate_stream(&model, &pool, &sources[4], &options, |id| {

@@ -5,35 +5,41 @@ mod common;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use common::lab::{ROWS, model, modes, sources};
+use common::lab::{KINDS, ROWS, model, model_of, modes, sources};
 use common::run;
 use proptest::prelude::*;
 use t5kit_generate::{Error, Event, GenerateOptions, Generated, Request, RequestId, Session, SessionLimits};
-use t5kit_model::{Seq2Seq, SpecialIds, T5};
+use t5kit_model::{Model, Seq2Seq, SpecialIds};
 use t5kit_tensor::Pool;
 
-/// Every kind of search, short and long, with scores and without: some look at the source's features, some at keys.
-static KINDS: LazyLock<Vec<Arc<GenerateOptions>>> = LazyLock::new(|| {
-    let mut kinds = Vec::new();
-    for (_, options) in modes() {
-        kinds.push(Arc::new(GenerateOptions { max_new_tokens: 3, scores: false, ..options.clone() }));
-        kinds.push(Arc::new(GenerateOptions { max_new_tokens: 20, ..options.clone() }));
-        kinds.push(Arc::new(options));
+/// A model and every kind of search with it, short and long, with scores and without: of a T5, some look at the source's
+/// features, some at keys.
+struct Lab {
+    model: Model,
+    kinds: Vec<Arc<GenerateOptions>>,
+    /// The result that a source gets alone, by its place and kind.
+    alone: Vec<Vec<Vec<Generated>>>,
+}
+
+static LABS: LazyLock<Vec<Lab>> = LazyLock::new(|| KINDS.iter().map(|kind| Lab::new(kind)).collect());
+
+impl Lab {
+    fn new(kind: &str) -> Self {
+        let (model, mut kinds) = (model_of(kind), Vec::new());
+        for (_, options) in modes(&model.special_ids()) {
+            kinds.push(Arc::new(GenerateOptions { max_new_tokens: 3, scores: false, ..options.clone() }));
+            kinds.push(Arc::new(GenerateOptions { max_new_tokens: 20, ..options.clone() }));
+            kinds.push(Arc::new(options));
+        }
+        let alone = |place: usize, source: &Vec<u32>, kind: &Arc<GenerateOptions>| {
+            let options = GenerateOptions { first_source: place as u64, ..(**kind).clone() };
+            run(&*model, 1, std::slice::from_ref(source), &options).swap_remove(0)
+        };
+        let of = |(place, source)| kinds.iter().map(|kind| alone(place, source, kind)).collect();
+        let alone = sources().iter().enumerate().map(of).collect();
+        Lab { model, kinds, alone }
     }
-    kinds
-});
-
-static MODEL: LazyLock<T5> = LazyLock::new(model);
-
-/// A source, and the result that it gets alone, by its place and kind.
-static ALONE: LazyLock<Vec<Vec<Vec<Generated>>>> = LazyLock::new(|| {
-    let alone = |place: usize, source: &Vec<u32>, kind: &Arc<GenerateOptions>| {
-        let options = GenerateOptions { first_source: place as u64, ..(**kind).clone() };
-        run(&MODEL, 1, std::slice::from_ref(source), &options).swap_remove(0)
-    };
-    let of = |(place, source)| KINDS.iter().map(|kind| alone(place, source, kind)).collect();
-    sources().iter().enumerate().map(of).collect()
-});
+}
 
 /// What happens to a session.
 #[derive(Clone, Debug)]
@@ -57,13 +63,16 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_request_gets_what_it_gets_alone(acts in acts(), requests in 1usize..12, hypotheses in 1usize..30) {
-        let (model, sources) = (&*MODEL, sources());
+    fn a_request_gets_what_it_gets_alone(
+        lab in 0..KINDS.len(), acts in acts(), requests in 1usize..12, hypotheses in 1usize..30,
+    ) {
+        let Lab { model, kinds, alone } = &LABS[lab];
+        let (name, sources) = (KINDS[lab], sources());
         let pools = [Pool::new(1), Pool::new(2)];
-        let mut session = Session::new(model, SessionLimits { requests, hypotheses, tokens: 150 });
+        let mut session = Session::new(&**model, SessionLimits { requests, hypotheses, tokens: 150 });
         let mut admitted: Vec<(RequestId, usize, usize)> = Vec::new();
         let mut open: HashMap<RequestId, (usize, usize)> = HashMap::new();
         let mut told: HashMap<(RequestId, usize), Vec<u32>> = HashMap::new();
@@ -71,7 +80,7 @@ proptest! {
         loop {
             match acts.next() {
                 Some(Act::Admit { source, kind }) => {
-                    let request = Request::new(sources[source].clone(), KINDS[kind].clone());
+                    let request = Request::new(sources[source].clone(), kinds[kind].clone());
                     let id = session.admit(Request { number: source as u64, ..request }).unwrap();
                     admitted.push((id, source, kind));
                     open.insert(id, (source, kind));
@@ -92,10 +101,10 @@ proptest! {
                             }
                             Event::Finished { request, targets, .. } => {
                                 let (source, kind) = open.remove(&request).expect("finished once");
-                                prop_assert_eq!(&targets, &ALONE[source][kind], "source {}, kind {}", source, kind);
-                                if KINDS[kind].num_beams == 1 {
+                                prop_assert_eq!(&targets, &alone[source][kind], "{}, source {}, kind {}", name, source, kind);
+                                if kinds[kind].num_beams == 1 {
                                     for (sample, target) in targets.iter().enumerate() {
-                                        let new = &target.ids[KINDS[kind].prefix.len()..];
+                                        let new = &target.ids[kinds[kind].prefix.len()..];
                                         prop_assert_eq!(new, &told[&(request, sample)][..]);
                                     }
                                 }
@@ -133,9 +142,9 @@ fn what_is_wrong_with_a_request_is_said_when_it_comes() {
 /// A session may go from thread to thread between steps.
 #[test]
 fn a_session_can_be_sent() {
-    let (model, sources) = (model(), sources());
-    let mut session = Session::new(&model, SessionLimits::default());
-    session.admit(Request::new(sources[0].clone(), KINDS[0].clone())).unwrap();
+    let (Lab { model, kinds, alone }, sources) = (&LABS[0], sources());
+    let mut session = Session::new(&**model, SessionLimits::default());
+    session.admit(Request::new(sources[0].clone(), kinds[0].clone())).unwrap();
     session.step(&Pool::new(1));
     let finished = std::thread::scope(|scope| {
         let rest = scope.spawn(move || {
@@ -149,7 +158,7 @@ fn a_session_can_be_sent() {
         });
         rest.join().unwrap()
     });
-    assert_eq!(finished, ALONE[0][0]);
+    assert_eq!(finished, alone[0][0]);
 }
 
 /// Any of several ids ends a target.

@@ -3,21 +3,24 @@
 
 use std::path::Path;
 
+use serde_json::{Map, Value};
 use t5kit_formats::Checkpoint;
-use t5kit_tensor::{DType, Params};
+use t5kit_tensor::{DType, Params, Weight};
 
-use crate::Error;
+use crate::memory::Widths;
+use crate::{Error, init};
 
 /// Which part of a model a parameter belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// The embedding matrix.
+    /// The embeddings.
     Embeddings,
-    /// Encoder layers.
+    /// Encoder layers, or all layers where there is one stack.
     Encoder,
     /// Decoder layers.
     Decoder,
-    /// A softmax matrix of its own.
+    /// What comes between the last layer and the logits: a softmax matrix of its own, the transform and the bias of a
+    /// BERT.
     Softmax,
 }
 
@@ -67,16 +70,13 @@ pub struct Slot {
     pub kind: ParamKind,
     /// Where it belongs.
     pub part: Part,
-    /// Standard deviation at initialisation; `None` for norms, which begin at 1.
+    /// Whether it has a row for each entry of the vocabulary.
+    pub is_vocabulary: bool,
+    /// Standard deviation at initialisation, 0 for biases; `None` for norms, which begin at 1.
     pub std: Option<f64>,
 }
 
 impl Slot {
-    /// Whether it has a row for each entry of the vocabulary.
-    pub fn is_vocabulary(&self) -> bool {
-        matches!(self.part, Part::Embeddings | Part::Softmax)
-    }
-
     /// Number of elements.
     pub fn elements(&self) -> u64 {
         self.shape.iter().map(|&n| n as u64).product()
@@ -92,12 +92,27 @@ pub struct VocabularyNames {
     pub aliases: &'static [&'static str],
     /// The softmax, where it has a matrix of its own.
     pub softmax: &'static str,
+    /// What is added to the logits, if anything is: a number a row.
+    pub bias: Option<&'static str>,
+    /// Another name of that, under which some checkpoints list it again.
+    pub bias_alias: Option<&'static str>,
 }
 
 impl VocabularyNames {
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = &'static str> {
-        [self.embedding].into_iter().chain(self.aliases.iter().copied()).chain([self.softmax])
+        [self.embedding]
+            .into_iter()
+            .chain(self.aliases.iter().copied())
+            .chain([self.softmax])
+            .chain(self.bias)
+            .chain(self.bias_alias)
+    }
+
+    /// Names of tensors that have another name: of the embedding, of the bias.
+    pub fn second_names(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let of_embedding = self.aliases.iter().map(|&alias| (alias, self.embedding));
+        of_embedding.chain(self.bias_alias.zip(self.bias))
     }
 
     /// Whether a tensor of that name is one of them.
@@ -115,6 +130,21 @@ pub struct Portable<A> {
     pub softmax_factor: f32,
     /// What cannot be said to them, a sentence each.
     pub notes: Vec<String>,
+    /// Tensors that they have and t5kit makes as it needs them.
+    pub tables: Vec<Table>,
+}
+
+/// A tensor for other programs that is made of a parameter, or of nothing.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Whether it stands in the place of the parameter of that name, which it is made of.
+    pub replaces: bool,
+    /// Makes it, of the parameter where it replaces one, in the shape.
+    pub make: fn(Option<&Weight>, &[usize]) -> Weight,
 }
 
 /// A kind of model, by its configuration. [`crate::Plan`] lays the parameters that it asks for beside a checkpoint.
@@ -123,13 +153,39 @@ pub trait Architecture: Clone {
     type Model;
 
     /// The matrices of its vocabulary.
-    const VOCABULARY: VocabularyNames;
+    fn vocabulary(&self) -> VocabularyNames;
 
     /// The configuration that belongs to a checkpoint: the file (or folder) `given`, else what lies beside the weights.
     ///
     /// # Errors
     /// Where there is none, or one that is none.
     fn read(checkpoint: &Checkpoint, given: Option<&Path>) -> t5kit_formats::Result<Self>;
+
+    /// Gives a checkpoint's tensors the names that [`Self::layout`] has, where programs differ in them.
+    ///
+    /// # Errors
+    /// Where two tensors would have one name.
+    fn settle_names(&self, checkpoint: &mut Checkpoint) -> t5kit_formats::Result<()> {
+        _ = checkpoint;
+        Ok(())
+    }
+
+    /// Lets the model tell so many positions apart, where they have a table that is too short for them.
+    ///
+    /// # Errors
+    /// A model without such a table; more than its rows can make.
+    fn raise_positions(&mut self, positions: usize) -> t5kit_formats::Result<()>;
+
+    /// How many tokens a source and its target together may have; `None` where positions have no table.
+    fn most_tokens(&self) -> Option<usize> {
+        None
+    }
+
+    /// Whether a parameter belongs to a head that may be missing as a whole, and then begins anew.
+    fn in_head(&self, slot: &Slot) -> bool {
+        _ = slot;
+        false
+    }
 
     /// The family by its usual name.
     fn family(&self) -> &'static str;
@@ -170,9 +226,34 @@ pub trait Architecture: Clone {
     /// Those of writing.
     fn write(&self, path: &Path, force: bool) -> t5kit_formats::Result<()>;
 
+    /// An error where no model can be made of it.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn validate(&self) -> t5kit_formats::Result<()>;
+
+    /// What memory is predicted from.
+    fn widths(&self) -> Widths;
+
+    /// The layers that get adapters where nobody names any: peft's `TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING`.
+    fn lora_targets(&self) -> &'static [&'static str];
+
+    /// Fields of its file that no network reads: old files say there how to generate.
+    fn other(&self) -> &Map<String, Value>;
+
     /// The model of these parameters, which are those of [`Self::layout`].
     ///
     /// # Errors
     /// What makes a network impossible.
     fn build(self, params: Params) -> Result<Self::Model, Error>;
+
+    /// The model with random weights, for training from nothing: the same seed gives the same weights.
+    ///
+    /// # Errors
+    /// A configuration that no model can be made of.
+    fn random(self, seed: u64) -> Result<Self::Model, Error> {
+        self.validate()?;
+        let params = init::random(self.layout(), seed);
+        self.build(params)
+    }
 }

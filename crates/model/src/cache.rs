@@ -35,7 +35,7 @@ pub struct Cache {
     newest: Vec<u32>,
 }
 
-/// What the decoder sees of one source: a row a source token.
+/// What the decoder sees of one source: a row a source token (but the last, where the decoder is fed that).
 pub(crate) enum Seen {
     /// Each layer's keys and values.
     Keys(Vec<KeyValues>),
@@ -50,10 +50,27 @@ struct Source {
     reserved: usize,
 }
 
+impl Source {
+    /// A layer's keys and values.
+    fn keys(&self, layer: usize) -> &KeyValues {
+        match &self.seen {
+            Seen::Keys(layers) => &layers[layer],
+            Seen::Features(_) => panic!("a model of one stack keeps keys and values of its sources"),
+        }
+    }
+}
+
 struct Slot {
     source: Arc<Source>,
     /// The row of each position.
     past: Vec<u32>,
+}
+
+impl Slot {
+    /// Whether another slot is of the same source and as far.
+    fn is_beside(&self, other: &Slot) -> bool {
+        Arc::ptr_eq(&self.source, &other.source) && self.past.len() == other.past.len()
+    }
 }
 
 impl Cache {
@@ -176,12 +193,31 @@ impl Cache {
         spans
     }
 
+    /// Of each slot the positions that are kept of its source, and those that it was fed, the newest included.
+    pub(crate) fn stands(&self) -> impl ExactSizeIterator<Item = (usize, usize)> {
+        self.slots.iter().map(|slot| (slot.source.keys(0).rows(), slot.past.len()))
+    }
+
+    /// The newest queries against the keys of their sources and of their own past in a layer, side by side.
+    pub(crate) fn joint_spans(&self, layer: usize) -> Vec<CachedSpan<'_>> {
+        let (mut first, mut spans) = (0, Vec::new());
+        for group in self.slots.chunk_by(Slot::is_beside) {
+            let queries = first..first + group.len();
+            first = queries.end;
+            let keys = group[0].source.keys(layer);
+            let position = keys.rows() + group[0].past.len() - 1;
+            let own = group.iter().map(|slot| &slot.past[..]).collect();
+            let keys = CachedRows::Shared { first: keys, rows: 0..keys.rows(), own };
+            spans.push(CachedSpan { queries, cache: &self.own[layer], keys, position });
+        }
+        spans
+    }
+
     /// The newest queries against what a layer sees of their sources.
     pub(crate) fn source_spans(&self, layer: usize) -> SourceSpans<'_> {
         let mut spans = SourceSpans::default();
-        let alike = |a: &Slot, b: &Slot| Arc::ptr_eq(&a.source, &b.source) && a.past.len() == b.past.len();
         let mut first = 0;
-        for group in self.slots.chunk_by(alike) {
+        for group in self.slots.chunk_by(Slot::is_beside) {
             let rows = first..first + group.len();
             first = rows.end;
             match &group[0].source.seen {

@@ -7,7 +7,7 @@ use t5kit_formats::progress::{Progress, Watch};
 use t5kit_formats::safetensors::TensorSpec;
 use t5kit_tensor::{Beyond, DType, Rows};
 
-use crate::architecture::{Architecture, Portable};
+use crate::architecture::{Architecture, Portable, Table};
 use crate::load::weight_of;
 use crate::reader::KeptRows;
 use crate::store::{Put, write_file};
@@ -46,23 +46,24 @@ pub fn convert<A: Architecture>(
     let stored = |entry: &crate::Entry| entry.stored_as().unwrap_or(DType::F32);
     let types: Vec<DType> =
         plan.entries.iter().map(|entry| options.dtype.unwrap_or_else(|| stored(entry))).collect();
-    let Portable { config, softmax_factor, notes } =
-        plan.config.portable(types.first().copied().unwrap_or(DType::F32));
+    let first = types.first().copied().unwrap_or(DType::F32);
+    let Portable { config, softmax_factor, notes, tables } = plan.config.portable(first);
     config.write(&folder.join("config.json"), true)?;
 
-    let specs: Vec<TensorSpec> = plan
-        .entries
-        .iter()
-        .zip(&types)
-        .map(|(e, &t)| TensorSpec::new(&e.slot.name, t, &*e.slot.shape))
-        .collect();
-    let sizes: Vec<u64> =
-        plan.entries.iter().zip(&types).map(|(e, t)| e.elements() * t.size() as u64).collect();
-    let (total, elements) = (sizes.iter().sum(), plan.elements());
+    let spec = |(entry, &dtype): (&crate::Entry, &DType)| {
+        let table = tables.iter().find(|table| table.replaces && table.name == entry.slot.name);
+        TensorSpec::new(&entry.slot.name, dtype, &**table.map_or(&entry.slot.shape, |table| &table.shape))
+    };
+    let mut specs: Vec<TensorSpec> = plan.entries.iter().zip(&types).map(spec).collect();
+    let beside = tables.iter().filter(|table| !table.replaces);
+    specs.extend(beside.map(|table| TensorSpec::new(&table.name, first, &*table.shape)));
+    let count = |spec: &TensorSpec| spec.shape.iter().map(|&n| n as u64).product::<u64>();
+    let sizes: Vec<u64> = specs.iter().map(|spec| count(spec) * spec.dtype.size() as u64).collect();
+    let (total, elements) = (sizes.iter().sum(), specs.iter().map(count).sum::<u64>());
     let shards = shards(&sizes, options.max_shard_size);
     let mut weight_map = Map::new();
     let keep = plan.kept_rows();
-    let mut weights = Weights { plan, keep, softmax_factor };
+    let mut weights = Weights { plan, keep, softmax_factor, tables };
     let mut done = 0;
     for (number, shard) in shards.iter().enumerate() {
         let name = match shards.len() {
@@ -71,7 +72,7 @@ pub fn convert<A: Architecture>(
         };
         let specs = shard.iter().map(|&at| specs[at].clone()).collect::<Vec<_>>();
         write_file(&folder.join(&name), &specs, |number, put| {
-            weights.write(shard[number], specs[number].dtype, &mut |bytes| {
+            weights.write(shard[number], &specs[number], &mut |bytes| {
                 put(bytes)?;
                 done += bytes.len() as u64;
                 Ok(watch.go_on(Progress::bytes("converting", done, Some(total)))?)
@@ -93,20 +94,21 @@ struct Weights<A> {
     plan: Plan<A>,
     keep: Option<KeptRows>,
     softmax_factor: f32,
+    tables: Vec<Table>,
 }
 
 impl<A: Architecture> Weights<A> {
-    /// Gives `put` the elements of an entry as bytes of `dtype`.
-    fn write(&mut self, stream: usize, dtype: DType, put: &mut Put<'_>) -> Result<(), Error> {
+    /// Gives `put` the elements of an entry, or of a table behind them, as the bytes that `spec` asks for.
+    fn write(&mut self, stream: usize, spec: &TensorSpec, put: &mut Put<'_>) -> Result<(), Error> {
         self.plan.reader.refresh()?;
-        let slot = self.plan.entries[stream].slot.clone();
-        let factor = if slot.name == A::VOCABULARY.softmax { self.softmax_factor } else { 1.0 };
+        let TensorSpec { name: tensor, dtype, .. } = spec.clone();
+        let factor = if tensor == self.plan.config.vocabulary().softmax { self.softmax_factor } else { 1.0 };
         let path = self.plan.path().to_owned();
         let mut give = |rows: Rows<'_>| -> Result<(), Error> {
             for bytes in rows.bytes(dtype, factor) {
                 let bytes = bytes.map_err(|Beyond(value)| Error::Range {
                     path: path.clone(),
-                    tensor: slot.name.clone(),
+                    tensor: tensor.clone(),
                     value,
                     dtype: dtype.name(),
                 })?;
@@ -114,6 +116,11 @@ impl<A: Architecture> Weights<A> {
             }
             Ok(())
         };
+        if let Some(table) = self.tables.iter().find(|table| table.name == tensor).cloned() {
+            let own = table.replaces.then(|| self.plan.weight(stream, self.keep.as_ref())).transpose()?;
+            return give((table.make)(own.as_ref(), &table.shape).as_rows());
+        }
+        let slot = self.plan.entries[stream].slot.clone();
         // A new parameter, and one with its adapter in it, is there as a whole.
         let Some((name, stored)) =
             self.plan.entries[stream].tensor.clone().filter(|_| self.plan.adapter.is_none())
@@ -121,7 +128,7 @@ impl<A: Architecture> Weights<A> {
             return give(self.plan.weight(stream, self.keep.as_ref())?.as_rows());
         };
         let width: usize = slot.shape.iter().skip(1).product();
-        let keep = self.keep.as_ref().filter(|_| slot.is_vocabulary());
+        let keep = self.keep.as_ref().filter(|_| slot.is_vocabulary);
         self.plan.reader.bands(&name, keep, &mut |band| {
             let mut shape = slot.shape.clone();
             if let Some(rows) = shape.first_mut() {

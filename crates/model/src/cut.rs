@@ -8,10 +8,10 @@ use t5kit_formats::Checkpoint;
 use t5kit_formats::progress::{Progress, Watch};
 use t5kit_formats::safetensors::TensorSpec;
 
-use crate::Error;
-use crate::architecture::Architecture;
+use crate::architecture::{Architecture, VocabularyNames};
 use crate::reader::{KeptRows, Reader};
 use crate::store::write_file;
+use crate::{Config, Error};
 
 /// Sizes of a model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,13 +29,13 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    fn of<A: Architecture>(specs: &[TensorSpec], rows: usize) -> Self {
+    fn of(specs: &[TensorSpec], rows: usize, names: &VocabularyNames) -> Self {
         let mut sizes = Sizes { rows: rows as u64, ..Sizes::default() };
         for spec in specs {
             let parameters = spec.shape.iter().product::<usize>() as u64;
             let bytes = spec.dtype.byte_len(&spec.shape).unwrap_or(usize::MAX) as u64;
             sizes.parameters += parameters;
-            if A::VOCABULARY.contains(&spec.name) {
+            if names.contains(&spec.name) {
                 sizes.vocabulary_parameters += parameters;
             }
             sizes.bytes += bytes;
@@ -47,7 +47,7 @@ impl Sizes {
 
 /// A checkpoint that is to be cut, with its configuration.
 #[derive(Debug)]
-pub struct Uncut<A> {
+pub struct Uncut<A = Config> {
     /// Its configuration.
     pub config: A,
     reader: Reader,
@@ -59,8 +59,9 @@ impl<A: Architecture> Uncut<A> {
     /// # Errors
     /// Those of reading.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let checkpoint = Checkpoint::open(path)?;
+        let mut checkpoint = Checkpoint::open(path)?;
         let config = A::read(&checkpoint, None)?;
+        config.settle_names(&mut checkpoint)?;
         Ok(Uncut { config, reader: Reader::new(checkpoint) })
     }
 
@@ -76,7 +77,8 @@ impl<A: Architecture> Uncut<A> {
     /// has as many; those of reading.
     pub fn sizes(&self) -> Result<Sizes, Error> {
         let rows = self.config.rows();
-        Ok(Sizes::of::<A>(&checked::<A>(self.reader.checkpoint(), rows)?, rows))
+        let names = self.config.vocabulary();
+        Ok(Sizes::of(&checked(self.reader.checkpoint(), rows, &names)?, rows, &names))
     }
 
     /// Writes the checkpoint to the safetensors file `output` with only the rows `keep` (ascending) of its vocabulary's
@@ -90,16 +92,17 @@ impl<A: Architecture> Uncut<A> {
     pub fn cut(&mut self, keep: &[u32], output: &Path, watch: &mut dyn Watch) -> Result<Sizes, Error> {
         assert!(keep.last().is_none_or(|&row| (row as usize) < self.config.rows()), "rows to keep are rows");
         let kept = KeptRows::new(keep);
-        let mut specs = checked::<A>(self.reader.checkpoint(), self.config.rows())?;
-        for spec in specs.iter_mut().filter(|spec| A::VOCABULARY.contains(&spec.name)) {
+        let names = self.config.vocabulary();
+        let mut specs = checked(self.reader.checkpoint(), self.config.rows(), &names)?;
+        for spec in specs.iter_mut().filter(|spec| names.contains(&spec.name)) {
             spec.shape[0] = keep.len();
         }
-        let sizes = Sizes::of::<A>(&specs, keep.len());
+        let sizes = Sizes::of(&specs, keep.len(), &names);
         let mut done = 0;
         write_file(output, &specs, |number, put| -> Result<(), Error> {
             let name = &specs[number].name;
             self.reader.refresh()?;
-            self.reader.bands(name, Some(&kept).filter(|_| A::VOCABULARY.contains(name)), &mut |band| {
+            self.reader.bands(name, Some(&kept).filter(|_| names.contains(name)), &mut |band| {
                 put(band)?;
                 done += band.len() as u64;
                 let at = Progress::bytes("cutting", done, Some(sizes.bytes));
@@ -112,15 +115,17 @@ impl<A: Architecture> Uncut<A> {
 
 /// The tensors of a checkpoint that count, by name: an embedding that is listed under several names but lies in the
 /// file once is one tensor.
-fn tensors<A: Architecture>(checkpoint: &Checkpoint) -> Result<Vec<TensorSpec>, Error> {
-    let names = A::VOCABULARY;
+fn tensors(checkpoint: &Checkpoint, names: &VocabularyNames) -> Result<Vec<TensorSpec>, Error> {
     let mut specs = Vec::new();
     for name in checkpoint.names() {
-        let same_place = || -> Result<bool, Error> {
+        let same_place = |other| -> Result<bool, Error> {
             let place = |name| Ok::<_, Error>(checkpoint.bytes(name)?.as_ptr_range());
-            Ok(place(name)? == place(names.embedding)?)
+            Ok(place(name)? == place(other)?)
         };
-        if names.aliases.contains(&name) && checkpoint.contains(names.embedding) && same_place()? {
+        if let Some((_, other)) = names.second_names().find(|&(alias, _)| alias == name)
+            && checkpoint.contains(other)
+            && same_place(other)?
+        {
             continue;
         }
         let (dtype, shape) = checkpoint.info(name)?;
@@ -130,15 +135,16 @@ fn tensors<A: Architecture>(checkpoint: &Checkpoint) -> Result<Vec<TensorSpec>, 
 }
 
 /// The same, where the vocabulary must have `rows` rows.
-fn checked<A: Architecture>(checkpoint: &Checkpoint, rows: usize) -> Result<Vec<TensorSpec>, Error> {
+fn checked(checkpoint: &Checkpoint, rows: usize, names: &VocabularyNames) -> Result<Vec<TensorSpec>, Error> {
     let bad = |what: String| Err(Error::Uncuttable { path: checkpoint.path().to_owned(), what });
-    let known = || A::VOCABULARY.all().collect::<Vec<_>>().join(", ");
-    let specs = tensors::<A>(checkpoint)?;
+    let known = || names.all().collect::<Vec<_>>().join(", ");
+    let specs = tensors(checkpoint, names)?;
     let mut matrices = 0;
     for TensorSpec { name, shape, .. } in &specs {
-        if A::VOCABULARY.contains(name) {
+        if names.contains(name) {
             matrices += 1;
-            if shape.len() != 2 || shape[0] != rows {
+            let vector = names.bias == Some(name) || names.bias_alias == Some(name);
+            if shape.len() != if vector { 1 } else { 2 } || shape[0] != rows {
                 return bad(format!(
                     "tensor {name} has shape {shape:?}, but its configuration speaks of {rows} rows; the files do not \
                      belong together"

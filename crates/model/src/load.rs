@@ -9,13 +9,13 @@ use crate::architecture::Architecture;
 use crate::init::fresh;
 use crate::lora::{merged, saved};
 use crate::reader::{KeptRows, MAPPED_BYTES};
-use crate::{Error, LoadOptions, Plan, T5, memory};
+use crate::{Error, LoadOptions, Model, Plan, memory};
 
 /// Loads a checkpoint as it lies there: [`Plan::new`] and [`Plan::load`] with the default options.
 ///
 /// # Errors
 /// Those of both.
-pub fn load(path: &Path) -> Result<T5, Error> {
+pub fn load(path: &Path) -> Result<Model, Error> {
     Plan::new(path, &LoadOptions::default())?.load()
 }
 
@@ -90,14 +90,15 @@ impl<A: Architecture> Plan<A> {
     pub(crate) fn weight(&mut self, stream: usize, keep: Option<&KeptRows>) -> Result<Weight, Error> {
         let entry = &self.entries[stream];
         if let Some(adapter) = &self.adapter
-            && let Some(weight) = saved(adapter, &entry.slot, self.keep.as_deref(), &A::VOCABULARY)?
+            && let Some(weight) =
+                saved(adapter, &entry.slot, self.keep.as_deref(), &self.config.vocabulary())?
         {
             return merged(adapter, &entry.slot.name, weight);
         }
         let weight = match &entry.tensor {
             None => fresh(&entry.slot, self.options.seed, stream as u64),
             Some((name, dtype)) => {
-                let bytes = self.reader.whole(name, keep.filter(|_| entry.slot.is_vocabulary()))?;
+                let bytes = self.reader.whole(name, keep.filter(|_| entry.slot.is_vocabulary))?;
                 let weight = weight_of(&entry.slot.shape, *dtype, bytes);
                 weight.map_err(|source| Error::Weight {
                     path: self.reader.checkpoint().path().to_owned(),

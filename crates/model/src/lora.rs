@@ -1,19 +1,21 @@
-//! LoRA (Hu et al. 2021) on a T5: which layers can have an adapter, how training begins one, and how one becomes part
+//! LoRA (Hu et al. 2021): which layers can have an adapter, how training begins one, and how one becomes part
 //! of the weights. The files are [`t5kit_formats::peft`]'s.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use t5kit_formats::peft::{self, LoraConfig, LoraFile, Side, adapter_folder, tensor_name};
-use t5kit_tensor::{Adapter, Bytes, DType, Rng, Weight, mix};
+use t5kit_tensor::{Adapter, Bytes, DType, Params, Rng, Weight, mix};
 
 use crate::architecture::{Architecture, ParamKind, Slot, VocabularyNames};
 use crate::load::weight_of;
 use crate::plan::Entry;
-use crate::{Error, T5, write_tensors};
+use crate::{Error, Seq2Seq, write_tensors};
 
-/// The layers that can have an adapter, by the last parts of their names: peft's `target_modules`.
-pub const LORA_TARGETS: [&str; 8] = ["q", "k", "v", "o", "wi", "wi_0", "wi_1", "wo"];
+/// The layers that can have an adapter, by the last parts of their names (peft's `target_modules`), of all kinds of
+/// models.
+pub const LORA_TARGETS: [&str; 12] =
+    ["q", "k", "v", "o", "wi", "wi_0", "wi_1", "wo", "query", "key", "value", "dense"];
 
 /// The layers of a model that can have an adapter: name (without `.weight`), outputs and inputs.
 pub fn lora_modules<A: Architecture>(config: &A) -> impl Iterator<Item = (String, [usize; 2])> + use<A> {
@@ -72,7 +74,7 @@ pub(crate) fn check_saved(
             None => "a weight that the model has not; is it the adapter's base?".to_owned(),
             Some(entry) => {
                 let mut shape = entry.slot.shape.clone();
-                if entry.slot.is_vocabulary() {
+                if entry.slot.is_vocabulary {
                     shape[0] = rows;
                 }
                 let (dtype, has) = file.saved_info(name)?;
@@ -104,7 +106,7 @@ pub(crate) fn saved(
     let Some(name) = all.find(|name| file.saved.contains(*name)) else { return Ok(None) };
     let (dtype, shape) = file.saved_info(name)?;
     let mut bytes = file.saved_bytes(name)?;
-    if let Some(keep) = keep.filter(|_| slot.is_vocabulary()) {
+    if let Some(keep) = keep.filter(|_| slot.is_vocabulary) {
         let row = dtype.size() * shape.iter().skip(1).product::<usize>();
         let rows = keep.iter().flat_map(|&at| &bytes[at as usize * row..][..row]);
         bytes = rows.copied().collect::<Vec<u8>>().into();
@@ -147,15 +149,16 @@ pub(crate) fn merged(file: &LoraFile, name: &str, weight: Weight) -> Result<Weig
     Ok(weight.plus_low_rank(&a, &b, file.scale(module)))
 }
 
-impl T5 {
+/// A model with adapters beside its weights.
+pub trait Adapted: Seq2Seq {
     /// Gives the layers that `lora.target_modules` names new adapters as peft begins them: A uniform in
     /// ±1/√inputs (`kaiming_uniform_` with a = √5), B zero, so that the model computes what it did. Nothing else is
     /// trained from now on.
     ///
     /// # Errors
     /// [`Error::LoraTarget`] for a target that no layer of this model has.
-    pub fn begin_adapters(&mut self, lora: &LoraConfig, seed: u64) -> Result<(), Error> {
-        let modules: Vec<_> = lora_modules(&self.config).collect();
+    fn begin_adapters(&mut self, lora: &LoraConfig, seed: u64) -> Result<(), Error> {
+        let modules: Vec<_> = lora_modules(&self.config()).collect();
         for target in &lora.target_modules {
             if !modules.iter().any(|(module, _)| last(module) == target) {
                 let mut names: Vec<&str> = modules.iter().map(|(module, _)| last(module)).collect();
@@ -164,13 +167,13 @@ impl T5 {
                 return Err(Error::LoraTarget { target: target.clone(), known: names.join(", ") });
             }
         }
-        self.freeze_all();
+        freeze_all(self.params_mut());
         let key = mix(seed, u64::from_be_bytes(*b"adapters"));
         let targeted = modules.iter().filter(|(m, _)| lora.target_modules.iter().any(|t| last(m) == t));
         for (stream, (module, [outputs, inputs])) in targeted.enumerate() {
             let bound = (*inputs as f64).powf(-0.5);
             let a = Weight::uniform(&[lora.r, *inputs], bound, Rng::new(key, stream as u64));
-            self.adapt(module, a, Weight::zeros(&[*outputs, lora.r]), lora.scale())?;
+            adapt(self.params_mut(), module, a, Weight::zeros(&[*outputs, lora.r]), lora.scale())?;
         }
         Ok(())
     }
@@ -180,48 +183,51 @@ impl T5 {
     ///
     /// # Errors
     /// Those of reading.
-    pub fn attach_adapters(&mut self, file: &LoraFile) -> Result<(), Error> {
+    fn attach_adapters(&mut self, file: &LoraFile) -> Result<(), Error> {
         if let Some(name) = file.saved.first() {
             let (path, tensor) = (file.path().to_owned(), name.clone());
             let what =
                 "a whole weight beside the adapter, which is not trained on; merge the two first".to_owned();
             return Err(t5kit_formats::Error::Tensor { path, tensor, what }.into());
         }
-        self.freeze_all();
+        freeze_all(self.params_mut());
         // In the model's order, as they began.
-        for (module, _) in lora_modules(&self.config).filter(|(module, _)| file.modules.contains_key(module))
+        for (module, _) in
+            lora_modules(&self.config()).filter(|(module, _)| file.modules.contains_key(module))
         {
             let (a, b) = (matrix(file, &module, Side::A)?, matrix(file, &module, Side::B)?);
-            self.adapt(&module, a, b, file.scale(&module))?;
+            adapt(self.params_mut(), &module, a, b, file.scale(&module))?;
         }
         Ok(())
     }
+}
 
-    fn freeze_all(&mut self) {
-        let ids: Vec<_> = self.params.iter().map(|(id, _, _)| id).collect();
-        ids.into_iter().for_each(|id| self.params.freeze(id));
-    }
+impl<M: Seq2Seq + ?Sized> Adapted for M {}
 
-    fn adapt(&mut self, module: &str, a: Weight, b: Weight, scale: f32) -> Result<(), Error> {
-        let name = format!("{module}.weight");
-        let weight = self.params.id(&name).ok_or(Error::MissingParameter { name })?;
-        let a = self.params.add(tensor_name(module, Side::A), a);
-        let b = self.params.add(tensor_name(module, Side::B), b);
-        self.params.adapt(weight, Adapter { a, b, scale });
-        Ok(())
-    }
+fn freeze_all(params: &mut Params) {
+    let ids: Vec<_> = params.iter().map(|(id, _, _)| id).collect();
+    ids.into_iter().for_each(|id| params.freeze(id));
+}
+
+fn adapt(params: &mut Params, module: &str, a: Weight, b: Weight, scale: f32) -> Result<(), Error> {
+    let name = format!("{module}.weight");
+    let weight = params.id(&name).ok_or(Error::MissingParameter { name })?;
+    let a = params.add(tensor_name(module, Side::A), a);
+    let b = params.add(tensor_name(module, Side::B), b);
+    params.adapt(weight, Adapter { a, b, scale });
+    Ok(())
 }
 
 /// Writes the adapters of a model, and nothing of the model itself, as peft does into a folder that exists.
 ///
 /// # Errors
 /// Those of writing.
-pub fn save_adapter(model: &T5, lora: &LoraConfig, folder: &Path) -> Result<(), Error> {
-    let adapters = model.params.iter().filter_map(|(id, _, _)| model.params.adapter(id));
+pub fn save_adapter(model: &dyn Seq2Seq, lora: &LoraConfig, folder: &Path) -> Result<(), Error> {
+    let adapters = model.params().iter().filter_map(|(id, _, _)| model.params().adapter(id));
     let tensors: Vec<_> = adapters
         .flat_map(|adapter| [adapter.a, adapter.b])
-        .map(|id| (id, model.params.get(id)))
-        .map(|(id, w)| (model.params.name(id).to_owned(), w.shape(), w.as_rows()))
+        .map(|id| (id, model.params().get(id)))
+        .map(|(id, w)| (model.params().name(id).to_owned(), w.shape(), w.as_rows()))
         .collect();
     write_tensors(&folder.join(peft::WEIGHTS), &tensors)?;
     lora.write(&folder.join(peft::CONFIG))?;

@@ -10,6 +10,9 @@ pub struct LoadOptions {
     /// The configuration: a file (JSON in transformers' or bert4keras's names, or gin), or a folder with one. By
     /// default what lies beside the weights.
     pub config: Option<PathBuf>,
+    /// Positions that a model with a learnt table of them is to tell apart, more than the table has rows (see
+    /// [`crate::bert::positions::composed`]). By default what the configuration says.
+    pub max_positions: Option<usize>,
     /// A list of rows (see [`t5kit_formats::keep_tokens`]): the embedding and the softmax are cut to them.
     pub keep_tokens: Option<PathBuf>,
     /// An adapter's folder (see [`crate::open_adapter`]): it becomes part of the weights.
@@ -33,6 +36,6 @@ pub struct Allow {
     pub unexpected: bool,
     /// Mis-shaped tensors begin anew.
     pub mismatched: bool,
-    /// Second names of `shared.weight` that differ from it, or where it is missing from each other, are left out.
+    /// Second names of a tensor that differ from it, or where it is missing from each other, are left out.
     pub aliased: bool,
 }

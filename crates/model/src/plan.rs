@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use t5kit_formats::checkpoint::Checkpoint;
-use t5kit_formats::config::T5Config;
 use t5kit_formats::keep_tokens;
 use t5kit_formats::peft::LoraFile;
 use t5kit_tensor::DType;
@@ -16,7 +15,7 @@ use crate::architecture::{Architecture, Slot, VocabularyNames};
 use crate::lora::{check_saved, open_adapter};
 use crate::problems::{Kind, Problem, Problems, sentences};
 use crate::reader::{KeptRows, Reader};
-use crate::{Error, LoadOptions};
+use crate::{Config, Error, LoadOptions};
 
 /// One parameter and where it comes from.
 #[derive(Clone, Debug)]
@@ -49,7 +48,7 @@ impl Entry {
 
 /// What becomes of a checkpoint, for a model of one kind.
 #[derive(Debug)]
-pub struct Plan<A = T5Config> {
+pub struct Plan<A = Config> {
     /// The configuration, as far as the file decided it too: whether the softmax is the embedding, how many rows are
     /// left.
     pub config: A,
@@ -68,7 +67,7 @@ pub struct Plan<A = T5Config> {
 }
 
 impl Plan {
-    /// The plan for a checkpoint of T5 or one of its family: [`Plan::of`].
+    /// The plan for a checkpoint of any kind of model: [`Plan::of`].
     ///
     /// # Errors
     /// As [`Plan::of`].
@@ -89,19 +88,34 @@ impl<A: Architecture> Plan<A> {
     /// [`Error::Formats`] from reading.
     pub fn of(path: &Path, options: &LoadOptions) -> Result<Self, Error> {
         let path = crate::folder::of_run(path);
-        let checkpoint = Checkpoint::open(&path)?;
+        let mut checkpoint = Checkpoint::open(&path)?;
         let mut config = A::read(&checkpoint, options.config.as_deref())?;
-        let mut found = Found::new(&checkpoint, A::VOCABULARY);
+        config.settle_names(&mut checkpoint)?;
+        if let Some(positions) = options.max_positions {
+            config.raise_positions(positions)?;
+        }
+        let vocabulary = config.vocabulary();
+        let mut found = Found::new(&checkpoint, vocabulary);
         let shared = found.shared(&config, options)?;
         found.softmax(&mut config, &shared)?;
+        let bias = found.bias(options)?;
         let keep = match &options.keep_tokens {
             Some(list) => Some(keep_tokens::read(list, config.rows())?),
             None => None,
         };
         let mut entries = Vec::new();
-        for slot in config.layout() {
-            let name = if slot.name == A::VOCABULARY.embedding { shared.clone() } else { slot.name.clone() };
-            let tensor = found.tensor(&name, &slot, options)?;
+        let layout = config.layout();
+        let headless = found.headless(&config, &layout);
+        for slot in layout {
+            let name = match &slot.name {
+                name if name == vocabulary.embedding => shared.clone(),
+                name if vocabulary.bias == Some(name) => bias.to_owned(),
+                name => name.clone(),
+            };
+            let tensor = match headless && config.in_head(&slot) {
+                true => None,
+                false => found.tensor(&name, &slot, options)?,
+            };
             entries.push(Entry { slot, tensor });
         }
         found.rest(&config, options);
@@ -117,14 +131,14 @@ impl<A: Architecture> Plan<A> {
         if let Some(keep) = &keep {
             config = config.with_rows(keep)?;
             for entry in &mut entries {
-                if entry.slot.is_vocabulary() {
+                if entry.slot.is_vocabulary {
                     entry.slot.shape[0] = keep.len();
                 }
             }
         }
         let adapter = options.adapter.as_deref().map(|path| open_adapter(path, &config)).transpose()?;
         if let Some(adapter) = &adapter {
-            check_saved(adapter, &entries, file_rows, &A::VOCABULARY)?;
+            check_saved(adapter, &entries, file_rows, &vocabulary)?;
         }
         let options = options.clone();
         let notes = checkpoint.notes().iter().cloned().chain(sentences(&notes)).collect();
@@ -194,7 +208,7 @@ impl<'c> Found<'c> {
     /// The name under which the embedding lies; takes its other names away.
     fn shared(&mut self, config: &impl Architecture, options: &LoadOptions) -> Result<String, Error> {
         let allowed = options.allow.aliased;
-        let VocabularyNames { embedding, aliases, softmax } = self.vocabulary;
+        let VocabularyNames { embedding, aliases, softmax, .. } = self.vocabulary;
         if self.names.contains(embedding) {
             for &alias in aliases {
                 if self.names.remove(alias) && !self.same(alias, embedding)? {
@@ -237,6 +251,37 @@ impl<'c> Found<'c> {
             config.tie(config.is_always_tied());
         }
         Ok(())
+    }
+
+    /// The name under which the bias of the logits lies; takes its other name away.
+    fn bias(&mut self, options: &LoadOptions) -> Result<&'static str, Error> {
+        let Some((alias, bias)) = self.vocabulary.bias_alias.zip(self.vocabulary.bias) else { return Ok("") };
+        if !self.names.contains(alias) {
+            return Ok(bias);
+        }
+        if !self.names.contains(bias) {
+            self.report(true, Kind::Aliased, alias, format!("stands in for {bias}, which is missing"));
+            return Ok(alias);
+        }
+        self.names.remove(alias);
+        if !self.same(alias, bias)? {
+            let what = format!("differs from {bias}, whose other name it is");
+            self.report(options.allow.aliased, Kind::Aliased, alias, what);
+        }
+        Ok(bias)
+    }
+
+    /// Whether nothing is there of a head that may begin anew; says so.
+    fn headless(&mut self, config: &impl Architecture, layout: &[Slot]) -> bool {
+        let mut head = layout.iter().filter(|slot| config.in_head(slot)).peekable();
+        let Some(first) = head.peek().map(|slot| slot.name.clone()) else { return false };
+        if head.any(|slot| self.names.contains(&slot.name)) {
+            return false;
+        }
+        let what = "and the rest of the head that words are told by are missing and begin anew: train before \
+                    generating";
+        self.report(true, Kind::Missing, &first, what.to_owned());
+        true
     }
 
     /// The tensor that a parameter is made of.

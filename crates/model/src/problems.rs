@@ -25,7 +25,7 @@ impl Kind {
             Kind::Unexpected => Some("`allow.unexpected` leaves unexpected ones out"),
             Kind::Mismatched => Some("`allow.mismatched` begins mis-shaped ones anew"),
             Kind::Aliased => Some(
-                "`allow.aliased` takes shared.weight, or where it is missing the first of its other names",
+                "`allow.aliased` takes what has the usual name, or where it is missing the first of its other names",
             ),
             Kind::Unreadable => None,
         }
@@ -88,9 +88,11 @@ pub fn sentences(problems: &[Problem]) -> Vec<String> {
 
 /// A name around the number of its block: `encoder.block.`, 7, `.layer…`.
 fn split(name: &str) -> (&str, Option<u32>, &str) {
-    let parts = name.split_once(".block.").and_then(|(side, rest)| {
+    // T5's blocks have layers of their own, by other numbers.
+    let blocks = [".block.", ".layer."].into_iter().find(|blocks| name.contains(blocks)).unwrap_or(".block.");
+    let parts = name.split_once(blocks).and_then(|(side, rest)| {
         let (number, _) = rest.split_once('.')?;
-        let at = side.len() + ".block.".len();
+        let at = side.len() + blocks.len();
         // As it is written, so that what is put together again is the name.
         let value = number.parse().ok().filter(|n: &u32| n.to_string() == number)?;
         Some((&name[..at], Some(value), &name[at + number.len()..]))
@@ -125,11 +127,15 @@ mod tests {
         for i in [0, 1, 2, 5] {
             problems.push(problem(Kind::Missing, &format!("encoder.block.{i}.layer.0.x"), "is missing"));
         }
+        for i in 0..3 {
+            problems.push(problem(Kind::Missing, &format!("bert.encoder.layer.{i}.x"), "is missing"));
+        }
         problems.push(problem(Kind::Unexpected, "encoder.block.01.x", "is unexpected"));
         problems.push(problem(Kind::Unexpected, "z", "is unexpected"));
         assert_eq!(
             Problems(problems).to_string(),
-            "shared.weight is missing; encoder.block.{0..2, 5}.layer.0.x is missing; encoder.block.01.x is \
+            "shared.weight is missing; encoder.block.{0..2, 5}.layer.0.x is missing; \
+             bert.encoder.layer.{0..2}.x is missing; encoder.block.01.x is \
              unexpected; z is unexpected; `allow.missing` begins missing ones anew; `allow.unexpected` leaves \
              unexpected ones out"
         );

@@ -64,7 +64,7 @@ impl Reader {
     /// Opens the checkpoint anew where much of it is mapped: for whoever keeps nothing of what was read.
     pub fn refresh(&mut self) -> Result<()> {
         if self.mapped > MAPPED_BYTES {
-            self.checkpoint = Checkpoint::open(self.checkpoint.path())?;
+            self.checkpoint = self.checkpoint.reopened()?;
             self.mapped = 0;
         }
         Ok(())

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Error, T5, write_tensors};
+use crate::{Architecture, Error, Seq2Seq, write_tensors};
 
 /// Writes `config.json`, `model.safetensors` (in the weights' storage types) and copies of `tokenizer_files` into a
 /// folder that exists. Writing beside and renaming is the caller's: see [`t5kit_formats::output`].
-pub fn save(model: &T5, tokenizer_files: &[PathBuf], folder: &Path) -> Result<(), Error> {
-    model.config.write(&folder.join("config.json"), true)?;
+pub fn save(model: &dyn Seq2Seq, tokenizer_files: &[PathBuf], folder: &Path) -> Result<(), Error> {
+    model.config().write(&folder.join("config.json"), true)?;
     let tensors: Vec<_> =
-        model.params.iter().map(|(_, name, w)| (name.to_string(), w.shape(), w.as_rows())).collect();
+        model.params().iter().map(|(_, name, w)| (name.to_string(), w.shape(), w.as_rows())).collect();
     write_tensors(&folder.join("model.safetensors"), &tensors)?;
     for file in tokenizer_files {
         let name = file.file_name().unwrap_or(file.as_os_str());

@@ -1,23 +1,28 @@
 //! What training, scoring and generation need of a model, whatever its architecture.
 
+use t5kit_tensor::ops::Linear;
 use t5kit_tensor::{Graph, Packed, ParamId, Params, Tensor, Var};
 
 use crate::memory::Widths;
-use crate::{Batch, Cache};
+use crate::{Batch, Cache, Config};
 
 /// A sequence-to-sequence model: hidden states of whole batches, and decoding a token at a time with a cache that
 /// belongs to the caller, so that one loaded model serves many streams on many threads.
 ///
-/// The hidden states are those that the softmax sees: the logits of a token are `hidden · softmaxᵀ`. In a pass of the
-/// same kind ([`Regime`](t5kit_tensor::Regime)) what a sequence gets does not depend on the others in the batch.
+/// The hidden states are those that the softmax sees: the logits of a token are `hidden · softmaxᵀ`, and the softmax's
+/// bias where it has one. In a pass of the same kind ([`Regime`](t5kit_tensor::Regime)) what a sequence gets does not
+/// depend on the others in the batch.
 pub trait Seq2Seq: Send + Sync {
+    /// The configuration.
+    fn config(&self) -> Config;
+
     /// The parameters, under the names of Hugging Face's checkpoints.
     fn params(&self) -> &Params;
 
     /// The parameters, to write.
     fn params_mut(&mut self) -> &mut Params;
 
-    /// The matrix that makes logits of hidden states.
+    /// What makes logits of hidden states.
     fn softmax(&self) -> Softmax;
 
     /// Embeddings that nothing but looking up ids uses: their gradients are those of the rows that a step meets.
@@ -45,10 +50,19 @@ pub trait Seq2Seq: Send + Sync {
     /// One decoding step: feeds `ids[i]` to slot `i`; hidden states of what comes next: [slots, d_model].
     fn step<'a>(&'a self, graph: &mut Graph<'a>, ids: &[u32], cache: &mut Cache) -> Tensor;
 
+    /// Gives embedding and softmax at least `rows` rows: row `means[i].0` begins as the mean of the rows `means[i].1`.
+    fn grow(&mut self, rows: usize, means: &[(usize, Vec<u32>)]);
+
     /// Rows of embedding and softmax: every id is below.
     fn rows(&self) -> usize {
         self.params().get(self.softmax().weight).rows()
     }
+}
+
+/// Shows a value to a pass that looks for the first one that is not finite; `weight` is the layer's whose it is.
+pub(crate) fn saw(graph: &mut Graph<'_>, x: &Var, what: &str, weight: ParamId) {
+    let params = graph.context.params;
+    graph.watch(&x.value, || format!("{what} {}", params.name(weight)));
 }
 
 /// What makes logits of hidden states.
@@ -56,6 +70,14 @@ pub trait Seq2Seq: Send + Sync {
 pub struct Softmax {
     /// The matrix: [rows, d_model]; the embedding itself where they are tied.
     pub weight: ParamId,
+    /// A number a row, where the model has them (BERT): [rows].
+    pub bias: Option<ParamId>,
+}
+
+impl From<Softmax> for Linear {
+    fn from(Softmax { weight, bias }: Softmax) -> Self {
+        Linear { weight, bias }
+    }
 }
 
 /// The ids with a meaning of their own.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use t5kit_formats::progress::Progress;
 use t5kit_formats::safetensors::{SafetensorsFile, SafetensorsWriter, TensorSpec};
-use t5kit_model::{Allow, Batch, ConvertOptions, Error, LoadOptions, Plan, Seq2Seq, T5, convert, load};
+use t5kit_model::{Allow, Batch, ConvertOptions, Error, LoadOptions, Plan, Seq2Seq, T5, T5Config, convert};
 use t5kit_tensor::{DType, Graph, Pool, Regime, ops};
 
 fn data(name: &str) -> PathBuf {
@@ -47,12 +47,12 @@ fn reference(name: &str) -> Vec<f32> {
 #[test]
 fn bundles_of_tensorflow_give_the_same_logits() {
     for name in ["mt5", "t5-v1_0"] {
-        let model = load(&data("tensorflow").join(name).join("model.ckpt-1000000")).unwrap();
+        let model = T5::load(&data("tensorflow").join(name).join("model.ckpt-1000000")).unwrap();
         let got = logits(&model, name);
         let d = difference(&got, &reference(name));
         println!("{name}: {d:.1e}");
         assert!(d < 1e-5, "{name}: {d:e}");
-        assert_eq!(got, logits(&load(&golden(name)).unwrap(), name), "{name}");
+        assert_eq!(got, logits(&T5::load(&golden(name)).unwrap(), name), "{name}");
         let Summary { tied, scaled } = Summary::of(&model);
         assert_eq!((tied, scaled), (name == "t5-v1_0", name == "t5-v1_0"));
     }
@@ -82,7 +82,7 @@ fn configurations_of_bert4keras() {
     std::fs::write(&config, text).unwrap();
     let options = LoadOptions { config: Some(config), ..LoadOptions::default() };
     let prefix = data("tensorflow/mt5/model.ckpt-1000000");
-    let model = Plan::new(&prefix, &options).unwrap().load().unwrap();
+    let model = Plan::<T5Config>::of(&prefix, &options).unwrap().load().unwrap();
     assert!(difference(&logits(&model, "mt5"), &reference("mt5")) < 1e-5);
 }
 
@@ -90,9 +90,9 @@ fn configurations_of_bert4keras() {
 /// the embedding.
 #[test]
 fn files_of_torch_and_shards_give_the_same_logits() {
-    let want = logits(&load(&golden("t5-v1_0")).unwrap(), "t5-v1_0");
+    let want = logits(&T5::load(&golden("t5-v1_0")).unwrap(), "t5-v1_0");
     for stored in ["zip", "legacy", "shards-pytorch", "shards-safetensors"] {
-        let model = load(&data("stored").join(stored)).unwrap();
+        let model = T5::load(&data("stored").join(stored)).unwrap();
         assert_eq!(logits(&model, "t5-v1_0"), want, "{stored}");
     }
 }
@@ -129,7 +129,7 @@ fn write(folder: &Path, name: &str, tensors: &Tensors, edit: &[(&str, serde_json
 }
 
 fn refusal(folder: &Path) -> String {
-    let error = load(folder).err().expect("it is refused").to_string();
+    let error = T5::load(folder).err().expect("it is refused").to_string();
     assert!(!error.contains('\n'), "{error}");
     error
 }
@@ -168,13 +168,15 @@ fn every_tensor_that_does_not_fit_is_listed_and_may_be_let_pass() {
     for i in 0..4 {
         let mut allow = all;
         *[&mut allow.missing, &mut allow.unexpected, &mut allow.mismatched, &mut allow.aliased][i] = false;
-        let error = Plan::new(folder.path(), &LoadOptions { allow, ..LoadOptions::default() }).unwrap_err();
+        let error = Plan::<T5Config>::of(folder.path(), &LoadOptions { allow, ..LoadOptions::default() })
+            .unwrap_err();
         assert!(
             matches!(error, Error::Tensors { ref problems, .. } if problems.0.len() == [2, 1, 1, 1][i]),
             "{error}"
         );
     }
-    let plan = Plan::new(folder.path(), &LoadOptions { allow: all, ..LoadOptions::default() }).unwrap();
+    let plan =
+        Plan::<T5Config>::of(folder.path(), &LoadOptions { allow: all, ..LoadOptions::default() }).unwrap();
     assert_eq!(plan.notes.len(), 4, "{:?}", plan.notes);
     let model = plan.load().unwrap();
     let norm = model.params.id("encoder.final_layer_norm.weight").unwrap();
@@ -187,11 +189,11 @@ fn the_file_and_the_family_decide_whether_the_softmax_is_the_embedding() {
     let tied = |value: bool| [("tie_word_embeddings", value.into())];
     // A softmax of its own, though the configuration says otherwise: then it is separate, and nothing is scaled.
     write(folder.path(), "mt5", &tensors("mt5"), &tied(true));
-    let model = load(folder.path()).unwrap();
+    let model = T5::load(folder.path()).unwrap();
     assert!(difference(&logits(&model, "mt5"), &reference("mt5")) < 1e-5);
     // T5 1.0 has none, whatever the configuration says.
     write(folder.path(), "t5-v1_0", &tensors("t5-v1_0"), &tied(false));
-    let model = load(folder.path()).unwrap();
+    let model = T5::load(folder.path()).unwrap();
     assert!(difference(&logits(&model, "t5-v1_0"), &reference("t5-v1_0")) < 1e-5);
     // The others' is missing.
     let mut without = tensors("mt5");
@@ -202,7 +204,7 @@ fn the_file_and_the_family_decide_whether_the_softmax_is_the_embedding() {
     let mut copied = tensors("t5-v1_0");
     copied.insert("lm_head.weight".into(), copied["shared.weight"].clone());
     write(folder.path(), "t5-v1_0", &copied, &tied(true));
-    assert!(Summary::of(&load(folder.path()).unwrap()).tied);
+    assert!(Summary::of(&T5::load(folder.path()).unwrap()).tied);
 }
 
 #[test]
@@ -223,7 +225,7 @@ fn the_embedding_is_found_under_its_other_names() {
         let shared = t.remove("shared.weight").unwrap();
         names.iter().for_each(|name| drop(t.insert((*name).into(), shared.clone())));
         write(folder.path(), "t5-v1_0", &t, &[]);
-        let plan = Plan::new(folder.path(), &options).unwrap();
+        let plan = Plan::<T5Config>::of(folder.path(), &options).unwrap();
         assert_eq!(plan.notes, [format!("{} stands in for shared.weight, which is missing", names[0])]);
         let model = plan.load().unwrap();
         assert!(difference(&logits(&model, "t5-v1_0"), &reference("t5-v1_0")) < 1e-5, "{names:?}");
@@ -235,7 +237,7 @@ fn the_embedding_is_found_under_its_other_names() {
     assert!(refusal(folder.path()).contains("shared.weight is missing"));
     t.insert(encoder.into(), shared.clone());
     write(folder.path(), "mt5", &t, &[]);
-    assert!(difference(&logits(&load(folder.path()).unwrap(), "mt5"), &reference("mt5")) < 1e-5);
+    assert!(difference(&logits(&T5::load(folder.path()).unwrap(), "mt5"), &reference("mt5")) < 1e-5);
     // Two that differ are not one.
     let mut other = shared;
     other.2[0] ^= 1;
@@ -247,7 +249,7 @@ fn the_embedding_is_found_under_its_other_names() {
         "{error}"
     );
     let allow = Allow { aliased: true, ..Allow::default() };
-    let plan = Plan::new(folder.path(), &LoadOptions { allow, ..LoadOptions::default() }).unwrap();
+    let plan = Plan::<T5Config>::of(folder.path(), &LoadOptions { allow, ..LoadOptions::default() }).unwrap();
     assert!(difference(&logits(&plan.load().unwrap(), "mt5"), &reference("mt5")) < 1e-5);
 }
 
@@ -274,7 +276,7 @@ fn wrapped_names_are_the_models_own() {
     for prefix in ["module.", "model.", "transformer.", "base_model.model.", "_orig_mod.", "a.b."] {
         let wrapped = tensors("mt5").into_iter().map(|(name, t)| (format!("{prefix}{name}"), t)).collect();
         write(folder.path(), "mt5", &wrapped, &[]);
-        let plan = Plan::new(folder.path(), &LoadOptions::default()).unwrap();
+        let plan = Plan::<T5Config>::of(folder.path(), &LoadOptions::default()).unwrap();
         assert_eq!(plan.notes.len(), 1, "{:?}", plan.notes);
         assert!(difference(&logits(&plan.load().unwrap(), "mt5"), &reference("mt5")) < 1e-5, "{prefix}");
     }
@@ -288,8 +290,8 @@ fn rows_are_cut_while_loading() {
     std::fs::write(&list, format!("{keep:?}")).unwrap();
     let options = LoadOptions { keep_tokens: Some(list.clone()), ..LoadOptions::default() };
     for path in [golden("mt5"), data("tensorflow/mt5/model.ckpt-1000000")] {
-        let whole = load(&path).unwrap();
-        let plan = Plan::new(&path, &options).unwrap();
+        let whole = T5::load(&path).unwrap();
+        let plan = Plan::<T5Config>::of(&path, &options).unwrap();
         assert_eq!((plan.file_rows, plan.config.vocab_size), (200, keep.len()));
         let cut = plan.load().unwrap();
         for (a, b) in [(whole.shared(), cut.shared()), (whole.softmax().weight, cut.softmax().weight)] {
@@ -301,16 +303,16 @@ fn rows_are_cut_while_loading() {
         }
     }
     std::fs::write(&list, "[1, 2, 3]").unwrap();
-    let error = Plan::new(&golden("mt5"), &options).unwrap_err().to_string();
+    let error = Plan::<T5Config>::of(&golden("mt5"), &options).unwrap_err().to_string();
     assert!(error.contains("pad_token_id: it is 0, a row that would be dropped"), "{error}");
     std::fs::write(&list, "[0, 1, 200]").unwrap();
-    let error = Plan::new(&golden("mt5"), &options).unwrap_err().to_string();
+    let error = Plan::<T5Config>::of(&golden("mt5"), &options).unwrap_err().to_string();
     assert!(error.contains("keep.json: row 200 is out of range: there are 200 rows"), "{error}");
 }
 
 fn converted(path: &Path, dtype: Option<DType>) -> (tempfile::TempDir, T5, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
-    let plan = Plan::new(path, &LoadOptions::default()).unwrap();
+    let plan = Plan::<T5Config>::of(path, &LoadOptions::default()).unwrap();
     let mut told = (0, None);
     let mut watch = |at: Progress<'_>| {
         told = (at.done, at.total);
@@ -319,7 +321,7 @@ fn converted(path: &Path, dtype: Option<DType>) -> (tempfile::TempDir, T5, Vec<S
     let options = ConvertOptions { dtype, ..Default::default() };
     let notes = convert(plan, options, folder.path(), &mut watch).unwrap();
     assert_eq!(Some(told.0), told.1, "all of it was written");
-    let model = load(folder.path()).unwrap();
+    let model = T5::load(folder.path()).unwrap();
     (folder, model, notes)
 }
 
@@ -328,10 +330,10 @@ fn converted_models_give_the_same_logits() {
     for name in ["mt5", "t5-v1_0", "umt5", "byt5"] {
         let (_folder, model, notes) = converted(&golden(name), None);
         assert!(notes.is_empty(), "{notes:?}");
-        assert_eq!(logits(&model, name), logits(&load(&golden(name)).unwrap(), name), "{name}");
+        assert_eq!(logits(&model, name), logits(&T5::load(&golden(name)).unwrap(), name), "{name}");
     }
     let (_folder, model, _) = converted(&data("tensorflow/t5-v1_0/model.ckpt-1000000"), None);
-    assert_eq!(logits(&model, "t5-v1_0"), logits(&load(&golden("t5-v1_0")).unwrap(), "t5-v1_0"));
+    assert_eq!(logits(&model, "t5-v1_0"), logits(&T5::load(&golden("t5-v1_0")).unwrap(), "t5-v1_0"));
     // The scale of bert4keras goes into the matrix, within rounding; its bias has no place elsewhere.
     let (folder, model, notes) = converted(&golden("bert4keras"), None);
     assert!(difference(&logits(&model, "bert4keras"), &reference("bert4keras")) < 1e-5);
@@ -367,15 +369,15 @@ fn converted_to_half_precision() {
     let mut t = tensors("mt5");
     t.get_mut("shared.weight").unwrap().2[..4].copy_from_slice(&7e4f32.to_le_bytes());
     write(folder.path(), "mt5", &t, &[]);
-    let plan = Plan::new(folder.path(), &LoadOptions::default()).unwrap();
+    let plan = Plan::<T5Config>::of(folder.path(), &LoadOptions::default()).unwrap();
     let error = convert(plan, ConvertOptions::default(), folder.path(), &mut ()).unwrap_err().to_string();
     assert!(error.contains("model.safetensors: cannot create"), "its own file is not written over: {error}");
-    let plan = Plan::new(folder.path(), &LoadOptions::default()).unwrap();
+    let plan = Plan::<T5Config>::of(folder.path(), &LoadOptions::default()).unwrap();
     let out = tempfile::tempdir().unwrap();
     let mut stop = |_: Progress<'_>| ControlFlow::Break(());
     let stopped = convert(plan, ConvertOptions::default(), out.path(), &mut stop).unwrap_err().to_string();
     assert_eq!(stopped, "stopped before its end");
-    let plan = Plan::new(folder.path(), &LoadOptions::default()).unwrap();
+    let plan = Plan::<T5Config>::of(folder.path(), &LoadOptions::default()).unwrap();
     let out = tempfile::tempdir().unwrap();
     let error =
         convert(plan, ConvertOptions { dtype: Some(DType::F16), ..Default::default() }, out.path(), &mut ())
@@ -397,8 +399,8 @@ fn doubles_are_read_and_integers_are_not() {
         *dtype = DType::F64;
     }
     write(folder.path(), "mt5", &t, &[]);
-    let model = load(folder.path()).unwrap();
-    assert_eq!(logits(&model, "mt5"), logits(&load(&golden("mt5")).unwrap(), "mt5"));
+    let model = T5::load(folder.path()).unwrap();
+    assert_eq!(logits(&model, "mt5"), logits(&T5::load(&golden("mt5")).unwrap(), "mt5"));
     t.get_mut("shared.weight").unwrap().1 = DType::I64;
     write(folder.path(), "mt5", &t, &[]);
     assert!(refusal(folder.path()).contains("shared.weight is stored as I64"), "{}", refusal(folder.path()));
@@ -407,20 +409,21 @@ fn doubles_are_read_and_integers_are_not() {
 #[test]
 fn what_does_not_fit_in_memory_is_refused_with_the_numbers() {
     let options = LoadOptions { memory: Some(80_000), ..LoadOptions::default() };
-    let plan = Plan::new(&golden("mt5"), &options).unwrap();
+    let plan = Plan::<T5Config>::of(&golden("mt5"), &options).unwrap();
     let held = plan.held_bytes();
     assert!(held > 90_000 && held < 100_000, "{held}");
     let error = plan.load().err().unwrap();
     assert!(matches!(error, Error::Memory { needed, available: 80_000, .. } if needed == held), "{error}");
     let half = LoadOptions { dtype: Some(DType::Bf16), ..options };
-    Plan::new(&golden("mt5"), &half).unwrap().load().unwrap();
+    Plan::<T5Config>::of(&golden("mt5"), &half).unwrap().load().unwrap();
 }
 
 /// Less than a window is mapped: of f32 the whole file is, when the last matrix is converted.
 #[test]
 fn loading_takes_more_where_the_type_changes() {
-    let plan =
-        |path: &Path, dtype| Plan::new(path, &LoadOptions { dtype, ..LoadOptions::default() }).unwrap();
+    let plan = |path: &Path, dtype| {
+        Plan::<T5Config>::of(path, &LoadOptions { dtype, ..LoadOptions::default() }).unwrap()
+    };
     let [same, half] = [None, Some(DType::Bf16)].map(|dtype| plan(&golden("mt5"), dtype));
     assert_eq!(same.loading_bytes(), same.held_bytes());
     assert_eq!(half.loading_bytes(), same.held_bytes() + half.held_bytes());
@@ -455,7 +458,7 @@ proptest! {
             touched.insert(at.get(&names).clone());
         }
         write(folder.path(), "t5-v1_0", &t, &[]);
-        match Plan::new(folder.path(), &LoadOptions::default()) {
+        match Plan::<T5Config>::of(folder.path(), &LoadOptions::default()) {
             Ok(plan) => {
                 prop_assert!(touched.is_empty());
                 plan.load().unwrap();

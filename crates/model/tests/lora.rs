@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use t5kit_formats::safetensors::SafetensorsFile;
 use t5kit_model::{
-    Batch, ConvertOptions, LoadOptions, LoraConfig, Plan, Seq2Seq, T5, convert, load, open_adapter,
-    save_adapter,
+    Adapted, Batch, ConvertOptions, LoadOptions, LoraConfig, Plan, Seq2Seq, T5, T5Config, convert,
+    open_adapter, save_adapter,
 };
 use t5kit_tensor::{DType, Graph, Packed, Pool, Precision, Regime, ops};
 
@@ -102,17 +102,17 @@ fn with_adapter() -> LoadOptions {
 
 #[test]
 fn logits_are_those_of_peft_beside_the_weights_and_in_them() {
-    let model = attached(load(&golden("mt5")).unwrap());
+    let model = attached(T5::load(&golden("mt5")).unwrap());
     let folder = tempfile::tempdir().unwrap();
     convert(
-        Plan::new(&golden("mt5"), &with_adapter()).unwrap(),
+        Plan::<T5Config>::of(&golden("mt5"), &with_adapter()).unwrap(),
         ConvertOptions::default(),
         folder.path(),
         &mut (),
     )
     .unwrap();
-    let merged = Plan::new(&golden("mt5"), &with_adapter()).unwrap().load().unwrap();
-    let converted = load(folder.path()).unwrap();
+    let merged = Plan::<T5Config>::of(&golden("mt5"), &with_adapter()).unwrap().load().unwrap();
+    let converted = T5::load(folder.path()).unwrap();
     assert_eq!(logits(&merged), logits(&converted));
     for (how, got) in [
         ("beside", logits(&model)),
@@ -127,7 +127,7 @@ fn logits_are_those_of_peft_beside_the_weights_and_in_them() {
         assert!(d < 1e-5, "{how}: {d:e}");
     }
     assert!(
-        difference(&logits(&load(&golden("mt5")).unwrap()), &reference()) > 0.1,
+        difference(&logits(&T5::load(&golden("mt5")).unwrap()), &reference()) > 0.1,
         "the adapter does something"
     );
 }
@@ -137,10 +137,11 @@ fn logits_are_those_of_peft_beside_the_weights_and_in_them() {
 fn a_merged_model_has_the_type_that_is_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let options = ConvertOptions { dtype: Some(DType::Bf16), ..ConvertOptions::default() };
-    convert(Plan::new(&golden("mt5"), &with_adapter()).unwrap(), options, folder.path(), &mut ()).unwrap();
-    let rounded = Plan::new(folder.path(), &LoadOptions::default()).unwrap().load().unwrap();
-    let mut merged = Plan::new(&golden("mt5"), &with_adapter()).unwrap().load().unwrap();
-    merged.store_as(DType::Bf16);
+    convert(Plan::<T5Config>::of(&golden("mt5"), &with_adapter()).unwrap(), options, folder.path(), &mut ())
+        .unwrap();
+    let rounded = Plan::<T5Config>::of(folder.path(), &LoadOptions::default()).unwrap().load().unwrap();
+    let mut merged = Plan::<T5Config>::of(&golden("mt5"), &with_adapter()).unwrap().load().unwrap();
+    merged.params.store_matrices_as(DType::Bf16);
     for ((_, name, a), (_, _, b)) in
         rounded.params.iter().zip(merged.params.iter()).filter(|(a, _)| a.2.shape().len() == 2)
     {
@@ -154,11 +155,11 @@ fn a_merged_model_has_the_type_that_is_asked_for() {
 #[test]
 fn a_base_in_half_precision_stays_so() {
     for dtype in [DType::Bf16, DType::F16] {
-        let mut half = load(&golden("mt5")).unwrap();
-        half.store_as(dtype);
-        let mut wide = load(&golden("mt5")).unwrap();
-        wide.store_as(dtype);
-        wide.store_as(DType::F32);
+        let mut half = T5::load(&golden("mt5")).unwrap();
+        half.params.store_matrices_as(dtype);
+        let mut wide = T5::load(&golden("mt5")).unwrap();
+        wide.params.store_matrices_as(dtype);
+        wide.params.store_matrices_as(DType::F32);
         let (half, wide) = (attached(half), attached(wide));
         let q = half.params.id("encoder.block.0.layer.0.SelfAttention.q.weight").unwrap();
         assert_eq!(half.params.get(q).dtype(), dtype);
@@ -177,7 +178,7 @@ fn a_base_in_half_precision_stays_so() {
 
 #[test]
 fn what_is_written_is_what_peft_wrote() {
-    let model = attached(load(&golden("mt5")).unwrap());
+    let model = attached(T5::load(&golden("mt5")).unwrap());
     let lora = open_adapter(&golden("lora"), &model.config).unwrap().config;
     let folder = tempfile::tempdir().unwrap();
     save_adapter(&model, &lora, folder.path()).unwrap();
@@ -193,22 +194,22 @@ fn the_older_form_of_an_adapter_is_the_same_adapter() {
     for name in ["adapter_config.json", "adapter_model.bin"] {
         std::fs::copy(golden("lora").join(name), folder.path().join(name)).unwrap();
     }
-    let mut model = load(&golden("mt5")).unwrap();
+    let mut model = T5::load(&golden("mt5")).unwrap();
     let file = open_adapter(folder.path(), &model.config).unwrap();
     assert_eq!(file.path(), folder.path().join("adapter_model.bin"));
     model.attach_adapters(&file).unwrap();
-    assert_eq!(logits(&model), logits(&attached(load(&golden("mt5")).unwrap())));
+    assert_eq!(logits(&model), logits(&attached(T5::load(&golden("mt5")).unwrap())));
 }
 
 /// Rank-stabilised, with ranks and alphas by pattern and a softmax that was trained whole.
 #[test]
 fn what_peft_lets_layers_differ_in_is_merged_as_peft_does() {
     let options = LoadOptions { adapter: Some(golden("lora_patterns")), ..LoadOptions::default() };
-    let plan = || Plan::new(&golden("mt5"), &options).unwrap();
+    let plan = || Plan::<T5Config>::of(&golden("mt5"), &options).unwrap();
     let merged = plan().load().unwrap();
     let folder = tempfile::tempdir().unwrap();
     convert(plan(), ConvertOptions::default(), folder.path(), &mut ()).unwrap();
-    assert_eq!(logits(&merged), logits(&load(folder.path()).unwrap()));
+    assert_eq!(logits(&merged), logits(&T5::load(folder.path()).unwrap()));
     let d = difference(&logits(&merged), &reference_of("lora_patterns"));
     println!("{d:.1e}");
     assert!(d < 1e-5, "{d:e}");
@@ -216,7 +217,7 @@ fn what_peft_lets_layers_differ_in_is_merged_as_peft_does() {
     let list = folder.path().join("keep.json");
     std::fs::write(&list, "[0, 1, 5, 199]").unwrap();
     let cut = LoadOptions { keep_tokens: Some(list), ..options.clone() };
-    let cut = Plan::new(&golden("mt5"), &cut).unwrap().load().unwrap();
+    let cut = Plan::<T5Config>::of(&golden("mt5"), &cut).unwrap().load().unwrap();
     let (all, few) = (
         merged.params.get(merged.softmax().weight).to_tensor(),
         cut.params.get(cut.softmax().weight).to_tensor(),
@@ -224,9 +225,9 @@ fn what_peft_lets_layers_differ_in_is_merged_as_peft_does() {
     assert_eq!((few.rows(), few.row(3)), (4, all.row(199)));
     // It cannot be trained on beside the weights, and belongs to no other model.
     let file = open_adapter(&golden("lora_patterns"), &merged.config).unwrap();
-    let error = load(&golden("mt5")).unwrap().attach_adapters(&file).unwrap_err().to_string();
+    let error = T5::load(&golden("mt5")).unwrap().attach_adapters(&file).unwrap_err().to_string();
     assert!(error.contains("lm_head.weight: a whole weight beside the adapter"), "{error}");
-    let error = Plan::new(&golden("t5-v1_1"), &options).unwrap_err().to_string();
+    let error = Plan::<T5Config>::of(&golden("t5-v1_1"), &options).unwrap_err().to_string();
     assert!(error.contains("is it the adapter's base?") || error.contains("where the model has"), "{error}");
 }
 
@@ -239,7 +240,7 @@ fn new_adapters_change_nothing_yet_and_alone_are_trained() {
         ..LoraConfig::default()
     };
     let begin = |seed| {
-        let mut model = load(&golden("mt5")).unwrap();
+        let mut model = T5::load(&golden("mt5")).unwrap();
         let base = model.params.len();
         model.begin_adapters(&lora(&["q", "wi_1"]), seed).unwrap();
         let new: Vec<_> =
@@ -247,7 +248,7 @@ fn new_adapters_change_nothing_yet_and_alone_are_trained() {
         (model, base, new)
     };
     let (model, base, new) = begin(3);
-    assert_eq!(logits(&model), logits(&load(&golden("mt5")).unwrap()));
+    assert_eq!(logits(&model), logits(&T5::load(&golden("mt5")).unwrap()));
     // Two layers of three attentions and two feed-forward layers.
     assert_eq!(new.len(), 2 * 2 * (3 + 2));
     for (id, name, weight) in model.params.iter() {
@@ -262,7 +263,7 @@ fn new_adapters_change_nothing_yet_and_alone_are_trained() {
     }
     assert!(new.iter().zip(begin(3).2).all(|(a, b)| a.1.data() == b.1.data()));
     assert!(new.iter().zip(begin(4).2).any(|(a, b)| a.1.data() != b.1.data()));
-    let mut model = load(&golden("mt5")).unwrap();
+    let mut model = T5::load(&golden("mt5")).unwrap();
     assert_eq!(
         model.begin_adapters(&lora(&["q", "wi"]), 0).unwrap_err().to_string(),
         "the LoRA target wi names no layer of this model, whose layers are k, o, q, v, wi_0, wi_1, wo"
@@ -272,12 +273,12 @@ fn new_adapters_change_nothing_yet_and_alone_are_trained() {
 #[test]
 fn an_adapter_of_another_model_is_refused() {
     let options = with_adapter();
-    let error = Plan::new(&golden("t5-v1_1"), &options).unwrap_err().to_string();
+    let error = Plan::<T5Config>::of(&golden("t5-v1_1"), &options).unwrap_err().to_string();
     assert!(error.contains("adapter_model.safetensors: tensor base_model.model.decoder.block.0"), "{error}");
     assert!(error.contains("24 inputs and 18 outputs, where the model has 24 and 16"), "{error}");
     // ReLU: one wi alone.
-    let error = Plan::new(&golden("t5-v1_0"), &options).unwrap_err().to_string();
+    let error = Plan::<T5Config>::of(&golden("t5-v1_0"), &options).unwrap_err().to_string();
     assert!(error.contains("no such linear layer") || error.contains("where the model has"), "{error}");
-    let error = Plan::new(&golden("lora"), &LoadOptions::default()).unwrap_err().to_string();
+    let error = Plan::<T5Config>::of(&golden("lora"), &LoadOptions::default()).unwrap_err().to_string();
     assert!(error.contains("an adapter without its model: give the base by `model`"), "{error}");
 }

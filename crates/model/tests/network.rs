@@ -1,26 +1,11 @@
-//! The network against transformers 4.57 (see `goldens/README.md`): encoder states and logits.
+//! The networks against transformers 4.57 (see `goldens/README.md`): encoder states and logits.
 
-use std::path::{Path, PathBuf};
+mod common;
 
-use serde_json::Value;
+use common::{T5S, folder, golden, models, open, sequences};
 use t5kit_formats::safetensors::SafetensorsFile;
-use t5kit_model::{Batch, Cache, Seq2Seq, T5, load};
+use t5kit_model::{Batch, Cache, Seq2Seq, T5};
 use t5kit_tensor::{DType, Graph, Packed, Pool, Precision, Regime, Tensor, bf16_products, isa, ops};
-
-const MODELS: [&str; 6] = ["mt5", "t5-v1_1", "t5-v1_0", "umt5", "byt5", "bert4keras"];
-
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(name)
-}
-
-fn golden(name: &str) -> Value {
-    let path = folder(name).join("golden.json");
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-}
-
-fn sequences(value: &Value) -> Vec<Vec<u32>> {
-    serde_json::from_value(value.clone()).unwrap()
-}
 
 fn tensor(name: &str, which: &str) -> Vec<f32> {
     let file = SafetensorsFile::open(&folder(name).join("golden.safetensors")).unwrap();
@@ -35,47 +20,57 @@ fn difference(got: &[f32], want: &[f32]) -> f32 {
     got.iter().zip(want).map(|(g, w)| (g - w).abs()).fold(0.0, f32::max) / largest
 }
 
-/// Encoder states and logits of the given examples as one packed batch.
-fn forward(model: &T5, pool: &Pool, sources: &[Vec<u32>], targets: &[Vec<u32>]) -> (Vec<f32>, Vec<f32>) {
+/// Logits of the given examples as one packed batch.
+fn forward(model: &dyn Seq2Seq, pool: &Pool, sources: &[Vec<u32>], targets: &[Vec<u32>]) -> Vec<f32> {
     forward_in(Precision::Stored, model, pool, sources, targets)
 }
 
 fn forward_in(
     precision: Precision,
-    model: &T5,
+    model: &dyn Seq2Seq,
     pool: &Pool,
     sources: &[Vec<u32>],
     targets: &[Vec<u32>],
-) -> (Vec<f32>, Vec<f32>) {
-    let batch = Batch::new(sources, targets, model.config.vocab_size).unwrap();
-    let mut graph = Graph::inference(&model.params, pool, Regime::Bulk).with_precision(precision);
-    let encoded = model.encode(&mut graph, batch.sources());
+) -> Vec<f32> {
+    let batch = Batch::new(sources, targets, model.rows()).unwrap();
+    let mut graph = Graph::inference(model.params(), pool, Regime::Bulk).with_precision(precision);
     let hidden = model.hidden(&mut graph, &batch);
-    let logits = ops::logits(&graph, &hidden.value, model.softmax().weight);
-    (encoded.value.data().to_vec(), logits.data().to_vec())
+    ops::logits(&graph, &hidden.value, model.softmax()).data().to_vec()
 }
 
 /// A cache with a slot for each source.
-fn started(model: &T5, pool: &Pool, sources: &Packed, budgets: &[usize]) -> Cache {
-    let mut graph = Graph::inference(&model.params, pool, Regime::Bulk);
+fn started(model: &dyn Seq2Seq, pool: &Pool, sources: &Packed, budgets: &[usize]) -> Cache {
+    let mut graph = Graph::inference(model.params(), pool, Regime::Bulk);
     let mut cache = model.cache();
     model.start(&mut graph, &mut cache, sources, budgets);
     cache
 }
 
 #[test]
-fn encoder_states_and_logits_are_those_of_the_reference() {
-    for name in MODELS {
-        let (model, golden) = (load(&folder(name)).unwrap(), golden(name));
+fn logits_are_those_of_the_reference() {
+    for name in models() {
+        let (model, golden) = (open(name), golden(name));
         let (sources, targets) = (sequences(&golden["sources"]), sequences(&golden["targets"]));
         for threads in [1, 2] {
-            let (encoded, logits) = forward(&model, &Pool::new(threads), &sources, &targets);
-            let (e, l) = (
-                difference(&encoded, &tensor(name, "encoder")),
-                difference(&logits, &tensor(name, "logits")),
-            );
-            println!("{name}, {threads} threads: encoder {e:.1e}, logits {l:.1e}");
-            assert!(e < 1e-5 && l < 1e-5, "{name}: encoder {e:e}, logits {l:e}");
+            let logits = forward(&*model, &Pool::new(threads), &sources, &targets);
+            let d = difference(&logits, &tensor(name, "logits"));
+            println!("{name}, {threads} threads: logits {d:.1e}");
+            assert!(d < 1e-5, "{name}: logits {d:e}");
+        }
+    }
+}
+
+#[test]
+fn encoder_states_are_those_of_the_reference() {
+    for name in T5S {
+        let (model, golden) = (T5::load(&folder(name)).unwrap(), golden(name));
+        let sources = Packed::new(sequences(&golden["sources"])).unwrap();
+        for threads in [1, 2] {
+            let pool = Pool::new(threads);
+            let mut graph = Graph::inference(&model.params, &pool, Regime::Bulk);
+            let encoded = model.encode(&mut graph, &sources);
+            let d = difference(encoded.value.data(), &tensor(name, "encoder"));
+            assert!(d < 1e-5, "{name}: encoder {d:e}");
         }
     }
 }
@@ -84,15 +79,15 @@ fn encoder_states_and_logits_are_those_of_the_reference() {
 /// expected, which look at the source's features, and where many are, for which keys and values are made.
 #[test]
 fn decoding_step_by_step_is_decoding_at_once() {
-    for (name, tokens) in MODELS.iter().flat_map(|name| [(name, 1), (name, usize::MAX)]) {
-        let (model, golden) = (load(&folder(name)).unwrap(), golden(name));
+    for (name, tokens) in models().flat_map(|name| [(name, 1), (name, usize::MAX)]) {
+        let (model, golden) = (open(name), golden(name));
         let (sources, targets) = (sequences(&golden["sources"]), sequences(&golden["targets"]));
         let pool = Pool::new(2);
         let packed = Packed::new(&sources).unwrap();
-        let mut cache = started(&model, &pool, &packed, &vec![tokens; packed.len()]);
-        let inputs = Packed::new(&targets).unwrap().shifted_right(model.config.decoder_start_token_id);
+        let mut cache = started(&*model, &pool, &packed, &vec![tokens; packed.len()]);
+        let inputs = Packed::new(&targets).unwrap().shifted_right(model.special_ids().start);
         let mut rows = vec![Vec::new(); inputs.tokens()];
-        let mut steps = Graph::inference(&model.params, &pool, Regime::Steps);
+        let mut steps = Graph::inference(model.params(), &pool, Regime::Steps);
         let mut live: Vec<usize> = (0..inputs.len()).collect();
         for position in 0..targets.iter().map(Vec::len).max().unwrap() {
             // Those that have ended leave; the others move up, and every other step they change places.
@@ -107,7 +102,7 @@ fn decoding_step_by_step_is_decoding_at_once() {
             live = next;
             let ids: Vec<u32> = live.iter().map(|&i| inputs.sequence(i)[position]).collect();
             let hidden = model.step(&mut steps, &ids, &mut cache);
-            let logits = ops::logits(&steps, &hidden, model.softmax().weight);
+            let logits = ops::logits(&steps, &hidden, model.softmax());
             for (row, &sequence) in live.iter().enumerate() {
                 rows[inputs.range(sequence).start + position] = logits.row(row).to_vec();
             }
@@ -120,25 +115,25 @@ fn decoding_step_by_step_is_decoding_at_once() {
 /// Hypotheses that share a past and then part give what each gives alone, bit for bit.
 #[test]
 fn hypotheses_that_share_their_past_are_those_that_do_not() {
-    for (name, tokens) in MODELS.iter().flat_map(|name| [(name, 1), (name, usize::MAX)]) {
-        let (model, golden) = (load(&folder(name)).unwrap(), golden(name));
+    for (name, tokens) in models().flat_map(|name| [(name, 1), (name, usize::MAX)]) {
+        let (model, golden) = (open(name), golden(name));
         let sources = sequences(&golden["sources"]);
-        let pool = Pool::new(2);
+        let (pool, start) = (Pool::new(2), model.special_ids().start);
         let packed = Packed::new(&sources[..2]).unwrap();
         let budgets = [tokens; 2];
-        let mut steps = Graph::inference(&model.params, &pool, Regime::Steps);
+        let mut steps = Graph::inference(model.params(), &pool, Regime::Steps);
         // Two steps of both sources, then three ways on for the second and one for the first.
-        let mut shared = started(&model, &pool, &packed, &budgets);
-        model.step(&mut steps, &[0, 0], &mut shared);
+        let mut shared = started(&*model, &pool, &packed, &budgets);
+        model.step(&mut steps, &[start; 2], &mut shared);
         model.step(&mut steps, &[5, 6], &mut shared);
         shared.select(&[1, 0, 1, 1]);
         model.step(&mut steps, &[7, 8, 9, 10], &mut shared);
         shared.select(&[3, 2, 1]);
         let last = model.step(&mut steps, &[11, 12, 13], &mut shared);
         for (row, (source, ids)) in
-            [(1, [0, 6, 10, 11]), (1, [0, 6, 9, 12]), (0, [0, 5, 8, 13])].iter().enumerate()
+            [(1, [start, 6, 10, 11]), (1, [start, 6, 9, 12]), (0, [start, 5, 8, 13])].iter().enumerate()
         {
-            let mut alone = started(&model, &pool, &packed, &budgets);
+            let mut alone = started(&*model, &pool, &packed, &budgets);
             alone.select(&[*source]);
             let found: Vec<Tensor> =
                 ids.iter().map(|&id| model.step(&mut steps, &[id], &mut alone)).collect();
@@ -152,31 +147,31 @@ fn hypotheses_that_share_their_past_are_those_that_do_not() {
 /// for bit, and room that one has left is used by the next.
 #[test]
 fn sources_kept_in_two_ways_go_side_by_side() {
-    for name in MODELS {
-        let (model, golden) = (load(&folder(name)).unwrap(), golden(name));
+    for name in models() {
+        let (model, golden) = (open(name), golden(name));
         let sources = sequences(&golden["sources"]);
-        let pool = Pool::new(2);
+        let (pool, start) = (Pool::new(2), model.special_ids().start);
         let budgets: Vec<usize> = (0..3).map(|i| if i % 2 == 0 { 1 } else { usize::MAX }).collect();
         let alone = |i: usize, ids: &[u32]| -> Vec<f32> {
             let packed = Packed::new(&sources[i..=i]).unwrap();
-            let mut cache = started(&model, &pool, &packed, &budgets[i..=i]);
-            let mut steps = Graph::inference(&model.params, &pool, Regime::Steps);
+            let mut cache = started(&*model, &pool, &packed, &budgets[i..=i]);
+            let mut steps = Graph::inference(model.params(), &pool, Regime::Steps);
             ids.iter().map(|&id| model.step(&mut steps, &[id], &mut cache)).last().unwrap().data().to_vec()
         };
         let packed = Packed::new(&sources[..2]).unwrap();
-        let mut cache = started(&model, &pool, &packed, &budgets[..2]);
-        let mut steps = Graph::inference(&model.params, &pool, Regime::Steps);
-        model.step(&mut steps, &[0, 0], &mut cache);
+        let mut cache = started(&*model, &pool, &packed, &budgets[..2]);
+        let mut steps = Graph::inference(model.params(), &pool, Regime::Steps);
+        model.step(&mut steps, &[start; 2], &mut cache);
         // A third comes when the others have a past, then the first goes.
-        let mut bulk = Graph::inference(&model.params, &pool, Regime::Bulk);
+        let mut bulk = Graph::inference(model.params(), &pool, Regime::Bulk);
         model.start(&mut bulk, &mut cache, &Packed::new(&sources[2..3]).unwrap(), &budgets[2..]);
-        let hidden = model.step(&mut steps, &[5, 6, 0], &mut cache);
-        for (row, ids) in [&[0, 5][..], &[0, 6], &[0]].iter().enumerate() {
+        let hidden = model.step(&mut steps, &[5, 6, start], &mut cache);
+        for (row, ids) in [&[start, 5][..], &[start, 6], &[start]].iter().enumerate() {
             assert!(alone(row, ids) == hidden.row(row), "{name}, source {row}");
         }
         cache.select(&[2, 1]);
         let hidden = model.step(&mut steps, &[8, 9], &mut cache);
-        for (row, (source, ids)) in [(2, &[0, 8][..]), (1, &[0, 6, 9])].iter().enumerate() {
+        for (row, (source, ids)) in [(2, &[start, 8][..]), (1, &[start, 6, 9])].iter().enumerate() {
             assert!(alone(*source, ids) == hidden.row(row), "{name}, source {source} after another has gone");
         }
         assert_eq!((cache.slots(), cache.held()), (2, 5));
@@ -187,22 +182,20 @@ fn sources_kept_in_two_ways_go_side_by_side() {
 /// kernels alone leave products of many rows to a crate that sums in another order.
 #[test]
 fn a_batch_is_its_examples() {
-    for name in MODELS {
-        let (model, golden) = (load(&folder(name)).unwrap(), golden(name));
+    for name in models() {
+        let (model, golden) = (open(name), golden(name));
         let (sources, targets) = (sequences(&golden["sources"]), sequences(&golden["targets"]));
         let pool = Pool::new(2);
-        let (encoded, logits) = forward(&model, &pool, &sources, &targets);
-        let (mut one_encoded, mut one_logits) = (Vec::new(), Vec::new());
+        let logits = forward(&*model, &pool, &sources, &targets);
+        let mut one_by_one = Vec::new();
         for (source, target) in sources.iter().zip(&targets) {
-            let (e, l) = forward(&model, &pool, std::slice::from_ref(source), std::slice::from_ref(target));
-            one_encoded.extend(e);
-            one_logits.extend(l);
+            let (source, target) = (std::slice::from_ref(source), std::slice::from_ref(target));
+            one_by_one.extend(forward(&*model, &pool, source, target));
         }
         if isa().is_portable() {
-            assert!(difference(&one_encoded, &encoded) < 2e-6, "{name}");
-            assert!(difference(&one_logits, &logits) < 2e-6, "{name}");
+            assert!(difference(&one_by_one, &logits) < 2e-6, "{name}");
         } else {
-            assert!(one_encoded == encoded && one_logits == logits, "{name}");
+            assert!(one_by_one == logits, "{name}");
         }
     }
 }
@@ -213,14 +206,14 @@ fn a_batch_is_its_examples() {
 /// either precision.
 #[test]
 fn half_storage_is_close() {
-    for name in MODELS {
+    for name in models() {
         let golden = golden(name);
         let (sources, targets) = (sequences(&golden["sources"]), sequences(&golden["targets"]));
         for (dtype, bound) in [(DType::Bf16, 5e-2), (DType::F16, 6e-3)] {
-            let mut model = load(&folder(name)).unwrap();
-            model.store_as(dtype);
+            let mut model = open(name);
+            model.params_mut().store_matrices_as(dtype);
             let [wide, stored] = [Precision::F32, Precision::Stored]
-                .map(|precision| forward_in(precision, &model, &Pool::new(2), &sources, &targets).1);
+                .map(|precision| forward_in(precision, &*model, &Pool::new(2), &sources, &targets));
             let fast = dtype == DType::Bf16 && bf16_products();
             assert_eq!(wide != stored, fast, "{name}, {}", dtype.name());
             for (logits, bound) in [(wide, bound), (stored, if fast { 8e-2 } else { bound })] {
@@ -236,24 +229,23 @@ fn half_storage_is_close() {
 /// for products in bf16 or the weights are widened.
 #[test]
 fn with_weights_in_bf16_a_batch_is_its_examples() {
-    let mut model = load(&folder("mt5")).unwrap();
-    model.store_as(DType::Bf16);
-    let rows = model.config.vocab_size;
-    let sequence = |length: usize| (0..length).map(|i| (3 + i * i % (rows - 3)) as u32).collect();
-    let all: Vec<Vec<u32>> = [1, 300, 2, 31, 33, 1, 64].map(sequence).into();
-    let (encoded, logits) = forward(&model, &Pool::new(2), &all, &all);
-    for threads in [1, 2, 3] {
-        let (mut one_encoded, mut one_logits) = (Vec::new(), Vec::new());
-        for ids in &all {
-            let ids = std::slice::from_ref(ids);
-            let (e, l) = forward(&model, &Pool::new(threads), ids, ids);
-            one_encoded.extend(e);
-            one_logits.extend(l);
-        }
-        if isa().is_portable() {
-            assert!(difference(&one_encoded, &encoded) < 2e-6 && difference(&one_logits, &logits) < 2e-6);
-        } else {
-            assert!(one_encoded == encoded && one_logits == logits, "{threads} threads");
+    for name in ["mt5", "nezha", "roformer"] {
+        let mut model = open(name);
+        model.params_mut().store_matrices_as(DType::Bf16);
+        let rows = model.rows();
+        let sequence = |length: usize| (0..length).map(|i| (3 + i * i % (rows - 3)) as u32).collect();
+        let all: Vec<Vec<u32>> = [1, 300, 2, 31, 33, 1, 64].map(sequence).into();
+        let logits = forward(&*model, &Pool::new(2), &all, &all);
+        for threads in [1, 2, 3] {
+            let mut one_by_one = Vec::new();
+            for ids in all.iter().map(std::slice::from_ref) {
+                one_by_one.extend(forward(&*model, &Pool::new(threads), ids, ids));
+            }
+            if isa().is_portable() {
+                assert!(difference(&one_by_one, &logits) < 2e-6, "{name}");
+            } else {
+                assert!(one_by_one == logits, "{name}, {threads} threads");
+            }
         }
     }
 }

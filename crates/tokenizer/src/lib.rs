@@ -270,6 +270,23 @@ impl Tokenizer {
         IdPrinter::new(self.vocab_size())
     }
 
+    /// What cuts a text into words before WordPiece; `None` where the tokenizer is of another kind.
+    pub fn pre_tokenize(&self) -> Option<PreTokenize> {
+        match &self.model {
+            Model::WordPiece(model) => Some(model.pre_tokenize),
+            _ => None,
+        }
+    }
+
+    /// By which pieces of single characters WordPiece tells the text of piece `id` where that is no piece; `None` in the
+    /// list where there is none for a character, and altogether for tokenizers of another kind.
+    pub fn characters(&self, id: u32) -> Option<Vec<Option<u32>>> {
+        match &self.model {
+            Model::WordPiece(model) => Some(model.characters(id)),
+            _ => None,
+        }
+    }
+
     /// The files that make this tokenizer, to be copied beside a checkpoint.
     pub fn source_files(&self) -> &[PathBuf] {
         &self.source_files

@@ -212,7 +212,7 @@ fn extra_ids(model: &SpieceModel, found: &Found) -> u64 {
     }
     let usual = match (found.class(), found.model_type()) {
         (_, "umt5") => UMT5_EXTRA_IDS,
-        ("T5Tokenizer", _) | ("", "t5") => T5_SENTINELS as u64,
+        ("T5Tokenizer" | "MT5Tokenizer", _) | ("", "t5") => T5_SENTINELS as u64,
         _ => return 0,
     };
     // A model without rows for them does not know them.
@@ -234,7 +234,9 @@ fn word_piece(bytes: &[u8], found: &Found, options: Options) -> Result<Parts, Er
     let mut settings = wordpiece::Settings::read(&config, &path)?;
     settings.do_lower_case = options.lower_case.unwrap_or(settings.do_lower_case);
     settings.strip_accents = options.strip_accents.or(settings.strip_accents);
-    settings.pre_tokenize = options.pre_tokenize.unwrap_or(settings.pre_tokenize);
+    if let Some(asked) = options.pre_tokenize {
+        (settings.pre_tokenize, settings.by_vocabulary) = (asked, false);
+    }
     settings.additional_special_tokens = found.special.named.iter().map(|t| t.content.clone()).collect();
     let model = WordPiece::new(bytes, settings, &found.file)?;
     let mut added: Vec<AddedToken> = Vec::new();

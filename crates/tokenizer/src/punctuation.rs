@@ -19,6 +19,21 @@ pub enum Punctuation {
     Restore,
 }
 
+impl Punctuation {
+    const NAMES: [(&'static str, Punctuation); 3] =
+        [("auto", Punctuation::Auto), ("keep", Punctuation::Keep), ("restore", Punctuation::Restore)];
+
+    /// The one of that name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, punctuation)| *punctuation)
+    }
+
+    /// Its name: `auto`, `keep`, `restore`.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, punctuation)| *punctuation == self).map_or("", |(name, _)| name)
+    }
+}
+
 /// Counts the marks of texts that are beside Chinese characters, to tell how their authors write them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PunctuationCount {
@@ -77,9 +92,13 @@ pub fn restore_punctuation(text: &str) -> Cow<'_, str> {
     if !chars.iter().any(|&c| is_chinese(c)) {
         return Cow::Borrowed(text);
     }
-    let around = Around::new(&chars);
-    // A mark that has changed is Chinese to those before it: they are looked at again.
-    while pass(&mut chars, &around) {}
+    // A mark that has changed is Chinese to those before it, and parts what looked like code: they are looked at again.
+    loop {
+        let around = Around::new(&chars);
+        if !pass(&mut chars, &around) {
+            break;
+        }
+    }
     Cow::Owned(chars.into_iter().collect())
 }
 
@@ -93,7 +112,7 @@ pub fn half_width_punctuation(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(half).collect())
 }
 
-/// What does not change with the marks.
+/// What a text is around its marks.
 struct Around {
     /// There is a Han character.
     chinese: bool,
@@ -301,6 +320,13 @@ mod tests {
         for text in ["", "hello, world", "東京へ行く", "the word 中 means middle", "한국어 漢字"] {
             assert!(!is_chinese_text(text), "{text}");
         }
+    }
+
+    #[test]
+    fn a_mark_that_has_changed_parts_what_looked_like_code() {
+        let once = restore_punctuation("甲（ ?)&");
+        assert_eq!(once, "甲（ ？）&");
+        assert_eq!(restore_punctuation(&once), once);
     }
 
     proptest! {

@@ -85,6 +85,18 @@ impl Tokenizer {
         length
     }
 
+    /// The lengths that a source and a target of so many tokens are cut to so that together they have at most `most`: of
+    /// the longer one, and of the source where both are as long, a token at a time (bert4keras's `truncate_sequences`).
+    pub fn lengths_within(source: usize, target: usize, most: usize) -> [usize; 2] {
+        let even = most / 2;
+        match () {
+            () if source.saturating_add(target) <= most => [source, target],
+            () if source.min(target) > even => [even, most - even],
+            () if source > target => [most - target, target],
+            () => [source, most - source],
+        }
+    }
+
     /// Whether an id is not part of what a text says: it pads, ends, begins, stands for what is unknown, or is added and
     /// special. Sentinels are not.
     pub fn is_special(&self, id: u32) -> bool {
@@ -137,5 +149,23 @@ impl Tokenizer {
         });
         let named = named.count();
         named > 0 && ids.iter().filter(|&&id| self.is_sentinel(id)).count() < named
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_longer_one_is_cut(source in 0usize..40, target in 0usize..40, most in 0usize..90) {
+            // `truncate_sequences`, whose argmax takes the first of equals.
+            let (mut a, mut b) = (source, target);
+            while a + b > most {
+                if a >= b { a -= 1 } else { b -= 1 }
+            }
+            prop_assert_eq!(Tokenizer::lengths_within(source, target, most), [a, b]);
+        }
     }
 }

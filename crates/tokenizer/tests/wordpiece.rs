@@ -61,7 +61,8 @@ fn choices_override_the_config() {
     let place = tempfile::tempdir().unwrap();
     let vocab = place.path().join("vocab.txt");
     std::fs::write(&vocab, "[UNK]\n天\n气\n天气\nA\na\ná\n").unwrap();
-    std::fs::write(place.path().join("tokenizer_config.json"), "{\"do_lower_case\": false}").unwrap();
+    let config = r#"{"do_lower_case": false, "tokenizer_class": "BertTokenizer"}"#;
+    std::fs::write(place.path().join("tokenizer_config.json"), config).unwrap();
     let encode = |options| Tokenizer::load_with(&vocab, options).unwrap().encode("天气 A Á");
     assert_eq!(encode(Options::default()), [1, 2, 4, 0]);
     let lower = Options { lower_case: Some(true), ..Default::default() };
@@ -70,6 +71,23 @@ fn choices_override_the_config() {
     let jieba = Options { pre_tokenize: Some(PreTokenize::Jieba), ..lower };
     assert_eq!(encode(jieba), [3, 5, 5]);
     assert_eq!(encode(Options { strip_accents: Some(false), ..jieba }), [3, 5, 6]);
+}
+
+/// Google's folders have nothing but a `vocab.txt`.
+#[test]
+fn a_vocabulary_of_words_is_cut_by_jieba() {
+    let place = tempfile::tempdir().unwrap();
+    let vocab = place.path().join("vocab.txt");
+    let pieces = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n天\n气\n不\n错\n天气\n不错\n";
+    std::fs::write(&vocab, pieces).unwrap();
+    let words = Tokenizer::load(place.path()).unwrap();
+    assert_eq!((words.encode("天气不错"), words.pre_tokenize()), (vec![8, 9], Some(PreTokenize::Jieba)));
+    std::fs::write(&vocab, pieces.replace("天气\n不错\n", "##天\n##气\n")).unwrap();
+    let characters = Tokenizer::load(place.path()).unwrap();
+    assert_eq!(
+        (characters.encode("天气不错"), characters.pre_tokenize()),
+        (vec![4, 5, 6, 7], Some(PreTokenize::None))
+    );
 }
 
 #[test]

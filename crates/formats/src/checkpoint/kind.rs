@@ -1,4 +1,4 @@
-//! Which model a checkpoint is of, by the names of its tensors, where it is none of the T5 family.
+//! Which model a checkpoint is of, by the names of its tensors, where it is none that is read here.
 
 use super::Checkpoint;
 
@@ -17,7 +17,7 @@ const fn mark(holds: &'static str, without: &'static str, what: &'static str) ->
 const ANY: &str = "\0";
 
 /// What names tell, the surest first.
-const MARKS: [Mark; 23] = [
+const MARKS: [Mark; 31] = [
     mark(
         ".ATTRIBUTES/VARIABLE_VALUE",
         ANY,
@@ -34,8 +34,24 @@ const MARKS: [Mark; 23] = [
     mark(".weight.absmax", ANY, QUANTISED),
     mark(".SCB", ANY, QUANTISED),
     mark(".qweight", ANY, QUANTISED),
-    mark("embeddings.word_embeddings.weight", ANY, "an encoder of BERT's kind"),
-    mark("embeddings/word_embeddings", ANY, "an encoder of BERT's kind"),
+    mark("roformer.pooler.dense.weight", ANY, ROFORMER_SIM),
+    mark("deberta.", ANY, "a DeBERTa, an encoder whose attention is another"),
+    mark("albert", ANY, "an ALBERT, an encoder whose layers share their weights"),
+    mark("discriminator_predictions.", ANY, ELECTRA),
+    mark("generator_predictions.", ANY, ELECTRA),
+    mark("electra", ANY, ELECTRA),
+    mark("distilbert.", ANY, "a DistilBERT, an encoder without segments"),
+    mark(
+        "roberta.",
+        ANY,
+        "a RoBERTa in its own names, whose positions and special tokens are others than BERT's",
+    ),
+    mark(
+        "embeddings.word_embeddings.weight",
+        "encoder.layer.0.",
+        "an encoder of BERT's kind whose layers are others",
+    ),
+    mark("embeddings/word_embeddings", ANY, "an encoder of BERT's kind whose layers are others"),
     mark("LocalSelfAttention.", ANY, "LongT5, whose attention is another"),
     mark("TransientGlobalSelfAttention.", ANY, "LongT5, whose attention is another"),
     mark(".mlp.experts.", ANY, "a mixture of experts (Switch Transformers, NLLB-MoE)"),
@@ -69,12 +85,15 @@ const MARKS: [Mark; 23] = [
     mark("decoder.block.0.", "encoder.block.0.", "the decoder of a T5 alone"),
 ];
 
+const ELECTRA: &str = "an ELECTRA, an encoder whose embeddings and head are others";
+const ROFORMER_SIM: &str =
+    "a RoFormer-sim, which was trained to embed sentences: take the RoFormer that it began as";
 const QUANTISED: &str = "a model whose weights are quantised by bitsandbytes, GPTQ or AWQ; take the one that it was made \
                          from, or call model.dequantize() and save it anew";
 const DECODER: &str = "a decoder-only model (GPT, Llama, Qwen and their kind)";
 
 impl Checkpoint {
-    /// What a checkpoint holds that is no whole model of the T5 family, as far as the names of its tensors tell: what
+    /// What a checkpoint holds that is no whole model of a family that is read here, as far as the names of its tensors tell: what
     /// comes after "it is".
     pub fn other_kind(&self) -> Option<&'static str> {
         other_kind(|part| self.names().any(|name| name.contains(part)))
@@ -92,11 +111,13 @@ mod tests {
     #[test]
     fn other_models_are_named_and_a_t5_is_not() {
         for (names, part) in [
-            (
-                &["bert.embeddings.word_embeddings.weight", "bert.encoder.layer.0.output.dense.weight"][..],
-                "BERT",
-            ),
+            (&["x.embeddings.word_embeddings.weight", "x.encoder.layers.0.wi"][..], "BERT"),
             (&["bert/embeddings/word_embeddings"], "BERT"),
+            (&["deberta.embeddings.word_embeddings.weight"], "DeBERTa"),
+            (&["albert.embeddings.word_embeddings.weight"], "ALBERT"),
+            (&["electra.embeddings.word_embeddings.weight"], "ELECTRA"),
+            (&["roberta.embeddings.word_embeddings.weight", "roberta.encoder.layer.0.x"], "RoBERTa"),
+            (&["roformer.embeddings.word_embeddings.weight", "roformer.pooler.dense.weight"], "RoFormer-sim"),
             (&["model.encoder.layers.0.self_attn.k_proj.weight", "model.shared.weight"], "BART"),
             (&["model.layers.0.self_attn.q_proj.weight", "model.embed_tokens.weight"], "decoder-only"),
             (&["transformer.h.0.attn.c_attn.weight"], "decoder-only"),
@@ -114,6 +135,8 @@ mod tests {
         let t5 =
             ["shared.weight", "encoder.block.0.layer.0.SelfAttention.q.weight", "decoder.block.0.layer.0.x"];
         assert_eq!(other_kind(|part| t5.iter().any(|n| n.contains(part))), None);
+        let bert = ["bert.embeddings.word_embeddings.weight", "bert.encoder.layer.0.output.dense.weight"];
+        assert_eq!(other_kind(|part| bert.iter().any(|n| n.contains(part))), None);
         assert_eq!(other_kind(|_| false), None);
     }
 }

@@ -4,6 +4,7 @@
 //! which prefix, is settled here and nowhere else. Nothing is read before it is asked for.
 
 mod absent;
+mod bert;
 mod find;
 mod kind;
 mod prefix;
@@ -33,6 +34,8 @@ pub struct Checkpoint {
     /// By name, where the tensor is.
     tensors: BTreeMap<String, Located>,
     notes: Vec<String>,
+    /// What the names of a BERT's body begin with, where that was settled.
+    body: Option<String>,
 }
 
 /// Where a tensor is.
@@ -76,6 +79,40 @@ impl Checkpoint {
         checkpoint.notes.dedup();
         checkpoint.unwrap_names()?;
         Ok(checkpoint)
+    }
+
+    /// The same checkpoint opened once more, with the names that were settled.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn reopened(&self) -> Result<Self> {
+        let mut again = Self::open(&self.path)?;
+        if let Some(body) = &self.body {
+            again.name_body(body)?;
+        }
+        Ok(again)
+    }
+
+    /// Gives the tensors of a BERT, NEZHA or RoFormer the names that a model of the type `body` (`bert`, `nezha`,
+    /// `roformer`) has in transformers, whatever stands before them here; layer norms get their newer names.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] where two tensors would have one name.
+    pub fn name_body(&mut self, body: &str) -> Result<()> {
+        let mut tensors = BTreeMap::new();
+        let said = self.tensors.keys().find_map(|name| bert::body(name));
+        for (name, place) in std::mem::take(&mut self.tensors) {
+            let name = bert::named(&name, body);
+            if tensors.insert(name.clone(), place).is_some() {
+                return Err(Error::tensor(&self.path, &name, "twice, under an old name and a new one"));
+            }
+        }
+        self.tensors = tensors;
+        if let Some(said) = said.filter(|said| *said != body) {
+            self.notes.push(format!("the weights have the names of a {said}; taken as those of a {body}"));
+        }
+        self.body = Some(body.to_owned());
+        Ok(())
     }
 
     /// Opens one file and leaves the names as they are.
@@ -129,7 +166,7 @@ impl Checkpoint {
                 }
             }
         }
-        Ok(Self { path: path.to_owned(), named: None, files, tensors, notes: Vec::new() })
+        Ok(Self { path: path.to_owned(), named: None, files, tensors, notes: Vec::new(), body: None })
     }
 
     /// The folder, or the file, that was opened.

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use super::bert;
+
 /// Parts that stand anywhere in a name and mean nothing: torch.compile's, FSDP's, activation checkpointing's.
 const WRAPPED: [&str; 3] = ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
-/// A tensor that every model of the family has on each side that it has; what stands before its side is the prefix.
+/// A tensor that every T5 has on each side that it has; what stands before its side is the prefix. BERT's is in
+/// [`bert`].
 const ANCHOR: &str = ".block.0.layer.0.SelfAttention.q.weight";
 
 /// The names of a model without what wrappers added to them.
@@ -25,8 +28,9 @@ impl Bare {
             let name = unwrapped(name);
             let prefix = name
                 .strip_suffix(ANCHOR)
-                .and_then(|side| side.strip_suffix("encoder").or_else(|| side.strip_suffix("decoder")));
-            if let Some(prefix) = prefix.filter(|p| p.is_empty() || p.ends_with('.')) {
+                .and_then(|side| side.strip_suffix("encoder").or_else(|| side.strip_suffix("decoder")))
+                .filter(|p| p.is_empty() || p.ends_with('.'));
+            if let Some(prefix) = prefix.or_else(|| bert::wrapper(&name)) {
                 prefixes.insert(prefix.to_owned());
             }
         }

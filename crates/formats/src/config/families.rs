@@ -1,16 +1,15 @@
-//! Configurations that are none of the T5 family, by what they call themselves.
+//! Configurations that are of no family that is read here, by what they call themselves.
 
 use serde_json::Value;
 
 use super::fields::Fields;
 use crate::error::Result;
 
-/// Names of `model_type` and what stands behind them, by which a person sees what was taken for a T5.
+/// Names of `model_type` and what stands behind them, by which a person sees what was taken for a model that is read.
 const OTHERS: [(&[&str], &str); 4] = [
     (
         &[
             "albert",
-            "bert",
             "bigbird",
             "camembert",
             "clip",
@@ -23,13 +22,11 @@ const OTHERS: [(&[&str], &str); 4] = [
             "esm",
             "modernbert",
             "mpnet",
-            "nezha",
             "nomic_bert",
             "roberta",
-            "roformer",
             "xlm-roberta",
         ],
-        "an encoder of BERT's kind",
+        "an encoder of BERT's kind whose layers, positions or head are others",
     ),
     (
         &[
@@ -95,15 +92,25 @@ const OTHERS: [(&[&str], &str); 4] = [
     ),
 ];
 
-/// Refuses a configuration that says it is of another architecture, before its sizes are looked for.
+/// What is said of a `model_type` that is not read.
+pub(super) fn unknown(name: &str) -> String {
+    let kind = OTHERS.iter().find(|(names, _)| names.contains(&name));
+    let what = match name {
+        "bert" | "nezha" | "roformer" => {
+            return format!("{name:?}, beside weights that are none of BERT's kind");
+        }
+        _ => kind.map(|(_, what)| format!(": {what}")).unwrap_or_default(),
+    };
+    format!("{name:?} is not t5, mt5, umt5, bert, nezha or roformer{what}")
+}
+
+/// Refuses a configuration that says it is of another architecture than T5's, before its sizes are looked for.
 pub(super) fn check(f: &Fields) -> Result<()> {
     if let Some(name) = f.map.get("model_type").and_then(Value::as_str) {
         if ["t5", "mt5", "umt5"].contains(&name) {
             return Ok(());
         }
-        let kind = OTHERS.iter().find(|(names, _)| names.contains(&name));
-        let what = kind.map(|(_, what)| format!(": {what}")).unwrap_or_default();
-        return Err(f.error("model_type", format!("{name:?} is not t5, mt5 or umt5{what}")));
+        return Err(f.error("model_type", unknown(name)));
     }
     // Google's and bert4keras's BERT, whose other fields have the names of bert4keras's T5.
     if f.has("type_vocab_size") && !f.has("d_model") {

@@ -3,9 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::T5Config;
+use serde_json::{Map, Value};
+
+use super::{BertConfig, T5Config, bert};
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
+use crate::json;
 use crate::peft;
 
 impl T5Config {
@@ -15,15 +18,7 @@ impl T5Config {
     /// # Errors
     /// [`Error::NoModel`] where there is none, and those of the readers.
     pub fn of(checkpoint: &Checkpoint, given: Option<&Path>) -> Result<Self> {
-        let path = match given {
-            Some(path) if path.is_dir() => find(path)?,
-            Some(path) => path.to_owned(),
-            // Beside the weights, else in the folder that was named, where they lie below it.
-            None => match (find(checkpoint.folder()), checkpoint.named_folder()) {
-                (Err(Error::NoModel { .. }), Some(named)) => find(named)?,
-                (found, _) => found?,
-            },
-        };
+        let path = path_of(checkpoint, given)?;
         if path.extension().is_none_or(|e| e != "gin") {
             let (mut config, bert4keras) = Self::read_as(&path)?;
             // bert4keras cuts the rows by a list of its own (`keep_tokens`) and keeps the uncut model's configuration.
@@ -45,6 +40,39 @@ impl T5Config {
         };
         Self::read_gin(&path, rows)
     }
+}
+
+impl BertConfig {
+    /// The configuration that belongs to `checkpoint`: the file `given`, else `config.json` or a single
+    /// `*config.json` (Google's `bert_config.json`) in the checkpoint's folder.
+    ///
+    /// Files of bert4keras do not say which of the family a model is. Where none of its fields tells it, one without a
+    /// table of positions is a RoFormer: it has neither that nor NEZHA's word of relative positions.
+    ///
+    /// # Errors
+    /// [`Error::NoModel`] where there is none, and those of [`Self::from_json`].
+    pub fn of(checkpoint: &Checkpoint, given: Option<&Path>) -> Result<Self> {
+        let path = path_of(checkpoint, given)?;
+        let mut map = json::read::<Map<String, Value>>(&path, "configuration")?;
+        let learnt = || checkpoint.names().any(|name| name.ends_with("position_embeddings.weight"));
+        if !map.contains_key("model_type") && bert::by_fields(&map) == "bert" && !learnt() {
+            map.insert("model_type".to_owned(), "roformer".into());
+        }
+        Self::from_json(&path, map)
+    }
+}
+
+/// Where the configuration of a checkpoint is: the file `given`, or the one in a folder.
+fn path_of(checkpoint: &Checkpoint, given: Option<&Path>) -> Result<PathBuf> {
+    Ok(match given {
+        Some(path) if path.is_dir() => find(path)?,
+        Some(path) => path.to_owned(),
+        // Beside the weights, else in the folder that was named, where they lie below it.
+        None => match (find(checkpoint.folder()), checkpoint.named_folder()) {
+            (Err(Error::NoModel { .. }), Some(named)) => find(named)?,
+            (found, _) => found?,
+        },
+    })
 }
 
 /// The configuration file in a folder.

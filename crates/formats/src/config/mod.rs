@@ -3,6 +3,7 @@
 //! [`T5Config`] has the fields of transformers' `T5Config`, `MT5Config` and `UMT5Config`; what else stands
 //! in a file is kept and written back. Every value is checked before a size is believed.
 
+mod bert;
 mod families;
 mod fields;
 mod find;
@@ -13,6 +14,7 @@ mod write;
 
 use serde_json::{Map, Value};
 
+pub use self::bert::{BertConfig, Positions, is_bert};
 pub(crate) use self::fields::Fields;
 
 /// A model of the T5 family: its sizes and what sets it apart from its relatives.

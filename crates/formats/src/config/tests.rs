@@ -113,13 +113,17 @@ fn other_architectures_are_named() {
     for (config, part) in [
         (
             json!({"model_type": "bert", "hidden_size": 768, "num_hidden_layers": 12}),
-            "an encoder of BERT's kind",
+            "\"bert\", beside weights that are none of BERT's kind",
         ),
+        (json!({"model_type": "electra", "hidden_size": 768}), "an encoder of BERT's kind"),
         (json!({"model_type": "bart", "d_model": 768}), "an encoder-decoder of another kind"),
         (json!({"model_type": "m2m_100", "d_model": 768}), "an encoder-decoder of another kind"),
         (json!({"model_type": "qwen2", "hidden_size": 768}), "a decoder-only model"),
         (json!({"model_type": "longt5", "d_model": 768}), "a relative of T5"),
-        (json!({"model_type": "new", "d_model": 768}), "\"new\" is not t5, mt5 or umt5"),
+        (
+            json!({"model_type": "new", "d_model": 768}),
+            "\"new\" is not t5, mt5, umt5, bert, nezha or roformer",
+        ),
         // Google's bert_config.json.
         (
             json!({"hidden_size": 768, "num_hidden_layers": 12, "type_vocab_size": 2}),
@@ -274,5 +278,73 @@ proptest! {
         // Written out where it was left to be worked out, and what transformers wants besides.
         let read = T5Config { dense_act_fn: None, other: Map::new(), ..read };
         prop_assert_eq!(read, config);
+    }
+}
+
+fn berts() -> impl Strategy<Value = BertConfig> {
+    let sizes = (6usize..70_000, 1usize..300, 1usize..50, 1usize..20_000, 1usize..50, 2usize..2000);
+    let kinds = (
+        prop::sample::select(vec!["bert", "nezha", "roformer"]),
+        prop::sample::select(vec!["gelu", "gelu_new", "relu", "silu"]),
+        any::<(bool, bool)>(),
+        2usize..100,
+    );
+    (sizes, kinds).prop_map(|((v, width, layers, ff, heads, positions), (ty, act, (tie, flag), more))| {
+        let hidden_size = 2 * width * heads;
+        let (learnt, rotary) = (ty == "bert", ty == "roformer");
+        let rows = (learnt && flag).then_some(positions);
+        BertConfig {
+            model_type: ty.to_owned(),
+            vocab_size: v,
+            hidden_size,
+            embedding_size: if rotary { more } else { hidden_size },
+            num_hidden_layers: layers,
+            num_attention_heads: heads,
+            intermediate_size: ff,
+            hidden_act: act.to_owned(),
+            max_position_embeddings: rows.map_or(positions, |rows| (rows * rows).min(rows + more)),
+            position_rows: rows,
+            max_relative_position: if ty == "nezha" { more } else { 64 },
+            rotary_value: rotary && flag,
+            tie_word_embeddings: tie,
+            ..BertConfig::default()
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_bert_written_and_read_again_is_the_same(config in berts()) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.json");
+        config.write(&path, false).unwrap();
+        prop_assert_eq!(BertConfig { other: Map::new(), ..BertConfig::read(&path).unwrap() }, config);
+    }
+
+    /// Whatever stands in a file, it is read or refused in a line.
+    #[test]
+    fn a_bert_of_anything_is_read_or_refused(
+        field in prop::sample::select(vec![
+            "model_type", "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
+            "hidden_act", "max_position_embeddings", "position_rows", "type_vocab_size", "layer_norm_eps",
+            "tie_word_embeddings", "pad_token_id", "position_embedding_type", "embedding_size",
+        ]),
+        value in prop::sample::select(vec![
+            json!(null), json!(0), json!(-1), json!(1.5), json!(1u64 << 40), json!("x"), json!([1]), json!({}), json!(true),
+            json!(99_999_999),
+        ]),
+    ) {
+        let mut map = object(json!({
+            "vocab_size": 21128, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
+            "intermediate_size": 3072, "max_position_embeddings": 512,
+        }));
+        map.insert(field.to_owned(), value);
+        match BertConfig::from_json(Path::new("bert_config.json"), map) {
+            Ok(config) => config.validate().unwrap(),
+            Err(error) => {
+                let error = error.to_string();
+                prop_assert!(error.starts_with("bert_config.json: ") && !error.contains('\n'), "{}", error);
+            }
+        }
     }
 }

@@ -129,12 +129,15 @@ pub fn megabytes(n: u64) -> String {
     }
 }
 
-/// 1.23 billion, 45.6 million, 32,596.
-pub fn short(n: u64) -> String {
-    match n {
-        0..1_000_000 => thousands(n),
-        1_000_000..1_000_000_000 => format!("{:.1} million", n as f64 / 1e6),
-        _ => format!("{:.2} billion", n as f64 / 1e9),
+/// 1.23 billion, 45.6 million, 32,596; in Chinese 12.3 亿, 4560.0 万, 32,596.
+pub fn short(lang: Lang, n: u64) -> String {
+    let x = n as f64;
+    match (lang, n) {
+        (_, 0..1_000_000) => thousands(n),
+        (Lang::En, 1_000_000..1_000_000_000) => format!("{:.1} million", x / 1e6),
+        (Lang::En, _) => format!("{:.2} billion", x / 1e9),
+        (Lang::Zh, 1_000_000..100_000_000) => format!("{:.1} 万", x / 1e4),
+        (Lang::Zh, _) => format!("{:.2} 亿", x / 1e8),
     }
 }
 
@@ -172,7 +175,9 @@ mod tests {
             [0, 999, 1000, 250_112, 8_791_281_468].map(thousands),
             ["0", "999", "1,000", "250,112", "8,791,281,468"]
         );
-        assert_eq!([999, 45_600_000, 1_234_000_000].map(short), ["999", "45.6 million", "1.23 billion"]);
+        let numbers = [999, 45_600_000, 1_234_000_000];
+        assert_eq!(numbers.map(|n| short(Lang::En, n)), ["999", "45.6 million", "1.23 billion"]);
+        assert_eq!(numbers.map(|n| short(Lang::Zh, n)), ["999", "4560.0 万", "12.34 亿"]);
         assert_eq!([999, 2_500_000, 3_210_000_000].map(megabytes), ["999 bytes", "2.5 MB", "3.21 GB"]);
     }
 }

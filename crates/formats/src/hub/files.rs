@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use hf_hub::{Cache, Repo, RepoType};
 
-use crate::{json, peft};
+use crate::{json, peft, trained};
 
 /// Files that are fetched where a model has them.
-const SMALL: [&str; 12] = [
+const SMALL: [&str; 13] = [
     "config.json",
     "generation_config.json",
+    trained::NAME,
     "spiece.model",
     "sentencepiece.model",
     "sentencepiece.bpe.model",

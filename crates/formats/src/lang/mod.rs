@@ -109,6 +109,72 @@ texts! {
     /// Heading of a box of warnings.
     warnings,
 
+    // evaluation.html.
+    /// Title of an evaluation: {data}.
+    evaluation_title,
+    /// Under it: {models}, {n}, {date}.
+    evaluation_subtitle,
+    /// A column's head.
+    evaluation_model,
+    /// A column's head.
+    samples_a_second,
+    /// A column's head.
+    new_tokens_a_second,
+    /// A column's head.
+    relative_speed,
+    /// A column's head.
+    peak_memory,
+    /// Under the table: {samples}.
+    interval_note,
+    /// Also: {sources}, {batch}, {rounds}.
+    speed_note,
+    /// Also, where it holds.
+    pieces_differ_note,
+    /// Heading of the figures' signatures.
+    signatures,
+    /// Heading.
+    sentence_scores,
+    /// Axis of the histogram.
+    how_many_texts,
+    /// Heading.
+    texts_beside_each_other,
+    /// Label of a choice.
+    score_shown,
+    /// Label of a choice.
+    sorted_by,
+    /// A choice.
+    worst_first,
+    /// A choice.
+    best_first,
+    /// A choice.
+    as_they_came,
+    /// A choice.
+    largest_difference_first,
+    /// Placeholder of the search.
+    search_texts,
+    /// Label of a choice.
+    which_texts,
+    /// A choice.
+    all_texts,
+    /// A choice.
+    wrong_texts,
+    /// A choice.
+    right_texts,
+    /// A choice.
+    empty_texts,
+    /// Label of a text.
+    source_text,
+    /// Label of a text.
+    reference_text,
+    /// Stands for a text that is empty.
+    empty_text,
+    /// Button: {n}.
+    show_more,
+    /// How many: {n}, {all}.
+    texts_shown,
+    /// What colours mean.
+    difference_note,
+
     // report.html of a run.
     /// Title: {run}.
     run_title,
@@ -335,21 +401,183 @@ texts! {
     /// What comes next.
     demo_next,
 
-    // Before training.
-    /// {source}, {target}, {header}, {encoding}.
-    table_read,
+    // Tables, as they were understood.
+    /// Column of prompts: {name}.
+    is_prompt,
+    /// Column of sources: {name}.
+    is_source,
+    /// Column of targets: {name}.
+    is_target,
+    /// A column without a name: {n}.
+    nameless_column,
+    /// {answer}.
+    header_is,
     /// Answer.
     yes,
     /// Answer.
     no,
-    /// Heading of the first example.
+    /// {name}.
+    encoding_is,
+    /// {name}.
+    sheet_is,
+    /// Between two things of a list.
+    comma,
+    /// {name}.
+    is_column,
+    /// A text a line.
+    lines,
+    /// {encoding}.
+    read_as,
+    /// Standard input.
+    standard_input,
+
+    // Texts for a model.
+    /// {what}, {text}, {pieces}.
     first_example,
-    /// {side}, {pieces}.
-    as_pieces,
-    /// {cut}, {all}, {what}, {length}, {part}.
-    cut_at,
-    /// {what}, {p95}, {p99}.
+    /// {part}.
+    of_part,
+    /// {n}, {what}, {part}, {cut}, {length}, {p95}, {p99}.
     lengths_that_fit,
+    /// Instead of {length} there: {n}, {pair}, {other}.
+    or_with_the_other,
+    /// {cut} there.
+    cut_none,
+    /// {cut} there: {n}, {share}.
+    cut_some,
+    /// One: {all}, {what}, {length}, {part}.
+    one_was_cut,
+    /// Several: {n}, {all}, {what}, {length}, {part}.
+    several_were_cut,
+    /// {what}.
+    one_misses_a_blank,
+    /// {n}, {what}.
+    several_miss_a_blank,
+    /// Word for texts of which nothing is known.
+    texts,
+    /// One of them.
+    text,
+    /// One.
+    one_bad_row,
+    /// {n}.
+    several_bad_rows,
+    /// One.
+    one_empty_row,
+    /// {n}.
+    several_empty_rows,
+    /// One.
+    one_surrogate,
+    /// {n}.
+    several_surrogates,
+    /// {n}, {all}.
+    set_aside,
+    /// The tokens' place.
+    tokens_on_disk,
+    /// {parameters}, {trained}, {examples}, {tokens}, {steps}, {resumed}, {memory}.
+    planned,
+    /// {n}.
+    of_them_trained,
+    /// {n}.
+    of_them_done,
+    /// {steps}, {time}, {rate}.
+    time_left,
+    /// The run came to its end early.
+    ended_early,
+    /// {steps}, {best}, {folder}, {page}.
+    trained_model,
+    /// {name}, {value}, {step}.
+    best_was,
+    /// {step}.
+    stopped_and_saved,
+
+    // How a trained model is used.
+    /// {file}, {values}.
+    taken_from,
+    /// {name}.
+    of_column,
+    /// {column}.
+    prompt_missing,
+    /// What a checkpoint as it was published does.
+    looks_untuned,
+    /// Of --stream.
+    punctuation_as_it_came,
+
+    // A recipe's report, and what is said while it runs.
+    /// Title of a recipe's report: {name}.
+    recipe_title,
+    /// Heading.
+    recipe_stages,
+    /// Column.
+    recipe_stage,
+    /// Column.
+    recipe_result,
+    /// Column.
+    recipe_time,
+    /// Column.
+    recipe_memory,
+    /// {kept} of {all} pieces.
+    recipe_kept,
+    /// Behind it: {share} of the counted tokens.
+    recipe_coverage,
+    /// Behind it: bytes {after} of {before}.
+    recipe_weights,
+    /// {n} steps.
+    recipe_steps,
+    /// {n} examples.
+    recipe_examples,
+    /// {parameters}, {bytes}.
+    recipe_model,
+    /// Column.
+    recipe_part,
+    /// The third part, beside training and validation.
+    recipe_part_test,
+    /// Column: characters of a source on average.
+    recipe_source_characters,
+    /// Column: characters of a target on average.
+    recipe_target_characters,
+    /// Heading.
+    recipe_evaluation,
+    /// Column.
+    recipe_model_column,
+    /// Column.
+    recipe_samples,
+    /// Column.
+    recipe_tokens,
+    /// Column: relative to the first model.
+    recipe_speed,
+    /// Under the table: {n} examples.
+    recipe_table_says,
+    /// Card.
+    recipe_sources_generated,
+    /// Card.
+    recipe_all_stages,
+    /// Card: the most in any stage.
+    recipe_the_most,
+    /// Heading.
+    recipe_training,
+    /// {rate} tokens/s, {time}.
+    recipe_training_says,
+    /// Link to the run's page.
+    recipe_whole_page,
+    /// {files}, {seed}.
+    recipe_split_says,
+    /// Warning: {n} sources.
+    recipe_repeated,
+    /// Heading of the first training examples.
+    recipe_first,
+    /// Above the commands of the stages.
+    recipe_by_hand,
+    /// {stage} was interrupted; {command} goes on.
+    recipe_stopped,
+    /// {page} is written.
+    recipe_done,
+    /// Of a stage.
+    stage_done,
+    /// Of a stage.
+    stage_goes_on,
+    /// Of a stage whose inputs have changed.
+    stage_again,
+    /// Of a stage whose output is not there.
+    stage_gone,
 }
 
 #[cfg(test)]
@@ -373,7 +601,9 @@ mod tests {
                 english.is_ascii() || !english.chars().any(is_chinese),
                 "{name} is not English: {english}"
             );
-            assert!(chinese.chars().any(is_chinese), "{name} is not Chinese: {chinese}");
+            // Punctuation alone may be full-width.
+            let says = chinese.chars().any(|c| is_chinese(c) || ('\u{ff00}'..='\u{ffef}').contains(&c));
+            assert!(says, "{name} is not Chinese: {chinese}");
         }
     }
 

@@ -181,6 +181,9 @@ pub fn base_of(folder: &Path) -> Result<String> {
             field: "base_model_name_or_path".to_owned(),
             what: "missing; give the adapter's base by `model` and this folder by `adapter`".to_owned(),
         })?;
-    let beside = folder.join(&name);
-    Ok(if beside.exists() { beside.to_string_lossy().into_owned() } else { name })
+    // A run's own folder has links to the files of its best adapter, from where the path counts.
+    let linked = std::fs::read_link(folder.join(CONFIG)).ok();
+    let linked = linked.and_then(|to| Some(folder.join(to.parent()?).join(&name)));
+    let found = [Some(folder.join(&name)), linked].into_iter().flatten().find(|path| path.exists());
+    Ok(found.map_or(name, |path| path.to_string_lossy().into_owned()))
 }

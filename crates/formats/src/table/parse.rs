@@ -134,7 +134,7 @@ pub(super) fn tsv_cells(line: &str) -> Vec<Cow<'_, str>> {
 }
 
 /// What a cell says that is quoted as a whole and has quotes in it, all doubled.
-fn unquoted(cell: &str) -> Option<String> {
+pub(super) fn unquoted(cell: &str) -> Option<String> {
     let inner = cell.strip_prefix('"')?.strip_suffix('"')?;
     let plain = inner.replace("\"\"", "");
     (plain.len() < inner.len() && !plain.contains('"')).then(|| inner.replace("\"\"", "\""))

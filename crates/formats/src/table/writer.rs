@@ -10,6 +10,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::Type;
 use serde_json::{Map, Value};
 
+use super::parse::unquoted;
 use super::{Error, Format};
 
 /// Rows of a Parquet file that are held until they are written together.
@@ -176,7 +177,12 @@ impl<W: Write + Send> TableWriter<W> {
 }
 
 fn write_tsv<'a>(out: &mut impl Write, cells: impl Iterator<Item = &'a str>) -> io::Result<()> {
-    let line: Vec<String> = cells.map(|cell| cell.replace(['\t', '\n', '\r'], " ")).collect();
+    // What would be read as a quoted cell is quoted once more.
+    let quoted = |cell: String| match unquoted(&cell) {
+        Some(_) => format!("\"{}\"", cell.replace('"', "\"\"")),
+        None => cell,
+    };
+    let line: Vec<String> = cells.map(|cell| quoted(cell.replace(['\t', '\n', '\r'], " "))).collect();
     writeln!(out, "{}", line.join("\t"))
 }
 

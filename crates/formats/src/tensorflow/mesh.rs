@@ -1,4 +1,4 @@
-//! A bundle of Google's T5 family, seen in transformers' names and layouts.
+//! A bundle of Google's T5 or BERT family, seen in transformers' names and layouts.
 
 use std::path::Path;
 

@@ -1,8 +1,9 @@
 //! TensorFlow's checkpoints: `<prefix>.index`, a sorted table of names, and `<prefix>.data-?????-of-?????`.
 //!
 //! [`TensorBundle`] reads one as it stands. [`names`] turns the names and layouts of Google's T5 family
-//! (mesh-tensorflow's) into transformers'; [`MeshCheckpoint`] is a bundle seen that way.
+//! (mesh-tensorflow's) and of BERT's into transformers'; [`MeshCheckpoint`] is a bundle seen that way.
 
+mod bert;
 mod bundle;
 mod mesh;
 pub mod names;

@@ -1,4 +1,5 @@
-//! mesh-tensorflow's names of the T5 family, as Google and bert4keras save them, in transformers' names.
+//! mesh-tensorflow's names of the T5 family, as Google and bert4keras save them, in transformers' names; those of BERT's
+//! family are in [`super::bert`].
 //!
 //! | mesh-tensorflow | transformers | layout |
 //! |---|---|---|
@@ -12,6 +13,8 @@
 //!
 //! S is `encoder` or `decoder`, A `SelfAttention` or `EncDecAttention`. `*_slot_*`, `global_step` and the
 //! variables of optimizers are not weights.
+
+use super::bert;
 
 /// What a variable of a mesh-tensorflow checkpoint is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +73,10 @@ pub fn variable(name: &str) -> Variable {
             };
             weight(format!("{side}.block.{block}.layer.{layer}.{rest}.weight"), transposed)
         }
-        _ => Variable::Unknown,
+        _ => match bert::weight(&parts) {
+            Some(found) => weight(found.name, found.transposed),
+            None => Variable::Unknown,
+        },
     }
 }
 
@@ -138,7 +144,7 @@ mod tests {
             "encoder/block_00x/layer_000/SelfAttention/q",
             "encoder/block_99999/layer_000/SelfAttention/q",
             "encoder/block_000/layer_000/SelfAttention/z",
-            "bert/embeddings/word_embeddings",
+            "bert/embeddings/other_embeddings",
         ] {
             assert_eq!(variable(unknown), Variable::Unknown, "{unknown}");
         }

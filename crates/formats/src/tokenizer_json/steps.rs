@@ -25,6 +25,8 @@ enum Normal {
     Map(Vec<u8>),
     /// Cuts white space off the end.
     StripRight,
+    /// Cuts spaces off the end.
+    TrimSpaces,
     /// Makes one space of several.
     JoinSpaces,
     /// Puts `▁` before the text.
@@ -48,6 +50,7 @@ fn normal(step: &Value) -> Result<Normal, String> {
             let pattern = step.get("pattern").and_then(|p| p.get("Regex").or_else(|| p.get("String")));
             match (pattern.and_then(Value::as_str), text("content")) {
                 (Some(" {2,}"), Some(" " | "▁")) => Ok(Normal::JoinSpaces),
+                (Some(r" +\z"), Some("")) => Ok(Normal::TrimSpaces),
                 (Some(" "), Some("▁")) => Ok(Normal::Escape),
                 (pattern, content) => Err(format!("normalizer: Replace of {pattern:?} by {content:?}")),
             }
@@ -118,9 +121,13 @@ pub(super) fn sentencepiece(outline: &Outline) -> Result<(NormalizerSpec, Steps,
                 Err("normalizer: steps in an order that SentencePiece does not have".into())
             }
         }
-        (false, "always" | "first") if normalizers == [Normal::StripRight, Normal::JoinSpaces] => {
+        (false, "always" | "first")
+            if normalizers == [Normal::StripRight, Normal::JoinSpaces]
+                || normalizers == [Normal::TrimSpaces, Normal::JoinSpaces] =>
+        {
             let prefix_first_only = scheme == "first";
-            let steps = Steps { prefix_first_only, split_whitespace, trim_end: true };
+            let trim_end = normalizers[0] == Normal::StripRight;
+            let steps = Steps { prefix_first_only, split_whitespace, trim_end };
             Ok((spec(true), steps, whole_words))
         }
         (false, "always" | "first") => Err("normalizer: spaces are kept that SentencePiece removes".into()),

@@ -1,14 +1,14 @@
-//! A model large enough for its products to go the way of a real one's, sources for it, and every kind of search.
+//! Models large enough for their products to go the way of a real one's, sources for them, and every kind of search.
 
 use t5kit_formats::config::T5Config;
 use t5kit_generate::{EarlyStopping, GenerateOptions, LengthNormalization};
-use t5kit_model::{Seq2Seq, SpecialIds, T5};
+use t5kit_model::{Bert, BertConfig, Model, Seq2Seq, SpecialIds, T5};
 use t5kit_tensor::Rng;
 
-/// Rows of the model, the last dozen of them padding.
+/// Rows of a model, the last dozen of them padding.
 pub const ROWS: usize = 400;
 
-/// Two layers each, of random weights.
+/// A T5: two layers each, of random weights.
 pub fn model() -> T5 {
     let config = T5Config {
         vocab_size: ROWS,
@@ -29,6 +29,33 @@ pub fn model() -> T5 {
     model
 }
 
+/// The kinds of model that there are, by name.
+pub const KINDS: [&str; 4] = ["t5", "bert", "nezha", "roformer"];
+
+/// A model of a kind, of random weights.
+pub fn model_of(kind: &str) -> Model {
+    if kind == "t5" {
+        return Box::new(model());
+    }
+    let config = BertConfig {
+        model_type: kind.into(),
+        vocab_size: ROWS,
+        hidden_size: 160,
+        embedding_size: 160,
+        num_hidden_layers: 3,
+        num_attention_heads: 4,
+        intermediate_size: 200,
+        max_position_embeddings: 120,
+        max_relative_position: 20,
+        // Livelier than 0.02, so that not all tokens are alike.
+        initializer_range: 0.1,
+        // What the sources end with.
+        sep_token_id: 1,
+        ..BertConfig::default()
+    };
+    Box::new(Bert::random(config, 5).unwrap())
+}
+
 /// Of one to ninety tokens.
 pub fn sources() -> Vec<Vec<u32>> {
     let mut rng = Rng::new(4, 0);
@@ -41,12 +68,12 @@ pub fn sources() -> Vec<Vec<u32>> {
         .into()
 }
 
-/// All kinds of search, by name.
-pub fn modes() -> Vec<(&'static str, GenerateOptions)> {
+/// All kinds of search, by name, for a model with these ids.
+pub fn modes(ids: &SpecialIds) -> Vec<(&'static str, GenerateOptions)> {
     let plain = || GenerateOptions {
         max_new_tokens: 12,
         scores: true,
-        ..GenerateOptions::new(ROWS - 12, SpecialIds::default())
+        ..GenerateOptions::new(ROWS - 12, ids.clone())
     };
     let beam = || GenerateOptions { num_beams: 4, num_return_sequences: 3, ..plain() };
     let sample = || GenerateOptions { do_sample: true, seed: 11, ..plain() };

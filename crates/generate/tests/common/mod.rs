@@ -1,24 +1,24 @@
 //! The golden models, and generating with them.
 
-#![allow(dead_code)] // every test file uses its part
+#![allow(dead_code, unused_imports)] // every test file uses its part
 
 pub mod lab;
+#[path = "../../../model/tests/common/mod.rs"]
+mod models;
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+pub use models::{BERTS, T5S, folder, models, sequences};
 
 use serde_json::Value;
 use t5kit_generate::{GenerateOptions, Generated, generate};
-use t5kit_model::{T5, load};
+use t5kit_model::{Model, Seq2Seq};
 use t5kit_tensor::Pool;
 
-pub fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/goldens").join(name)
-}
-
-pub fn open(name: &str) -> (T5, Value) {
-    let text = std::fs::read_to_string(folder(name).join("golden.json")).unwrap();
-    (load(&folder(name)).unwrap(), serde_json::from_str(&text).unwrap())
+/// A golden model of any kind, and what is written beside it.
+pub fn open(name: &str) -> (Model, Value) {
+    (models::open(name), models::golden(name))
 }
 
 /// A file of this crate's own goldens.
@@ -27,13 +27,9 @@ pub fn golden(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-pub fn sequences(value: &Value) -> Vec<Vec<u32>> {
-    serde_json::from_value(value.clone()).unwrap()
-}
-
 /// Every source's targets.
 pub fn run(
-    model: &T5,
+    model: &dyn Seq2Seq,
     threads: usize,
     sources: &[Vec<u32>],
     options: &GenerateOptions,

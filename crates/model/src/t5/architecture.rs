@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use t5kit_formats::Checkpoint;
 use t5kit_formats::config::T5Config;
 use t5kit_tensor::{DType, Params};
 
 use super::layout::layout;
 use crate::architecture::{Architecture, Portable, Slot, VocabularyNames};
+use crate::memory::Widths;
 use crate::{Error, T5};
 
 /// In checkpoints of T5 1.0, and of no use: its network never read it (transformers leaves it out too).
@@ -17,14 +18,30 @@ const UNUSED: &str = "decoder.block.0.layer.1.EncDecAttention.relative_attention
 impl Architecture for T5Config {
     type Model = T5;
 
-    const VOCABULARY: VocabularyNames = VocabularyNames {
-        embedding: "shared.weight",
-        aliases: &["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"],
-        softmax: "lm_head.weight",
-    };
+    fn vocabulary(&self) -> VocabularyNames {
+        VocabularyNames {
+            embedding: "shared.weight",
+            aliases: &["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"],
+            softmax: "lm_head.weight",
+            bias: None,
+            bias_alias: None,
+        }
+    }
 
     fn read(checkpoint: &Checkpoint, given: Option<&Path>) -> t5kit_formats::Result<Self> {
         T5Config::of(checkpoint, given)
+    }
+
+    /// T5's positions are relative, of any number.
+    fn raise_positions(&mut self, _: usize) -> t5kit_formats::Result<()> {
+        Err(t5kit_formats::Error::Config {
+            path: "(configuration)".into(),
+            field: "model_type".to_owned(),
+            what: format!(
+                "{} has no table of positions that `max_positions` could raise; leave it out",
+                self.model_type
+            ),
+        })
     }
 
     fn family(&self) -> &'static str {
@@ -109,11 +126,27 @@ impl Architecture for T5Config {
         // transformers 5's name for it, which would win.
         config.other.shift_remove("dtype");
         config.other.insert("torch_dtype".to_owned(), Value::from(dtype.torch()));
-        Portable { config, softmax_factor, notes }
+        Portable { config, softmax_factor, notes, tables: Vec::new() }
     }
 
     fn write(&self, path: &Path, force: bool) -> t5kit_formats::Result<()> {
         T5Config::write(self, path, force)
+    }
+
+    fn widths(&self) -> Widths {
+        super::widths(self)
+    }
+
+    fn lora_targets(&self) -> &'static [&'static str] {
+        &["q", "v"]
+    }
+
+    fn other(&self) -> &Map<String, Value> {
+        &self.other
+    }
+
+    fn validate(&self) -> t5kit_formats::Result<()> {
+        T5Config::validate(self)
     }
 
     fn build(self, params: Params) -> Result<T5, Error> {

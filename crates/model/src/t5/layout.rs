@@ -18,7 +18,8 @@ pub fn layout(config: &T5Config) -> Vec<Slot> {
     let power = |n: usize| (n as f64).powf(-0.5) * config.initializer_factor;
     let mut slots = Vec::new();
     let mut add = |name: String, shape: &[usize], kind: ParamKind, part: Part, std: Option<f64>| {
-        slots.push(Slot { name, shape: shape.to_vec(), kind, part, std });
+        let is_vocabulary = matches!(part, Part::Embeddings | Part::Softmax);
+        slots.push(Slot { name, shape: shape.to_vec(), kind, part, is_vocabulary, std });
     };
     add("shared.weight".into(), &[rows, d], Embedding, Part::Embeddings, Some(config.initializer_factor));
     for side in [Side::Encoder, Side::Decoder] {

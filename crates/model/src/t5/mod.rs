@@ -9,12 +9,13 @@ mod seq2seq;
 pub use layout::layout;
 pub use seq2seq::widths;
 
+use std::path::Path;
+
 use t5kit_formats::config::{self, T5Config};
 use t5kit_tensor::ops::{Activation, RelativeBias};
-use t5kit_tensor::{DType, ParamId, Params};
+use t5kit_tensor::{ParamId, Params};
 
-use crate::init::random;
-use crate::{Error, Part};
+use crate::{Architecture, Error, LoadOptions, Plan};
 
 /// A T5 model: its configuration, its parameters, and which parameter goes where.
 pub struct T5 {
@@ -144,40 +145,20 @@ impl T5 {
 
     /// Random weights for training from nothing: the same seed gives the same weights.
     pub fn random(config: T5Config, seed: u64) -> Result<Self, Error> {
-        config.validate()?;
-        let params = random(layout(&config), seed);
-        T5::new(config, params)
+        Architecture::random(config, seed)
+    }
+
+    /// Loads a checkpoint of a T5 as it lies there.
+    ///
+    /// # Errors
+    /// As [`crate::load`].
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        Plan::<T5Config>::of(path, &LoadOptions::default())?.load()
     }
 
     /// The embedding matrix: [vocab_size, d_model].
     pub fn shared(&self) -> ParamId {
         self.network.shared
-    }
-
-    /// Keeps matrices in another storage type.
-    pub fn store_as(&mut self, dtype: DType) {
-        self.params.store_matrices_as(dtype);
-    }
-
-    /// Trains these parts alone; the others keep their weights.
-    pub fn train_only(&mut self, parts: &[Part]) {
-        for slot in layout(&self.config).into_iter().filter(|slot| !parts.contains(&slot.part)) {
-            if let Some(id) = self.params.id(&slot.name) {
-                self.params.freeze(id);
-            }
-        }
-    }
-
-    /// Makes every weight that is trained writable f32 of its own, and the others f32, wherever they are.
-    pub fn make_trainable(&mut self) {
-        let ids: Vec<ParamId> = self.params.iter().map(|(id, _, _)| id).collect();
-        for id in ids {
-            let weight = self.params.get(id);
-            let left = !self.params.trains(id) && weight.dtype() == DType::F32;
-            if !left && !weight.is_trainable() {
-                *self.params.get_mut(id) = weight.to_dtype(DType::F32);
-            }
-        }
     }
 }
 

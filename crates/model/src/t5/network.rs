@@ -5,11 +5,12 @@
 
 use std::rc::Rc;
 
-use t5kit_tensor::ops::{self, Attention, CachedAttention, CachedSpan, Columns, KeyValues, Span};
+use t5kit_tensor::ops::{self, Attention, CachedAttention, CachedSpan, Columns, KeyValues, Mask, Span};
 use t5kit_tensor::{Graph, Packed, ParamId, Tensor, Var};
 
 use super::{AttentionLayer, Block, Stack, T5};
 use crate::cache::Seen;
+use crate::seq2seq::saw;
 use crate::{Cache, Seq2Seq};
 
 /// Where a block's keys and values come from.
@@ -25,7 +26,7 @@ impl T5 {
     ///
     /// Panics on ids without a row; check batches with [`Packed::check_ids`].
     pub fn encode<'a>(&'a self, graph: &mut Graph<'a>, sources: &Packed) -> Var {
-        let memory = Memory::Whole { own: spans(sources, sources), cross: None };
+        let memory = Memory::Whole { own: spans(sources, sources, Mask::Full), cross: None };
         self.stack(graph, &self.network.encoder, sources.ids(), memory)
     }
 
@@ -38,8 +39,8 @@ impl T5 {
         sources: &Packed,
         encoded: &Var,
     ) -> Var {
-        let cross = Some((spans(inputs, sources), encoded.clone()));
-        let memory = Memory::Whole { own: spans(inputs, inputs), cross };
+        let cross = Some((spans(inputs, sources, Mask::Full), encoded.clone()));
+        let memory = Memory::Whole { own: spans(inputs, inputs, Mask::Causal), cross };
         let hidden = self.stack(graph, &self.network.decoder, inputs.ids(), memory);
         self.scaled(graph, hidden)
     }
@@ -225,8 +226,8 @@ impl T5 {
         saw(graph, &qkv, "the output of", a.q);
         let inner = self.inner();
         match memory {
-            Memory::Whole { own, cross } => {
-                let what = self.attention(a, cross.is_some(), own.to_vec());
+            Memory::Whole { own, .. } => {
+                let what = self.attention(a, own.to_vec());
                 let at = |column| Columns { var: &qkv, column };
                 ops::attention(graph, at(0), at(inner), at(2 * inner), &what)
             }
@@ -258,7 +259,7 @@ impl T5 {
                     return ops::heads_from_features(graph, &found, a.v, heads);
                 }
                 let kv = ops::linear(graph, encoded, &[a.k, a.v]);
-                let what = self.attention(a, false, spans.to_vec());
+                let what = self.attention(a, spans.to_vec());
                 let at = |column| Columns { var: &kv, column };
                 ops::attention(graph, Columns { var: &q, column: 0 }, at(0), at(self.inner()), &what)
             }
@@ -322,12 +323,13 @@ impl T5 {
             && self.widths().features_cost_less(sources, targets, pairs)
     }
 
-    fn attention(&self, layer: &AttentionLayer, causal: bool, spans: Vec<Span>) -> Attention {
+    fn attention(&self, layer: &AttentionLayer, spans: Vec<Span>) -> Attention {
         Attention {
             num_heads: self.config.num_heads,
             d_kv: self.config.d_kv,
+            scale: 1.0,
             bias: layer.bias,
-            causal,
+            relative: None,
             spans,
         }
     }
@@ -337,19 +339,20 @@ impl T5 {
         layer: &AttentionLayer,
         spans: Vec<CachedSpan<'s>>,
     ) -> CachedAttention<'s> {
-        CachedAttention { num_heads: self.config.num_heads, d_kv: self.config.d_kv, bias: layer.bias, spans }
+        CachedAttention {
+            num_heads: self.config.num_heads,
+            d_kv: self.config.d_kv,
+            scale: 1.0,
+            bias: layer.bias,
+            relative: None,
+            spans,
+        }
     }
 }
 
-/// Shows a value to a pass that looks for the first one that is not finite.
-fn saw(graph: &mut Graph<'_>, x: &Var, what: &str, weight: ParamId) {
-    let params = graph.context.params;
-    graph.watch(&x.value, || format!("{what} {}", params.name(weight)));
-}
-
 /// Sequence `i` of `queries` looks at sequence `i` of `keys`.
-fn spans(queries: &Packed, keys: &Packed) -> Rc<[Span]> {
+fn spans(queries: &Packed, keys: &Packed, mask: Mask) -> Rc<[Span]> {
     assert_eq!(queries.len(), keys.len(), "as many queries as keys");
-    let span = |(queries, keys)| Span { queries, keys, position: 0 };
+    let span = |(queries, keys)| Span { queries, keys, position: 0, mask };
     queries.ranges().zip(keys.ranges()).map(span).collect()
 }

@@ -5,7 +5,7 @@ use t5kit_tensor::{Graph, Packed, ParamId, Params, Tensor, Var};
 
 use super::T5;
 use crate::memory::Widths;
-use crate::{Batch, Cache, Seq2Seq, Softmax, SpecialIds};
+use crate::{Batch, Cache, Config, Seq2Seq, Softmax, SpecialIds};
 
 impl Seq2Seq for T5 {
     fn params(&self) -> &Params {
@@ -17,7 +17,7 @@ impl Seq2Seq for T5 {
     }
 
     fn softmax(&self) -> Softmax {
-        Softmax { weight: self.network.softmax }
+        Softmax { weight: self.network.softmax, bias: None }
     }
 
     fn looked_up(&self) -> Vec<ParamId> {
@@ -29,6 +29,14 @@ impl Seq2Seq for T5 {
         let c = &self.config;
         let end = [&[c.eos_token_id], &c.more_eos_token_ids[..]].concat();
         SpecialIds { start: c.decoder_start_token_id, end, pad: c.pad_token_id }
+    }
+
+    fn config(&self) -> Config {
+        Config::T5(self.config.clone())
+    }
+
+    fn grow(&mut self, rows: usize, means: &[(usize, Vec<u32>)]) {
+        self.grow_to(rows, means);
     }
 
     fn widths(&self) -> Widths {

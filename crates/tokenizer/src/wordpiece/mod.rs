@@ -21,11 +21,15 @@ pub use settings::PreTokenize;
 pub(crate) use settings::Settings;
 use std::path::Path;
 use t5kit_formats::spiece::PieceKind;
+use unicode::{is_chinese, is_punctuation};
 
 /// A WordPiece vocabulary, ready to encode and decode.
 pub(crate) struct WordPiece {
     pieces: Pieces,
     cut: Cut,
+    /// Whether a Chinese character is a word of its own where no longer piece takes it.
+    chinese_apart: bool,
+    pub(crate) pre_tokenize: PreTokenize,
     /// The special pieces that are found in a text.
     specials: Vec<String>,
     pub(crate) unk: u32,
@@ -48,6 +52,9 @@ impl WordPiece {
     /// [`Error::Invalid`] when it is too large, not UTF-8, or lacks the unknown piece. Of the
     /// usual five only `[UNK]` has to be there; the others are then no special pieces.
     pub(crate) fn new(vocab: &[u8], mut settings: Settings, path: &Path) -> Result<Self, Error> {
+        if settings.by_vocabulary && pieces::has_words(vocab) {
+            settings.pre_tokenize = PreTokenize::Jieba;
+        }
         let pieces = Pieces::read(vocab, settings.pre_tokenize, path)?;
         let missing = |name: &str, what: &str| Error::Invalid {
             path: path.into(),
@@ -64,13 +71,15 @@ impl WordPiece {
         };
         let (pad, cls) = (role(&mut settings.pad_token), role(&mut settings.cls_token));
         let (sep, mask) = (role(&mut settings.sep_token), role(&mut settings.mask_token));
-        let words = settings.pre_tokenize == PreTokenize::Jieba;
+        let pre_tokenize = settings.pre_tokenize;
+        let words = pre_tokenize == PreTokenize::Jieba;
+        let chinese_apart = words || settings.tokenize_chinese_chars;
         let specials = if words { Vec::new() } else { settings.specials().map(String::from).collect() };
         let cut = match settings.pre_tokenize {
             PreTokenize::None => Cut::Bert(Box::new(bert::Bert::new(settings, &pieces, unk))),
             PreTokenize::Jieba => Cut::Words(words::Words::new(&settings, unk)),
         };
-        Ok(Self { pieces, cut, specials, unk, pad, cls, sep, mask })
+        Ok(Self { pieces, cut, chinese_apart, pre_tokenize, specials, unk, pad, cls, sep, mask })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -100,6 +109,28 @@ impl WordPiece {
             () if control => PieceKind::Control,
             () => PieceKind::Normal,
         })
+    }
+
+    /// The pieces of single characters by which a text is told where piece `id` is none: `un##able` by `u`, `##n`, …;
+    /// `None` at a character that has no such piece.
+    pub(crate) fn characters(&self, id: u32) -> Vec<Option<u32>> {
+        let piece = self.piece(id).unwrap_or_default();
+        let (mut inside, text) = match piece.strip_prefix("##") {
+            Some(rest) if !rest.is_empty() => (true, rest),
+            _ => (false, piece),
+        };
+        let one = |c: char| {
+            let alone = is_punctuation(c) || self.chinese_apart && is_chinese(c);
+            let own = if inside && !alone {
+                self.pieces.id_of(&format!("##{c}"))
+            } else {
+                self.pieces.id_of_char(c)
+            };
+            // What follows a word of its own begins another.
+            inside = !alone;
+            own
+        };
+        text.chars().map(one).collect()
     }
 
     /// Appends the ids of a text; bytes that are no UTF-8 count as U+FFFD.
@@ -148,6 +179,19 @@ mod tests {
             assert_eq!(tokens(settings.clone(), text), expected, "{text:?} {settings:?}");
         }
         assert_eq!(tokens(Settings::default(), &"e".repeat(101)), "[UNK]");
+    }
+
+    #[test]
+    fn characters_stand_in() {
+        let vocab = "[UNK]\nu\n##n\n##a\nab\n今\n天\n今天\n##na\nuna\nua今n\nn\n";
+        let model = WordPiece::new(vocab.as_bytes(), Settings::default(), Path::new("vocab.txt")).unwrap();
+        let of = |piece: &str| model.characters(model.id_of(piece).unwrap());
+        let ids = |pieces: &str| pieces.split(' ').map(|p| model.id_of(p)).collect::<Vec<_>>();
+        assert_eq!(of("una"), ids("u ##n ##a"));
+        assert_eq!(of("##na"), ids("##n ##a"));
+        assert_eq!(of("今天"), ids("今 天"));
+        assert_eq!(of("ua今n"), ids("u ##a 今 n"));
+        assert_eq!(of("ab"), [None, None]);
     }
 
     #[test]

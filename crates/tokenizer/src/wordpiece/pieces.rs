@@ -1,7 +1,7 @@
 //! The pieces of a `vocab.txt`, and the longest of them at the beginning of a word.
 
 use super::settings::PreTokenize;
-use super::unicode::is_python_space;
+use super::unicode::{is_chinese, is_python_space};
 use crate::error::Error;
 use std::path::Path;
 
@@ -192,6 +192,19 @@ fn key(node: u32, c: char) -> u64 {
     u64::from(node) << 21 | u64::from(u32::from(c))
 }
 
+/// Whether a `vocab.txt` is one of words: more than one piece in twenty is of several Chinese characters, as in WoBERT (a
+/// third of them), RoFormer and T5-PEGASUS. BERT's has none.
+pub(super) fn has_words(vocab: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(vocab) else { return false };
+    let is_word = |piece: &str| piece.chars().all(is_chinese) && piece.chars().nth(1).is_some();
+    let (mut all, mut words) = (0usize, 0usize);
+    for (start, end) in lines(vocab) {
+        all += 1;
+        words += usize::from(is_word(&text[start..end]));
+    }
+    words * 20 > all
+}
+
 /// The error for files of more than [`MAX_BYTES`].
 fn too_large(path: &Path, bytes: u64) -> Error {
     let what = format!("{bytes} bytes; a vocabulary has at most {MAX_BYTES}: is this another file?");
@@ -245,6 +258,14 @@ mod tests {
         assert_eq!(all, ["", "b", "c", "d", ""]);
         let gap = read("a\nb\na\n", PreTokenize::Jieba);
         assert_eq!((gap.len(), gap.id_of("a"), gap.piece(2)), (3, Some(2), Some("a")));
+    }
+
+    #[test]
+    fn words_show() {
+        assert!(has_words("[UNK]\n今\n天\n今天\n".as_bytes()));
+        assert!(!has_words("[UNK]\n今\n天\n##今天\nab\n".as_bytes()));
+        assert!(!has_words(format!("今天\n{}", "a\n".repeat(19)).as_bytes()));
+        assert!(!has_words(b"") && !has_words(b"\xff"));
     }
 
     #[test]

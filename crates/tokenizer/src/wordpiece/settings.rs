@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) strip_accents: Option<bool>,
     pub(crate) tokenize_chinese_chars: bool,
     pub(crate) pre_tokenize: PreTokenize,
+    /// Whether nobody has said so, and the vocabulary may.
+    pub(crate) by_vocabulary: bool,
     /// Words that stay whole (and are not lower-cased where `do_lower_case` is off).
     pub(crate) never_split: Vec<String>,
     pub(crate) unk_token: String,
@@ -40,6 +42,7 @@ impl Default for Settings {
             strip_accents: None,
             tokenize_chinese_chars: true,
             pre_tokenize: PreTokenize::None,
+            by_vocabulary: false,
             never_split: Vec::new(),
             unk_token: "[UNK]".into(),
             pad_token: Some("[PAD]".into()),
@@ -65,8 +68,9 @@ impl Settings {
         std::iter::once(&*self.unk_token).chain(roles).chain(more).filter(|name| !name.is_empty())
     }
 
-    /// From `tokenizer_config.json`. WoBERT's words are asked for by `"pre_tokenize": "jieba"` or
-    /// `"tokenizer_class": "WoBertTokenizer"`.
+    /// From `tokenizer_config.json`. WoBERT's words are asked for by `"pre_tokenize": "jieba"`, or by the
+    /// `tokenizer_class` `WoBertTokenizer` or `RoFormerTokenizer`; BERT's own classes say that there are none. Where the
+    /// file says nothing of it, the vocabulary does ([`Self::by_vocabulary`]).
     ///
     /// # Errors
     /// [`Error::Invalid`] when a setting is of the wrong kind or not supported.
@@ -108,10 +112,12 @@ impl Config<'_> {
         if flag("do_basic_tokenize")? == Some(false) {
             return Err(self.invalid("do_basic_tokenize", "false is not supported; remove it".into()));
         }
-        let class = config.get("tokenizer_class").and_then(Value::as_str);
-        let pre_tokenize = match config.get("pre_tokenize") {
+        let class = config.get("tokenizer_class").and_then(Value::as_str).unwrap_or_default();
+        let class = class.strip_suffix("Fast").unwrap_or(class);
+        let asked = config.get("pre_tokenize");
+        let pre_tokenize = match asked {
             Some(Value::String(name)) if name == "jieba" => PreTokenize::Jieba,
-            None if class == Some("WoBertTokenizer") => PreTokenize::Jieba,
+            None if ["WoBertTokenizer", "RoFormerTokenizer"].contains(&class) => PreTokenize::Jieba,
             None | Some(Value::Null) => PreTokenize::None,
             Some(other) => {
                 return Err(self.invalid("pre_tokenize", format!("{other} is neither \"jieba\" nor null")));
@@ -122,6 +128,7 @@ impl Config<'_> {
             strip_accents: flag("strip_accents")?,
             tokenize_chinese_chars: flag("tokenize_chinese_chars")?.unwrap_or(default.tokenize_chinese_chars),
             pre_tokenize,
+            by_vocabulary: asked.is_none() && class.is_empty(),
             never_split: list("never_split")?,
             unk_token: token("unk_token", Some(default.unk_token))?
                 .ok_or_else(|| self.invalid("unk_token", "null; WordPiece needs one".into()))?,
@@ -152,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_config_is_read() {
-        assert_eq!(parse("{}").unwrap(), Settings::default());
+        assert_eq!(parse("{}").unwrap(), Settings { by_vocabulary: true, ..Settings::default() });
         let read = parse(
             r#"{"do_lower_case": false, "strip_accents": true, "pre_tokenize": "jieba", "mask_token": null,
                 "unk_token": {"content": "<unk>", "lstrip": false}, "additional_special_tokens": ["<x>"],
@@ -165,6 +172,9 @@ mod tests {
         assert_eq!(read.never_split, ["a"]);
         let class = parse(r#"{"tokenizer_class": "WoBertTokenizer"}"#).unwrap();
         assert_eq!(class.pre_tokenize, PreTokenize::Jieba);
+        let class = parse(r#"{"tokenizer_class": "RoFormerTokenizerFast"}"#).unwrap();
+        assert_eq!((class.pre_tokenize, class.by_vocabulary), (PreTokenize::Jieba, false));
+        assert!(!parse(r#"{"tokenizer_class": "BertTokenizer"}"#).unwrap().by_vocabulary);
         let both = parse(r#"{"tokenizer_class": "WoBertTokenizer", "pre_tokenize": null}"#).unwrap();
         assert_eq!(both.pre_tokenize, PreTokenize::None);
     }

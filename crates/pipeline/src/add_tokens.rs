@@ -14,7 +14,7 @@ impl Pipeline {
     /// # Errors
     /// [`Error::NewToken`] for a text that can be none; those of writing the tokenizer's files.
     pub fn add_tokens(&mut self, texts: &[String]) -> Result<usize, Error> {
-        let rows = self.model.config.vocab_size;
+        let rows = self.model.rows();
         let mut new: Vec<AddedToken> = Vec::new();
         let mut means: Vec<(usize, Vec<u32>)> = Vec::new();
         let mut next = new_tokens_begin(&self.tokenizer, rows)?;

@@ -108,6 +108,27 @@ pub enum Error {
     /// Two wishes that exclude each other.
     #[error("{0} and {1}: use one or the other")]
     Exclusive(&'static str, &'static str),
+    /// A wish that only models of another kind can follow.
+    #[error("`{field}`: {family} {why}; leave it out")]
+    OtherKind {
+        /// The field.
+        field: &'static str,
+        /// The model's family.
+        family: &'static str,
+        /// Why it means nothing there.
+        why: &'static str,
+    },
+    /// A tokenizer without what a model's texts are wrapped in.
+    #[error(
+        "the tokenizer has no {piece}, which a source and a target of {family} end in or begin with: is it the model's \
+         own? Give that by `tokenizer`"
+    )]
+    NoWrap {
+        /// The piece.
+        piece: &'static str,
+        /// The model's family.
+        family: &'static str,
+    },
     /// A wish that changes nothing.
     #[error("`{field}` has no effect without {without}: add {remedy}")]
     NoEffect {
@@ -150,6 +171,7 @@ impl Error {
             self,
             Error::Exclusive(..)
                 | Error::NoEffect { .. }
+                | Error::OtherKind { .. }
                 | Error::BadWord { .. }
                 | Error::Generate(t5kit_generate::Error::Options(_))
         )

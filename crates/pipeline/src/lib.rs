@@ -19,17 +19,21 @@
 mod add_tokens;
 mod error;
 pub mod files;
+mod form;
 mod ids;
 mod lengths;
 mod open;
 mod pipeline;
+mod spelling;
 mod wishes;
 
 pub use error::Error;
+pub use form::{Form, FormWishes};
 pub use ids::settle_ids;
 pub use lengths::{Encoder, OnLong};
 pub use open::{Converted, OpenOptions, Prepared, locate, locate_tokenizer};
 pub use pipeline::{Output, Pipeline};
+pub use spelling::Spelling;
 pub use t5kit_generate::{EarlyStopping, GenerateOptions, LengthNormalization};
 pub use t5kit_model::{Allow, LoadOptions};
-pub use wishes::{Defaults, Note, Settled, Wishes};
+pub use wishes::{Defaults, Note, Settled, Wishes, named_options};

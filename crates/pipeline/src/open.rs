@@ -8,11 +8,12 @@ use t5kit_formats::hub::{self, HubOptions};
 use t5kit_formats::output::AtomicDir;
 use t5kit_formats::peft::{adapter_folder, base_of};
 use t5kit_formats::progress::Watch;
-use t5kit_model::{ConvertOptions, LoadOptions, Plan, convert};
+use t5kit_formats::trained::{self, TrainedFile};
+use t5kit_model::{Architecture, Config, ConvertOptions, LoadOptions, Plan, convert};
 use t5kit_tensor::Pool;
 use t5kit_tokenizer::Tokenizer;
 
-use crate::files::{TokenizerOrigin, write_generation_config, write_tokenizer};
+use crate::files::{TokenizerOrigin, copy_trained, write_generation_config, write_tokenizer};
 use crate::{Error, Pipeline, settle_ids};
 
 /// Which model, and how it is opened; [`OpenOptions::new`] is enough where all lies together.
@@ -140,9 +141,11 @@ impl Prepared {
     /// Checks that a tokenizer can be the model's: neither more pieces than rows, nor far fewer.
     ///
     /// # Errors
-    /// [`Error::Vocabulary`] and [`Error::SpareRows`].
+    /// [`Error::Vocabulary`] and [`Error::SpareRows`]; [`Error::NoWrap`] where it has not the pieces that this kind of
+    /// model needs around texts.
     pub fn check(&self, tokenizer: &Tokenizer) -> Result<(), Error> {
-        match check_vocabulary(self.plan.config.vocab_size, tokenizer) {
+        check_wrap(&self.plan.config, tokenizer)?;
+        match check_vocabulary(self.plan.config.rows(), tokenizer) {
             Err(Error::SpareRows { .. }) if self.options.allow_spare_rows => Ok(()),
             checked => checked,
         }
@@ -178,13 +181,15 @@ impl Prepared {
     /// Those of [`Self::tokenizer`] and [`Plan::load`]; [`Error::Vocabulary`].
     pub fn load(self) -> Result<Pipeline, Error> {
         // First, because it takes no time and the weights may.
+        let trained = self.trained()?;
         let (tokenizer, mut work) = self.tokenizer()?;
         self.check(&tokenizer)?;
-        let mut file = self.plan.folder().join(generation_config::NAME);
+        let beside = self.folder_of(generation_config::NAME);
+        let mut file = beside.join(generation_config::NAME);
         if self.plan.keep.is_some() && file.is_file() {
             // Its ids change with the rows; the new file lies with the cut tokenizer.
             let folder = work.take().map_or_else(work_folder, Ok)?;
-            write_generation_config(self.plan.folder(), self.plan.keep.as_deref(), folder.path())?;
+            write_generation_config(&beside, self.plan.keep.as_deref(), folder.path())?;
             file = folder.path().join(generation_config::NAME);
             work = Some(folder);
         }
@@ -192,7 +197,14 @@ impl Prepared {
         let Prepared { mut plan, options } = self;
         settle_ids(&mut plan.config, &tokenizer);
         let threads = options.threads.map_or_else(Pool::default_threads, NonZeroUsize::get);
-        Ok(Pipeline { model: plan.load()?, tokenizer, pool: Pool::new(threads), generation_config, work })
+        Ok(Pipeline {
+            model: plan.load()?,
+            tokenizer,
+            pool: Pool::new(threads),
+            generation_config,
+            trained,
+            work,
+        })
     }
 
     /// Writes the model as a Hugging Face directory: configuration, weights, the tokenizer's files and
@@ -214,9 +226,33 @@ impl Prepared {
         if let Ok(tokenizer) = Tokenizer::load(out) {
             settle_ids(&mut self.plan.config, &tokenizer);
         }
-        write_generation_config(self.plan.folder(), self.plan.keep.as_deref(), out)?;
+        write_generation_config(&self.folder_of(generation_config::NAME), self.plan.keep.as_deref(), out)?;
+        copy_trained(&self.folder_of(trained::NAME), out)?;
         let notes = convert(self.plan, options, out, watch)?;
         Ok(Converted { notes, has_tokenizer })
+    }
+
+    /// The `generation_config.json` that counts, if there is one.
+    pub fn generation_config(&self) -> Option<PathBuf> {
+        let file = self.folder_of(generation_config::NAME).join(generation_config::NAME);
+        file.is_file().then_some(file)
+    }
+
+    /// What the model's training fixed, as far as that is known.
+    ///
+    /// # Errors
+    /// Those of reading `t5kit.json`.
+    pub fn trained(&self) -> Result<Option<TrainedFile>, Error> {
+        Ok(TrainedFile::find(&self.folder_of(trained::NAME))?)
+    }
+
+    /// The folder whose file of that name counts: the adapter's, which was trained last, the weights', or the one that
+    /// was named.
+    fn folder_of(&self, name: &str) -> PathBuf {
+        let adapter = self.adapter().and_then(adapter_folder);
+        let folders = [adapter.as_deref(), Some(self.plan.folder()), self.plan.named_folder()];
+        let has = |folder: &&Path| folder.join(name).is_file();
+        folders.into_iter().flatten().find(has).unwrap_or(self.plan.folder()).to_owned()
     }
 
     fn origin(&self) -> TokenizerOrigin<'_> {
@@ -235,6 +271,17 @@ pub struct Converted {
     pub notes: Vec<String>,
     /// Whether there was a tokenizer.
     pub has_tokenizer: bool,
+}
+
+/// An error unless a tokenizer has what the texts of this kind of model are wrapped in: `[CLS]` and `[SEP]` of a BERT.
+pub(crate) fn check_wrap(config: &Config, tokenizer: &Tokenizer) -> Result<(), Error> {
+    let Config::Bert(bert) = config else { return Ok(()) };
+    let wrap = tokenizer.source_wrap();
+    match (wrap.before.is_empty(), tokenizer.eos()) {
+        (false, Some(_)) => Ok(()),
+        (true, _) => Err(Error::NoWrap { piece: "[CLS]", family: bert.family() }),
+        (_, None) => Err(Error::NoWrap { piece: "[SEP]", family: bert.family() }),
+    }
 }
 
 /// A folder for files that are needed as long as a model is open.

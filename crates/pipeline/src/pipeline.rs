@@ -4,25 +4,28 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use t5kit_formats::output::AtomicDir;
+use t5kit_formats::trained::TrainedFile;
 use t5kit_generate::{BatchLimits, GenerateOptions, Generated, Noticed, Score, generate, score};
-use t5kit_model::{Seq2Seq, T5, T5Config};
+use t5kit_model::{Architecture, Config, Model};
 use t5kit_tensor::Pool;
 use t5kit_tokenizer::{Tokenizer, Wrap};
 
-use crate::files::{TokenizerOrigin, write_tokenizer};
-use crate::open::check_vocabulary;
-use crate::{Defaults, Error, OpenOptions, Prepared, Settled, Wishes, settle_ids};
+use crate::files::{TokenizerOrigin, copy, copy_tokenizer, write_tokenizer};
+use crate::open::{check_vocabulary, check_wrap};
+use crate::{Defaults, Error, Form, FormWishes, OpenOptions, Prepared, Settled, Wishes, settle_ids};
 
 /// A model, its tokenizer, its defaults, and the threads it works on.
 pub struct Pipeline {
     /// The model.
-    pub model: T5,
+    pub model: Model,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
     /// The threads.
     pub pool: Pool,
     /// The model's `generation_config.json`, if it has one.
     pub generation_config: Option<PathBuf>,
+    /// What its training fixed (`t5kit.json`), if that is known.
+    pub trained: Option<TrainedFile>,
     /// Where the files lie that were cut for this model (tokenizer, `generation_config.json`); they go with it.
     pub work: Option<AtomicDir>,
 }
@@ -49,12 +52,13 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`Error::Tokenizer`], [`Error::Vocabulary`], and a configuration that no model can be made of.
-    pub fn random(mut config: T5Config, seed: u64, tokenizer: &Path, pool: Pool) -> Result<Self, Error> {
+    pub fn random(mut config: Config, seed: u64, tokenizer: &Path, pool: Pool) -> Result<Self, Error> {
         let tokenizer = Tokenizer::load(tokenizer)?;
-        check_vocabulary(config.vocab_size, &tokenizer)?;
+        check_vocabulary(config.rows(), &tokenizer)?;
+        check_wrap(&config, &tokenizer)?;
         settle_ids(&mut config, &tokenizer);
-        let model = T5::random(config, seed)?;
-        Ok(Pipeline { model, tokenizer, pool, generation_config: None, work: None })
+        let model = config.random(seed)?;
+        Ok(Pipeline { model, tokenizer, pool, generation_config: None, trained: None, work: None })
     }
 
     /// How to generate with this tokenizer where nobody says anything: greedily, never a sentinel, never a padding row.
@@ -73,11 +77,21 @@ impl Pipeline {
     /// # Errors
     /// Those of [`Defaults::read`] and [`Wishes::settle`]; an id that is no row of the model.
     pub fn settle(&self, wishes: &Wishes) -> Result<Settled, Error> {
-        let defaults = Defaults::read(self.generation_config.as_deref(), &self.model.config)?;
+        let config = self.model.config();
+        if let (true, Config::Bert(bert)) = (wishes.allow_sentinels, &config) {
+            let (family, why) = (bert.family(), "has learnt no sentinels such as <extra_id_0>");
+            return Err(Error::OtherKind { field: "allow_sentinels", family, why });
+        }
+        let defaults = Defaults::read(self.generation_config.as_deref(), &config)?;
         let settled = wishes.settle(self.generate_options(), &self.tokenizer, defaults)?;
         let ids = settled.options.check_ids(self.model.rows());
         ids.map_err(|e| Error::Default { file: settled.file.clone(), what: e.to_string() })?;
         Ok(settled)
+    }
+
+    /// How texts are given: the program's defaults, then as the model was trained, then the wishes.
+    pub fn form(&self, wishes: &FormWishes) -> Form {
+        wishes.settle(self.trained.as_ref())
     }
 
     /// The ids of a source with what is around it (`</s>` behind it in T5), cut to `most` tokens; and whether it was cut.
@@ -88,6 +102,20 @@ impl Pipeline {
     /// The ids of a target with its end, cut to `most` tokens; and whether it was cut.
     pub fn encode_target(&self, text: &str, most: usize) -> (Vec<u32>, bool) {
         self.encode_in(text, &self.tokenizer.target_wrap(self.tokenizer.start_id()), most)
+    }
+
+    /// The ids of a source and its target, each cut to `most` tokens, and the longer one where the model's positions end
+    /// before both are there.
+    pub fn encode_pair(&self, source: &str, target: &str, most: [usize; 2]) -> [Vec<u32>; 2] {
+        let encode =
+            |most: [usize; 2]| [self.encode(source, most[0]).0, self.encode_target(target, most[1]).0];
+        let pair = encode(most);
+        match self.model.config().most_tokens() {
+            Some(all) if pair[0].len() + pair[1].len() > all => {
+                encode(Tokenizer::lengths_within(pair[0].len(), pair[1].len(), all))
+            }
+            _ => pair,
+        }
     }
 
     fn encode_in(&self, text: &str, wrap: &Wrap, most: usize) -> (Vec<u32>, bool) {
@@ -110,7 +138,7 @@ impl Pipeline {
         let encode = |text: &str| self.encode(text, max_source_length).0;
         let sources: Vec<Vec<u32>> = texts.iter().map(|text| encode(text.as_ref())).collect();
         let mut outputs = vec![Vec::new(); texts.len()];
-        let noticed = generate(&self.model, &self.pool, &sources, options, |source, targets| {
+        let noticed = generate(&*self.model, &self.pool, &sources, options, |source, targets| {
             let output = |t: Generated| Output { text: self.tokenizer.decode(&t.ids), generated: t };
             outputs[source] = targets.into_iter().map(output).collect();
             ControlFlow::Continue(())
@@ -128,12 +156,12 @@ impl Pipeline {
         max_length: usize,
         limits: BatchLimits,
     ) -> Result<Vec<Score>, Error> {
-        let source = |text: &str| self.encode(text, max_length).0;
-        let target = |text: &str| self.encode_target(text, max_length).0;
-        let (sources, targets): (Vec<_>, Vec<_>) =
-            pairs.iter().map(|(s, t)| (source(s.as_ref()), target(t.as_ref()))).unzip();
+        let encode = |(source, target): &(_, _)| {
+            self.encode_pair(AsRef::as_ref(source), AsRef::as_ref(target), [max_length; 2]).into()
+        };
+        let (sources, targets): (Vec<_>, Vec<_>) = pairs.iter().map(encode).unzip();
         let mut scores = vec![Score::default(); pairs.len()];
-        score(&self.model, &self.pool, &sources, &targets, limits, |i, score| {
+        score(&*self.model, &self.pool, &sources, &targets, limits, |i, score| {
             scores[i] = score;
             ControlFlow::Continue(())
         })?;
@@ -145,20 +173,25 @@ impl Pipeline {
     /// # Errors
     /// Those of writing.
     pub fn save(&self, out: &Path) -> Result<(), Error> {
-        t5kit_model::save(&self.model, &self.files(), out)?;
-        let rows = self.model.config.vocab_size;
-        let tokenizer = self.work.as_ref().map_or_else(
-            || self.tokenizer.source_files().first().map(PathBuf::as_path),
-            |work| Some(work.path()),
-        );
-        if let Some(tokenizer) = tokenizer {
-            write_tokenizer(TokenizerOrigin { tokenizer, rows, keep: None }, out)?;
-        }
-        Ok(())
+        // Before the configuration: that of a ByT5 may be all of its tokenizer, and has other rows.
+        self.write_files(out)?;
+        Ok(t5kit_model::save(&*self.model, &[], out)?)
     }
 
-    /// The small files that go with the weights into every folder that this model is saved in.
-    pub fn files(&self) -> Vec<PathBuf> {
-        self.tokenizer.source_files().iter().cloned().chain(self.generation_config.clone()).collect()
+    /// Writes the small files that go with the weights into every folder that this model is saved in: the tokenizer's,
+    /// complete for transformers too, `generation_config.json` and `t5kit.json`.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn write_files(&self, out: &Path) -> Result<(), Error> {
+        let trained = self.trained.as_ref().map(|file| &file.path);
+        for file in self.generation_config.iter().chain(trained) {
+            copy(file, &out.join(file.file_name().unwrap_or(file.as_os_str())))?;
+        }
+        let rows = self.model.rows();
+        copy_tokenizer(&self.tokenizer, rows, out)?;
+        // What is missing there is made from what the files themselves say.
+        write_tokenizer(TokenizerOrigin { tokenizer: out, rows, keep: None }, out)?;
+        Ok(())
     }
 }

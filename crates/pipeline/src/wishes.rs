@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use t5kit_formats::generation_config::{EarlyStopping, GenerationConfig};
 use t5kit_generate::{GenerateOptions, LengthNormalization, word_ids};
-use t5kit_model::{SpecialIds, T5Config};
+use t5kit_model::{Architecture, Config, SpecialIds};
 use t5kit_tokenizer::Tokenizer;
 
 use crate::Error;
@@ -52,6 +52,8 @@ pub struct Settled {
     pub options: GenerateOptions,
     /// The file that the model's defaults come from.
     pub file: String,
+    /// `name value` of what is as that file says, and not as the program would do it by itself.
+    pub taken: Vec<String>,
     /// What became of them.
     pub notes: Vec<Note>,
 }
@@ -95,13 +97,13 @@ impl Defaults {
     ///
     /// # Errors
     /// Those of [`GenerationConfig::read`].
-    pub fn read(file: Option<&Path>, config: &T5Config) -> Result<Self, Error> {
+    pub fn read(file: Option<&Path>, config: &Config) -> Result<Self, Error> {
         let one_for_all = Path::new("config.json");
         Ok(match file {
             Some(file) => Defaults { file: file.to_owned(), values: GenerationConfig::read(file)? },
             None => Defaults {
                 file: one_for_all.to_owned(),
-                values: GenerationConfig::of_model(one_for_all, &config.other)?,
+                values: GenerationConfig::of_model(one_for_all, config.other())?,
             },
         })
     }
@@ -141,6 +143,7 @@ impl Wishes {
         o.prefix = self.prefix.as_deref().map(|text| tokenizer.encode(text)).unwrap_or_default();
         let Defaults { file, mut values } = defaults;
         let file = file.display().to_string();
+        let before = o.clone();
         if self.max_new_tokens.is_some() {
             values.max_length = None;
         }
@@ -156,10 +159,14 @@ impl Wishes {
             notes.push(Note::Ignored(values.ignored));
         }
         notes.extend(self.choose(&mut o));
+        let mut taken = differences(&before, &o);
         self.fill(&mut o);
+        let after = differences(&before, &o);
+        // What is otherwise wished is not the file's.
+        taken.retain(|said| after.contains(said));
         self.forbid(tokenizer, &mut o)?;
         self.check_effect(&o)?;
-        Ok(Settled { options: o, file, notes })
+        Ok(Settled { options: o, file, taken, notes })
     }
 
     /// Whether sampling is wished.
@@ -274,4 +281,45 @@ impl Wishes {
         }
         Ok(())
     }
+}
+
+/// The options of a search that are numbers or words, by name, in the order of their fields.
+pub fn named_options(o: &GenerateOptions) -> Vec<(&'static str, String)> {
+    let early_stopping = match o.early_stopping {
+        EarlyStopping::Yes => "true",
+        EarlyStopping::No => "false",
+        EarlyStopping::Never => "never",
+        EarlyStopping::T5 => "t5",
+    };
+    vec![
+        ("max_new_tokens", o.max_new_tokens.to_string()),
+        ("min_new_tokens", o.min_new_tokens.to_string()),
+        ("num_return_sequences", o.num_return_sequences.to_string()),
+        ("num_beams", o.num_beams.to_string()),
+        ("length_penalty", o.length_penalty.to_string()),
+        ("early_stopping", early_stopping.to_owned()),
+        ("num_beam_groups", o.num_beam_groups.to_string()),
+        ("diversity_penalty", o.diversity_penalty.to_string()),
+        ("do_sample", o.do_sample.to_string()),
+        ("temperature", o.temperature.to_string()),
+        ("top_k", o.top_k.to_string()),
+        ("top_p", o.top_p.to_string()),
+        ("min_p", o.min_p.to_string()),
+        ("seed", o.seed.to_string()),
+        ("repetition_penalty", o.repetition_penalty.to_string()),
+        ("no_repeat_ngram_size", o.no_repeat_ngram_size.to_string()),
+    ]
+}
+
+/// `name value` of what differs in options; of lists of ids the names alone.
+fn differences(before: &GenerateOptions, after: &GenerateOptions) -> Vec<String> {
+    let (was, is) = (named_options(before), named_options(after));
+    let changed = was.iter().zip(&is).filter(|(was, is)| was != is);
+    let mut all: Vec<String> = changed.map(|(_, (name, value))| format!("{name} {value}")).collect();
+    let lists = [
+        ("bad_words_ids", before.bad_words_ids != after.bad_words_ids),
+        ("suppress_tokens", before.suppress != after.suppress),
+    ];
+    all.extend(lists.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned()));
+    all
 }

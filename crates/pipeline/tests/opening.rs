@@ -149,7 +149,7 @@ fn rows_and_tokenizer_are_cut_together() {
         ..options(&whole)
     };
     let cut = Pipeline::open(with.clone()).unwrap();
-    assert_eq!((cut.tokenizer.vocab_size(), cut.model.config.vocab_size), (7, 8));
+    assert_eq!((cut.tokenizer.vocab_size(), cut.model.rows()), (7, 8));
     assert_eq!(cut.tokenizer.id_of("丙"), Some(5));
     assert!(cut.settle(&Wishes::default()).unwrap().options.suppress.contains(&5));
     // Written as a folder it is the same model.

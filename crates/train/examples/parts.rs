@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use t5kit_model::{Seq2Seq, T5, T5Config, load};
+use t5kit_model::{Seq2Seq, T5, T5Config, Trainable};
 use t5kit_tensor::ops::{self, CrossEntropy};
 use t5kit_tensor::{Gradients, Graph, Packed, Pool, Precision, Regime, bf16_products};
 use t5kit_train::{Optimizer, OptimizerKind, TrainOptions};
@@ -89,7 +89,7 @@ fn generation(model: &T5, pool: &Pool, batch: usize) {
             let (seconds, hidden) =
                 timed(|| model.step(&mut graph, &vec![3 + step as u32; batch], &mut cache));
             decoder += seconds;
-            softmax += timed(|| ops::logits(&graph, &hidden, model.softmax().weight)).0;
+            softmax += timed(|| ops::logits(&graph, &hidden, model.softmax())).0;
         }
         [encoder, decoder, softmax]
     });
@@ -122,14 +122,7 @@ fn training(mut model: T5, pool: &Pool, batch: usize, precision: Precision) {
         let (decoder, hidden) = timed(|| model.decode(&mut graph, &inputs, &sources, &encoded));
         let loss = CrossEntropy { scale: 1.0 / targets.tokens() as f32, ..CrossEntropy::default() };
         let (softmax, _) = timed(|| {
-            ops::cross_entropy(
-                &graph,
-                &hidden,
-                model.softmax().weight,
-                targets.ids(),
-                loss,
-                Some(&mut gradients),
-            )
+            ops::cross_entropy(&graph, &hidden, model.softmax(), targets.ids(), loss, Some(&mut gradients))
         });
         drop((encoded, hidden));
         let (backward, ()) = timed(|| graph.backward(&mut gradients));
@@ -157,7 +150,7 @@ fn main() {
     let threads = arguments.next().and_then(|n| n.parse().ok()).unwrap_or_else(Pool::default_threads);
     let pool = Pool::new(threads);
     let open = || {
-        load(&path).unwrap_or_else(|error| {
+        T5::load(&path).unwrap_or_else(|error| {
             eprintln!("{error}");
             std::process::exit(1);
         })

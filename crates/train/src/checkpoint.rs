@@ -9,7 +9,7 @@ use t5kit_formats::DType;
 use t5kit_formats::output::{self, AtomicDir};
 use t5kit_formats::peft;
 use t5kit_formats::safetensors::SafetensorsFile;
-use t5kit_model::{LoraConfig, T5, save, save_adapter, write_tensors};
+use t5kit_model::{LoraConfig, Seq2Seq, save, save_adapter, write_tensors};
 
 use crate::options::Difference;
 use crate::pass::new_gradients;
@@ -60,27 +60,61 @@ pub fn holds_checkpoint(folder: &Path) -> bool {
     ["config.json", peft::CONFIG].iter().any(|name| folder.join(name).is_file())
 }
 
+/// Makes the run's own folder the model that its checkpoint `name` is, for whoever reads a model's folder: relative links
+/// to all of its files but those that only resuming needs. A checkpoint that replaces it is seen through them as a whole.
+/// What stands there and is no such link stays; a file system without links goes without.
+pub(crate) fn link(folder: &Path, name: &str) {
+    let files = std::fs::read_dir(folder.join(name)).into_iter().flatten().flatten();
+    for file in files.map(|entry| entry.file_name()) {
+        let link = folder.join(&file);
+        let target = Path::new(name).join(&file);
+        if file == STATE || file == MOMENTS || std::fs::read_link(&link).is_ok_and(|to| to == target) {
+            continue;
+        }
+        if is_link(&link) {
+            let _ = std::fs::remove_file(&link);
+        }
+        #[cfg(unix)]
+        let _ = std::os::unix::fs::symlink(&target, &link);
+    }
+}
+
+/// Whether a path is one of [`link`]'s.
+fn is_link(path: &Path) -> bool {
+    std::fs::read_link(path).is_ok_and(|to| [LAST, BEST].iter().any(|name| to.starts_with(name)))
+}
+
 /// Removes the checkpoints and the report of the run that a new one in `folder` replaces.
 pub(crate) fn remove_former(folder: &Path) -> Result<(), Error> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for path in entries.map(|entry| entry.path()).filter(|path| is_link(path)) {
+        std::fs::remove_file(&path).map_err(Error::io(&path))?;
+    }
     let checkpoints =
         [LAST, BEST].map(|name| folder.join(name)).into_iter().filter(|path| holds_checkpoint(path));
     let report = Some(folder.join(crate::report::REPORT)).filter(|path| path.is_file());
     Ok(checkpoints.chain(report).try_for_each(|path| output::remove_whole(&path))?)
 }
 
-/// Writes `folder/name`: the model and the tokenizer's files, or with `lora` its adapters alone; with an optimizer, the
-/// training state too.
+/// Writes `folder/name`: the model, or with `lora` its adapters alone, and copies of `tokenizer_files`; with an optimizer,
+/// the training state too.
 pub(crate) fn write(
     folder: &Path,
     name: &str,
-    model: &T5,
+    model: &dyn Seq2Seq,
     tokenizer_files: &[PathBuf],
     lora: Option<&LoraConfig>,
     training: Option<(&Optimizer, &TrainingState)>,
 ) -> Result<(), Error> {
     let target = AtomicDir::create(&folder.join(name), true)?;
     match lora {
-        Some(lora) => save_adapter(model, lora, target.path())?,
+        Some(lora) => {
+            save_adapter(model, lora, target.path())?;
+            for file in tokenizer_files {
+                let to = target.path().join(file.file_name().unwrap_or(file.as_os_str()));
+                std::fs::copy(file, to).map_err(Error::io(file))?;
+            }
+        }
         None => save(model, tokenizer_files, target.path())?,
     }
     if let Some((optimizer, state)) = training {
@@ -93,10 +127,10 @@ pub(crate) fn write(
     Ok(())
 }
 
-fn write_moments(path: &Path, model: &T5, optimizer: &Optimizer) -> Result<(), Error> {
+fn write_moments(path: &Path, model: &dyn Seq2Seq, optimizer: &Optimizer) -> Result<(), Error> {
     let mut tensors = Vec::new();
-    let slots: Vec<_> = model.params.iter().map(|(_, _, w)| optimizer.kind.slots(w.shape())).collect();
-    for (((_, name, _), slots), state) in model.params.iter().zip(&slots).zip(&optimizer.state) {
+    let slots: Vec<_> = model.params().iter().map(|(_, _, w)| optimizer.kind.slots(w.shape())).collect();
+    for (((_, name, _), slots), state) in model.params().iter().zip(&slots).zip(&optimizer.state) {
         for ((slot, shape), tensor) in slots.iter().zip(state) {
             tensors.push((format!("{slot}.{name}"), shape.as_slice(), tensor.as_rows()));
         }
@@ -150,16 +184,20 @@ fn read(folder: &Path) -> Result<(PathBuf, TrainingState), Error> {
 }
 
 /// Reads the optimizer of `folder/last`. The model in that folder is the caller's to load.
-pub(crate) fn read_optimizer(folder: &Path, model: &T5, state: &TrainingState) -> Result<Optimizer, Error> {
-    let mut optimizer = Optimizer::new(state.options.optimizer, &model.params, &new_gradients(model));
+pub(crate) fn read_optimizer(
+    folder: &Path,
+    model: &dyn Seq2Seq,
+    state: &TrainingState,
+) -> Result<Optimizer, Error> {
+    let mut optimizer = Optimizer::new(state.options.optimizer, model.params(), &new_gradients(model));
     optimizer.steps = state.updates;
     read_moments(&folder.join(LAST).join(MOMENTS), model, &mut optimizer)?;
     Ok(optimizer)
 }
 
-fn read_moments(path: &Path, model: &T5, optimizer: &mut Optimizer) -> Result<(), Error> {
+fn read_moments(path: &Path, model: &dyn Seq2Seq, optimizer: &mut Optimizer) -> Result<(), Error> {
     let file = SafetensorsFile::open(path)?;
-    for ((_, name, weight), state) in model.params.iter().zip(&mut optimizer.state) {
+    for ((_, name, weight), state) in model.params().iter().zip(&mut optimizer.state) {
         for ((slot, shape), tensor) in optimizer.kind.slots(weight.shape()).iter().zip(state) {
             let name = format!("{slot}.{name}");
             if file.info(&name) != Some((DType::F32, shape)) {

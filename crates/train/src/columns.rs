@@ -15,7 +15,7 @@ pub struct PairColumns {
     pub source: Option<ColumnRef>,
     /// The target's column.
     pub target: Option<ColumnRef>,
-    /// The column of what the model is asked to do, put before the source: see [`crate::with_prompt`].
+    /// The column of what the model is asked to do, put before the source: see [`with_prompt`](t5kit_formats::trained::with_prompt).
     pub prompt: Option<ColumnRef>,
 }
 

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use t5kit_formats::progress::{Progress, Watch};
 use t5kit_formats::table::{ReadRow, Row, Rows, Table, TableOptions};
+use t5kit_formats::trained::with_prompt;
 use t5kit_tensor::Pool;
 use t5kit_tokenizer::Tokenizer;
 
@@ -20,6 +21,8 @@ pub struct Lengths {
     pub source: usize,
     /// Tokens of a target, at most.
     pub target: usize,
+    /// Tokens of both together, at most, where the model's positions end: the longer one is cut.
+    pub pair: Option<usize>,
 }
 
 /// How examples are read.
@@ -53,16 +56,6 @@ pub trait ReadWatch: Watch {
 /// Nobody watches: the end at the first bad row.
 impl ReadWatch for () {}
 
-/// A source with what the model is asked to do before it, as T5 was trained: `summarize: The text`. A colon or space
-/// at the prompt's end is not doubled; without a prompt the source stands alone, and a prompt without a source does.
-pub fn with_prompt(prompt: &str, source: &str) -> String {
-    match prompt.trim_end_matches([':', '：', ' ']) {
-        "" => source.to_owned(),
-        _ if source.trim().is_empty() => prompt.to_owned(),
-        prompt => format!("{prompt}: {source}"),
-    }
-}
-
 /// Text that is tokenized at a time: enough for every thread, little enough for any memory.
 const WINDOW_BYTES: usize = 4 << 20;
 /// Rows that a thread takes at a time.
@@ -71,6 +64,7 @@ const CHUNK_ROWS: usize = 64;
 struct Pair {
     source: String,
     target: String,
+    prompt: Option<String>,
 }
 
 impl Examples {
@@ -93,14 +87,15 @@ impl Examples {
         let (mut window, mut bytes) = (Vec::new(), 0);
         for path in paths {
             let before = building.examples.len() + window.len();
-            let mut rows = open(path, options, watch)?;
+            let mut rows = open(path, &options.columns, &options.table, watch)?;
             for row in rows.by_ref() {
-                let pair = row.map_err(Error::from).and_then(|row| pair(path, row, options));
+                let pair = row.map_err(Error::from).and_then(|row| pair(path, row, &options.source_prefix));
                 match pair {
                     Ok(Some(pair)) => {
                         bytes += pair.source.len() + pair.target.len();
                         let first = &mut building.examples.facts.first;
                         first.get_or_insert_with(|| [pair.source.clone(), pair.target.clone()]);
+                        building.examples.facts.prompts.add(pair.prompt.as_deref());
                         window.push(pair);
                     }
                     Ok(None) => building.examples.facts.blank += 1,
@@ -126,13 +121,49 @@ impl Examples {
     }
 }
 
+/// Gives the source and the target of each example of a file to `each`, as [`Examples::read`] would take them; returns
+/// how many rows had nothing in them, and how many bad ones `watch` went on without.
+///
+/// # Errors
+/// Those of [`Examples::read`] but for a file without examples, and those of `each`.
+pub fn each_pair<E: From<Error>>(
+    path: &Path,
+    columns: &PairColumns,
+    table: &TableOptions,
+    watch: &mut dyn ReadWatch,
+    mut each: impl FnMut(String, String) -> Result<(), E>,
+) -> Result<[u64; 2], E> {
+    let (mut blank, mut skipped, mut read) = (0, 0, 0);
+    for row in open(path, columns, table, watch)? {
+        match row.map_err(Error::from).and_then(|row| pair(path, row, "")) {
+            Ok(Some(Pair { source, target, .. })) => each(source, target)?,
+            Ok(None) => blank += 1,
+            Err(error) if error.is_bad_row() && watch.bad_row(&error).is_continue() => skipped += 1,
+            Err(error) => return Err(error.into()),
+        }
+        read += 1;
+        if read % TOLD == 0 {
+            watch.go_on(Progress::items("reading", "examples", read, None)).map_err(Error::from)?;
+        }
+    }
+    Ok([blank, skipped])
+}
+
+/// Rows after which progress is told where nothing else is done with them.
+const TOLD: usize = 1024;
+
 /// The rows of a file: source, target, and the prompt where there is one.
-fn open(path: &Path, options: &DataOptions, watch: &mut dyn ReadWatch) -> Result<Rows, Error> {
-    let mut table = Table::open(path, &TableOptions { text_as_table: true, ..options.table.clone() })?;
+fn open(
+    path: &Path,
+    columns: &PairColumns,
+    options: &TableOptions,
+    watch: &mut dyn ReadWatch,
+) -> Result<Rows, Error> {
+    let mut table = Table::open(path, &TableOptions { text_as_table: true, ..options.clone() })?;
     if table.head().columns.is_empty() {
         return Err(Error::NoExamples { path: path.to_path_buf() });
     }
-    let roles = options.columns.choose(&mut table)?;
+    let roles = columns.choose(&mut table)?;
     watch.understood(&Understood { path: path.to_path_buf(), head: table.head().clone(), roles });
     let mut places = vec![roles.source, roles.target];
     if let Some(prompt) = roles.prompt {
@@ -144,14 +175,15 @@ fn open(path: &Path, options: &DataOptions, watch: &mut dyn ReadWatch) -> Result
 }
 
 /// The example of a row; `None` where there is nothing in it at all.
-fn pair(path: &Path, row: Row, options: &DataOptions) -> Result<Option<Pair>, Error> {
+fn pair(path: &Path, row: Row, source_prefix: &str) -> Result<Option<Pair>, Error> {
     let mut values = row.values.into_iter();
     let (source, target) = (values.next().unwrap_or_default(), values.next().unwrap_or_default());
-    let source = values.next().map_or_else(|| source.clone(), |prompt| with_prompt(&prompt, &source));
+    let prompt = values.next();
+    let source = prompt.as_ref().map_or_else(|| source.clone(), |prompt| with_prompt(prompt, &source));
     let empty = [source.trim().is_empty(), target.trim().is_empty()];
     let what = match empty {
         [false, false] => {
-            return Ok(Some(Pair { source: format!("{}{source}", options.source_prefix), target }));
+            return Ok(Some(Pair { source: format!("{source_prefix}{source}"), target, prompt }));
         }
         [true, true] => return Ok(None),
         [true, false] => "source",
@@ -168,21 +200,40 @@ struct Chunk {
     missed: [usize; 2],
     /// Tokens of each source and target before cutting, `</s>` included.
     whole: [Vec<usize>; 2],
+    /// Sources and targets that were cut.
+    cut: [usize; 2],
 }
 
 impl Chunk {
     fn add(&mut self, tokenizer: &Tokenizer, pair: &Pair, lengths: Lengths) {
         let target_wrap = tokenizer.target_wrap(tokenizer.start_id());
-        let (source, target) = (tokenizer.source_wrap(), &target_wrap);
-        for (side, text, wrap, most) in
-            [(0, &pair.source, source, lengths.source), (1, &pair.target, target, lengths.target)]
+        let sides = [(&pair.source, tokenizer.source_wrap()), (&pair.target, &target_wrap)];
+        let mut most = [lengths.source, lengths.target];
+        let start = self.ids.len();
+        let mut encode = |most: [usize; 2]| -> ([usize; 2], [usize; 2]) {
+            self.ids.truncate(start);
+            let (mut whole, mut ends) = ([0; 2], [0; 2]);
+            for (side, (text, wrap)) in sides.into_iter().enumerate() {
+                whole[side] = tokenizer.encode_wrapped(text.as_bytes(), wrap, most[side], &mut self.ids);
+                ends[side] = self.ids.len();
+            }
+            (whole, ends)
+        };
+        let (whole, mut ends) = encode(most);
+        if let Some(pair) = lengths.pair
+            && ends[1] - start > pair
         {
-            let start = self.ids.len();
-            let whole = tokenizer.encode_wrapped(text.as_bytes(), wrap, most, &mut self.ids);
-            self.whole[side].push(whole);
-            let missed = whole <= most && tokenizer.misses_sentinel(text.as_bytes(), &self.ids[start..]);
+            most = Tokenizer::lengths_within(ends[0] - start, ends[1] - ends[0], pair);
+            (_, ends) = encode(most);
+        }
+        for (side, (text, _)) in sides.into_iter().enumerate() {
+            let own = [start, ends[0]][side]..ends[side];
+            let cut = whole[side] > most[side];
+            self.whole[side].push(whole[side]);
+            self.cut[side] += usize::from(cut);
+            let missed = !cut && tokenizer.misses_sentinel(text.as_bytes(), &self.ids[own.clone()]);
             self.missed[side] += usize::from(missed);
-            self.lengths.push((self.ids.len() - start) as u32);
+            self.lengths.push(own.len() as u32);
         }
     }
 }
@@ -207,9 +258,8 @@ fn tokenize(
         building.push(&chunk.ids, &chunk.lengths)?;
         let facts = &mut building.examples.facts;
         for side in 0..2 {
-            let most = [options.lengths.source, options.lengths.target][side];
+            facts.cut[side] += chunk.cut[side];
             for &whole in &chunk.whole[side] {
-                facts.cut[side] += usize::from(whole > most);
                 facts.longest[side] = facts.longest[side].max(whole);
                 facts.lengths[side].add(whole);
             }

@@ -38,6 +38,32 @@ pub struct Facts {
     pub replaced: u64,
     /// Source and target of the first example, as the model reads them.
     pub first: Option<[String; 2]>,
+    /// What the model is asked to do.
+    pub prompts: Prompts,
+}
+
+/// The prompts before sources.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Prompts {
+    /// There are none.
+    #[default]
+    None,
+    /// This one before every source.
+    Same(String),
+    /// Different ones.
+    Several,
+}
+
+impl Prompts {
+    /// One more source's.
+    pub fn add(&mut self, prompt: Option<&str>) {
+        let Some(prompt) = prompt else { return };
+        match self {
+            Prompts::None => *self = Prompts::Same(prompt.to_owned()),
+            Prompts::Same(same) if same == prompt => {}
+            _ => *self = Prompts::Several,
+        }
+    }
 }
 
 /// How many texts have how many tokens.

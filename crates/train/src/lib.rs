@@ -25,14 +25,14 @@ mod validation;
 
 pub use checkpoint::{BEST, LAST, check_resume, holds_checkpoint, remove_leavings};
 pub use columns::{PairColumns, Understood};
-pub use data::{DataOptions, Lengths, ReadWatch, with_prompt};
-pub use examples::{Examples, Facts, LengthCounts, Placement};
+pub use data::{DataOptions, Lengths, ReadWatch, each_pair};
+pub use examples::{Examples, Facts, LengthCounts, Placement, Prompts};
 pub use log::{EVENTS, EvalRecord, LOG, StepRecord, TrainLog};
 pub use memory::{Memory, predict};
 pub use optimizer::{Optimizer, OptimizerKind, Stepped};
 pub use options::{Difference, PRECISIONS, TrainOptions};
 pub use pass::{PassOptions, accumulate, gradients};
-pub use report::{REPORT, RunReport, compare, write_report};
+pub use report::{Curves, REPORT, RunReport, compare, thin, write_report};
 pub use schedule::Schedule;
 pub use setup::{Forecast, Outcome, Setup, TrainWatch};
 pub use trainer::train;

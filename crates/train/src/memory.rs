@@ -1,9 +1,7 @@
 //! How much memory a run takes: predicted before, measured during.
 
-use t5kit_model::Part;
-use t5kit_model::T5Config;
 use t5kit_model::memory::WayBack;
-use t5kit_model::t5::{layout, widths};
+use t5kit_model::{Architecture, Part};
 use t5kit_tensor::ops::CrossEntropy;
 
 use crate::{OptimizerKind, TrainOptions};
@@ -33,17 +31,17 @@ impl Memory {
 /// default all weights are f32. Weights in half precision are widened one at a time. `pieces`: how many different ids
 /// the examples have, as far as known: the embeddings of others have no moments.
 pub fn predict(
-    c: &T5Config,
+    config: &impl Architecture,
     options: &TrainOptions,
     held: Option<u64>,
     (source_tokens, target_tokens): (usize, usize),
     pieces: Option<usize>,
 ) -> Memory {
     let (s, t) = (source_tokens as u64, target_tokens as u64);
-    let parts = options.parts();
+    let (parts, widths) = (options.parts(), config.widths());
     let mut parameters = 0;
     let (mut weights, mut largest) = (0, 0);
-    for slot in layout(c) {
+    for slot in config.layout() {
         let elements = slot.shape.iter().product::<usize>() as u64;
         weights += elements;
         largest = elements.max(largest);
@@ -51,16 +49,16 @@ pub fn predict(
             continue;
         }
         // The gradient of an embedding alone is that of the rows that a step uses.
-        let by_rows = slot.part == Part::Embeddings && !c.tie_word_embeddings;
+        let by_rows = slot.part == Part::Embeddings && !config.is_tied();
         let decays = options.optimizer == OptimizerKind::Adam && options.weight_decay > 0.0;
         let met = pieces.filter(|_| by_rows && !decays).unwrap_or(usize::MAX);
         let shape: Vec<usize> =
             slot.shape.iter().enumerate().map(|(i, &n)| if i == 0 { n.min(met) } else { n }).collect();
         parameters += options.optimizer.state_elements(&shape) as u64;
-        let rows = (s + t) * options.gradient_accumulation as u64 * c.d_model as u64;
+        let rows = (s + t) * options.gradient_accumulation as u64 * widths.d_model as u64;
         parameters += if by_rows { elements.min(rows) } else { elements };
     }
-    for shape in options.adapter_shapes(c) {
+    for shape in options.adapter_shapes(config) {
         parameters += (2 * shape[0] * shape[1] + options.optimizer.state_elements(&shape)) as u64;
     }
     let held = held.filter(|_| options.lora_rank.is_some()).unwrap_or(4 * weights);
@@ -77,7 +75,7 @@ pub fn predict(
     };
     Memory {
         parameters: held + 4 * parameters,
-        activations: widths(c).training_bytes(source_tokens, target_tokens, way) + 4 * widened,
+        activations: widths.training_bytes(source_tokens, target_tokens, way) + 4 * widened,
     }
 }
 
@@ -91,6 +89,9 @@ pub(crate) fn resident_bytes() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use t5kit_model::T5Config;
+    use t5kit_model::t5::layout;
+
     use super::*;
 
     #[test]

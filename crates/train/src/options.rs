@@ -75,7 +75,8 @@ pub struct TrainOptions {
     pub lora_rank: Option<usize>,
     /// What adapters add is multiplied by `lora_alpha / lora_rank`.
     pub lora_alpha: f64,
-    /// The layers that get adapters: some of [`t5kit_model::LORA_TARGETS`].
+    /// The layers that get adapters: some of [`t5kit_model::LORA_TARGETS`]; none: those that are usual for the model
+    /// ([`t5kit_model::Architecture::lora_targets`]).
     pub lora_targets: Vec<String>,
     /// In what products are computed: one of [`PRECISIONS`].
     #[serde(with = "precision")]
@@ -115,7 +116,7 @@ impl Default for TrainOptions {
             recompute: false,
             lora_rank: None,
             lora_alpha: 8.0,
-            lora_targets: ["q", "v"].map(String::from).to_vec(),
+            lora_targets: Vec::new(),
             seed: 0,
             validation: ValidationOptions::default(),
         }

@@ -58,7 +58,7 @@ pub fn accumulate(
         .with_precision(pass.precision)
         .with_recompute(pass.recompute);
     let hidden = model.hidden(&mut graph, batch);
-    let (softmax, targets) = (model.softmax().weight, batch.targets().ids());
+    let (softmax, targets) = (model.softmax(), batch.targets().ids());
     let losses = ops::cross_entropy(&graph, &hidden, softmax, targets, loss, Some(&mut *gradients));
     drop(hidden);
     graph.backward(gradients);

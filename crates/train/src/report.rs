@@ -17,7 +17,7 @@ use t5kit_formats::output::AtomicFile;
 use crate::log::{EvalRecord, LOG};
 use crate::{Error, Examples, Sample, TrainOptions};
 pub use compare::compare;
-use curves::{Curves, thin};
+pub use curves::{Curves, thin};
 use data::data;
 use warnings::{part, warnings};
 
@@ -37,7 +37,10 @@ h3 { font-size: 15px; font-weight: 600; color: var(--soft); margin: 22px 0 4px; 
 .texts .same { color: #2f9e63; } .pairs { display: grid; grid-template-columns: repeat(auto-fit, minmax(330px, 1fr)); gap: 0 24px; }
 .settings td { text-align: left; overflow-wrap: anywhere; padding: 3px 10px; font-size: 14px; }
 .settings td:first-child { color: var(--soft); width: 14em; } .wide { overflow-x: auto; }
-@media (max-width: 560px) { .pairs { grid-template-columns: 1fr; } .settings td:first-child { width: 9em; } }
+@media (max-width: 560px) { .pairs { grid-template-columns: 1fr; } .settings td:first-child { width: 9em; }
+  .texts, .texts tbody, .texts tr, .texts td, .texts td:first-child { display: block; width: auto; }
+  .texts tr:first-child { display: none; } .texts td { border: 0; padding: 4px 0; } .texts tr { padding: 10px 0; border-bottom: 1px solid var(--line); }
+  .texts td::before { content: attr(data-label); display: block; color: var(--soft); font-size: 12px; } }
 ";
 
 /// What the page tells beside the log.
@@ -110,7 +113,7 @@ fn page(r: &RunReport<'_>, curves: &Curves) -> String {
     let _ = writeln!(out, "<h2>{}</h2>\n<pre>{}</pre>", t.to_repeat, escape(r.command));
     let title = fill(t.run_title, &[("run", &r.run)]);
     let about = fill(t.run_subtitle, &[("model", &r.model), ("data", &r.data), ("date", &r.date)]);
-    let (all, parameters) = (thousands(steps), short(r.parameters as u64));
+    let (all, parameters) = (thousands(steps), short(r.lang, r.parameters as u64));
     let sizes = fill(t.run_sizes, &[("steps", &all), ("parameters", &parameters), ("program", &r.program)]);
     let subtitle = format!("{about} · {sizes}");
     match r.going_on {
@@ -134,7 +137,7 @@ fn cards(out: &mut String, r: &RunReport<'_>, curves: &Curves, steps: u64) {
     }
     let rate = curves.tokens / curves.seconds.max(1e-9);
     let all: [(&str, &dyn std::fmt::Display); 2] =
-        [("tokens", &short(curves.tokens as u64)), ("steps", &thousands(steps))];
+        [("tokens", &short(r.lang, curves.tokens as u64)), ("steps", &thousands(steps))];
     let tokens = fill(t.tokens_in_steps, &all);
     html::card(out, format_args!("{} /s", thousands(rate as u64)), &[t.real_tokens, &tokens]);
     html::card(out, duration(curves.seconds), &[t.of_training_steps, t.validation_not_counted]);
@@ -203,9 +206,20 @@ fn samples(out: &mut String, r: &RunReport<'_>) {
     for Sample { source, reference, output } in r.samples {
         let class = if reference.trim() == output.trim() { " class=\"same\"" } else { "" };
         let (source, reference, output) = (shorten(source), shorten(reference), shorten(output));
-        let _ = writeln!(out, "<tr><td>{source}</td><td>{reference}</td><td{class}>{output}</td></tr>");
+        let cells = [(t.source, "", source), (t.reference, "", reference), (t.output, class, output)];
+        texts_row(out, &cells);
     }
     out.push_str("</table>\n");
+}
+
+/// A row of a table of texts: for each the name of its column, which stands over it where the page is narrow, attributes,
+/// and the text as HTML.
+fn texts_row(out: &mut String, cells: &[(&str, &str, String)]) {
+    out.push_str("<tr>");
+    for (label, attributes, text) in cells {
+        let _ = write!(out, "<td data-label=\"{label}\"{attributes}>{text}</td>");
+    }
+    out.push_str("</tr>\n");
 }
 
 fn settings(out: &mut String, r: &RunReport<'_>) {

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use t5kit_formats::progress::Watch;
-use t5kit_model::Part;
-use t5kit_model::T5;
+use t5kit_model::{Architecture, Part, Seq2Seq};
 use t5kit_tensor::{Pool, Precision, bf16_products};
 
 use crate::log::{EvalRecord, StepRecord};
@@ -88,7 +87,7 @@ pub struct Setup<'a> {
 }
 
 /// Refuses settings that make no sense for this model.
-pub(crate) fn check(model: &T5, options: &TrainOptions) -> Result<(), Error> {
+pub(crate) fn check(model: &dyn Seq2Seq, options: &TrainOptions) -> Result<(), Error> {
     let refuse = |field, value: Option<String>, why| Err(Error::Setting { field, value, why });
     let names = PRECISIONS.iter().filter(|(_, precision)| *precision == options.precision);
     let Some((precision, _)) = names.copied().next() else {
@@ -99,13 +98,17 @@ pub(crate) fn check(model: &T5, options: &TrainOptions) -> Result<(), Error> {
                    would be slower than f32; leave it out";
         return refuse("precision", Some(precision.into()), why);
     }
-    if !model.config.tie_word_embeddings {
-        return Ok(());
-    }
-    let parts = options.parts();
-    if parts.contains(&Part::Softmax) && !parts.contains(&Part::Embeddings) {
-        let why = "this model's softmax matrix is its embedding matrix; name embeddings";
+    let (config, parts) = (model.config(), options.parts());
+    let trains = config.layout().iter().any(|slot| parts.contains(&slot.part));
+    if !trains && options.lora_rank.is_none() {
+        let why = match parts.contains(&Part::Softmax) {
+            true => "this model's softmax matrix is its embedding matrix; name embeddings",
+            false => "this model has no parameters there; name embeddings, encoder or softmax",
+        };
         return refuse("train_parts", Some(options.train_parts.join(",")), why);
+    }
+    if !config.is_tied() {
+        return Ok(());
     }
     if options.lazy_embeddings {
         let why = "this model's softmax shares the embedding matrix, every row of which has a gradient in every \

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use t5kit_formats::progress::Progress;
-use t5kit_model::{Batch, LoraConfig, Seq2Seq, T5, open_adapter};
+use t5kit_model::{Adapted, Batch, LoraConfig, Model, Seq2Seq, Trainable, open_adapter};
 use t5kit_tensor::ops::CrossEntropy;
 use t5kit_tensor::{Dropout, Gradients, mix};
 
@@ -23,7 +23,7 @@ const PATIENCE: u32 = 4;
 
 struct Run<'a> {
     setup: Setup<'a>,
-    model: T5,
+    model: Model,
     lora: Option<LoraConfig>,
     optimizer: Optimizer,
     state: TrainingState,
@@ -36,12 +36,12 @@ struct Run<'a> {
 }
 
 /// Trains a model. A resumed run ends with the bytes of one that was never stopped.
-pub fn train(mut model: T5, setup: Setup<'_>, watch: &mut dyn TrainWatch) -> Result<Outcome, Error> {
+pub fn train(mut model: Model, setup: Setup<'_>, watch: &mut dyn TrainWatch) -> Result<Outcome, Error> {
     let (examples, options) = (setup.examples, setup.options);
-    check(&model, options)?;
+    check(&*model, options)?;
     let batches = Batches::new(examples, options);
-    let held = model.params.iter().map(|(_, _, w)| (w.len() * w.dtype().size()) as u64).sum();
-    let memory = predict(&model.config, options, Some(held), batches.largest, Some(examples.pieces()));
+    let held = model.params().iter().map(|(_, _, w)| (w.len() * w.dtype().size()) as u64).sum();
+    let memory = predict(&model.config(), options, Some(held), batches.largest, Some(examples.pieces()));
     if let Some(available) = t5kit_model::memory::available_bytes()
         && memory.total() > available
     {
@@ -57,14 +57,14 @@ pub fn train(mut model: T5, setup: Setup<'_>, watch: &mut dyn TrainWatch) -> Res
         options: options.clone(),
         examples: format!("{:016x}", examples.fingerprint()),
         valid: setup.valid.map(|valid| format!("{:016x}", valid.fingerprint())),
-        base: options.lora_rank.map(|_| lora::fingerprint(&model)),
+        base: options.lora_rank.map(|_| lora::fingerprint(&*model)),
         threads: setup.pool.threads(),
     };
     let state = if setup.resume { checkpoint::read_state(setup.folder, &fresh)? } else { fresh };
-    let lora = options.lora(setup.base);
+    let lora = options.lora(setup.base, &model.config());
     match &lora {
         Some(_) if setup.resume => {
-            let adapter = open_adapter(&setup.folder.join(LAST), &model.config)?;
+            let adapter = open_adapter(&setup.folder.join(LAST), &model.config())?;
             model.attach_adapters(&adapter)?;
         }
         Some(lora) => model.begin_adapters(lora, options.seed)?,
@@ -74,14 +74,14 @@ pub fn train(mut model: T5, setup: Setup<'_>, watch: &mut dyn TrainWatch) -> Res
         }
     }
     let optimizer = match setup.resume {
-        true => checkpoint::read_optimizer(setup.folder, &model, &state)?,
-        false => Optimizer::new(options.optimizer, &model.params, &pass::new_gradients(&model)),
+        true => checkpoint::read_optimizer(setup.folder, &*model, &state)?,
+        false => Optimizer::new(options.optimizer, model.params(), &pass::new_gradients(&*model)),
     };
-    let trained = model.params.iter().filter(|(id, _, _)| model.params.trains(*id));
+    let trained = model.params().iter().filter(|(id, _, _)| model.params().trains(*id));
     let trained = trained.map(|(_, _, weight)| weight.len()).sum();
     let total = batches.total();
     watch.started(&Forecast {
-        parameters: model.params.elements(),
+        parameters: model.params().elements(),
         trained,
         memory,
         examples: examples.len(),
@@ -109,7 +109,7 @@ impl Run<'_> {
             stopped = self.evaluate(watch)?.is_break();
             self.save()?;
         }
-        let mut gradients = pass::new_gradients(&self.model);
+        let mut gradients = pass::new_gradients(&*self.model);
         let (mut loss, mut skipped) = (None, 0);
         while self.state.step < self.total && !stopped && !self.hopeless() {
             let record = self.step(&mut gradients)?;
@@ -176,7 +176,7 @@ impl Run<'_> {
         let (options, pool) = (&self.state.options, self.setup.pool);
         let step = self.batches.step(self.state.step);
         let packed: Vec<_> =
-            step.iter().map(|b| pass::pack(&self.model, self.setup.examples, b.iter().copied())).collect();
+            step.iter().map(|b| pass::pack(&*self.model, self.setup.examples, b.iter().copied())).collect();
         // The mean is over the target tokens of all the step's batches, as if they were one.
         let tokens: usize = packed.iter().map(|batch| batch.targets().tokens()).sum();
         let loss_options = CrossEntropy {
@@ -198,21 +198,22 @@ impl Run<'_> {
                 recompute: options.recompute,
             }
         };
-        let overflowed =
-            |model: &T5, batch: usize| pass::first_non_finite(model, pool, &packed[batch], pass(batch));
+        let overflowed = |model: &dyn Seq2Seq, batch: usize| {
+            pass::first_non_finite(model, pool, &packed[batch], pass(batch))
+        };
         for (i, batch) in packed.iter().enumerate() {
-            let model = &self.model;
+            let model = &*self.model;
             let losses = pass::accumulate(model, pool, batch, loss_options, pass(i), gradients);
             if !losses.is_finite() {
-                let softmax = || format!("the product with {}", model.params.name(model.softmax().weight));
+                let softmax = || format!("the product with {}", model.params().name(model.softmax().weight));
                 return Ok(Err(overflowed(model, i).unwrap_or_else(softmax)));
             }
             sum += losses;
         }
-        let stepped = self.optimizer.step(&mut self.model.params, gradients, pool, options, lr);
+        let stepped = self.optimizer.step(self.model.params_mut(), gradients, pool, options, lr);
         if let Some(gradient) = stepped.non_finite {
             // A norm can hide an infinity from the loss.
-            let forward = (0..packed.len()).find_map(|batch| overflowed(&self.model, batch));
+            let forward = (0..packed.len()).find_map(|batch| overflowed(&*self.model, batch));
             return Ok(Err(forward.unwrap_or(gradient)));
         }
         self.state.updates = self.optimizer.steps;
@@ -237,7 +238,7 @@ impl Run<'_> {
         let size = self.state.options.batch_size;
         let options = &self.state.options.validation;
         let decoding = self.setup.decoding.as_ref();
-        let found = validate(&self.model, self.setup.pool, valid, size, decoding, options, watch);
+        let found = validate(&*self.model, self.setup.pool, valid, size, decoding, options, watch);
         let (valid_loss, metrics) = match found {
             Err(Error::Stopped(_)) => return Ok(ControlFlow::Break(())),
             found => found?,
@@ -248,6 +249,7 @@ impl Run<'_> {
         record.best = options.is_better(&record, self.state.best.as_ref());
         if record.best {
             self.write(BEST, None)?;
+            checkpoint::link(self.setup.folder, BEST);
             self.state.best = Some(record.clone());
             self.state.stale = 0;
         } else {
@@ -260,11 +262,15 @@ impl Run<'_> {
 
     fn save(&self) -> Result<(), Error> {
         self.log.sync()?;
-        self.write(LAST, Some((&self.optimizer, &self.state)))
+        self.write(LAST, Some((&self.optimizer, &self.state)))?;
+        if self.state.best.is_none() {
+            checkpoint::link(self.setup.folder, LAST);
+        }
+        Ok(())
     }
 
     fn write(&self, name: &str, training: Option<(&Optimizer, &TrainingState)>) -> Result<(), Error> {
         let Setup { folder, tokenizer_files, .. } = self.setup;
-        checkpoint::write(folder, name, &self.model, tokenizer_files, self.lora.as_ref(), training)
+        checkpoint::write(folder, name, &*self.model, tokenizer_files, self.lora.as_ref(), training)
     }
 }

@@ -163,8 +163,7 @@ pub(crate) fn validate(
         let samples = samples(model, pool, valid, count, decoding, options, watch)?;
         let mut scorer = Scorer::new(&named);
         samples.iter().for_each(|sample| scorer.add(&sample.output, &sample.reference));
-        metrics
-            .extend(scorer.scores().into_iter().map(|(metric, score)| (metric.name().into(), score.into())));
+        metrics.extend(scorer.scores().into_iter().map(|(metric, score)| (metric.name(), score.into())));
     }
     Ok((loss, metrics))
 }

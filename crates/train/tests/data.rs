@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use t5kit_formats::progress::{Progress, Watch};
 use t5kit_formats::spiece::{NormalizerSpec, Piece, PieceKind, SpieceModel, TrainerSpec};
 use t5kit_formats::table::{ColumnRef, TableOptions};
+use t5kit_formats::trained::with_prompt;
 use t5kit_tensor::Pool;
 use t5kit_tokenizer::Tokenizer;
-use t5kit_train::{DataOptions, Error, Examples, Lengths, PairColumns, Placement, ReadWatch, with_prompt};
+use t5kit_train::{DataOptions, Error, Examples, Lengths, PairColumns, Placement, ReadWatch};
 
 /// A piece for each letter; ▁ 3, a 4, …
 fn tokenizer(folder: &Path) -> Tokenizer {
@@ -34,7 +35,7 @@ fn options() -> DataOptions {
         columns: PairColumns::default(),
         source_prefix: String::new(),
         table: TableOptions::default(),
-        lengths: Lengths { source: 12, target: 5 },
+        lengths: Lengths { source: 12, target: 5, pair: None },
         placement: Placement::Memory,
         references: true,
     }
@@ -97,7 +98,7 @@ fn every_format_gives_the_same_examples() {
     let csl = write(dir.path(), "csl.tsv", "to title\tab\tc\n:\tb\tc\n");
     let number = |n| Some(ColumnRef::Number(n));
     let columns = PairColumns { source: number(2), target: number(3), prompt: number(1) };
-    let lengths = Lengths { source: 50, target: 5 };
+    let lengths = Lengths { source: 50, target: 5, pair: None };
     let prompted = DataOptions { columns, lengths, source_prefix: "do ".into(), ..options() };
     let examples = read(&csl, &prompted);
     assert_eq!(tokenizer.decode(examples.source(0)), "do to title: ab");
@@ -105,6 +106,26 @@ fn every_format_gives_the_same_examples() {
     let twice = Examples::read(&[csl.clone(), csl], &tokenizer, &pool, &prompted, &mut ()).unwrap();
     assert_eq!(all(&twice), [all(&examples), all(&examples)].concat());
     assert_eq!(with_prompt("总结：", "文"), "总结: 文");
+}
+
+/// With BERT's vocabulary a pair is `[CLS] source [SEP]` and `target [SEP]`; where both together are too long the longer
+/// one is cut, before its `[SEP]`.
+#[test]
+fn a_pair_too_long_for_the_positions_is_cut_from_the_longer_side() {
+    let dir = tempfile::tempdir().unwrap();
+    let vocab = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\nc\nd\n";
+    let tokenizer = Tokenizer::load(&write(dir.path(), "vocab.txt", vocab)).unwrap();
+    let path =
+        write(dir.path(), "pairs.tsv", "a a a a a a\tb b\na a\tb b b b b b\na a a a\tb b b b b\na\tb\n");
+    let lengths = Lengths { source: 8, target: 9, pair: Some(8) };
+    let options = DataOptions { lengths, ..options() };
+    let examples = Examples::read(&[path], &tokenizer, &Pool::new(1), &options, &mut ()).unwrap();
+    let pairs: Vec<_> = (0..4).map(|i| (examples.source(i).to_vec(), examples.target(i).to_vec())).collect();
+    assert_eq!(pairs[0], (vec![2, 5, 5, 5, 3], vec![6, 6, 3]));
+    assert_eq!(pairs[1], (vec![2, 5, 5, 3], vec![6, 6, 6, 3]));
+    assert_eq!(pairs[2], (vec![2, 5, 5, 3], vec![6, 6, 6, 3]));
+    assert_eq!(pairs[3], (vec![2, 5, 3], vec![6, 3]));
+    assert_eq!((examples.facts.cut, examples.facts.longest), ([2, 2], [8, 7]));
 }
 
 #[test]
@@ -134,7 +155,8 @@ fn names_say_what_is_what_or_it_is_asked() {
     let (tokenizer, pool) = (tokenizer(dir.path()), Pool::new(1));
     let read = |name: &str, content: &str, columns: PairColumns| {
         let path = write(dir.path(), name, content);
-        let options = DataOptions { columns, lengths: Lengths { source: 99, target: 99 }, ..options() };
+        let options =
+            DataOptions { columns, lengths: Lengths { source: 99, target: 99, pair: None }, ..options() };
         let examples = Examples::read(&[path], &tokenizer, &pool, &options, &mut ())?;
         let text = |ids: &[u32]| tokenizer.decode(ids);
         let pairs = (0..examples.len()).map(|i| text(examples.source(i)) + " > " + &text(examples.target(i)));
@@ -192,7 +214,8 @@ fn memory_and_disk_and_any_number_of_threads_give_the_same_examples() {
     let row = |i: usize| format!("{} {}\t{}\n", "abcdefgh ".repeat(i % 40), i % 7, "xyz".repeat(1 + i % 5));
     let path = write(dir.path(), "many.tsv", &(0..40_000).map(row).collect::<String>());
     let read = |threads, placement| {
-        let options = DataOptions { placement, lengths: Lengths { source: 99, target: 9 }, ..options() };
+        let options =
+            DataOptions { placement, lengths: Lengths { source: 99, target: 9, pair: None }, ..options() };
         Examples::read(std::slice::from_ref(&path), &tokenizer, &Pool::new(threads), &options, &mut ())
             .unwrap()
     };

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use t5kit_formats::safetensors::SafetensorsFile;
-use t5kit_model::{Batch, T5, load, open_adapter};
+use t5kit_model::{Adapted, Batch, T5, open_adapter};
 use t5kit_tensor::{DType, Gradients, Pool};
 use t5kit_train::{Optimizer, OptimizerKind, PassOptions, TrainOptions, gradients};
 
@@ -18,8 +18,8 @@ fn json(name: &str) -> Value {
 
 /// The base, in a storage type, with peft's adapter.
 fn model(dtype: DType) -> T5 {
-    let mut model = load(&folder("mt5")).unwrap();
-    model.store_as(dtype);
+    let mut model = T5::load(&folder("mt5")).unwrap();
+    model.params.store_matrices_as(dtype);
     let file = open_adapter(&folder("lora"), &model.config).unwrap();
     model.attach_adapters(&file).unwrap();
     model
@@ -87,9 +87,9 @@ fn a_base_in_half_precision_gives_the_gradients_of_its_rounded_weights() {
     for dtype in [DType::Bf16, DType::F16] {
         let pass = PassOptions::default();
         let half = model(dtype);
-        let mut wide = load(&folder("mt5")).unwrap();
-        wide.store_as(dtype);
-        wide.store_as(DType::F32);
+        let mut wide = T5::load(&folder("mt5")).unwrap();
+        wide.params.store_matrices_as(dtype);
+        wide.params.store_matrices_as(DType::F32);
         let file = open_adapter(&folder("lora"), &wide.config).unwrap();
         wide.attach_adapters(&file).unwrap();
         let (got, want) = (backward(&half, 2, pass), backward(&wide, 2, pass));

@@ -7,7 +7,7 @@ use t5kit_formats::progress::{Progress, Watch};
 use t5kit_formats::spiece::{NormalizerSpec, Piece, PieceKind, SpieceModel, TrainerSpec};
 use t5kit_formats::tfevents;
 use t5kit_generate::GenerateOptions;
-use t5kit_model::{SpecialIds, T5, T5Config, load};
+use t5kit_model::{SpecialIds, T5, T5Config};
 use t5kit_tensor::{Pool, Rng};
 use t5kit_tokenizer::Tokenizer;
 use t5kit_train::{
@@ -126,7 +126,7 @@ fn run(
     // Adapters go on beside their base.
     let base = || T5::random(config(), 3).unwrap();
     let last = resume && options.lora_rank.is_none();
-    run_on(if last { load(&folder.join(LAST)).unwrap() } else { base() }, folder, options, resume, watch)
+    run_on(if last { T5::load(&folder.join(LAST)).unwrap() } else { base() }, folder, options, resume, watch)
 }
 
 fn run_on(
@@ -160,7 +160,7 @@ fn run_on(
         base,
         resume,
     };
-    train(model, job, watch)
+    train(Box::new(model), job, watch)
 }
 
 /// The log without what a clock or the system decides.

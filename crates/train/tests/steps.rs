@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use t5kit_formats::progress::{Progress, Watch};
-use t5kit_model::{Batch, Seq2Seq, T5, T5Config, load};
+use t5kit_model::{Batch, Seq2Seq, T5, T5Config, Trainable};
 use t5kit_tensor::ops::CrossEntropy;
 use t5kit_tensor::{Dropout, Gradients, Graph, Pool, Rng};
 use t5kit_train::{
@@ -76,8 +76,8 @@ fn run(
         base: "base",
         resume: false,
     };
-    train(model, job, &mut watch)?;
-    Ok((load(&folder.join(LAST)).unwrap(), watch.0))
+    train(Box::new(model), job, &mut watch)?;
+    Ok((T5::load(&folder.join(LAST)).unwrap(), watch.0))
 }
 
 /// Batches one after the other give the loss and gradients of the batch that they are together, with either kind of

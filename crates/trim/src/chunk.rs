@@ -1,8 +1,8 @@
 //! One corpus file in pieces of bounded size, each to be worked on by whichever thread is free.
 //!
-//! Lines are only found here, with the speed of memory; taking JSON or tabs apart, checking UTF-8 and
-//! tokenizing is the workers' business, so that one big file keeps all cores busy. CSV and Parquet, whose
-//! rows are not lines, are parsed here.
+//! Lines are only found here, with the speed of memory; taking JSON apart, checking UTF-8 and tokenizing is the
+//! workers' business, so that one big file keeps all cores busy. TSV, CSV and Parquet, whose rows are not lines, are
+//! parsed here.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -60,7 +60,7 @@ impl Chunk {
 /// A place in a file from which reading can go on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Position {
-    /// Decompressed bytes before it in text, TSV and JSON lines; rows in CSV and Parquet.
+    /// Decompressed bytes before it in text and JSON lines; rows in everything else.
     pub offset: u64,
     /// Line feeds (rows) before it.
     pub lines: u64,
@@ -130,7 +130,8 @@ impl ChunkReader {
                 Kind::Rows { reader: Box::new(reader), progress }
             }
             // Rows that are not lines, each a small part of a file that is read by itself.
-            Format::Json | Format::Sheet | Format::JsonLines if !is_lines(path, options)? => {
+            // A cell of TSV may go on over several lines.
+            Format::Tsv | Format::Json | Format::Sheet | Format::JsonLines if !is_lines(path, options)? => {
                 let mut reader = table::open_columns(path, columns, options)?;
                 let progress = RowProgress::Csv(reader.raw_read());
                 encoding = reader.encoding();
@@ -232,7 +233,7 @@ impl ChunkReader {
 /// Whether a file's records are kept a line each. Of what can be read only once, its format decides.
 fn is_lines(path: &Path, options: &TableOptions) -> Result<bool, Error> {
     match options.format_of(path) {
-        format if path.is_file() && format != Format::Sheet => {
+        format if path.is_file() && !matches!(format, Format::Sheet | Format::Tsv) => {
             Ok(Table::open(path, options)?.head().format == Format::JsonLines)
         }
         format => Ok(format == Format::JsonLines),

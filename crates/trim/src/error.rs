@@ -48,7 +48,7 @@ pub enum Error {
     /// The pieces that would be left make up too little of the counted text.
     #[error(
         "the {kept} of {of} pieces that would be left make up {share:.4} of the {tokens} counted tokens; the rest of \
-         the text would fall to bytes. `min_count` {min_count} keeps {pieces} pieces and at least 0.99"
+         the text would fall to bytes, to smaller pieces, or to the unknown one. `min_count` {min_count} keeps {pieces} pieces and at least 0.99"
     )]
     LowCoverage {
         /// Their share of the tokens.

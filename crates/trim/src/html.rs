@@ -35,11 +35,11 @@ pub(crate) fn page(report: &Report, words: fn(&str) -> String, lang: Lang) -> St
     out.push_str("<div class=\"cards\">\n");
     card(&mut out, t, t.pieces, thousands, v.pieces_before, v.pieces_after);
     if let Some(ModelSizes { before, after }) = &report.model {
-        card(&mut out, t, t.parameters, short, before.parameters, after.parameters);
+        card(&mut out, t, t.parameters, |n| short(lang, n), before.parameters, after.parameters);
         card(&mut out, t, t.of_weights, megabytes, before.bytes, after.bytes);
     }
     if let Some(coverage) = &report.coverage {
-        let of = fill(t.of_counted, &[("n", &short(coverage.tokens))]);
+        let of = fill(t.of_counted, &[("n", &short(lang, coverage.tokens))]);
         html::card(&mut out, share_text(coverage.share), &[t.tokens_covered, &of]);
     }
     out.push_str("</div>\n");
@@ -57,7 +57,7 @@ pub(crate) fn page(report: &Report, words: fn(&str) -> String, lang: Lang) -> St
     html::page(lang, t.trim_title, &subtitle, STYLE, &out)
 }
 
-fn card(out: &mut String, t: &Texts, what: &str, number: fn(u64) -> String, before: u64, after: u64) {
+fn card(out: &mut String, t: &Texts, what: &str, number: impl Fn(u64) -> String, before: u64, after: u64) {
     let share = format!("{:.1}", 100.0 * after as f64 / before.max(1) as f64);
     let share = fill(t.share_of, &[("share", &share), ("before", &number(before))]);
     html::card(out, number(after), &[what, &share]);

@@ -76,6 +76,29 @@ impl Required {
         Ok(required)
     }
 
+    /// What WordPiece needs where longer pieces are left out: the characters of all pieces of several that were counted, so
+    /// that no text of theirs becomes unknown. A character that is no piece keeps those that hold it. `None` for
+    /// tokenizers of another kind.
+    pub(crate) fn reachable(tokenizer: &Tokenizer, counts: &[u64]) -> Option<Self> {
+        tokenizer.characters(0)?;
+        let name = "characters of counted pieces".to_owned();
+        let mut required = Self { name, sha256: None, ids: vec![], pieces: 0, missing: vec![] };
+        for (id, _) in (0..).zip(counts).filter(|&(id, &n)| n > 0 && !tokenizer.is_special(id)) {
+            let characters = tokenizer.characters(id).unwrap_or_default();
+            if characters.len() < 2 {
+                continue;
+            }
+            if characters.contains(&None) {
+                required.ids.push(id);
+            }
+            required.ids.extend(characters.into_iter().flatten());
+        }
+        required.ids.sort_unstable();
+        required.ids.dedup();
+        required.pieces = required.ids.len();
+        Some(required)
+    }
+
     fn add_ascii_pieces(&mut self, tokenizer: &Tokenizer) {
         let ascii = |piece: &str| !piece.is_empty() && piece.replace('\u{2581}', "").is_ascii();
         let ids = 0..tokenizer.vocab_size() as u32;

@@ -67,8 +67,9 @@ impl Layout {
         // A model of this program's family never pads by a whole multiple.
         if rows >= pieces + outside + 2 * ROW_MULTIPLE {
             return Err(Error::Mismatch(format!(
-                "the model has {rows} rows, far more than the tokenizer's {pieces} pieces; give the model's \
-                 own tokenizer"
+                "the model has {rows} rows, far more than the tokenizer's {pieces} pieces; give the model's own \
+                 tokenizer, or where the tokenizer was cut already cut the rows like it by `keep_tokens` of \
+                 `t5kit convert`"
             )));
         }
         let behind = if rows >= pieces + outside { outside } else { 0 };
@@ -147,6 +148,8 @@ mod tests {
         let error =
             |pieces, rows| Layout::of(&tokenizer(pieces, true), 0, true, Some(rows)).unwrap_err().to_string();
         assert!(error(32_128, 32_000).contains("has 32000 rows, but the tokenizer 32128 pieces"));
-        assert!(error(32_000, 250_112).contains("far more"));
+        assert!(
+            error(32_000, 250_112).contains("far more") && error(32_000, 250_112).contains("`keep_tokens`")
+        );
     }
 }

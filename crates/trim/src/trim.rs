@@ -9,8 +9,8 @@ use t5kit_formats::output::AtomicDir;
 use t5kit_formats::progress::Watch;
 use t5kit_formats::spiece::SpieceModel;
 use t5kit_formats::table::{Columns, TableOptions};
-use t5kit_model::{T5Config, Uncut};
-use t5kit_pipeline::files::{CutTokenizer, write_generation_config};
+use t5kit_model::{Architecture, Config, Uncut};
+use t5kit_pipeline::files::{CutTokenizer, copy_trained, write_generation_config};
 use t5kit_pipeline::settle_ids;
 use t5kit_tokenizer::Tokenizer;
 
@@ -74,7 +74,7 @@ pub enum Chooser {
 /// `tokenizer.json`, whichever the tokenizer is),
 /// `keep_tokens.json`, `tokenizer.json` (where the tokenizer has the usual shape), `tokenizer_config.json`,
 /// `special_tokens_map.json`, `trim_report.json`, `trim_report.html`, and with a model `config.json`,
-/// `model.safetensors` and, if the model has one, `generation_config.json`.
+/// `model.safetensors` and, as far as the model has them, `generation_config.json` and `t5kit.json`.
 ///
 /// # Errors
 /// Whatever is wrong with the inputs or their fit, before anything is written where that can be known.
@@ -83,11 +83,11 @@ pub fn trim(job: &TrimOptions, watch: &mut dyn Watch) -> Result<Report, Error> {
     let whole = Tokenizer::load(&job.tokenizer)?;
     let Pieces { file, bytes, tokenizer, model } = Pieces::of(&whole, &job.tokenizer)?;
 
-    let mut uncut = job.model.as_deref().map(Uncut::<T5Config>::open).transpose()?;
+    let mut uncut = job.model.as_deref().map(Uncut::<Config>::open).transpose()?;
     if let Some(uncut) = &mut uncut {
         settle_ids(&mut uncut.config, &whole);
     }
-    let layout = Layout::new(&model, &whole, uncut.as_ref().map(|uncut| uncut.config.vocab_size))?;
+    let layout = Layout::new(&model, &whole, uncut.as_ref().map(|uncut| uncut.config.rows()))?;
     let before = uncut.as_ref().map(Uncut::sizes).transpose()?;
 
     let counted = job.counts.iter().map(|path| Counted::read(path, &whole, model.pieces.len()));
@@ -107,10 +107,14 @@ pub fn trim(job: &TrimOptions, watch: &mut dyn Watch) -> Result<Report, Error> {
         ));
     }
     let with_counts = counted.iter().filter_map(|counted| counted.require).map(String::from);
-    let required: Vec<Required> = with_counts
+    let mut required: Vec<Required> = with_counts
         .chain(job.require.iter().cloned())
         .map(|name| Required::new(&tokenizer, &name))
         .collect::<Result<_, _>>()?;
+    // A list of rows says itself what is needed.
+    if let (Some(counts), false) = (&counts, matches!(choice, Choice::Rows(_))) {
+        required.extend(Required::reachable(&tokenizer, counts));
+    }
     let required_ids: Vec<u32> = required.iter().flat_map(|r| r.ids.iter().copied()).collect();
     let zeros = vec![0; model.pieces.len()];
     let kept = choose(&model, counts.as_deref().unwrap_or(&zeros), &choice, &required_ids)?;
@@ -138,6 +142,7 @@ pub fn trim(job: &TrimOptions, watch: &mut dyn Watch) -> Result<Report, Error> {
         (Some(uncut), Some(before)) => {
             uncut.config.with_rows(&rows)?.write(&out.path().join("config.json"), false)?;
             write_generation_config(uncut.folder(), Some(&rows), out.path())?;
+            copy_trained(uncut.folder(), out.path())?;
             let after = uncut.cut(&rows, &out.path().join("model.safetensors"), watch)?;
             Some(ModelSizes { before, after })
         }
@@ -193,6 +198,12 @@ impl Counted {
     /// Reads counts of `tokenizer`, the first `pieces` ids of which are asked for.
     fn read(path: &Path, tokenizer: &Tokenizer, pieces: usize) -> Result<Self, Error> {
         let builtin = Builtin::named(path);
+        if let Some(Builtin { name, what, .. }) = builtin.filter(|_| tokenizer.pre_tokenize().is_some()) {
+            return Err(Error::Mismatch(format!(
+                "the counts {name} are of {what}, and this tokenizer is a vocab.txt with pieces of its own: count them in \
+                 a corpus by `t5kit count`, and give that file by `counts`"
+            )));
+        }
         let (read, file) = match builtin {
             Some(builtin) => (Counts::builtin(builtin)?, File::of(builtin.name.to_owned(), ZH)),
             None => {

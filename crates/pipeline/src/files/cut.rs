@@ -12,8 +12,8 @@ use t5kit_formats::tokenizer_json;
 use t5kit_tokenizer::{AddedToken, Tokenizer};
 
 use super::{
-    ADDED_TOKENS, Kind, SPECIAL_TOKENS, TOKENIZER_CONFIG, complete, copy, read_object, renumber_added,
-    sentinels_behind, tokenizer_config, write, write_json,
+    ADDED_TOKENS, Kind, SPECIAL_TOKENS, TOKENIZER_CONFIG, VocabUse, complete, copy, read_object,
+    renumber_added, run_as_it_stands, sentinels_behind, tokenizer_config, write, write_json,
 };
 use crate::Error;
 
@@ -21,6 +21,8 @@ use crate::Error;
 #[derive(Debug)]
 pub struct CutTokenizer {
     main: Main,
+    /// How a `vocab.txt` is used.
+    vocab: VocabUse,
     renumbering: Renumbering,
     /// Added tokens that are left, by their new ids.
     added: Vec<AddedToken>,
@@ -67,7 +69,7 @@ impl CutTokenizer {
             Some(AddedToken { id: id as u32, ..token.clone() })
         };
         let added = tokenizer.added_tokens().iter().filter_map(new).collect();
-        Ok(Self { main, renumbering, added })
+        Ok(Self { main, vocab: VocabUse::of(tokenizer), renumbering, added })
     }
 
     /// Writes the main file, `tokenizer_config.json`, `special_tokens_map.json`, `added_tokens.json` where there are
@@ -103,6 +105,8 @@ impl CutTokenizer {
             }
             Main::Vocab(text) => {
                 renumbered(before)?;
+                // What is left of the vocabulary may not show any more how words are cut.
+                self.vocab.complete(out)?;
                 text.clone().into_bytes()
             }
             Main::Json(file) => {
@@ -111,6 +115,9 @@ impl CutTokenizer {
             }
         };
         write(&out.join(self.main_file()), &bytes)?;
+        if json {
+            run_as_it_stands(out)?;
+        }
         Ok(bytes.len() as u64)
     }
 

@@ -1,7 +1,10 @@
-//! The small files that every model folder needs beside its weights: the tokenizer's, and `generation_config.json`.
+//! The small files that every model folder needs beside its weights: the tokenizer's, `generation_config.json` and
+//! `t5kit.json`.
 
 mod cut;
 mod tokenizer_json;
+mod training;
+mod vocab;
 
 use std::fs;
 use std::path::Path;
@@ -9,15 +12,18 @@ use std::path::Path;
 use serde_json::{Map, Value};
 use t5kit_formats::keep_tokens::Renumbering;
 use t5kit_formats::spiece::{SpieceModel, T5_SENTINELS, is_sentinel};
-use t5kit_formats::{generation_config, json};
+use t5kit_formats::{generation_config, json, trained};
 use t5kit_tokenizer::{AddedToken, Tokenizer};
 
 use crate::Error;
 pub use cut::CutTokenizer;
-use tokenizer_json::tokenizer_json;
+use tokenizer_json::{class, is_t5_of_5, tokenizer_json};
+pub use training::TrainingFiles;
+use vocab::VocabUse;
 
 /// What is copied as it stands, where it is there and no rows are cut.
-const SMALL: [&str; 4] = [TOKENIZER_CONFIG, SPECIAL_TOKENS, ADDED_TOKENS, "tokenizer.json"];
+const SMALL: [&str; 4] = [TOKENIZER_CONFIG, SPECIAL_TOKENS, ADDED_TOKENS, TOKENIZER_JSON];
+const TOKENIZER_JSON: &str = "tokenizer.json";
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 const SPECIAL_TOKENS: &str = "special_tokens_map.json";
 const ADDED_TOKENS: &str = "added_tokens.json";
@@ -99,13 +105,26 @@ pub fn write_tokenizer(origin: TokenizerOrigin<'_>, out: &Path) -> Result<bool, 
         let from = if i == 0 { file.clone() } else { file.with_file_name(name) };
         copy(&from, &out.join(name))?;
     }
-    copy_small(folder, out, &SMALL)?;
-    if kind == Kind::Spiece {
+    if kind != Kind::Spiece {
+        copy_small(folder, out, &SMALL)?;
+        if kind == Kind::Vocab {
+            VocabUse::of(&tokenizer).complete(out)?;
+        }
+        if kind == Kind::Json {
+            run_as_it_stands(out)?;
+        }
+    } else {
+        // The file beside a spiece.model may have other ids than that (transformers 4.57 writes some without the space
+        // before a text), and byte fallback is lost in most: it is made anew where it can be.
+        copy_small(folder, out, &SMALL[..3])?;
         let bytes = fs::read(file).map_err(t5kit_formats::Error::io(file, "read"))?;
         let model = SpieceModel::parse(&bytes, file)?;
         let rows = origin.keep.map_or(origin.rows, <[u32]>::len);
         let sentinels = sentinels_behind(&tokenizer, &model, rows).len();
         complete(&model, sentinels, tokenizer.added_tokens(), None, out)?;
+        if !out.join(TOKENIZER_JSON).exists() {
+            copy_small(folder, out, &[TOKENIZER_JSON])?;
+        }
     }
     Ok(true)
 }
@@ -221,7 +240,30 @@ pub fn write_generation_config(folder: &Path, keep: Option<&[u32]>, out: &Path) 
     }
 }
 
-/// Makes what transformers needs and is not there yet.
+/// Copies the `t5kit.json` of the model in `folder` into the folder `out`, where there is one.
+///
+/// # Errors
+/// Those of reading and writing.
+pub fn copy_trained(folder: &Path, out: &Path) -> Result<(), Error> {
+    copy_small(Some(folder), out, &[trained::NAME]).map(drop)
+}
+
+/// Where a folder's tokenizer is a `tokenizer.json` alone, sees to it that transformers 5 runs that: by the class
+/// `tokenizer_config.json` names, T5's would make steps of its own.
+fn run_as_it_stands(out: &Path) -> Result<(), Error> {
+    let path = out.join(TOKENIZER_CONFIG);
+    let Some(mut config) = read_object(&path)? else { return Ok(()) };
+    let said = config.get("tokenizer_class").and_then(Value::as_str).unwrap_or("T5Tokenizer");
+    let is_t5 = ["T5Tokenizer", "MT5Tokenizer"].contains(&said.trim_end_matches("Fast"));
+    let json = read_object(&out.join(TOKENIZER_JSON))?.map(Value::Object);
+    if is_t5 && json.is_some_and(|json| !is_t5_of_5(&json)) {
+        config.insert("tokenizer_class".into(), "PreTrainedTokenizerFast".into());
+        write_json(&path, &config.into())?;
+    }
+    Ok(())
+}
+
+/// Makes what transformers needs beside a `spiece.model` and is not there yet.
 fn complete(
     model: &SpieceModel,
     sentinels: usize,
@@ -230,7 +272,10 @@ fn complete(
     out: &Path,
 ) -> Result<(), Error> {
     let tokens = ["eos_token", "unk_token", "pad_token"];
-    let config = config.unwrap_or_else(|| tokenizer_config(None, &Renumbering::new(&[]), sentinels));
+    let there = read_object(&out.join(TOKENIZER_CONFIG))?;
+    let mut changed = there.is_none();
+    let mut config =
+        there.or(config).unwrap_or_else(|| tokenizer_config(None, &Renumbering::new(&[]), sentinels));
     let path = out.join(SPECIAL_TOKENS);
     if !path.exists() {
         let named = |key: &str| Some((key.to_owned(), config.get(key)?.clone()));
@@ -238,17 +283,27 @@ fn complete(
         write_json(&path, &map.into())?;
     }
     let first_only = config.get("legacy") == Some(&Value::Bool(false));
-    let path = out.join(TOKENIZER_CONFIG);
-    if !path.exists() {
-        write_json(&path, &config.into())?;
-    }
-    let path = out.join("tokenizer.json");
+    let path = out.join(TOKENIZER_JSON);
+    let mut made = false;
     if !path.exists()
         && let Some(json) = tokenizer_json(model, sentinels, added, first_only)
     {
         write(&path, json.to_string().as_bytes())?;
+        made = true;
     }
-    Ok(())
+    let said = config.get("tokenizer_class").and_then(Value::as_str).unwrap_or("T5Tokenizer");
+    if made && said.trim_end_matches("Fast") == "T5Tokenizer" && said != class(model) {
+        config.insert("tokenizer_class".into(), class(model).into());
+        changed = true;
+    }
+    // With this field transformers 4 makes the fast tokenizer anew from the slow one, without byte fallback.
+    if made
+        && config.get("add_prefix_space").is_some_and(|value| value.is_null() || value == &Value::Bool(true))
+    {
+        config.shift_remove("add_prefix_space");
+        changed = true;
+    }
+    if changed { write_json(&out.join(TOKENIZER_CONFIG), &config.into()) } else { Ok(()) }
 }
 
 /// `tokenizer_config.json` for a cut tokenizer: that of the uncut one, if there is one, with ids renumbered, else what
@@ -316,7 +371,7 @@ fn copy_small<'n>(folder: Option<&Path>, out: &Path, names: &[&'n str]) -> Resul
     Ok(copied)
 }
 
-fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     // Not fs::copy, which would hand on that a file of the cache is read-only.
     let bytes = fs::read(from).map_err(t5kit_formats::Error::io(from, "read"))?;
     write(to, &bytes)

@@ -9,6 +9,26 @@ use serde_json::{Value, json};
 use t5kit_formats::spiece::{ModelType, PieceKind, SpieceModel};
 use t5kit_tokenizer::AddedToken;
 
+/// The class to call a tokenizer of this model by, for transformers. T5's of transformers 5 does not read `tokenizer.json`
+/// as it stands: it knows no byte fallback and cuts at all white space. The name of mT5's class is T5's tokenizer in
+/// transformers 4, slow and fast; transformers 5 does not know it, and runs `tokenizer.json` itself.
+pub(super) fn class(model: &SpieceModel) -> &'static str {
+    let t5_will_do =
+        !model.trainer_spec.byte_fallback && !model.normalizer_spec.precompiled_charsmap.is_empty();
+    if t5_will_do { "T5Tokenizer" } else { "MT5Tokenizer" }
+}
+
+/// Whether T5's class of transformers 5 gives the ids of a `tokenizer.json`: it makes its own steps.
+pub(super) fn is_t5_of_5(json: &Value) -> bool {
+    let steps = json.pointer("/pre_tokenizer/pretokenizers").and_then(Value::as_array);
+    let [words, metaspace] = steps.map_or(&[][..], Vec::as_slice) else { return false };
+    json.pointer("/model/type") == Some(&"Unigram".into())
+        && json.pointer("/model/byte_fallback") != Some(&Value::Bool(true))
+        && words.get("type") == Some(&"WhitespaceSplit".into())
+        && metaspace.get("type") == Some(&"Metaspace".into())
+        && metaspace.get("prepend_scheme") == Some(&"always".into())
+}
+
 /// The file's content for the shape that all of T5's relatives have; none for other shapes. `sentinels` and `added` tokens
 /// are behind the pieces. `first_only`: of the parts between added tokens only the first gets a space before it.
 pub(super) fn tokenizer_json(
@@ -50,11 +70,14 @@ pub(super) fn tokenizer_json(
     }
     added.extend(more.iter().map(|token| json!(token)));
     let mut normalizers = Vec::new();
-    if !normalizer.precompiled_charsmap.is_empty() {
+    if normalizer.precompiled_charsmap.is_empty() {
+        // Strip would take other white space too, which no map has made spaces of.
+        normalizers.push(json!({"type": "Replace", "pattern": {"Regex": r" +\z"}, "content": ""}));
+    } else {
         let map = STANDARD.encode(&normalizer.precompiled_charsmap);
         normalizers.push(json!({"type": "Precompiled", "precompiled_charsmap": map}));
+        normalizers.push(json!({"type": "Strip", "strip_left": false, "strip_right": true}));
     }
-    normalizers.push(json!({"type": "Strip", "strip_left": false, "strip_right": true}));
     normalizers.push(json!({"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "\u{2581}"}));
     let scheme = if first_only { "first" } else { "always" };
     let end = json!({"SpecialToken": {"id": trainer.eos_piece, "type_id": 0}});

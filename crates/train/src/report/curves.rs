@@ -8,18 +8,26 @@ pub const POINTS: usize = 300;
 /// What the log's lines say: values by step.
 #[derive(Default)]
 pub struct Curves {
+    /// Loss of the training batches.
     pub loss: Vec<(f64, f64)>,
+    /// Learning rate.
     pub lr: Vec<(f64, f64)>,
+    /// Norm of the gradient before clipping.
     pub grad_norm: Vec<(f64, f64)>,
+    /// Real tokens a second.
     pub rate: Vec<(f64, f64)>,
+    /// Seconds of all steps together.
     pub seconds: f64,
+    /// Real tokens of all steps together.
     pub tokens: f64,
+    /// The most memory in use after a step, in bytes.
     pub rss: f64,
     /// Validation loss, then each metric by name.
     pub valid: Vec<(String, Vec<(f64, f64)>)>,
 }
 
 impl Curves {
+    /// Of a `train_log.jsonl`; lines that are none of its own are passed over.
     pub fn read(log: &str) -> Self {
         let mut curves = Curves::default();
         for line in log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use t5kit_formats::html::{Bars, thousands};
 
-use super::{RunReport, shorten};
+use super::{RunReport, shorten, texts_row};
 use crate::Examples;
 
 /// Bars of a histogram.
@@ -50,7 +50,7 @@ pub fn data(out: &mut String, r: &RunReport<'_>) {
     if !r.shown.is_empty() {
         let _ = writeln!(out, "<table class=\"texts\">\n<tr><th>{}</th><th>{}</th></tr>", t.source, t.target);
         for (source, target) in r.shown {
-            let _ = writeln!(out, "<tr><td>{}</td><td>{}</td></tr>", shorten(source), shorten(target));
+            texts_row(out, &[(t.source, "", shorten(source)), (t.target, "", shorten(target))]);
         }
         out.push_str("</table>\n");
     }

@@ -1,0 +1,41 @@
+//! How ids become the text that people read.
+
+use t5kit_generate::Generated;
+use t5kit_tokenizer::{Punctuation, Tokenizer, is_chinese_text, restore_punctuation};
+
+/// How ids become the text that is shown: decoded, and where it is wished and makes sense with the full-width
+/// punctuation of Chinese.
+pub struct Spelling<'t> {
+    tokenizer: &'t Tokenizer,
+    punctuation: Punctuation,
+    /// The tokenizer makes full-width marks half-width, so that no text has any.
+    folds: bool,
+}
+
+impl<'t> Spelling<'t> {
+    /// With what is wished for the punctuation of Chinese.
+    pub fn new(tokenizer: &'t Tokenizer, punctuation: Punctuation) -> Self {
+        let folds = !tokenizer.decode(&tokenizer.encode("甲，乙")).contains('，');
+        Spelling { tokenizer, punctuation, folds }
+    }
+
+    /// The text of a target.
+    pub fn text(&self, target: &Generated) -> String {
+        self.spell(self.tokenizer.decode(&target.ids))
+    }
+
+    /// Whether a target's text is not spelt as it was decoded.
+    pub fn changes(&self, target: &Generated) -> bool {
+        let text = self.tokenizer.decode(&target.ids);
+        self.spell(text.clone()) != text
+    }
+
+    fn spell(&self, text: String) -> String {
+        let restores = match self.punctuation {
+            Punctuation::Keep => false,
+            Punctuation::Restore => true,
+            Punctuation::Auto => self.folds && is_chinese_text(&text),
+        };
+        if restores { restore_punctuation(&text).into_owned() } else { text }
+    }
+}

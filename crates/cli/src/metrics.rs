@@ -1,45 +1,69 @@
 //! `t5kit metrics`: scores of generated text against references.
 
+mod json;
+mod marks;
+mod table;
+mod texts;
+
 use anyhow::Result;
-use serde_json::{Map, Value, json};
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
-use t5kit_eval::Metric;
-use t5kit_formats::table::{ColumnRef, Texts, for_each_pair};
+use std::path::PathBuf;
+use t5kit_eval::{Bootstrap, Error, Metric, Report, Texts, compute};
 
 use crate::errors::usage;
-use crate::figures::{Compared, PunctuationFlag};
-use crate::table_flags::{TableFlags, say_encoding, spoken};
+use crate::punctuation::PunctuationFlag;
+use crate::table_flags::TableFlags;
 
 /// The flags of `t5kit metrics`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "The figures are a table in percent on a terminal, else JSON as with --json: each metric by its \
-                        name, from 0 to 1, then \"examples\" and \"signature\"."
+    after_help = "The figures are a table on a terminal, else JSON as with --json: \"metrics\" holds each figure by its \
+                        name with \"value\", \"low\", \"high\" (95 %) and \"signature\", beside it are \"examples\" and \
+                        what else was found. Values are as the packages give them: sacreBLEU's (sacrebleu, chrf, \
+                        chrf++, ter) up to 100, the others up to 1."
 )]
 pub struct Args {
     /// Generated texts: a text a line, or a table with a column of them
     #[arg(long, visible_alias = "input", value_name = "FILE")]
     predictions: PathBuf,
-    /// Right texts, in the same order [default: the file of the predictions, with --reference]
-    #[arg(long, value_name = "FILE", required_unless_present = "reference")]
-    references: Option<PathBuf>,
+    /// Right texts, in the same order; several files where each prediction has several [default: the file of the
+    /// predictions, with --reference]
+    #[arg(long, value_name = "FILE", num_args = 1.., action = clap::ArgAction::Append)]
+    references: Vec<PathBuf>,
+    /// What the texts were generated from, for the metric copy [default: the file of the predictions, with --source]
+    #[arg(long, value_name = "FILE")]
+    sources: Option<PathBuf>,
+    /// Another system's texts, to compare with: a paired bootstrap test says what may be chance
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
     /// Column of the generated texts, by name or by number from 1 [default: generated, prediction or output]
     #[arg(long, value_name = "COLUMN")]
     prediction: Option<String>,
-    /// Column of the right texts, by name or by number from 1 [default: reference or target, else the one whose name
-    /// says so]
+    /// Column of the right texts, by name or by number from 1; several where there are several [default: reference or
+    /// target, else the one whose name says so]
+    #[arg(long, value_name = "COLUMN", action = clap::ArgAction::Append)]
+    reference: Vec<String>,
+    /// Column of the sources, by name or by number from 1 [default: the one whose name says so]
     #[arg(long, value_name = "COLUMN")]
-    reference: Option<String>,
+    source: Option<String>,
     /// Which metrics, and how texts become tokens
     #[arg(long, value_enum, default_value_t = Preset::Csl, conflicts_with = "metric")]
     preset: Preset,
-    /// These metrics instead: bleu, rouge-1, rouge-2, rouge-l, chrf, accuracy, macro-f1, exact-match, f1
-    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = metric)]
+    /// These metrics instead: csl, sacrebleu:zh|13a|char|intl, chrf, chrf++, ter, rouge_score:char|jieba|default,
+    /// squad, mlqa:LANG, cmrc, accuracy, macro-f1, micro-f1, matthews, pearson, spearman, distinct:N, copy, length;
+    /// csl's alone are bleu, rouge-1, rouge-2, rouge-l; exact-match and f1 suit every language; several with commas
+    #[arg(long, value_name = "NAME[:TOKENS]", value_delimiter = ',', value_parser = metric)]
     metric: Vec<Metric>,
-    /// What happens to the punctuation of generated Chinese: auto makes it full-width (，！？：；（）) or half-width as the
-    /// references have it
-    #[arg(long, value_enum, default_value_t = PunctuationFlag::Auto)]
+    /// Samples that confidence intervals and the test against another system are made of; 0: neither
+    #[arg(long, value_name = "N", default_value_t = Bootstrap::default().samples,
+        visible_aliases = ["confidence-n", "paired-bs-n"])]
+    bootstrap: usize,
+    /// Seed of the samples; the same seed draws what sacreBLEU draws
+    #[arg(long, value_name = "N", default_value_t = Bootstrap::default().seed)]
+    seed: u64,
+    /// What happens to the punctuation of generated Chinese: keep compares the texts as they are, as the packages do;
+    /// restore makes it full-width (，！？：；（）); auto makes it as the references have it
+    #[arg(long, value_enum, default_value_t = PunctuationFlag::Keep)]
     punctuation: PunctuationFlag,
     /// Print a JSON object, on a terminal too
     #[arg(long)]
@@ -50,8 +74,16 @@ pub struct Args {
 
 /// The metric of that name, for clap.
 pub fn metric(name: &str) -> Result<Metric> {
-    Metric::by_name(name)
-        .ok_or_else(|| usage(format!("there is {}", Metric::ALL.map(Metric::name).join(", "))))
+    name.parse().map_err(usage)
+}
+
+/// A metric that can tell the better of two checkpoints.
+pub fn metric_of_a_run(name: &str) -> Result<Metric> {
+    let metric = metric(name)?;
+    if metric.needs_sources() || !metric.more_is_better() {
+        return Err(usage(format!("more {metric} is not better: a run is validated by other metrics")));
+    }
+    Ok(metric)
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -60,55 +92,67 @@ enum Preset {
     Csl,
 }
 
-/// Names of columns of generated texts, and of right ones.
-const PREDICTIONS: [&str; 5] = ["generated", "prediction", "predictions", "predicted", "output"];
-const REFERENCES: [&str; 9] =
-    ["reference", "references", "target", "label", "summary", "answer", "标题", "答案", "译文"];
+/// What is shown beside the figures.
+struct Shown {
+    report: Report,
+    bootstrap: Bootstrap,
+    /// What was done to the punctuation of the texts.
+    punctuation: marks::Done,
+    /// The other system's texts are the same, line by line.
+    same: bool,
+}
 
-/// Prints the mean scores on standard output.
+/// Prints the figures on standard output.
 pub fn run(args: Args) -> Result<()> {
     let Preset::Csl = args.preset;
-    let csl = [Metric::Rouge1, Metric::Rouge2, Metric::RougeL, Metric::Bleu];
-    let metrics = if args.metric.is_empty() { &csl[..] } else { &args.metric };
-    let (left, right) = (&args.predictions, args.references.as_ref().unwrap_or(&args.predictions));
-    if left == right && left.as_os_str() == "-" {
-        return Err(usage("standard input can be read once: give a file, or two"));
+    let metrics = if args.metric.is_empty() { &[Metric::Csl][..] } else { &args.metric };
+    let mut texts = texts::read(&args, metrics)?;
+    let punctuation = marks::settle(&mut texts, args.punctuation);
+    let bootstrap = Bootstrap { samples: args.bootstrap, seed: args.seed };
+    let compared = Texts {
+        predictions: &texts.predictions,
+        references: &texts.references,
+        sources: texts.sources.as_deref(),
+        against: texts.against.as_deref(),
+    };
+    let mut report = compute(metrics, compared, bootstrap).map_err(|error| match error {
+        Error::NoNumber { .. } | Error::Lines { .. } => error.into(),
+        wrong => usage(wrong),
+    })?;
+    for figure in &mut report.figures {
+        figure.signature += punctuation.signature();
     }
-    let predictions = args.open(left, &args.prediction, &PREDICTIONS)?;
-    let references = args.open(right, &args.reference, &REFERENCES)?;
-    let mut compared = Compared::new(metrics, args.punctuation.into());
-    for_each_pair(predictions, references, |prediction, reference| compared.add(prediction, reference))?;
+    let same = texts.against.as_ref().is_some_and(|against| *against == texts.predictions);
+    let shown = Shown { report, bootstrap, punctuation, same };
+    shown.warn();
     let mut out = std::io::stdout().lock();
     if args.json || !out.is_terminal() {
-        let mut object = Map::new();
-        for (metric, score) in compared.scores() {
-            object.insert(metric.name().into(), score.into());
-        }
-        object.insert("examples".into(), compared.examples().into());
-        object.insert("signature".into(), json!(compared.signature()));
-        writeln!(out, "{}", Value::from(object))?;
-        return Ok(());
+        writeln!(out, "{}", json::object(&shown))?;
+    } else {
+        write!(out, "{}", table::table(&shown))?;
     }
-    write!(out, "{}", compared.table())?;
     Ok(())
 }
 
-impl Args {
-    /// The texts of a file; of plain text its lines, else a column, which is said.
-    fn open(&self, path: &Path, column: &Option<String>, usual: &[&str]) -> Result<Texts> {
-        let mut options = self.tables.options();
-        // Lines with tabs are lines, unless a column of them is wanted.
-        options.text_as_table = column.is_some();
-        let column = column.as_deref().map(ColumnRef::parse);
-        let texts = Texts::open(path, column.as_ref(), usual, &options)?;
-        match texts.column() {
-            Some(name) => eprintln!(
-                "t5kit: {}: column {name}, encoding: {}",
-                spoken(path),
-                texts.encoding().unwrap_or("its own")
-            ),
-            None => say_encoding(path, texts.encoding()),
+impl Shown {
+    /// Says what may have spoilt the figures.
+    fn warn(&self) {
+        let report = &self.report;
+        for (count, what) in [
+            (report.empty_predictions, "predictions are empty or missing"),
+            (report.empty_references, "right texts are empty"),
+            (report.no_numbers, "predictions are no numbers and count as -1"),
+        ] {
+            if count > 0 {
+                eprintln!("t5kit: {count} of {} {what}", report.examples);
+            }
         }
-        Ok(texts)
+    }
+
+    /// All figures in a line to quote.
+    fn signature(&self) -> String {
+        let names: Vec<&str> = self.report.figures.iter().map(|figure| figure.name.as_str()).collect();
+        let (names, examples, done) = (names.join("+"), self.report.examples, self.punctuation.name());
+        format!("{names}|n:{examples}|punctuation:{done}|t5kit:{}", env!("CARGO_PKG_VERSION"))
     }
 }

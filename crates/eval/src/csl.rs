@@ -2,7 +2,7 @@
 
 use crate::bleu::bleu;
 use crate::rouge::{rouge_l, rouge_n};
-use crate::token::{bleu_tokens, is_blank, rouge_sentences};
+use crate::token::{Token, bleu_tokens, is_blank, rouge_sentences};
 
 /// Four scores between 0 and 1: of one line, or means over lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -23,15 +23,23 @@ impl Scores {
     /// A prediction of white space alone scores 0 everywhere. Where `rouge` refuses a line because a side has no
     /// sentence (an empty reference, a side of one full stop) ROUGE is 0 and BLEU as usual.
     pub fn of_line(prediction: &str, reference: &str) -> Scores {
+        Scores::of_references(prediction, &[reference])
+    }
+
+    /// The scores against several references: ROUGE against the one that each likes best, BLEU against all at once.
+    pub fn of_references(prediction: &str, references: &[&str]) -> Scores {
         if is_blank(prediction) {
             return Scores::default();
         }
-        let (p, r) = (rouge_sentences(prediction), rouge_sentences(reference));
+        let p = rouge_sentences(prediction);
+        let r: Vec<_> = references.iter().map(|reference| rouge_sentences(reference)).collect();
+        let best = |score: &dyn Fn(&[Vec<Token>]) -> f64| r.iter().map(|r| score(r)).fold(0.0, f64::max);
+        let tokens: Vec<_> = references.iter().map(|reference| bleu_tokens(reference)).collect();
         Scores {
-            rouge_1: rouge_n(&p, &r, 1),
-            rouge_2: rouge_n(&p, &r, 2),
-            rouge_l: rouge_l(&p, &r),
-            bleu: bleu(&bleu_tokens(prediction), &bleu_tokens(reference)),
+            rouge_1: best(&|r| rouge_n(&p, r, 1)),
+            rouge_2: best(&|r| rouge_n(&p, r, 2)),
+            rouge_l: best(&|r| rouge_l(&p, r)),
+            bleu: bleu(&bleu_tokens(prediction), &tokens),
         }
     }
 

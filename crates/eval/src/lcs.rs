@@ -10,21 +10,26 @@
 //! Rows are kept in blocks: the first row of each block, and the whole of the block being walked, so memory is
 //! `O(m · √n)` bits instead of `n · m`, and time at most twice that of the length alone.
 
-use crate::token::Token;
 use std::collections::HashMap;
+use std::hash::Hash;
 
 /// Bytes of rows that may be kept at once before blocks are made shorter.
 const BLOCK_BYTES: usize = 16 << 20;
 
 /// The tokens of the longest common subsequence of `x` and `y` that the walk described above finds, last first.
-pub fn members(x: &[Token], y: &[Token]) -> Vec<Token> {
-    let row_bytes = y.len().div_ceil(64).max(1) * 8;
-    let block = if x.len() <= BLOCK_BYTES / row_bytes { x.len() } else { x.len().isqrt() };
-    members_in_blocks(x, y, block.max(1))
+pub fn members<T: Copy + Eq + Hash>(x: &[T], y: &[T]) -> Vec<T> {
+    places(x, y).into_iter().map(|j| y[j]).collect()
 }
 
-/// [`members`] with `block` rows in memory at once.
-fn members_in_blocks(x: &[Token], y: &[Token], block: usize) -> Vec<Token> {
+/// Where the tokens of that subsequence stand in `y`, last first.
+pub fn places<T: Copy + Eq + Hash>(x: &[T], y: &[T]) -> Vec<usize> {
+    let row_bytes = y.len().div_ceil(64).max(1) * 8;
+    let block = if x.len() <= BLOCK_BYTES / row_bytes { x.len() } else { x.len().isqrt() };
+    places_in_blocks(x, y, block.max(1))
+}
+
+/// [`places`] with `block` rows in memory at once.
+fn places_in_blocks<T: Copy + Eq + Hash>(x: &[T], y: &[T], block: usize) -> Vec<usize> {
     let mut table = Rows::new(y);
     let blocks = x.len().div_ceil(block);
     // starts[b]: the row before the first of block b.
@@ -52,9 +57,9 @@ fn members_in_blocks(x: &[Token], y: &[Token], block: usize) -> Vec<Token> {
         let mut i = rows.len();
         while i > 0 && j > 0 {
             if rows[i - 1] == y[j - 1] {
-                found.push(rows[i - 1]);
                 i -= 1;
                 j -= 1;
+                found.push(j);
             } else if kept[i - 1][(j - 1) / 64] >> ((j - 1) % 64) & 1 == 0 {
                 i -= 1;
             } else {
@@ -66,14 +71,14 @@ fn members_in_blocks(x: &[Token], y: &[Token], block: usize) -> Vec<Token> {
 }
 
 /// Makes rows of the table: bit `j` of row `i` is 0 where `L[i][j + 1] - L[i][j]` is 1.
-struct Rows {
-    positions: HashMap<Token, Vec<usize>>,
+struct Rows<T> {
+    positions: HashMap<T, Vec<usize>>,
     mask: Vec<u64>,
 }
 
-impl Rows {
-    fn new(y: &[Token]) -> Self {
-        let mut positions: HashMap<Token, Vec<usize>> = HashMap::new();
+impl<T: Copy + Eq + Hash> Rows<T> {
+    fn new(y: &[T]) -> Self {
+        let mut positions: HashMap<T, Vec<usize>> = HashMap::new();
         for (j, &token) in y.iter().enumerate() {
             positions.entry(token).or_default().push(j);
         }
@@ -85,7 +90,7 @@ impl Rows {
     }
 
     /// Turns row `i` into row `i + 1`, whose token of `x` is `token`.
-    fn advance(&mut self, row: &mut [u64], token: Token) {
+    fn advance(&mut self, row: &mut [u64], token: T) {
         let Some(positions) = self.positions.get(&token) else {
             return; // a token that y lacks changes nothing
         };
@@ -108,6 +113,7 @@ impl Rows {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token::Token;
     use proptest::prelude::*;
 
     /// The table and the walk as they are defined.
@@ -142,7 +148,7 @@ mod tests {
 
     #[test]
     fn known_cases() {
-        assert_eq!(members(&[], &tokens("ab")), []);
+        assert_eq!(members::<Token>(&[], &tokens("ab")), []);
         assert_eq!(members(&tokens("ab"), &[]), []);
         assert_eq!(members(&tokens("abc"), &tokens("abc")), tokens("cba"));
         // Two longest ones, "a" and "b": the walk goes left when both ways are equal.
@@ -158,7 +164,8 @@ mod tests {
                 let (x, y) = (tokens(x), tokens(y));
                 let expected = oracle(&x, &y);
                 prop_assert_eq!(&members(&x, &y), &expected);
-                prop_assert_eq!(&members_in_blocks(&x, &y, block), &expected);
+                let blocks = places_in_blocks(&x, &y, block);
+                prop_assert_eq!(blocks.into_iter().map(|j| y[j]).collect::<Vec<_>>(), expected);
             }
         }
     }

@@ -1,202 +1,313 @@
-//! Metrics by name, and several of them over the same lines.
+//! Metrics by name.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
 
-use crate::answer::{exact_match, f1};
-use crate::chrf::Chrf;
-use crate::csl::{Accumulator, Scores};
+use crate::answer::mlqa::Language;
+use crate::rouge_score::Tokens;
+use crate::sacrebleu::tokenize::Tokenizer;
 
-/// A score of generated texts against references, between 0 and 1; more is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// What is computed of generated texts; some are several figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Metric {
-    /// Mean smoothed sentence BLEU by characters ([`mod@crate::csl`]).
+    /// ROUGE-1, ROUGE-2, ROUGE-L and mean sentence BLEU by characters ([`mod@crate::csl`]).
+    Csl,
+    /// The last of them alone.
     Bleu,
-    /// Mean ROUGE-1 by characters.
+    /// The first of them alone.
     Rouge1,
-    /// Mean ROUGE-2 by characters.
+    /// The second of them alone.
     Rouge2,
-    /// Mean ROUGE-L by characters.
+    /// The third of them alone.
     RougeL,
-    /// chrF2 over all lines ([`crate::chrf`]).
+    /// chrF2 over all lines, as sacreBLEU has it.
     Chrf,
-    /// Share of lines that are the reference but for white space around them: of labels, the accuracy.
+    /// chrF2++: words count too.
+    ChrfPlusPlus,
+    /// TER, as sacreBLEU has it; lower is better.
+    Ter,
+    /// Corpus BLEU, as sacreBLEU has it; its own tokens, `13a`, where none are named.
+    SacreBleu(Option<Tokenizer>),
+    /// ROUGE-1, ROUGE-2, ROUGE-L and ROUGE-Lsum of `rouge_score`; its own tokens where none are named.
+    RougeScore(Option<Tokens>),
+    /// Exact match and F1 by SQuAD 1.1's script.
+    Squad,
+    /// Exact match and F1 by MLQA's script.
+    Mlqa(Language),
+    /// Exact match and F1 by CMRC 2018's script.
+    Cmrc,
+    /// Share of lines with the reference's words, whatever the language.
+    ExactMatch,
+    /// Mean F1 of the words of a line, whatever the language.
+    F1,
+    /// Share of lines that are a reference but for white space around them: of labels, the accuracy.
     Accuracy,
     /// Mean F1 of labels, every label weighing the same.
     MacroF1,
-    /// Share of lines with the reference's words (`answer.rs`).
-    ExactMatch,
-    /// Mean F1 of the words of a line (`answer.rs`).
-    F1,
+    /// F1 of labels, every line weighing the same.
+    MicroF1,
+    /// Matthews' correlation coefficient of labels.
+    Matthews,
+    /// Pearson's correlation of numbers.
+    Pearson,
+    /// Spearman's rank correlation of numbers.
+    Spearman,
+    /// Different n-grams per n-gram of the predictions.
+    Distinct(usize),
+    /// Share of a prediction's tokens in fragments copied from its source.
+    Copy,
+    /// Characters of the predictions per character of the references.
+    Length,
 }
 
-impl Metric {
-    /// All of them.
-    pub const ALL: [Metric; 9] = [
-        Metric::Bleu,
-        Metric::Rouge1,
-        Metric::Rouge2,
-        Metric::RougeL,
-        Metric::Chrf,
-        Metric::Accuracy,
-        Metric::MacroF1,
-        Metric::ExactMatch,
-        Metric::F1,
-    ];
+/// The greatest n of [`Metric::Distinct`].
+const MOST_DISTINCT: usize = 9;
 
-    /// Its name in flags and files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Metric::Bleu => "bleu",
-            Metric::Rouge1 => "rouge-1",
-            Metric::Rouge2 => "rouge-2",
-            Metric::RougeL => "rouge-l",
-            Metric::Chrf => "chrf",
-            Metric::Accuracy => "accuracy",
-            Metric::MacroF1 => "macro-f1",
-            Metric::ExactMatch => "exact-match",
-            Metric::F1 => "f1",
-        }
-    }
+/// Metrics without tokens to choose, and their names.
+const PLAIN: [(&str, Metric); 19] = [
+    ("csl", Metric::Csl),
+    ("bleu", Metric::Bleu),
+    ("rouge-1", Metric::Rouge1),
+    ("rouge-2", Metric::Rouge2),
+    ("rouge-l", Metric::RougeL),
+    ("chrf", Metric::Chrf),
+    ("chrf++", Metric::ChrfPlusPlus),
+    ("ter", Metric::Ter),
+    ("squad", Metric::Squad),
+    ("cmrc", Metric::Cmrc),
+    ("exact-match", Metric::ExactMatch),
+    ("f1", Metric::F1),
+    ("accuracy", Metric::Accuracy),
+    ("macro-f1", Metric::MacroF1),
+    ("micro-f1", Metric::MicroF1),
+    ("matthews", Metric::Matthews),
+    ("pearson", Metric::Pearson),
+    ("spearman", Metric::Spearman),
+    ("length", Metric::Length),
+];
 
-    /// The metric of that name.
-    pub fn by_name(name: &str) -> Option<Metric> {
-        Metric::ALL.into_iter().find(|metric| metric.name() == name)
-    }
+/// The names of all metrics, tokens and the like with them, in a line.
+pub const NAMES: &str = "csl, bleu, rouge-1, rouge-2, rouge-l, chrf, chrf++, ter, sacrebleu:zh|13a|char|intl, \
+    rouge_score:char|jieba|default, squad, mlqa:LANG, cmrc, exact-match, f1, accuracy, macro-f1, micro-f1, matthews, \
+    pearson, spearman, distinct:N, copy, length";
 
-    fn is_csl(self) -> bool {
-        matches!(self, Metric::Bleu | Metric::Rouge1 | Metric::Rouge2 | Metric::RougeL)
-    }
+/// Names that people have for metrics, in lower case and without marks, and the ones that they have here.
+const MEANT: [(&str, &str); 16] = [
+    ("rouge", "rouge_score:char"),
+    ("rouge1", "rouge-1"),
+    ("rouge2", "rouge-2"),
+    ("rougel", "rouge-l"),
+    ("rougelsum", "rouge_score:char"),
+    ("rougechinese", "rouge_score:jieba"),
+    ("nltk", "bleu"),
+    ("em", "exact-match"),
+    ("acc", "accuracy"),
+    ("f1macro", "macro-f1"),
+    ("f1micro", "micro-f1"),
+    ("mcc", "matthews"),
+    ("matthewscorrelation", "matthews"),
+    ("pearsonr", "pearson"),
+    ("spearmanr", "spearman"),
+    ("lengthratio", "length"),
+];
+
+/// Why a name is none of a metric's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// No metric is called so.
+    #[error("there is no metric {name}{}; there is {NAMES}", meant.as_ref().map(|m| format!(", did you mean {m}?")).unwrap_or_default())]
+    Unknown {
+        /// As it was given.
+        name: String,
+        /// The nearest name.
+        meant: Option<String>,
+    },
+    /// The metric has nothing of that name behind a colon.
+    #[error("{metric}:{given}: there is {}", .there_is.iter().map(|t| format!("{metric}:{t}")).collect::<Vec<_>>().join(", "))]
+    Tokens {
+        /// The metric.
+        metric: &'static str,
+        /// What was behind the colon, possibly nothing.
+        given: String,
+        /// What there may be.
+        there_is: Vec<&'static str>,
+    },
+    /// The metric has nothing behind a colon.
+    #[error("{metric} takes nothing behind a colon, not :{given}")]
+    NoTokens {
+        /// The metric.
+        metric: String,
+        /// What was there.
+        given: String,
+    },
 }
 
-/// Several metrics over lines that arrive one at a time.
-///
-/// ```
-/// use t5kit_eval::{Metric, Scorer};
-/// let mut scorer = Scorer::new(&[Metric::Accuracy, Metric::Bleu]);
-/// scorer.add("正面", "正面");
-/// scorer.add("正面", "负面");
-/// assert_eq!(scorer.scores()[0], (Metric::Accuracy, 0.5));
-/// ```
-#[derive(Clone, Debug)]
-pub struct Scorer {
-    metrics: Vec<Metric>,
-    csl: Accumulator,
-    chrf: Chrf,
-    lines: u64,
-    equal: u64,
-    exact: u64,
-    f1: f64,
-    /// Of each label: how often it was predicted, expected, and both.
-    labels: BTreeMap<String, [u64; 3]>,
-}
+impl FromStr for Metric {
+    type Err = NameError;
 
-impl Scorer {
-    /// For these metrics; only what they need is computed.
-    pub fn new(metrics: &[Metric]) -> Self {
-        Scorer {
-            metrics: metrics.to_vec(),
-            csl: Accumulator::default(),
-            chrf: Chrf::default(),
-            lines: 0,
-            equal: 0,
-            exact: 0,
-            f1: 0.0,
-            labels: BTreeMap::new(),
-        }
-    }
-
-    /// Adds one line.
-    pub fn add(&mut self, prediction: &str, reference: &str) {
-        let (predicted, expected) = (prediction.trim(), reference.trim());
-        self.lines += 1;
-        if self.metrics.iter().any(|metric| metric.is_csl()) {
-            self.csl.add(prediction, reference);
-        }
-        for metric in self.metrics.iter().collect::<BTreeSet<_>>() {
-            match metric {
-                Metric::Bleu | Metric::Rouge1 | Metric::Rouge2 | Metric::RougeL => {}
-                Metric::Chrf => self.chrf.add(prediction, reference),
-                Metric::Accuracy => self.equal += u64::from(predicted == expected),
-                Metric::ExactMatch => self.exact += u64::from(exact_match(prediction, reference)),
-                Metric::F1 => self.f1 += f1(prediction, reference),
-                Metric::MacroF1 => {
-                    for (name, at) in [(predicted, 0), (expected, 1)] {
-                        self.labels.entry(name.to_owned()).or_default()[at] += 1;
+    fn from_str(name: &str) -> Result<Metric, NameError> {
+        let (head, tokens) = match name.split_once(':') {
+            Some((head, tokens)) => (head, Some(tokens)),
+            None => (name, None),
+        };
+        match head {
+            "sacrebleu" => {
+                let all = Tokenizer::ALL.map(|t| (t.name(), t));
+                Ok(Metric::SacreBleu(tokens.map(|t| of(t, "sacrebleu", &all)).transpose()?))
+            }
+            "rouge_score" => {
+                let all = Tokens::ALL.map(|t| (t.name(), t));
+                Ok(Metric::RougeScore(tokens.map(|t| of(t, "rouge_score", &all)).transpose()?))
+            }
+            "mlqa" => {
+                let all = Language::ALL.map(|l| (l.name(), l));
+                Ok(Metric::Mlqa(of(tokens.unwrap_or_default(), "mlqa", &all)?))
+            }
+            "distinct" => {
+                let all = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
+                let all: [(&str, usize); MOST_DISTINCT] = std::array::from_fn(|i| (all[i], i + 1));
+                Ok(Metric::Distinct(of(tokens.unwrap_or_default(), "distinct", &all)?))
+            }
+            _ => {
+                let plain = PLAIN.iter().chain(&[("copy", Metric::Copy)]).find(|(n, _)| *n == head);
+                match (plain, tokens) {
+                    (Some(&(_, metric)), None) => Ok(metric),
+                    (Some(_), Some(given)) => {
+                        Err(NameError::NoTokens { metric: head.to_owned(), given: given.to_owned() })
                     }
-                    if let Some(label) = self.labels.get_mut(predicted).filter(|_| predicted == expected) {
-                        label[2] += 1;
-                    }
+                    (None, _) => Err(NameError::Unknown { name: name.to_owned(), meant: nearest(head) }),
                 }
             }
         }
     }
+}
 
-    /// Every metric with its score, in the order asked for; zeros where nothing was added.
-    pub fn scores(&self) -> Vec<(Metric, f64)> {
-        let csl: Scores = self.csl.mean();
-        let mean = |sum: f64| sum / self.lines.max(1) as f64;
-        let score = |&metric: &Metric| {
-            let score = match metric {
-                Metric::Bleu => csl.bleu,
-                Metric::Rouge1 => csl.rouge_1,
-                Metric::Rouge2 => csl.rouge_2,
-                Metric::RougeL => csl.rouge_l,
-                Metric::Chrf => self.chrf.score(),
-                Metric::Accuracy => mean(self.equal as f64),
-                Metric::ExactMatch => mean(self.exact as f64),
-                Metric::F1 => mean(self.f1),
-                Metric::MacroF1 => {
-                    let each = |&[predicted, expected, both]: &[u64; 3]| {
-                        2.0 * both as f64 / (predicted + expected) as f64
-                    };
-                    self.labels.values().map(each).sum::<f64>() / self.labels.len().max(1) as f64
-                }
-            };
-            (metric, score)
-        };
-        self.metrics.iter().map(score).collect()
+fn of<T: Copy>(given: &str, metric: &'static str, all: &[(&'static str, T)]) -> Result<T, NameError> {
+    let found = all.iter().find(|(name, _)| *name == given).map(|(_, value)| *value);
+    found.ok_or_else(|| NameError::Tokens {
+        metric,
+        given: given.to_owned(),
+        there_is: all.iter().map(|(name, _)| *name).collect(),
+    })
+}
+
+/// The name that is meant by another, or the one with the fewest letters changed.
+fn nearest(name: &str) -> Option<String> {
+    let plain = |name: &str| name.to_lowercase().replace(['-', '_', ' '], "");
+    let given = plain(name);
+    if let Some((_, meant)) = MEANT.iter().find(|(other, _)| *other == given) {
+        return Some((*meant).to_owned());
+    }
+    let with_tokens = ["sacrebleu", "rouge_score", "mlqa", "distinct", "copy"];
+    let names = PLAIN.iter().map(|(name, _)| *name).chain(with_tokens);
+    let (changes, nearest) = names.map(|other| (changes(&given, &plain(other)), other)).min()?;
+    (changes <= given.chars().count() / 3).then(|| nearest.to_owned())
+}
+
+/// How many letters are put in, left out or replaced between two words.
+fn changes(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, c) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, &d) in b.iter().enumerate() {
+            let change = diagonal + usize::from(c != d);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+impl fmt::Display for Metric {
+    /// Its name, as [`FromStr`] reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Metric::SacreBleu(None) => f.write_str("sacrebleu"),
+            Metric::SacreBleu(Some(tokenizer)) => write!(f, "sacrebleu:{}", tokenizer.name()),
+            Metric::RougeScore(None) => f.write_str("rouge_score"),
+            Metric::RougeScore(Some(tokens)) => write!(f, "rouge_score:{}", tokens.name()),
+            Metric::Mlqa(language) => write!(f, "mlqa:{}", language.name()),
+            Metric::Distinct(n) => write!(f, "distinct:{n}"),
+            Metric::Copy => f.write_str("copy"),
+            plain => f.write_str(PLAIN.iter().find(|(_, m)| m == plain).map_or("", |(name, _)| name)),
+        }
+    }
+}
+
+impl Metric {
+    /// One of each kind, with some of their tokens.
+    pub fn all() -> impl Iterator<Item = Metric> {
+        let plain = PLAIN.into_iter().map(|(_, metric)| metric);
+        let rouge = Tokens::ALL.into_iter().map(|tokens| Metric::RougeScore(Some(tokens)));
+        let bleu = Tokenizer::ALL.into_iter().map(|tokens| Metric::SacreBleu(Some(tokens)));
+        let answers = Language::ALL.into_iter().map(Metric::Mlqa);
+        plain.chain(rouge).chain(bleu).chain(answers).chain([Metric::Distinct(2), Metric::Copy])
+    }
+
+    /// The metric of that name.
+    pub fn by_name(name: &str) -> Option<Metric> {
+        name.parse().ok()
+    }
+
+    /// Its name.
+    pub fn name(self) -> String {
+        self.to_string()
+    }
+
+    /// Whether it compares predictions with sources.
+    pub fn needs_sources(self) -> bool {
+        self == Metric::Copy
+    }
+
+    /// Whether it compares predictions with references.
+    pub fn needs_references(self) -> bool {
+        !matches!(self, Metric::Copy | Metric::Distinct(_))
+    }
+
+    /// Whether a prediction may have several references.
+    pub fn takes_several_references(self) -> bool {
+        !matches!(
+            self,
+            Metric::MacroF1 | Metric::MicroF1 | Metric::Matthews | Metric::Pearson | Metric::Spearman
+        )
+    }
+
+    /// Whether better texts have more of it.
+    pub fn more_is_better(self) -> bool {
+        !matches!(self, Metric::Ter | Metric::Length | Metric::Copy | Metric::Distinct(_))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answer::words;
-
-    fn score(metric: Metric, lines: &[(&str, &str)]) -> f64 {
-        let mut scorer = Scorer::new(&[metric]);
-        lines.iter().for_each(|(p, r)| scorer.add(p, r));
-        scorer.scores()[0].1
-    }
-
-    #[test]
-    fn labels() {
-        let lines = [("正面", "正面"), ("正面 ", "负面"), ("负面", "负面"), ("其他", "正面")];
-        assert_eq!(score(Metric::Accuracy, &lines), 0.5);
-        // 正面: 1 of 2 and 2; 负面: 1 of 1 and 2; 其他: 0 of 1 and 0.
-        assert!((score(Metric::MacroF1, &lines) - (0.5 + 2.0 / 3.0) / 3.0).abs() < 1e-12);
-        assert_eq!(score(Metric::Accuracy, &[]), 0.0);
-    }
-
-    #[test]
-    fn answers() {
-        assert_eq!(words("《三国Romance 2》，3.5"), ["三", "国", "romance", "2", "3", "5"]);
-        assert_eq!(
-            score(Metric::ExactMatch, &[("《红楼梦》 ", "红楼梦"), ("红楼", "红楼梦"), ("A b", "a  B.")]),
-            2.0 / 3.0
-        );
-        // 2 of 2 and 3 words; a word that occurs twice counts once where the reference has it once.
-        assert_eq!(score(Metric::F1, &[("红楼", "红楼梦")]), 0.8);
-        assert_eq!(score(Metric::F1, &[("the the cat", "the dog")]), 0.4);
-        assert_eq!(score(Metric::F1, &[("。", ""), ("", "梦")]), 0.5);
-    }
 
     #[test]
     fn names_lead_back() {
-        for metric in Metric::ALL {
-            assert_eq!(Metric::by_name(metric.name()), Some(metric));
+        for metric in Metric::all() {
+            assert_eq!(metric.name().parse(), Ok(metric));
+            assert!(NAMES.contains(metric.name().split(':').next().unwrap()), "{metric}");
         }
+        assert_eq!("sacrebleu".parse(), Ok(Metric::SacreBleu(None)));
         assert_eq!(Metric::by_name("BLEU"), None);
-        assert_eq!(crate::csl([("今天", "今天好")]).bleu, score(Metric::Bleu, &[("今天", "今天好")]));
+    }
+
+    #[test]
+    fn other_names_say_what_is_meant() {
+        let said = |name: &str| name.parse::<Metric>().unwrap_err().to_string();
+        for (name, part) in [
+            ("sacreblue", "there is no metric sacreblue, did you mean sacrebleu?; there is csl, bleu"),
+            ("rougeL", "did you mean rouge-l?"),
+            ("MCC", "did you mean matthews?"),
+            ("macro_f1", "did you mean macro-f1?"),
+            ("beauty", "there is no metric beauty; there is csl"),
+            ("sacrebleu:zn", "sacrebleu:zn: there is sacrebleu:13a, sacrebleu:zh"),
+            ("mlqa", "mlqa:: there is mlqa:en"),
+            ("distinct:0", "distinct:0: there is distinct:1"),
+            ("ter:zh", "ter takes nothing behind a colon, not :zh"),
+        ] {
+            assert!(said(name).contains(part), "{}", said(name));
+        }
     }
 }

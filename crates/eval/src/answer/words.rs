@@ -1,7 +1,5 @@
-//! Exact match and F1 of answers, as reading comprehension has them (SQuAD, CMRC 2018): case, punctuation and white
-//! space do not count; every Chinese character is a word of its own.
-
-use std::collections::HashMap;
+//! Exact match and F1 of texts of any language, after no script: case, punctuation and white space do not count; every
+//! Chinese character is a word of its own.
 
 /// The words of a text: lower-cased runs of letters and digits, and single Chinese characters.
 pub fn words(text: &str) -> Vec<String> {
@@ -24,7 +22,7 @@ pub fn words(text: &str) -> Vec<String> {
 }
 
 /// Chinese characters, kana and the ideographic zero: what is written without spaces.
-fn is_han(c: char) -> bool {
+pub fn is_han(c: char) -> bool {
     matches!(c, '\u{3005}'..='\u{3007}' | '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}'
         | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
@@ -38,19 +36,28 @@ pub fn exact_match(prediction: &str, reference: &str) -> bool {
 /// any.
 pub fn f1(prediction: &str, reference: &str) -> f64 {
     let (predicted, expected) = (words(prediction), words(reference));
-    if predicted.is_empty() || expected.is_empty() {
-        return f64::from(u8::from(predicted.is_empty() && expected.is_empty()));
+    if predicted.is_empty() && expected.is_empty() {
+        return 1.0;
     }
-    let mut left: HashMap<&str, usize> = HashMap::new();
-    for word in &expected {
-        *left.entry(word).or_insert(0) += 1;
+    let [p, e] = [&predicted, &expected].map(|words| words.iter().map(String::as_str).collect::<Vec<_>>());
+    super::f1(super::common(&p, &e), p.len(), e.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn case_and_marks_do_not_count() {
+        assert_eq!(words("《三国Romance 2》，3.5"), ["三", "国", "romance", "2", "3", "5"]);
+        assert!(
+            exact_match("《红楼梦》 ", "红楼梦")
+                && !exact_match("红楼", "红楼梦")
+                && exact_match("A b", "a  B.")
+        );
+        // 2 of 2 and 3 words; a word that occurs twice counts once where the reference has it once.
+        assert_eq!(f1("红楼", "红楼梦"), 0.8);
+        assert_eq!(f1("the the cat", "the dog"), 0.4);
+        assert_eq!((f1("。", ""), f1("", "梦")), (1.0, 0.0));
     }
-    let mut common = 0;
-    for word in &predicted {
-        if let Some(n) = left.get_mut(word.as_str()).filter(|n| **n > 0) {
-            *n -= 1;
-            common += 1;
-        }
-    }
-    2.0 * f64::from(common) / (predicted.len() + expected.len()) as f64
 }

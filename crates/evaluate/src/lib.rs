@@ -1,0 +1,44 @@
+//! Models on a table of examples: what they generate, the figures of it, how fast they are, and the page that shows it.
+//!
+//! | module | what |
+//! |---|---|
+//! | `outputs` | a model's texts for the sources, and how fast it decodes |
+//! | `memory` | the most memory that this process has held |
+//! | `evaluation` | figures of one or several models over the same examples, as JSON and as a table |
+//! | `page` | the same as a page: figures, sentence scores, texts beside each other |
+
+mod evaluation;
+mod memory;
+mod outputs;
+mod page;
+
+pub use evaluation::{Evaluation, ModelFigures, chance};
+pub use memory::{begin_peak, peak_bytes};
+pub use outputs::{Asked, Outputs, Speed, SpeedOptions, outputs};
+pub use page::{page, title};
+
+/// The examples that models are evaluated on.
+#[derive(Clone, Debug, Default)]
+pub struct Examples {
+    /// What the models read.
+    pub sources: Vec<String>,
+    /// Right texts: one list, or several where each source has several.
+    pub references: Vec<Vec<String>>,
+}
+
+/// Why there are no figures.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Opening a model, or a text that is too long.
+    #[error(transparent)]
+    Pipeline(#[from] t5kit_pipeline::Error),
+    /// Generating.
+    #[error(transparent)]
+    Generate(#[from] t5kit_generate::Error),
+    /// The texts do not go with the metrics.
+    #[error(transparent)]
+    Figures(#[from] t5kit_eval::Error),
+    /// It was asked to stop.
+    #[error(transparent)]
+    Stopped(#[from] t5kit_formats::progress::Stopped),
+}

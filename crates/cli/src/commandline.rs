@@ -3,6 +3,7 @@
 //! The subcommands declare their flags; here they all get the names that other programs have for them, ranges that
 //! refusals name, examples in their help, and presets. Of a flag that is given twice the last one counts.
 
+mod flags;
 mod help;
 mod names;
 mod numbers;
@@ -13,7 +14,8 @@ use std::ffi::OsString;
 
 use crate::Cli;
 use crate::finetune::presets;
-pub use refusal::report;
+pub use flags::program;
+pub use refusal::{in_a_line, report};
 
 /// A command line that was understood.
 pub struct Parsed {

@@ -4,6 +4,7 @@ use anyhow::Result;
 use std::path::PathBuf;
 use t5kit_formats::output::AtomicDir;
 use t5kit_model::ConvertOptions;
+use t5kit_pipeline::Pipeline;
 use t5kit_tensor::DType;
 
 use crate::errors::usage;
@@ -13,6 +14,9 @@ use crate::progress::Monitor;
 
 /// The flags of `t5kit convert`.
 #[derive(clap::Args)]
+#[command(
+    after_help = "--model may also be a config.json: that model has random weights, and --tokenizer must be given."
+)]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -25,8 +29,11 @@ pub struct Args {
     /// Bytes of weights in one file, at most: 5GB, 500MB, 1GiB; a larger model becomes several files and an index
     #[arg(long, value_name = "SIZE", default_value = "5GB", value_parser = size)]
     max_shard_size: u64,
+    /// Decides the random weights of a bare config.json
+    #[arg(long, value_name = "N", default_value = "0")]
+    init_seed: u64,
     /// Words that become tokens of their own, one a line; their rows begin as the mean of those of the pieces that they
-    /// were before. The weights are one file then
+    /// were before
     #[arg(long, value_name = "FILE")]
     add_tokens: Option<PathBuf>,
     /// Replace the folder if it is not empty
@@ -37,21 +44,16 @@ pub struct Args {
 /// Converts, and says on standard error what to know of the result.
 pub fn run(args: Args) -> Result<()> {
     let out = AtomicDir::create(&args.output, args.force)?;
+    if let Some(config) = args.model.bare_configuration() {
+        return write(args.model.begin(config, args.init_seed, None)?, &args, out);
+    }
     let model = args.model.prepare(None, None)?;
     let real = |path: &std::path::Path| std::fs::canonicalize(path).ok();
     if real(model.plan.folder()).is_some_and(|folder| Some(folder) == real(&args.output)) {
         return Err(usage(format!("--output {}: is the model's own folder", args.output.display())));
     }
     if args.add_tokens.is_some() {
-        let mut model = model.load()?;
-        new_tokens::add(&mut model, args.add_tokens.as_deref())?;
-        if let Some(dtype) = args.dtype {
-            model.model.store_as(dtype);
-        }
-        model.save(out.path())?;
-        out.commit()?;
-        eprintln!("{}: written", args.output.display());
-        return Ok(());
+        return write(model.load()?, &args, out);
     }
     let options = ConvertOptions { dtype: args.dtype, max_shard_size: args.max_shard_size };
     let mut monitor = Monitor::default();
@@ -66,6 +68,31 @@ pub fn run(args: Args) -> Result<()> {
             "t5kit: no tokenizer was found with the model; give it by --tokenizer to have it there too"
         );
     }
+    eprintln!("{}: written", args.output.display());
+    Ok(())
+}
+
+/// Writes a model that is held in memory.
+fn write(mut model: Pipeline, args: &Args, out: AtomicDir) -> Result<()> {
+    new_tokens::add(&mut model, args.add_tokens.as_deref())?;
+    if let Some(dtype) = args.dtype {
+        model.model.params_mut().store_matrices_as(dtype);
+    }
+    let bytes: u64 = model.model.params().iter().map(|(_, _, w)| (w.len() * w.dtype().size()) as u64).sum();
+    if bytes <= args.max_shard_size {
+        model.save(out.path())?;
+    } else {
+        // What cuts weights into files begins from a folder.
+        let whole = AtomicDir::create(&args.output.with_extension("whole"), true)?;
+        model.save(whole.path())?;
+        drop(model);
+        let options = ConvertOptions { dtype: None, max_shard_size: args.max_shard_size };
+        let saved = ModelArgs::at(whole.path().to_string_lossy()).prepare(None, None)?;
+        let mut monitor = Monitor::default();
+        saved.convert(options, out.path(), &mut monitor)?;
+        monitor.finish();
+    }
+    out.commit()?;
     eprintln!("{}: written", args.output.display());
     Ok(())
 }

@@ -7,8 +7,8 @@ mod data;
 mod grammar;
 mod vocabulary;
 
-use crate::commandline;
 use crate::errors::Interrupted;
+use crate::inside;
 use crate::interrupt;
 use crate::lang::lang;
 use crate::model_args::ModelArgs;
@@ -27,7 +27,7 @@ use t5kit_formats::lang::fill;
 use t5kit_formats::output::AtomicDir;
 use t5kit_formats::progress::{Progress, Watch};
 use t5kit_generate::generate;
-use t5kit_model::{T5, T5Config};
+use t5kit_model::{Architecture, Config};
 
 /// Tokens that the longest headlines stay under, `</s>` included.
 const MAX_NEW_TOKENS: usize = 32;
@@ -125,7 +125,7 @@ fn tell(args: &Args) -> Result<()> {
         "small",
     ])?;
     let small = ModelArgs::at("small").open(Some(NonZeroUsize::MIN))?;
-    let (kept, left) = (small.tokenizer.vocab_size(), small.model.params.elements());
+    let (kept, left) = (small.tokenizer.vocab_size(), small.model.params().elements());
     let all: [(&str, &dyn Display); 4] =
         [("pieces", &pieces), ("kept", &kept), ("parameters", &parameters), ("left", &left)];
     say(fill(t.demo_cut, &all));
@@ -199,20 +199,14 @@ fn make_full_model(grammar: &grammar::Grammar, data: &Data, seed: u64) -> Result
     });
     let path = folder.join("config.json");
     std::fs::write(&path, config.to_string()).context("cannot write full/config.json")?;
-    let model = T5::random(T5Config::read(&path)?, seed)?;
-    t5kit_model::save(&model, &[], folder)?;
-    Ok((pieces, model.params.elements()))
+    let model = Config::from_file(&path)?.random(seed)?;
+    t5kit_model::save(&*model, &[], folder)?;
+    Ok((pieces, model.params().elements()))
 }
 
 /// Runs a subcommand in this process, after printing it as one would type it.
 fn command(args: &[&str]) -> Result<()> {
-    say(style(format!("\n$ t5kit {}", args.join(" "))).for_stderr().green().to_string());
-    let mut cli = commandline::parse(["t5kit"].iter().chain(args))?.cli;
-    if let crate::Command::Finetune(finetune) = &mut cli.command {
-        finetune.command = args.iter().map(|arg| arg.to_string()).collect();
-    }
-    cli.command.run()?;
-    if interrupt::requested() { Err(Interrupted.into()) } else { Ok(()) }
+    inside::run(&args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>())
 }
 
 /// What a model makes of the test part.
@@ -230,7 +224,7 @@ fn evaluate(model: &str, test: &[Pair], threads: Option<NonZeroUsize>) -> Result
     let start = Instant::now();
     let sources: Vec<_> = test.iter().map(|pair| loaded.encode(&pair.sentence, usize::MAX).0).collect();
     let mut texts = vec![String::new(); test.len()];
-    generate(&loaded.model, &loaded.pool, &sources, &options, |i, targets| {
+    generate(&*loaded.model, &loaded.pool, &sources, &options, |i, targets| {
         texts[i] = targets.first().map(|t| loaded.tokenizer.decode(&t.ids)).unwrap_or_default();
         done += 1;
         monitor.progress(Progress::items("generating", "headlines", done, Some(test.len())))

@@ -61,6 +61,7 @@ pub fn report(error: &anyhow::Error) -> u8 {
 fn is_usage(error: &anyhow::Error) -> bool {
     error.is::<Usage>()
         || error.downcast_ref().is_some_and(t5kit_pipeline::Error::is_usage)
+        || error.downcast_ref().is_some_and(t5kit_recipe::Error::is_usage)
         || matches!(error.downcast_ref(), Some(t5kit_generate::Error::Options(_)))
         || matches!(error.downcast_ref(), Some(t5kit_tokenizer::Error::Options { .. }))
         || matches!(

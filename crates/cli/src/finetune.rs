@@ -11,8 +11,11 @@ mod validation;
 use anyhow::{Context, Result, bail};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use t5kit_model::T5Config;
+use t5kit_formats::generation_config::Decoded;
+use t5kit_formats::lang::fill;
+use t5kit_model::Architecture;
 use t5kit_pipeline::Pipeline;
+use t5kit_pipeline::files::TrainingFiles;
 use t5kit_tensor::Pool;
 use t5kit_train::{
     BEST, Decoding, EVENTS, LAST, LOG, REPORT, Setup, TrainOptions, check_resume, holds_checkpoint,
@@ -20,9 +23,12 @@ use t5kit_train::{
 };
 
 use crate::errors::{Interrupted, usage};
-use crate::model_args::{ModelArgs, locate_tokenizer};
+use crate::lang::lang;
+use crate::model_args::ModelArgs;
 use crate::new_tokens;
+use crate::typed;
 use data::DataArgs;
+pub use data::OnError;
 use display::Display;
 use lora::LoraArgs;
 use optimization::Optimization;
@@ -89,11 +95,15 @@ pub fn run(args: Args) -> Result<()> {
     let mut loaded = args.open_model(resume)?;
     new_tokens::add(&mut loaded, args.add_tokens.as_deref())?;
     let decoding = loaded.generate_options();
-    // A tokenizer that was cut for this run is copied into every checkpoint.
-    let copied = loaded.files();
-    let Pipeline { model, tokenizer, pool, work: _work, .. } = loaded;
-    let (examples, valid) =
-        args.data.read(&tokenizer, &pool, &args.output, model.config.vocab_size, args.seed)?;
+    let (rows, most_tokens) = (loaded.model.rows(), loaded.model.config().most_tokens());
+    let (examples, valid, prompt) =
+        args.data.read(&loaded.tokenizer, &loaded.pool, &args.output, rows, most_tokens, args.seed)?;
+    let punctuation = args.validation.punctuation.into();
+    let trained = args.data.trained(&examples, valid.as_ref(), prompt, punctuation);
+    // They are copied into every checkpoint, a tokenizer that was cut for this run among them.
+    let files = TrainingFiles::new(&loaded, &trained, decoded(&options))?;
+    let copied = if args.lora.lora_rank.is_some() { &files.fixed[..] } else { &files.all };
+    let Pipeline { model, tokenizer, pool, .. } = loaded;
     let tensorboard = args.validation.tensorboard(&args.output);
     if let Some(events) = tensorboard.as_ref().map(|folder| folder.join(EVENTS))
         && events.exists()
@@ -103,21 +113,21 @@ pub fn run(args: Args) -> Result<()> {
     }
     let (shown, bytes_share) = report::seen(&tokenizer, &examples);
     let page = Page {
-        lang: crate::lang::lang(),
+        lang: lang(),
         folder: &args.output,
         model: &args.model.model,
         train: &args.data.train,
-        command: report::command_line(&args.command_line()),
-        parameters: model.params.elements(),
+        command: typed::command_line(&args.command_line()),
+        parameters: model.params().elements(),
         options: &options,
         settings: args.settings(pool.threads()),
-        lengths: [args.data.max_source_length.get(), args.data.max_target_length.get()],
+        lengths: args.lengths(),
         examples: &examples,
         valid: valid.as_ref(),
         shown,
         bytes_share,
-        date: report::now(),
-        punctuation: args.validation.punctuation.into(),
+        date: typed::now(),
+        punctuation,
     };
     let mut display = Display::default();
     display.page = Some(page);
@@ -127,12 +137,8 @@ pub fn run(args: Args) -> Result<()> {
         valid: valid.as_ref(),
         options: &options,
         folder: &args.output,
-        tokenizer_files: &copied,
-        decoding: Some(Decoding {
-            tokenizer: &tokenizer,
-            options: decoding,
-            punctuation: args.validation.punctuation.into(),
-        }),
+        tokenizer_files: copied,
+        decoding: Some(Decoding { tokenizer: &tokenizer, options: decoding, punctuation }),
         tensorboard: tensorboard.as_deref(),
         base: &args.model.model,
         resume,
@@ -141,27 +147,38 @@ pub fn run(args: Args) -> Result<()> {
     display.finish();
     let folder = args.output.display();
     if outcome.stopped {
-        eprintln!("t5kit: stopped and saved after step {}; --resume goes on from there", outcome.steps);
+        eprintln!("t5kit: {}", fill(lang().texts().stopped_and_saved, &[("step", &outcome.steps)]));
         return Err(Interrupted.into());
     }
     if let Some(page) = &display.page {
         page.finish(&args.trained()?, &pool, outcome.best.as_ref())?;
     }
-    let early = if outcome.early { "nothing had become better for long enough: ended early; " } else { "" };
+    let t = lang().texts();
+    let early = if outcome.early { t.ended_early } else { "" };
     let best = outcome.best.map_or(String::new(), |best| {
         let decisive = options.validation.decides();
         let (name, value) = match decisive.and_then(|name| Some((name, best.metrics.get(name)?.as_f64()?))) {
             Some((name, value)) => (name, value),
-            None => ("validation loss", best.valid_loss),
+            None => (t.validation_loss, best.valid_loss),
         };
-        format!(", best {name} {value:.4} after step {}", best.step)
+        fill(t.best_was, &[("name", &name), ("value", &format!("{value:.4}")), ("step", &best.step)])
     });
-    eprintln!("t5kit: {early}{} steps{best}; the model is in {folder}, see {REPORT} there", outcome.steps);
+    let values: [(&str, &dyn std::fmt::Display); 4] =
+        [("steps", &outcome.steps), ("best", &best), ("folder", &folder), ("page", &REPORT)];
+    eprintln!("t5kit: {early}{}", fill(t.trained_model, &values));
     Ok(())
 }
 
+/// How targets are generated while such a run is validated.
+fn decoded(options: &TrainOptions) -> Decoded {
+    let how = &options.validation;
+    let num_beams = (!how.metrics.is_empty()).then_some(how.num_beams.max(1));
+    Decoded { num_beams, max_new_tokens: how.max_new_tokens }
+}
+
 impl Args {
-    fn options(&self) -> Result<TrainOptions> {
+    /// The settings that decide what the run computes.
+    pub fn options(&self) -> Result<TrainOptions> {
         let options = self.lora.apply(self.optimization.options(self.lora.lora_rank.is_some())?);
         let validation = self.validation.options(self.data.max_target_length.get())?;
         Ok(TrainOptions {
@@ -171,6 +188,16 @@ impl Args {
             validation,
             ..options
         })
+    }
+
+    /// Tokens of a source and of a target, at most.
+    pub fn lengths(&self) -> [usize; 2] {
+        [self.data.max_source_length.get(), self.data.max_target_length.get()]
+    }
+
+    /// Threads to work on.
+    pub fn threads(&self) -> usize {
+        self.threads.map_or_else(Pool::default_threads, NonZeroUsize::get)
     }
 
     /// Refuses an output folder that holds something, or what the run begins from; returns whether to resume.
@@ -258,22 +285,13 @@ impl Args {
         if resume && last.join("config.json").is_file() {
             return ModelArgs::at(last.to_string_lossy()).open(self.threads);
         }
-        let path = Path::new(&self.model.model);
-        if path.is_file() && path.extension().is_some_and(|e| e == "json") {
+        if let Some(path) = self.model.bare_configuration() {
             if lora {
                 let why =
                     "adapters are nothing without the weights that they were trained beside; give a model";
                 return Err(usage(format!("--model {}: {why}", path.display())));
             }
-            let Some(tokenizer) = &self.model.tokenizer else {
-                return Err(usage(format!(
-                    "--model {}: a bare configuration needs --tokenizer",
-                    path.display()
-                )));
-            };
-            let pool = Pool::new(self.threads.map_or_else(Pool::default_threads, NonZeroUsize::get));
-            let tokenizer = locate_tokenizer(tokenizer)?;
-            return Ok(Pipeline::random(T5Config::read(path)?, self.init_seed, &tokenizer, pool)?);
+            return self.model.begin(path, self.init_seed, self.threads);
         }
         let prepared = self.model.prepare(None, self.threads)?;
         if lora && let Some(adapter) = prepared.adapter() {

@@ -1,7 +1,7 @@
 //! `t5kit generate`: sources to generated text.
 
 mod input;
-mod options;
+pub mod options;
 mod output;
 mod table;
 
@@ -11,17 +11,19 @@ use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::Path;
 use t5kit_generate::{GenerateOptions, Generated, Noticed, TextStream, generate, generate_stream};
-use t5kit_pipeline::{Encoder, Pipeline};
+use t5kit_pipeline::{Encoder, Form, Pipeline, Spelling, named_options};
 use t5kit_tensor::DType;
 
 use crate::errors::usage;
-use crate::figures::PunctuationFlag;
+use crate::form::{FormArgs, settle, warn_prompt};
+use crate::lang::lang;
 use crate::lengths::{OnLong, finish, limits};
 use crate::model_args::{ModelArgs, storage_type};
+use crate::punctuation::PunctuationFlag;
 use input::Input;
 use options::{OptionArgs, say};
-use output::{Printer, Spelling};
-use table::{Results, TableArgs};
+use output::Printer;
+use table::{Sources, TableArgs};
 
 /// The flags of `t5kit generate`.
 #[derive(clap::Args)]
@@ -34,9 +36,9 @@ pub struct Args {
     #[command(flatten)]
     table: TableArgs,
     /// What happens to half-width punctuation in generated Chinese: auto restores ，！？：；（） where the tokenizer has
-    /// made them half-width and the text is Chinese
-    #[arg(long, value_enum, default_value_t = PunctuationFlag::Auto)]
-    punctuation: PunctuationFlag,
+    /// made them half-width and the text is Chinese [default: what the model was trained with, else auto]
+    #[arg(long, value_enum)]
+    punctuation: Option<PunctuationFlag>,
     /// Print a JSON object for each source: {"outputs": [{"text", "ids", "score"}]}
     #[arg(long)]
     json: bool,
@@ -45,9 +47,8 @@ pub struct Args {
     stream: bool,
     #[command(flatten)]
     options: OptionArgs,
-    /// Longest source in tokens, </s> included
-    #[arg(long, value_name = "N", default_value = "512")]
-    max_source_length: NonZeroUsize,
+    #[command(flatten)]
+    form: FormArgs,
     /// What happens to a longer source
     #[arg(long, value_name = "WHAT", default_value = "cut")]
     on_long: OnLong,
@@ -76,16 +77,18 @@ pub fn run(mut args: Args) -> Result<()> {
     let mut options = settled.options;
     options.scores = args.json || options.num_return_sequences > 1;
     options.limits = Some(limits(args.batch_size, args.batch_tokens, options.batch_limits()));
-    let mut encoder = Encoder::new(&model, "source", args.max_source_length.get(), args.on_long.into());
-    let spelling = Spelling::new(&model.tokenizer, args.punctuation.into());
-    let sources = args.table.input.as_deref().map(|path| args.table.open(path)).transpose()?;
-    match (sources, &args.table.output) {
-        (Some(sources), Some(output)) => {
-            let results = Results::new(&args.table, sources, output.clone(), options.num_return_sequences)?;
-            let settings = settings(&args, &options)?;
-            let scored = results.scored();
+    let names = ["source_prefix", "max_source_length", "punctuation"];
+    let form = settle(&model, &args.form.wishes(args.punctuation), &names);
+    let mut encoder = Encoder::new(&model, "source", form.max_source_length, args.on_long.into());
+    let spelling = Spelling::new(&model.tokenizer, form.punctuation);
+    let sources = args.table.input.as_deref().map(|path| args.table.open(path, &form)).transpose()?;
+    warn_prompt(&form, sources.as_ref().is_some_and(Sources::has_prompts));
+    match (sources, args.table.results(options.num_return_sequences)?) {
+        (Some(sources), Some(results)) => {
+            let settings = settings(&args, &form, &options)?;
+            let scored = options.num_return_sequences > 1;
             let first_source = options.first_source;
-            results.write(window(&model, &options), settings, |texts, first, give| {
+            results.write(sources, window(&model, &options), settings, |texts, first, give| {
                 options.first_source = first_source + first;
                 each_source(&model, &mut encoder, texts, &options, |targets| {
                     give(table::cells(scored, &targets, |target| spelling.text(target)))
@@ -98,10 +101,10 @@ pub fn run(mut args: Args) -> Result<()> {
         (sources, _) => {
             let input = match sources {
                 Some(sources) => Input::table(sources)?,
-                None => Input::new(std::mem::take(&mut args.texts), args.table.tables.text.encoding),
+                None => Input::new(std::mem::take(&mut args.texts), args.table.tables.text.encoding, &form),
             };
             if args.stream {
-                stream(&model, input, encoder, &options)
+                stream(&model, input, encoder, &options, &spelling)
             } else {
                 lines(&model, input, encoder, options, &spelling, args.json)
             }
@@ -115,7 +118,11 @@ fn window(model: &Pipeline, options: &GenerateOptions) -> usize {
 }
 
 /// What a run that goes on must have in common with its beginning.
-fn settings(args: &Args, options: &GenerateOptions) -> Result<serde_json::Map<String, serde_json::Value>> {
+fn settings(
+    args: &Args,
+    form: &Form,
+    options: &GenerateOptions,
+) -> Result<serde_json::Map<String, serde_json::Value>> {
     let input = args.table.input.as_deref().unwrap_or(Path::new("-"));
     let bytes = std::fs::metadata(input).map_or(0, |metadata| metadata.len());
     // How many are worked on together changes no result.
@@ -128,14 +135,20 @@ fn settings(args: &Args, options: &GenerateOptions) -> Result<serde_json::Map<St
         "input size": bytes,
         "columns": format!("{:?}", args.table.columns()),
         "tables": format!("{:?}", args.table.tables),
-        "max_source_length": args.max_source_length,
-        "punctuation": format!("{:?}", args.punctuation),
-        "options": format!("{options:?}"),
+        "source_prefix": form.source_prefix,
+        "prompt_text": form.prompt_text,
+        "max_source_length": form.max_source_length,
+        "punctuation": form.punctuation.name(),
     });
-    match settings {
-        serde_json::Value::Object(settings) => Ok(settings),
+    let mut settings = match settings {
+        serde_json::Value::Object(settings) => settings,
         _ => unreachable!("it is an object"),
-    }
+    };
+    // One by one, so that what differs can be named; then whatever else there is.
+    let named = named_options(&options).into_iter().map(|(name, value)| (name.to_owned(), value.into()));
+    settings.extend(named);
+    settings.insert("options".into(), format!("{options:?}").into());
+    Ok(settings)
 }
 
 /// Source after source, a window at a time: within one they are worked on by length.
@@ -178,7 +191,7 @@ fn each_source(
     let sources = texts.iter().map(|text| encoder.encode(text)).collect::<Result<Vec<_>, _>>()?;
     let mut waiting: Vec<Option<Vec<Generated>>> = vec![None; sources.len()];
     let (mut next, mut failed) = (0, None);
-    let summary = generate(&model.model, &model.pool, &sources, options, |source, targets| {
+    let summary = generate(&*model.model, &model.pool, &sources, options, |source, targets| {
         waiting[source] = Some(targets);
         while let Some(targets) = waiting.get_mut(next).and_then(Option::take) {
             next += 1;
@@ -198,6 +211,7 @@ fn stream(
     mut input: Input,
     mut encoder: Encoder<'_>,
     options: &GenerateOptions,
+    spelling: &Spelling<'_>,
 ) -> Result<()> {
     let texts = input.window(2)?;
     let [text] = &texts[..] else {
@@ -216,8 +230,8 @@ fn stream(
     for &id in &options.prefix {
         print(parts.push(id))?;
     }
-    let (_, noticed) =
-        generate_stream(&model.model, &model.pool, &source, options, |id| match print(parts.push(id)) {
+    let (target, noticed) =
+        generate_stream(&*model.model, &model.pool, &source, options, |id| match print(parts.push(id)) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
                 failed = Some(error);
@@ -229,6 +243,10 @@ fn stream(
     }
     print(parts.finish())?;
     writeln!(out)?;
+    // What comes behind a mark decides, and that is not there yet when the mark is printed.
+    if spelling.changes(&target) {
+        eprintln!("t5kit: {}", lang().texts().punctuation_as_it_came);
+    }
     warn_untuned(noticed);
     Ok(())
 }
@@ -236,9 +254,6 @@ fn stream(
 /// A checkpoint as it was published fills in blanks, whatever it is asked.
 fn warn_untuned(noticed: Noticed) {
     if noticed.looks_untuned() {
-        eprintln!(
-            "t5kit: this model wants to begin with <extra_id_0>: it has learnt to fill in blanks and nothing else, and \
-             needs fine-tuning for your task (t5kit finetune)"
-        );
+        eprintln!("t5kit: {}", lang().texts().looks_untuned);
     }
 }

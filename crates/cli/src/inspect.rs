@@ -1,12 +1,13 @@
 //! `t5kit inspect`: what a model is, before its weights are read.
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::io::Write;
+use t5kit_formats::generation_config::GenerationConfig;
+use t5kit_formats::json::read as read_json;
 use t5kit_generate::generation_bytes;
 use t5kit_model::memory::{Work, available_bytes};
-use t5kit_model::t5::widths;
-use t5kit_model::{Architecture, Inventory, T5Config};
+use t5kit_model::{Architecture, Config, Inventory};
 use t5kit_pipeline::Prepared;
 use t5kit_tensor::{DType, Pool};
 use t5kit_train::{Memory, TrainOptions};
@@ -35,7 +36,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     let model = args.model.prepare(args.dtype, None)?;
     if args.json {
-        writeln!(std::io::stdout().lock(), "{}", object(&model))?;
+        writeln!(std::io::stdout().lock(), "{}", object(&model)?)?;
         return Ok(());
     }
     let plan = &model.plan;
@@ -60,6 +61,9 @@ pub fn run(args: Args) -> Result<()> {
             Err(error) => format!("none ({})", in_flags(&error.to_string())),
         },
     )?;
+    for (name, value) in fixed(&model)? {
+        line(name, shown(&value))?;
+    }
     line("stored as", inventory.storage.join(", "))?;
     line("parameters", format!("{:>13}  {:>9}", inventory.parameters(), bytes(inventory.bytes())))?;
     for part in &inventory.parts {
@@ -78,7 +82,7 @@ pub fn run(args: Args) -> Result<()> {
             (1, _) => batch.clone(),
             (threads, _) => format!("on each of {threads} threads {batch}: many sources"),
         };
-        let inference = bytes(generation_bytes(&widths(config), Work { sequences, ..WORK }, 1, sessions));
+        let inference = bytes(generation_bytes(&config.widths(), Work { sequences, ..WORK }, 1, sessions));
         line("memory, inference", format!("{} (weights) + {inference} ({what})", bytes(inventory.bytes())))?;
     }
     let training = training(config);
@@ -97,7 +101,7 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 /// The same as an object for programs; keys are added, never changed.
-fn object(model: &Prepared) -> Value {
+fn object(model: &Prepared) -> Result<Value> {
     let plan = &model.plan;
     let (inventory, config) = (Inventory::of(plan), &plan.config);
     let parts = inventory
@@ -109,21 +113,20 @@ fn object(model: &Prepared) -> Value {
         json!({
             "sessions": sessions, "sequences": sequences, "source_tokens": source_tokens,
             "target_tokens": target_tokens,
-            "bytes": generation_bytes(&widths(config), Work { sequences, ..WORK }, 1, sessions),
+            "bytes": generation_bytes(&config.widths(), Work { sequences, ..WORK }, 1, sessions),
         })
     });
     let training = training(config);
-    json!({
+    let fixed: Map<String, Value> =
+        fixed(model)?.into_iter().map(|(name, value)| (name.replace(' ', "_"), value)).collect();
+    Ok(json!({
         "model": plan.path(),
         "format": plan.format().to_string(),
         "family": inventory.family,
-        "config": {
-            "d_model": config.d_model, "d_kv": config.d_kv, "num_heads": config.num_heads, "d_ff": config.d_ff,
-            "feed_forward_proj": config.feed_forward_proj.to_string(),
-            "num_layers": config.num_layers, "num_decoder_layers": config.num_decoder_layers,
-            "vocab_size": config.vocab_size, "tie_word_embeddings": config.tie_word_embeddings,
-        },
+        "config": sizes(config),
         "tokenizer": model.tokenizer().ok().map(|(tokenizer, _)| json!({"pieces": tokenizer.vocab_size()})),
+        "trained": fixed.get("trained_with"),
+        "generation": fixed.get("generates_with"),
         "storage": inventory.storage,
         "parameters": inventory.parameters(),
         "bytes": inventory.bytes(),
@@ -137,7 +140,55 @@ fn object(model: &Prepared) -> Value {
             },
             "available": available_bytes(),
         },
-    })
+    }))
+}
+
+/// What a model's own files say about its use: what training fixed, and how it generates; ids are left out.
+fn fixed(model: &Prepared) -> Result<Vec<(&'static str, Value)>> {
+    let mut all = Vec::new();
+    if let Some(file) = model.trained()? {
+        let said = file.values.said().into_iter().map(|(name, value)| (name.to_owned(), value));
+        all.push(("trained with", Value::Object(said.collect())));
+    }
+    if let Some(file) = model.generation_config() {
+        // What is no value is an error where it would be used, and so here.
+        GenerationConfig::read(&file)?;
+        let mut map: Map<String, Value> = read_json(&file, "generation configuration")?;
+        map.retain(|name, value| {
+            !name.starts_with('_')
+                && !name.ends_with("_token_id")
+                && name != "transformers_version"
+                && !value.is_null()
+        });
+        if !map.is_empty() {
+            all.push(("generates with", Value::Object(map)));
+        }
+    }
+    Ok(all)
+}
+
+/// `name value, …`.
+fn shown(values: &Value) -> String {
+    let each = values.as_object().into_iter().flatten().map(|(name, value)| format!("{name} {value}"));
+    each.collect::<Vec<_>>().join(", ")
+}
+
+/// A configuration's sizes by Hugging Face's names.
+fn sizes(config: &Config) -> Value {
+    match config {
+        Config::T5(c) => json!({
+            "d_model": c.d_model, "d_kv": c.d_kv, "num_heads": c.num_heads, "d_ff": c.d_ff,
+            "feed_forward_proj": c.feed_forward_proj.to_string(),
+            "num_layers": c.num_layers, "num_decoder_layers": c.num_decoder_layers,
+            "vocab_size": c.vocab_size, "tie_word_embeddings": c.tie_word_embeddings,
+        }),
+        Config::Bert(c) => json!({
+            "hidden_size": c.hidden_size, "num_attention_heads": c.num_attention_heads,
+            "intermediate_size": c.intermediate_size, "hidden_act": c.hidden_act,
+            "num_hidden_layers": c.num_hidden_layers, "vocab_size": c.vocab_size,
+            "max_position_embeddings": c.max_position_embeddings, "model_type": c.model_type,
+        }),
+    }
 }
 
 /// Sessions and sources of each that memory is told for.
@@ -148,7 +199,7 @@ fn inferences() -> Vec<(usize, usize)> {
 }
 
 /// The memory of training with the usual settings.
-fn training(config: &T5Config) -> Memory {
+fn training(config: &Config) -> Memory {
     let Work { sequences, source_tokens, target_tokens } = WORK;
     let tokens = (sequences * source_tokens, sequences * target_tokens);
     t5kit_train::predict(config, &TrainOptions::default(), None, tokens, None)

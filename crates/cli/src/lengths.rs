@@ -4,7 +4,10 @@ use std::num::NonZeroUsize;
 use t5kit_generate::BatchLimits;
 use t5kit_pipeline::Encoder;
 
-use crate::say::notice_cut;
+use t5kit_formats::lang::fill;
+
+use crate::lang::lang;
+use crate::say::{Side, count, notice_cut};
 
 /// What happens to a text that is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -26,19 +29,20 @@ impl From<OnLong> for t5kit_pipeline::OnLong {
 
 /// Says on standard error how many texts an encoder cut, if any.
 pub fn finish(encoder: Encoder<'_>) {
-    notice_cut(encoder.what(), encoder.cut(), encoder.seen(), encoder.most(), "");
-    notice_missed(encoder.what(), encoder.missed_sentinels());
+    let side = if encoder.what() == "target" { Side::Target } else { Side::Source };
+    notice_cut(side, encoder.cut(), encoder.seen(), encoder.most(), "");
+    notice_missed(side, encoder.missed_sentinels());
 }
 
 /// Says on standard error how many texts name a sentinel that has not become one, if any.
-pub fn notice_missed(what: &str, missed: usize) {
-    if missed > 0 {
-        let (texts, name) = if missed == 1 { ("", "names") } else { ("s", "name") };
-        eprintln!(
-            "t5kit: {missed} {what}{texts} {name} a blank such as <extra_id_0> that this tokenizer takes for ordinary \
-             text; write a space before it, and give it a number that the tokenizer has"
-        );
-    }
+pub fn notice_missed(what: Side, missed: usize) {
+    let t = lang().texts();
+    let text = match missed {
+        0 => return,
+        1 => t.one_misses_a_blank,
+        _ => t.several_miss_a_blank,
+    };
+    eprintln!("t5kit: {}", fill(text, &[("n", &count(missed)), ("what", &what.called(missed))]));
 }
 
 /// Limits of batches from the flags `--batch-size` and `--batch-tokens`, `usual` where one is missing.

@@ -13,9 +13,11 @@ mod count;
 mod demo;
 mod detokenize;
 mod errors;
-mod figures;
+mod evaluate;
 mod finetune;
+mod form;
 mod generate;
+mod inside;
 mod inspect;
 mod interrupt;
 mod lang;
@@ -24,11 +26,18 @@ mod manual;
 mod metrics;
 mod model_args;
 mod new_tokens;
+mod pairs;
 mod progress;
+mod punctuation;
+mod recipe;
+mod results;
+mod run;
 mod score;
+mod split;
 mod table_flags;
 mod tokenize;
 mod trim;
+mod typed;
 mod vocab_flags;
 
 use clap::{Parser, Subcommand};
@@ -70,9 +79,17 @@ enum Command {
     Finetune(Box<finetune::Args>),
     /// Generate text for sources
     Generate(Box<generate::Args>),
+    /// Cut a table of examples into parts for training, validation and testing
+    Split(split::Args),
+    /// A whole experiment from one file: model, trim, data, fine-tune, evaluate, export
+    Run(run::Args),
+    /// Write, check and describe the files that `t5kit run` runs
+    Recipe(recipe::Args),
     /// Say how probable a model finds given targets
     Score(score::Args),
-    /// Compare generated text with references: ROUGE, BLEU
+    /// Generate, score and time: one or several models on a table of examples
+    Evaluate(Box<evaluate::Args>),
+    /// Compare generated text with references: ROUGE, BLEU, chrF, answers, labels
     Metrics(metrics::Args),
     /// Lay several training runs over one another on one page
     Compare(compare::Args),
@@ -88,7 +105,24 @@ impl Command {
     /// Whether the subcommand asks [`interrupt::requested`] as it goes, to save its work or to say where it
     /// stopped. The others end at the first Ctrl-C.
     fn ends_in_order(&self) -> bool {
-        matches!(self, Command::Count(_) | Command::Finetune(_) | Command::Demo(_))
+        matches!(
+            self,
+            Command::Count(_)
+                | Command::Finetune(_)
+                | Command::Evaluate(_)
+                | Command::Demo(_)
+                | Command::Run(_)
+        )
+    }
+
+    /// Says what was typed, from the subcommand on, where it is not the process's own command line: pages show it.
+    fn typed(&mut self, arguments: &[String]) {
+        let command = match self {
+            Command::Finetune(args) => &mut args.command,
+            Command::Evaluate(args) => &mut args.command,
+            _ => return,
+        };
+        *command = arguments.to_vec();
     }
 
     fn run(self) -> anyhow::Result<()> {
@@ -101,7 +135,11 @@ impl Command {
             Command::Convert(args) => convert::run(args),
             Command::Finetune(args) => finetune::run(*args),
             Command::Generate(args) => generate::run(*args),
+            Command::Split(args) => split::run(args),
+            Command::Run(args) => run::run(args),
+            Command::Recipe(args) => recipe::run(args),
             Command::Score(args) => score::run(args),
+            Command::Evaluate(args) => evaluate::run(*args),
             Command::Metrics(args) => metrics::run(args),
             Command::Compare(args) => compare::run(args),
             Command::Demo(args) => demo::run(args),

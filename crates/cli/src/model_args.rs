@@ -4,9 +4,11 @@ use anyhow::Result;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use t5kit_model::Config;
 use t5kit_pipeline::{Allow, LoadOptions, OpenOptions, Pipeline, Prepared};
 use t5kit_tensor::{DType, Pool};
 
+use crate::errors::usage;
 use crate::progress::Monitor;
 
 /// Which model, and how it is read.
@@ -41,6 +43,9 @@ pub struct Reading {
     /// [default: config.json or operative_config.gin beside the weights]
     #[arg(long, value_name = "FILE", help_heading = READING)]
     pub config: Option<PathBuf>,
+    /// Tell so many positions apart, more than the table of a BERT has rows: composed of those rows
+    #[arg(long, value_name = "N", help_heading = READING)]
+    pub max_positions: Option<NonZeroUsize>,
     /// Cut embedding and softmax to the rows in this JSON list, and the tokenizer with them unless it is cut already
     #[arg(long, value_name = "FILE", help_heading = READING)]
     pub keep_tokens: Option<PathBuf>,
@@ -53,8 +58,8 @@ pub struct Reading {
     /// Begin tensors of another shape than the configuration says with random weights
     #[arg(long, help_heading = READING)]
     pub allow_mismatched: bool,
-    /// Take shared.weight where another name of the embedding holds something else, or the first of those where it is
-    /// missing and they differ
+    /// Take what has its usual name (shared.weight) where a second name of it holds something else, or the first of
+    /// those where it is missing and they differ
     #[arg(long, help_heading = READING)]
     pub allow_aliased: bool,
     /// Take a tokenizer that has far fewer pieces than the model has rows
@@ -92,6 +97,7 @@ impl ModelArgs {
         };
         let load = LoadOptions {
             config: reading.config.clone(),
+            max_positions: reading.max_positions.map(NonZeroUsize::get),
             keep_tokens: reading.keep_tokens.clone(),
             adapter: self.adapter.clone(),
             allow,
@@ -120,6 +126,25 @@ impl ModelArgs {
             eprintln!("t5kit: {}: {note}", prepared.plan.path().display());
         }
         Ok(prepared)
+    }
+
+    /// The configuration that the model is, where it is nothing else: such a model begins with random weights.
+    pub fn bare_configuration(&self) -> Option<&Path> {
+        let path = Path::new(&self.model);
+        (path.is_file() && path.extension().is_some_and(|e| e == "json")).then_some(path)
+    }
+
+    /// A model of this configuration with random weights, and the tokenizer that has to be named for it.
+    pub fn begin(&self, config: &Path, seed: u64, threads: Option<NonZeroUsize>) -> Result<Pipeline> {
+        let Some(tokenizer) = &self.tokenizer else {
+            return Err(usage(format!(
+                "--model {}: a bare configuration needs --tokenizer",
+                config.display()
+            )));
+        };
+        let pool = Pool::new(threads.map_or_else(Pool::default_threads, NonZeroUsize::get));
+        let tokenizer = locate_tokenizer(tokenizer)?;
+        Ok(Pipeline::random(Config::from_file(config)?, seed, &tokenizer, pool)?)
     }
 
     /// The model, its weights as the file has them.

@@ -22,7 +22,7 @@ pub fn add(pipeline: &mut Pipeline, file: Option<&Path>) -> Result<()> {
         )));
     }
     let new = pipeline.add_tokens(&words)?;
-    let rows = pipeline.model.config.vocab_size;
+    let rows = pipeline.model.rows();
     eprintln!("t5kit: {new} new tokens of {}; the model has {rows} rows", file.display());
     Ok(())
 }

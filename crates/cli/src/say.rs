@@ -5,6 +5,10 @@
 
 use std::sync::OnceLock;
 
+use t5kit_formats::lang::fill;
+
+use crate::lang::lang;
+
 /// How much is said on standard error beside errors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Level {
@@ -85,11 +89,49 @@ pub fn bytes(n: u64) -> String {
 
 /// Says on standard error that `cut` of `all` texts were cut at `most` tokens, if any were; `part` is what they are
 /// part of: ` (validation)`, or nothing.
-pub fn notice_cut(what: &str, cut: usize, all: usize, most: usize, part: &str) {
-    if cut > 0 {
-        let (plural, was) = if cut == 1 { ("", "was") } else { ("s", "were") };
-        let (cut, all) = (count(cut), count(all));
-        eprintln!("t5kit: {cut} {what}{plural} of {all} {was} cut at {most} tokens{part}");
+pub fn notice_cut(what: Side, cut: usize, all: usize, most: usize, part: &str) {
+    let t = lang().texts();
+    let text = match cut {
+        0 => return,
+        1 => t.one_was_cut,
+        _ => t.several_were_cut,
+    };
+    let (n, all) = (count(cut), count(all));
+    let values: [(&str, &dyn std::fmt::Display); 5] =
+        [("n", &n), ("all", &all), ("what", &what.called(cut)), ("length", &most), ("part", &part)];
+    eprintln!("t5kit: {}", fill(text, &values));
+}
+
+/// Which of an example's texts is spoken of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Source,
+    Target,
+    /// No example's.
+    Text,
+}
+
+impl Side {
+    /// The word for so many of them.
+    pub fn called(self, n: usize) -> &'static str {
+        let t = lang().texts();
+        match (self, n) {
+            (Side::Source, 1) => t.source,
+            (Side::Source, _) => t.sources,
+            (Side::Target, 1) => t.target,
+            (Side::Target, _) => t.targets,
+            (Side::Text, 1) => t.text,
+            (Side::Text, _) => t.texts,
+        }
+    }
+}
+
+/// The text for one, or that for several with `{n}` filled in; `None` for none.
+pub fn counted(n: u64, one: &str, several: &str) -> Option<String> {
+    match n {
+        0 => None,
+        1 => Some(one.to_owned()),
+        n => Some(fill(several, &[("n", &count(n as usize))])),
     }
 }
 

@@ -7,7 +7,10 @@ use std::sync::{Arc, OnceLock};
 use t5kit_formats::encoding::Encoding;
 use t5kit_formats::table::{Format, Head, Roles, TableOptions, Unpacked};
 
+use t5kit_formats::lang::fill;
+
 use crate::errors::usage;
+use crate::lang::lang;
 
 /// How tables and texts are read.
 #[derive(clap::Args, Clone, Debug)]
@@ -61,34 +64,57 @@ pub fn encoding(name: &str) -> Result<Encoding> {
 
 /// What a file was understood as, behind what is said of its columns: `, header: yes, encoding: GB18030`.
 pub fn understood(head: &Head) -> String {
+    let t = lang().texts();
     let mut parts = Vec::new();
     if let Some(header) = head.header {
-        parts.push(format!("header: {}", if header { "yes" } else { "no" }));
+        parts.push(fill(t.header_is, &[("answer", if header { &t.yes } else { &t.no })]));
     }
-    parts.extend(head.encoding.map(|encoding| format!("encoding: {encoding}")));
-    parts.extend(head.sheet.as_ref().map(|sheet| format!("sheet: {sheet}")));
-    parts.into_iter().map(|part| format!(", {part}")).collect()
+    parts.extend(head.encoding.map(|encoding| fill(t.encoding_is, &[("name", &encoding)])));
+    parts.extend(head.sheet.as_ref().map(|sheet| fill(t.sheet_is, &[("name", sheet)])));
+    parts.into_iter().map(|part| format!("{}{part}", t.comma)).collect()
 }
 
 /// Which columns make an example: `source = 摘要, target = 标题`.
 pub fn said(head: &Head, roles: Roles) -> String {
-    let named = |what: &str, place| format!("{what} = {}", column_name(head, place));
-    let prompt = roles.prompt.map(|place| named("prompt", place) + ", ").unwrap_or_default();
-    format!("{prompt}{}, {}", named("source", roles.source), named("target", roles.target))
+    let t = lang().texts();
+    let named = |text: &str, place| fill(text, &[("name", &column_name(head, place))]);
+    format!(
+        "{}{}{}",
+        source_said(head, roles.prompt, roles.source),
+        t.comma,
+        named(t.is_target, roles.target)
+    )
+}
+
+/// The same of sources alone: `prompt = 任务, source = 摘要`.
+pub fn source_said(head: &Head, prompt: Option<usize>, source: usize) -> String {
+    let t = lang().texts();
+    let named = |text: &str, place| fill(text, &[("name", &column_name(head, place))]);
+    let prompt = prompt.map(|place| named(t.is_prompt, place) + t.comma).unwrap_or_default();
+    format!("{prompt}{}", named(t.is_source, source))
+}
+
+/// What a column of texts was understood as: `column 标题, encoding: GB18030`; without a column, lines.
+pub fn column_said(column: Option<&str>, encoding: Option<&str>) -> String {
+    let t = lang().texts();
+    let what = column.map_or(t.lines.to_owned(), |name| fill(t.is_column, &[("name", &name)]));
+    let encoding = encoding.map(|name| format!("{}{}", t.comma, fill(t.encoding_is, &[("name", &name)])));
+    what + &encoding.unwrap_or_default()
 }
 
 /// How a column is called when it is spoken of: by its name, or by its number from 1.
 pub fn column_name(head: &Head, place: usize) -> String {
     match head.columns.get(place) {
         Some(column) if !column.name.is_empty() => column.name.clone(),
-        _ => format!("column {}", place + 1),
+        _ => fill(lang().texts().nameless_column, &[("n", &(place + 1))]),
     }
 }
 
 /// What is said of the encoding that a file is read in: nothing where that is UTF-8.
 pub fn encoding_line(path: &Path, encoding: Option<&str>) -> Option<String> {
     let encoding = encoding.filter(|name| *name != "UTF-8")?;
-    Some(format!("t5kit: {}: read as {encoding}", spoken(path)))
+    let read_as = fill(lang().texts().read_as, &[("encoding", &encoding)]);
+    Some(format!("t5kit: {}: {read_as}", spoken(path)))
 }
 
 /// Says [`encoding_line`].
@@ -100,7 +126,7 @@ pub fn say_encoding(path: &Path, encoding: Option<&str>) {
 
 /// A path as it is spoken of.
 pub fn spoken(path: &Path) -> String {
-    if path.as_os_str() == "-" { "standard input".into() } else { path.display().to_string() }
+    if path.as_os_str() == "-" { lang().texts().standard_input.into() } else { path.display().to_string() }
 }
 
 /// A text that says in which encoding it is read as soon as that is known, where it is not UTF-8.

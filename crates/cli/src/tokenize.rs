@@ -1,12 +1,15 @@
 //! `t5kit tokenize`: lines of text, or a column of a table, to lines of ids.
 
-use crate::table_flags::{Announced, TableFlags, spoken};
+use crate::lengths::notice_missed;
+use crate::say::Side;
+use crate::table_flags::{Announced, TableFlags, column_said, spoken};
 use crate::vocab_flags::VocabFlags;
 use anyhow::{Context, Result, bail};
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use t5kit_formats::table::{ColumnRef, Format, Texts};
 use t5kit_tokenizer::stream;
 
@@ -57,6 +60,7 @@ pub fn run(args: Args) -> Result<()> {
     };
     let threads = args.threads.map_or_else(std::thread::available_parallelism, Ok)?;
     let printer = tokenizer.id_printer();
+    let missed = AtomicUsize::new(0);
     let print = |text: &[u8], ids: &mut Vec<u32>, out: &mut Vec<u8>| -> Result<()> {
         ids.clear();
         match args.output {
@@ -80,6 +84,9 @@ pub fn run(args: Args) -> Result<()> {
             }
         }
         out.push(b'\n');
+        if tokenizer.misses_sentinel(text, ids) {
+            missed.fetch_add(1, Ordering::Relaxed);
+        }
         Ok(())
     };
     let mut stdout = std::io::stdout().lock();
@@ -99,6 +106,7 @@ pub fn run(args: Args) -> Result<()> {
         }
     }
     stdout.flush()?;
+    notice_missed(Side::Text, missed.into_inner());
     Ok(())
 }
 
@@ -107,15 +115,7 @@ impl Args {
     fn texts(&self, path: &Path) -> Result<Texts> {
         let column = self.field.as_deref().map(ColumnRef::parse);
         let texts = Texts::open(path, column.as_ref(), &[], &self.tables.options())?;
-        let encoding = texts.encoding().unwrap_or("its own");
-        eprintln!(
-            "t5kit: {}: {}, encoding: {encoding}",
-            spoken(path),
-            match texts.column() {
-                Some(name) => format!("column {name}"),
-                None => "lines".into(),
-            }
-        );
+        eprintln!("t5kit: {}: {}", spoken(path), column_said(texts.column(), texts.encoding()));
         Ok(texts)
     }
 }

@@ -90,7 +90,8 @@ fn names_from_elsewhere_are_taken_and_the_last_of_two_counts() {
 fn a_wrong_name_suggests_what_is_meant() {
     refused(&run(["train"]), &["did you mean finetune?"]);
     refused(&run(["predict", "--model", "x"]), &["did you mean generate?"]);
-    refused(&run(["evaluate"]), &["did you mean metrics?"]);
+    refused(&run(["eval"]), &["did you mean evaluate?"]);
+    refused(&run(["rouge"]), &["did you mean metrics?"]);
     refused(&run(["finetune", "--lr-rate", "1"]), &["did you mean --learning-rate?"]);
     refused(&run(["finetune", "--fp16"]), &["did you mean --precision bf16?"]);
     refused(&run(["generate", "--device", "cuda"]), &["--threads"]);

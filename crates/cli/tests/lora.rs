@@ -32,11 +32,16 @@ fn adapters_are_trained_resumed_merged_and_used() {
     adapters(&lab, "whole", &["--epochs", "3"]).ok();
     adapters(&lab, "parts", &["--epochs", "3", "--max-steps", "4"]).ok();
     adapters(&lab, "parts", &["--epochs", "3", "--resume"]).ok();
-    assert_eq!(names(&lab.path("whole/best")), ["adapter_config.json", "adapter_model.safetensors"]);
+    assert_eq!(
+        names(&lab.path("whole/best")),
+        ["adapter_config.json", "adapter_model.safetensors", "generation_config.json", "t5kit.json"]
+    );
     let last = names(&lab.path("whole/last"));
     let state = [
         "adapter_config.json",
         "adapter_model.safetensors",
+        "generation_config.json",
+        "t5kit.json",
         "training_state.json",
         "training_state.safetensors",
     ];

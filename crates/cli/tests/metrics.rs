@@ -2,7 +2,7 @@
 
 mod common;
 use common::{arg, file, run};
-use t5kit_eval::{Metric, Scorer};
+use serde_json::Value;
 
 fn metrics(predictions: &[u8], references: &[u8]) -> common::Run {
     with(predictions, references, &["--preset", "csl"])
@@ -20,7 +20,10 @@ fn prints_one_json_object() {
     assert_eq!(out.lines().count(), 1);
     let json: serde_json::Value = serde_json::from_str(&out).unwrap();
     let names: Vec<&String> = json.as_object().unwrap().keys().collect();
-    assert_eq!(names, ["rouge-1", "rouge-2", "rouge-l", "bleu", "examples", "signature"]);
+    // What there was before there was `metrics` comes first, as it was.
+    let metrics = ["rouge-1", "rouge-2", "rouge-l", "bleu"];
+    let rest = ["examples", "signature", "metrics", "empty_predictions", "empty_references", "bootstrap"];
+    assert_eq!(names, [&metrics[..], &rest].concat());
     assert_eq!(json["examples"], 3);
     let signature = json["signature"].as_str().unwrap();
     assert!(signature.starts_with("rouge-1+rouge-2+rouge-l+bleu|n:3|punctuation:kept|t5kit:"), "{signature}");
@@ -33,7 +36,19 @@ fn prints_one_json_object() {
     ] {
         let value = json[name].as_f64().unwrap();
         assert!((value - expected).abs() < 1e-9, "{name}: {value}");
+        let figure = &json["metrics"][name];
+        assert_eq!(figure["value"], value);
+        assert!(
+            figure["low"].as_f64().unwrap() < value && value < figure["high"].as_f64().unwrap(),
+            "{figure}"
+        );
     }
+    assert_eq!(
+        json["metrics"]["bleu"]["signature"],
+        "metric:bleu|nrefs:1|case:lc|tok:char|smooth:method1|version:nltk-3.10.4"
+    );
+    assert_eq!(json["bootstrap"], serde_json::json!({"samples": 1000, "seed": 12345}));
+    assert_eq!(json["empty_predictions"], 1);
 }
 
 #[test]
@@ -41,25 +56,150 @@ fn metrics_by_name_in_the_order_asked_for() {
     let lines = [("正面", "正面"), ("负面 ", "正面"), ("《红楼梦》", "红楼梦")];
     let [predictions, references] =
         [lines.map(|line| line.0), lines.map(|line| line.1)].map(|l| l.join("\n"));
-    let scores = |flags: &[&str]| -> Vec<(String, f64)> {
-        let out = with(predictions.as_bytes(), references.as_bytes(), flags).ok();
-        let json: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&out).unwrap();
-        let figures = json.into_iter().filter(|(name, _)| name != "examples" && name != "signature");
-        figures.map(|(name, value)| (name, value.as_f64().unwrap())).collect()
+    let object = |names: &[&str]| -> Value {
+        let flags: Vec<&str> = names.iter().flat_map(|name| ["--metric", *name]).collect();
+        let run = with(predictions.as_bytes(), references.as_bytes(), &flags);
+        serde_json::from_str(&run.ok()).unwrap()
     };
+    let got = object(&["f1,accuracy", "exact-match,macro-f1", "sacrebleu:zh", "squad", "rouge_score:char"]);
     // Words: all of 2, 1 of 2 and 2, all of 3. Labels: 正面 in 1 of 1 predicted and 2 expected, three others never.
-    let want =
-        [("f1", 2.5 / 3.0), ("accuracy", 1.0 / 3.0), ("exact-match", 2.0 / 3.0), ("macro-f1", 1.0 / 6.0)];
-    let got = scores(&["--metric", "f1,accuracy", "--metric", "exact-match,macro-f1"]);
-    assert_eq!(got.len(), want.len());
-    for ((name, value), (wanted, score)) in got.iter().zip(want) {
-        assert!(name == wanted && (value - score).abs() < 1e-12, "{name}: {value}, {wanted}: {score}");
+    // BLEU: of 9, 6, 3 and 2 n-grams 6, 3, 1 and none are found, and none counts as a half.
+    let bleu = 100.0 * ((6.0f64 / 9.0) * 0.5 * (1.0 / 3.0) * 0.25).powf(0.25);
+    let want = [
+        ("f1", 2.5 / 3.0),
+        ("accuracy", 1.0 / 3.0),
+        ("exact-match", 2.0 / 3.0),
+        ("macro-f1", 1.0 / 6.0),
+        ("sacrebleu:zh", bleu),
+        ("exact_match", 1.0 / 3.0),
+        ("squad/f1", 1.0 / 3.0),
+    ];
+    let names: Vec<&String> = got["metrics"].as_object().unwrap().keys().collect();
+    let rouge = ["rouge1", "rouge2", "rougeL", "rougeLsum"];
+    assert_eq!(names, [&want.map(|(name, _)| name)[..], &rouge].concat());
+    for (name, wanted) in want {
+        let value = got["metrics"][name]["value"].as_f64().unwrap();
+        assert!((value - wanted).abs() < 1e-9, "{name}: {value}, {wanted}");
     }
-    let mut scorer = Scorer::new(&Metric::ALL);
-    lines.iter().for_each(|(prediction, reference)| scorer.add(prediction, reference));
-    let want: Vec<_> =
-        scorer.scores().into_iter().map(|(metric, score)| (metric.name().to_owned(), score)).collect();
-    assert_eq!(scores(&["--metric", &Metric::ALL.map(Metric::name).join(",")]), want);
+    assert_eq!(
+        got["metrics"]["sacrebleu:zh"]["signature"],
+        "nrefs:1|case:mixed|eff:no|tok:zh|smooth:exp|version:2.6.0"
+    );
+    assert_eq!(got["macro-f1"], got["metrics"]["macro-f1"]["value"]);
+    assert_eq!(
+        got["classes"][2],
+        serde_json::json!({"label": "红楼梦", "precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1})
+    );
+    assert_eq!(
+        got["confusion"][0],
+        serde_json::json!({"reference": "正面", "prediction": "正面", "count": 1})
+    );
+    // One figure of a name is called by it alone.
+    let keys: Vec<String> = object(&["mlqa:zh"])["metrics"].as_object().unwrap().keys().cloned().collect();
+    assert_eq!(keys, ["exact_match", "f1"]);
+}
+
+#[test]
+fn several_right_texts_are_files_or_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    file(folder.path(), "p.txt", "the cat sat on mats\n好\n");
+    file(folder.path(), "a.txt", "a cat sat on mats\n坏\n");
+    file(folder.path(), "b.txt", "the cat\n好\n");
+    file(
+        folder.path(),
+        "t.csv",
+        "generated,one,two\nthe cat sat on mats,a cat sat on mats,the cat\n好,坏,好\n",
+    );
+    let metrics = ["--metric", "accuracy,squad,sacrebleu:13a,csl,rouge_score:char"];
+    let files = figures(
+        folder.path(),
+        &[&["--predictions", "p.txt", "--references", "a.txt", "b.txt"][..], &metrics].concat(),
+    );
+    let twice = ["--predictions", "p.txt", "--references", "a.txt", "--references", "b.txt"];
+    assert_eq!(figures(folder.path(), &[&twice[..], &metrics].concat()), files);
+    let columns = ["--predictions", "t.csv", "--reference", "one", "--reference", "two"];
+    assert_eq!(figures(folder.path(), &[&columns[..], &metrics].concat()), files);
+    assert_eq!(files["accuracy"], 0.5);
+    assert_eq!(files["metrics"]["exact_match"]["value"], 1.0);
+    let signature = files["metrics"]["sacrebleu:13a"]["signature"].as_str().unwrap();
+    assert!(signature.starts_with("nrefs:2|"), "{signature}");
+    let base =
+        ["metrics", "--predictions", "p.txt", "--references", "a.txt", "b.txt", "--metric", "macro-f1"];
+    let mut program = common::program();
+    common::finish(program.current_dir(&folder).args(base))
+        .is_wrong_usage("macro-f1 takes one right text a line, not 2");
+}
+
+#[test]
+fn two_systems_are_tested_in_pairs() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = |every: usize| -> String {
+        (0..200).map(|i| if i % every == 0 { "坏\n" } else { "好\n" }).collect()
+    };
+    file(folder.path(), "p.txt", text(10));
+    file(folder.path(), "q.txt", text(2));
+    file(folder.path(), "r.txt", "好\n".repeat(200));
+    let base = ["--predictions", "p.txt", "--references", "r.txt", "--metric", "accuracy"];
+    let got = figures(folder.path(), &[&base[..], &["--against", "q.txt"]].concat());
+    let (figure, other) = (&got["metrics"]["accuracy"], &got["metrics"]["accuracy"]["against"]);
+    assert_eq!(
+        (&figure["value"], &other["value"], &other["difference"]),
+        (&0.9.into(), &0.5.into(), &0.4.into())
+    );
+    assert!(
+        other["p"].as_f64().unwrap() < 0.01 && other["high"].as_f64() < figure["low"].as_f64(),
+        "{figure}"
+    );
+    // Another seed draws other samples, the same seed the same.
+    let bounds =
+        |flags: &[&str]| figures(folder.path(), &[&base[..], flags].concat())["metrics"]["accuracy"].clone();
+    assert_eq!(bounds(&["--seed", "7"]), bounds(&["--seed", "7"]));
+    assert_eq!(bounds(&[])["low"], figure["low"]);
+    let none = bounds(&["--bootstrap", "0"]);
+    assert!(none["low"].is_null() && none["high"].is_null() && none["value"] == 0.9);
+}
+
+#[test]
+fn what_is_empty_or_no_number_is_said() {
+    let run = with("好\n\n \n".as_bytes(), "好\n好\n\n".as_bytes(), &[]);
+    assert!(run.stderr.contains("2 of 3 predictions are empty or missing"), "{run:?}");
+    assert!(run.stderr.contains("1 of 3 right texts are empty"), "{run:?}");
+    let run = with(b"1.5\nmuch\n3\n", b"1\n2\n3\n", &["--metric", "pearson,spearman"]);
+    assert!(run.stderr.contains("1 of 3 predictions are no numbers and count as -1"), "{run:?}");
+    let got: Value = serde_json::from_str(&run.ok()).unwrap();
+    // Ranks 2, 1, 3 and 1, 2, 3.
+    let spearman = got["metrics"]["spearman"]["value"].as_f64().unwrap();
+    assert!((spearman - 0.5).abs() < 1e-9 && got["no_numbers"] == 1, "{got}");
+    with(b"1\n", b"one\n", &["--metric", "pearson"]).fails(&["compares numbers", "right text 1 is \"one\""]);
+    // What is not defined is no number in JSON either.
+    let got: Value =
+        serde_json::from_str(&with(b"1\n1\n", b"1\n2\n", &["--metric", "pearson"]).ok()).unwrap();
+    assert!(got["metrics"]["pearson"]["value"].is_null());
+}
+
+#[test]
+fn sources_are_compared_where_a_metric_needs_them() {
+    let folder = tempfile::tempdir().unwrap();
+    file(folder.path(), "p.txt", "甲乙丁\n丙\n");
+    file(folder.path(), "s.txt", "甲乙丙\n甲乙丙\n");
+    file(folder.path(), "t.csv", "摘要,generated\n甲乙丙,甲乙丁\n甲乙丙,丙\n");
+    let metrics = ["--metric", "copy,distinct:1"];
+    let got =
+        figures(folder.path(), &[&["--predictions", "p.txt", "--sources", "s.txt"][..], &metrics].concat());
+    // 2 of 3 characters and all of 1; 4 different ones.
+    assert!((got["metrics"]["copy"]["value"].as_f64().unwrap() - 5.0 / 6.0).abs() < 1e-12, "{got}");
+    assert_eq!(got["metrics"]["distinct:1"]["value"], 1.0);
+    let columns = ["--predictions", "t.csv", "--source", "摘要"];
+    assert_eq!(figures(folder.path(), &[&columns[..], &metrics].concat()), got);
+    let mut program = common::program();
+    common::finish(program.current_dir(&folder).args([
+        "metrics",
+        "--predictions",
+        "p.txt",
+        "--metric",
+        "copy",
+    ]))
+    .is_wrong_usage("copy compares with the sources: --sources FILE");
 }
 
 #[test]
@@ -130,9 +270,11 @@ fn punctuation_is_restored_where_the_references_have_it() {
     file(folder.path(), "full.txt", "基于模型的方法：设计（一）\n");
     file(folder.path(), "half.txt", "基于模型的方法:设计(一)\n");
     for (reference, flags, accuracy, done) in [
-        ("full.txt", &[][..], 1.0, "restored"),
+        ("full.txt", &["--punctuation", "auto"][..], 1.0, "restored"),
+        ("half.txt", &["--punctuation", "auto"], 1.0, "half-width"),
+        // As the packages have it on the texts as they are.
+        ("full.txt", &[], 0.0, "kept"),
         ("half.txt", &[], 1.0, "kept"),
-        ("full.txt", &["--punctuation", "keep"], 0.0, "kept"),
         ("half.txt", &["--punctuation", "restore"], 0.0, "restored"),
     ] {
         let base = ["--predictions", "p.txt", "--references", reference, "--metric", "accuracy"];
@@ -140,7 +282,18 @@ fn punctuation_is_restored_where_the_references_have_it() {
         assert_eq!(got["accuracy"], accuracy, "{reference} {flags:?}");
         let signature = got["signature"].as_str().unwrap();
         assert!(signature.contains(&format!("|punctuation:{done}|")), "{signature}");
+        let own = got["metrics"]["accuracy"]["signature"].as_str().unwrap();
+        assert_eq!(own.ends_with(&format!("|punctuation:{done}")), done != "kept", "{own}");
     }
+    let mut program = common::program();
+    let run = common::finish(program.current_dir(&folder).args([
+        "metrics",
+        "--predictions",
+        "p.txt",
+        "--references",
+        "full.txt",
+    ]));
+    assert!(run.stderr.contains("1 of 1 predictions have half-width punctuation"), "{run:?}");
 }
 
 #[test]
@@ -148,6 +301,9 @@ fn wrong_usage() {
     run(["metrics"]).is_wrong_usage("--predictions");
     run(["metrics", "--predictions", "a"]).is_wrong_usage("--reference");
     run(["metrics", "--predictions", "a", "--references", "b", "--preset", "x"]).is_wrong_usage("csl");
-    with(b"a\n", b"a\n", &["--metric", "bleu,beauty"]).is_wrong_usage("rouge-l, chrf");
+    with(b"a\n", b"a\n", &["--metric", "bleu,beauty"])
+        .is_wrong_usage("there is no metric beauty; there is csl, bleu");
+    with(b"a\n", b"a\n", &["--metric", "sacreblue:zh"]).is_wrong_usage("did you mean sacrebleu?");
+    with(b"a\n", b"a\n", &["--metric", "sacrebleu:zn"]).is_wrong_usage("sacrebleu:zh, sacrebleu:char");
     with(b"a\n", b"a\n", &["--metric", "bleu", "--preset", "csl"]).is_wrong_usage("--preset");
 }

@@ -78,10 +78,10 @@ fn a_big_model_is_written_in_parts() {
         shards.len() > 2 && shards[0].ends_with(&format!("-of-{:05}.safetensors", shards.len())),
         "{shards:?}"
     );
-    let whole = t5kit_model::load(&hf).unwrap();
+    let whole = t5kit_model::T5::load(&hf).unwrap();
     let bytes: usize = whole.params.iter().map(|(_, _, w)| 4 * w.len()).sum();
     assert_eq!(index["metadata"]["total_size"], bytes);
-    let parts = t5kit_model::load(&out).unwrap();
+    let parts = t5kit_model::T5::load(&out).unwrap();
     for ((_, name, a), (_, other, b)) in whole.params.iter().zip(parts.params.iter()) {
         assert_eq!((name, a.to_tensor().data()), (other, b.to_tensor().data()));
         let file = out.join(index["weight_map"][name].as_str().unwrap());

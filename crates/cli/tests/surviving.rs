@@ -104,9 +104,12 @@ fn a_full_disk_is_one_line_and_costs_no_checkpoint() {
         let run = limited(blocks);
         assert_eq!(run.code, 1, "{run:#?}");
         let errors: Vec<&str> = run.stderr.lines().filter(|line| line.contains("error")).collect();
-        assert!(errors.len() == 1 && errors[0].contains("parts"), "{run:#?}");
+        // The small files are prepared elsewhere, before the run has a folder.
+        let named = ["parts", "t5kit-tokenizer"].iter().any(|name| errors[0].contains(name));
+        assert!(errors.len() == 1 && named, "{run:#?}");
         assert!(!run.stderr.contains("panicked"), "{run:#?}");
-        assert!(!files(&parts).iter().any(|name| name.contains("tmp")), "{:?}", files(&parts));
+        let left = if parts.exists() { files(&parts) } else { Vec::new() };
+        assert!(!left.iter().any(|name| name.contains("tmp")), "{left:?}");
     }
     // A good checkpoint outlives it.
     let mut child = lab.command("parts").arg("--resume").stderr(Stdio::null()).spawn().unwrap();

@@ -78,7 +78,8 @@ fn a_model_of_another_kind_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let hf = hugging_face(folder.path());
     for (config, part) in [
-        (r#"{"model_type": "bert", "hidden_size": 8}"#, "an encoder of BERT's kind"),
+        (r#"{"model_type": "bert", "hidden_size": 8}"#, "beside weights that are none of BERT's kind"),
+        (r#"{"model_type": "electra", "hidden_size": 8}"#, "an encoder of BERT's kind"),
         (r#"{"model_type": "mbart", "d_model": 8}"#, "an encoder-decoder of another kind"),
         (r#"{"model_type": "qwen2", "hidden_size": 8}"#, "a decoder-only model"),
     ] {
@@ -197,10 +198,12 @@ fn no_id_is_assumed() {
         }
     }
     // Several ends: the first of them that comes is the end.
-    let text = std::fs::read_to_string(converted.join("config.json")).unwrap();
-    let more = text.replace("\"eos_token_id\": 2", "\"eos_token_id\": [2, 7]");
-    assert_ne!(more, text);
-    std::fs::write(converted.join("config.json"), more).unwrap();
+    for name in ["config.json", "generation_config.json"] {
+        let text = std::fs::read_to_string(converted.join(name)).unwrap();
+        let more = text.replace("\"eos_token_id\": 2", "\"eos_token_id\": [2, 7]");
+        assert_ne!(more, text);
+        std::fs::write(converted.join(name), more).unwrap();
+    }
     let generate = ["generate", "--model", arg(&converted), "--max-new-tokens", "9", "--json", "<2zh> abc"];
     let line: serde_json::Value = serde_json::from_str(&run(generate).ok()).unwrap();
     // 乙 is piece 7.

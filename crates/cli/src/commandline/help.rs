@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// Examples by subcommand, as they are typed; a test has the program understand every one of them.
-const EXAMPLES: [(&str, &[&str]); 14] = [
+const EXAMPLES: [(&str, &[&str]); 18] = [
     (
         "tokenize",
         &[
@@ -52,12 +52,46 @@ const EXAMPLES: [(&str, &[&str]); 14] = [
             "t5kit generate --model run --temperature 0.8 --top-p 0.9 --seed 7 < sources.txt",
         ],
     ),
+    (
+        "split",
+        &[
+            "t5kit split --input title.tsv --source 2 --target 3 --valid 100 --test 100 --output data",
+            "t5kit split --input reviews.csv --valid 0.05 --label 1=正面 --label 0=负面 --output data",
+            "t5kit split --train train.jsonl --test dev.jsonl --source sentence --target label_desc -o data",
+        ],
+    ),
+    (
+        "run",
+        &[
+            "t5kit run recipe.toml",
+            "t5kit run recipe.toml --dry-run",
+            "t5kit run recipes/csl_title_mt5_small.toml --set data.file=title.tsv --set finetune.epochs=3",
+        ],
+    ),
+    (
+        "recipe",
+        &[
+            "t5kit recipe new titles.toml",
+            "t5kit recipe new titles.toml --data title.tsv --source 2 --target 3 --model google/mt5-small",
+            "t5kit recipe check titles.toml",
+            "t5kit recipe schema > schema.json",
+        ],
+    ),
     ("score", &["t5kit score --model run --input pairs.tsv > scores.tsv"]),
+    (
+        "evaluate",
+        &[
+            "t5kit evaluate --model run --data test.tsv --output evaluation",
+            "t5kit evaluate --model runs/mt5 runs/bert --name mT5,BERT --data test.tsv --output table",
+            "t5kit evaluate --model run --data test.tsv --metric rouge_score:char,sacrebleu:zh,chrf --json",
+        ],
+    ),
     (
         "metrics",
         &[
             "t5kit metrics --predictions predictions.txt --references references.txt",
-            "t5kit metrics --predictions predictions.txt --references references.txt --metric bleu,chrf",
+            "t5kit metrics --predictions predictions.txt --references references.txt --metric sacrebleu:zh,chrf",
+            "t5kit metrics --predictions a.txt --against b.txt --references right.txt --metric rouge_score:char",
         ],
     ),
     ("compare", &["t5kit compare run1 run2 --output compare.html"]),

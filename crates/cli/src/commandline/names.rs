@@ -115,23 +115,14 @@ const GLOBAL: [(&[&str], &str); 2] = [
 ];
 
 /// Subcommands by the names that others have for such work.
-const SUBCOMMANDS: [(&[&str], &str); 10] = [
+const SUBCOMMANDS: [(&[&str], &str); 11] = [
     (&["train", "fit", "fine-tune", "tune", "training", "learn", "sft"], "finetune"),
     (
-        &[
-            "predict",
-            "infer",
-            "inference",
-            "translate",
-            "summarize",
-            "summarise",
-            "run",
-            "complete",
-            "decode-text",
-        ],
+        &["predict", "infer", "inference", "translate", "summarize", "summarise", "complete", "decode-text"],
         "generate",
     ),
-    (&["eval", "evaluate", "evaluation", "test", "bleu", "rouge", "compare-texts"], "metrics"),
+    (&["bleu", "rouge", "compare-texts"], "metrics"),
+    (&["eval", "evaluation", "test"], "evaluate"),
     (&["encode", "tokenise", "segment"], "tokenize"),
     (&["decode", "detokenise"], "detokenize"),
     (&["info", "show", "describe", "stat", "stats", "summary", "look"], "inspect"),

@@ -25,7 +25,8 @@ pub fn report(error: &Error, arguments: &[OsString]) -> u8 {
     u8::try_from(error.exit_code()).unwrap_or(errors::USAGE)
 }
 
-fn in_a_line(error: &Error, arguments: &[OsString]) -> String {
+/// What there is to say about a command line that was not understood.
+pub fn in_a_line(error: &Error, arguments: &[OsString]) -> String {
     let program = super::command();
     let subcommand = arguments
         .iter()

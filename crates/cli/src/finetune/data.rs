@@ -4,17 +4,20 @@ use anyhow::Result;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use t5kit_formats::lang::fill;
 use t5kit_formats::progress::{Progress, Watch};
 use t5kit_formats::table::ColumnRef;
+use t5kit_formats::trained::Trained;
 use t5kit_tensor::Pool;
-use t5kit_tokenizer::Tokenizer;
+use t5kit_tokenizer::{Punctuation, PunctuationCount, Tokenizer};
 use t5kit_train::{
-    DataOptions, Error, Examples, Facts, Lengths, PairColumns, Placement, ReadWatch, Understood,
+    DataOptions, Error, Examples, Facts, Lengths, PairColumns, Placement, Prompts, ReadWatch, Understood,
 };
 
+use crate::lang::lang;
 use crate::lengths::notice_missed;
 use crate::progress::Monitor;
-use crate::say::notice_cut;
+use crate::say::{Side, count, counted, notice_cut};
 use crate::table_flags::{TableFlags, said, spoken, understood};
 
 /// Which examples, and how they are read.
@@ -69,7 +72,7 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum OnError {
+pub enum OnError {
     /// End at the first one
     Fail,
     /// Report it, count it and go on
@@ -87,17 +90,21 @@ enum Cache {
 }
 
 impl DataArgs {
-    /// Reads the training and the validation examples for a model of so many rows.
+    /// Reads the training and the validation examples for a model of so many rows, and of so many positions where they
+    /// end.
     pub fn read(
         &self,
         tokenizer: &Tokenizer,
         pool: &Pool,
         output: &Path,
         rows: usize,
+        most_tokens: Option<usize>,
         seed: u64,
-    ) -> Result<(Examples, Option<Examples>)> {
+    ) -> Result<(Examples, Option<Examples>, Option<String>)> {
+        let t = lang().texts();
         let column = |name: &Option<String>| name.as_deref().map(ColumnRef::parse);
-        let lengths = Lengths { source: self.max_source_length.get(), target: self.max_target_length.get() };
+        let (source, target) = (self.max_source_length.get(), self.max_target_length.get());
+        let lengths = Lengths { source, target, pair: most_tokens };
         let options = DataOptions {
             columns: PairColumns {
                 source: column(&self.source),
@@ -110,32 +117,66 @@ impl DataArgs {
             placement: self.placement(output),
             references: false,
         };
-        let read = |paths: &[PathBuf], references, part| -> Result<Examples> {
+        let mut prompt = None;
+        let mut read = |paths: &[PathBuf], references, part| -> Result<Examples> {
             let skip = self.on_error == OnError::Skip;
             let options = DataOptions { references, ..options.clone() };
-            let mut reading = Reading { skip, monitor: Monitor::default() };
+            let mut reading = Reading { skip, monitor: Monitor::default(), prompt: None };
             let examples = Examples::read(paths, tokenizer, pool, &options, &mut reading);
             reading.monitor.clear();
+            prompt = prompt.take().or(reading.prompt);
             let examples = examples?;
             examples.check_ids(tokenizer.vocab_size(), rows)?;
-            say_facts(&examples.facts, lengths, part);
-            notice_missed("source", examples.facts.missed_sentinels[0]);
-            notice_missed("target", examples.facts.missed_sentinels[1]);
+            say_facts(&examples.facts, lengths, &fill(t.of_part, &[("part", &part)]));
+            notice_missed(Side::Source, examples.facts.missed_sentinels[0]);
+            notice_missed(Side::Target, examples.facts.missed_sentinels[1]);
             if examples.on_disk() {
-                eprintln!("t5kit: the tokens are kept on disk");
+                eprintln!("t5kit: {}", t.tokens_on_disk);
             }
             Ok(examples)
         };
-        let train = read(&self.train, self.valid_split.is_some(), " (training)")?;
+        let train = read(&self.train, self.valid_split.is_some(), t.part_training)?;
         say_first(&train, tokenizer);
         if let Some(share) = self.valid_split {
             let all = train.len();
             let (train, valid) = train.split(share, seed, &options.placement)?;
-            eprintln!("t5kit: {} of {all} examples are set aside for validation", valid.len());
-            return Ok((train, Some(valid)));
+            let said = fill(t.set_aside, &[("n", &count(valid.len())), ("all", &count(all))]);
+            eprintln!("t5kit: {said}");
+            return Ok((train, Some(valid), prompt));
         }
-        let valid = (!self.valid.is_empty()).then(|| read(&self.valid, true, " (validation)")).transpose()?;
-        Ok((train, valid))
+        let valid =
+            (!self.valid.is_empty()).then(|| read(&self.valid, true, t.part_validation)).transpose()?;
+        Ok((train, valid, prompt))
+    }
+
+    /// What training fixes about the texts, where its examples are these.
+    pub fn trained(
+        &self,
+        examples: &Examples,
+        valid: Option<&Examples>,
+        prompt: Option<String>,
+        punctuation: Punctuation,
+    ) -> Trained {
+        let same = match &examples.facts.prompts {
+            Prompts::Same(text) => Some(text.clone()),
+            Prompts::None | Prompts::Several => None,
+        };
+        // As validation has done it, by its references.
+        let mut marks = PunctuationCount::default();
+        valid.into_iter().flat_map(|valid| &valid.references).for_each(|text| marks.add(text));
+        let punctuation = match punctuation {
+            Punctuation::Auto if marks.is_full_width() => Punctuation::Restore,
+            Punctuation::Auto if marks.is_half_width() => Punctuation::Keep,
+            other => other,
+        };
+        Trained {
+            source_prefix: Some(self.source_prefix.clone()),
+            prompt,
+            prompt_text: same,
+            max_source_length: Some(self.max_source_length.get()),
+            max_target_length: Some(self.max_target_length.get()),
+            punctuation: Some(punctuation.name().to_owned()),
+        }
     }
 
     fn placement(&self, output: &Path) -> Placement {
@@ -157,6 +198,8 @@ impl DataArgs {
 struct Reading {
     skip: bool,
     monitor: Monitor,
+    /// The name of the prompts' column, empty where it has none.
+    prompt: Option<String>,
 }
 
 impl Watch for Reading {
@@ -176,6 +219,11 @@ impl ReadWatch for Reading {
 
     fn understood(&mut self, file: &Understood) {
         let Understood { path, head, roles } = file;
+        let column = roles.prompt.map(|place| match head.header {
+            Some(false) => String::new(),
+            _ => head.columns[place].name.clone(),
+        });
+        self.prompt = self.prompt.take().or(column);
         let line = format!("t5kit: {}: {}{}", spoken(path), said(head, *roles), understood(head));
         self.monitor.println(line);
     }
@@ -183,39 +231,55 @@ impl ReadWatch for Reading {
 
 /// Says how long the texts are, and what became of rows that are no examples.
 fn say_facts(facts: &Facts, lengths: Lengths, part: &str) {
-    for (side, what, most) in [(0, "sources", lengths.source), (1, "targets", lengths.target)] {
+    let t = lang().texts();
+    for (side, what, most) in [(0, Side::Source, lengths.source), (1, Side::Target, lengths.target)] {
         let counts = &facts.lengths[side];
-        notice_cut(what.trim_end_matches('s'), facts.cut[side], counts.total(), most, part);
+        notice_cut(what, facts.cut[side], counts.total(), most, part);
+        let share = format!("{:.1}", 100.0 * facts.cut[side] as f64 / counts.total().max(1) as f64);
         let cut = match facts.cut[side] {
-            0 => "none".to_owned(),
-            cut => format!("{cut} ({:.1} %)", 100.0 * cut as f64 / counts.total().max(1) as f64),
+            0 => t.cut_none.to_owned(),
+            cut => fill(t.cut_some, &[("n", &count(cut)), ("share", &share)]),
         };
-        eprintln!(
-            "t5kit: {} {what}{part}: {cut} cut at {most} tokens; 95 % fit in {}, 99 % in {}",
-            counts.total(),
-            counts.fits(0.95),
-            counts.fits(0.99)
+        let other = if side == 0 { Side::Target } else { Side::Source };
+        let length = match lengths.pair.filter(|&pair| pair < lengths.source + lengths.target) {
+            Some(pair) => {
+                fill(t.or_with_the_other, &[("n", &most), ("pair", &pair), ("other", &other.called(1))])
+            }
+            None => most.to_string(),
+        };
+        let said = fill(
+            t.lengths_that_fit,
+            &[
+                ("n", &count(counts.total())),
+                ("what", &what.called(counts.total())),
+                ("part", &part),
+                ("cut", &cut),
+                ("length", &length),
+                ("p95", &counts.fits(0.95)),
+                ("p99", &counts.fits(0.99)),
+            ],
         );
+        eprintln!("t5kit: {said}");
     }
-    let were = |n: u64| if n == 1 { "was" } else { "were" };
-    let plural = |n: u64| if n == 1 { "" } else { "s" };
-    for (n, what, done) in [
-        (facts.skipped as u64, "bad row", "left out"),
-        (facts.blank as u64, "empty row", "passed over"),
-        (facts.replaced, "lone surrogate", "replaced by U+FFFD"),
-    ] {
-        if n > 0 {
-            eprintln!("t5kit: {n} {what}{} {} {done}", plural(n), were(n));
-        }
+    for said in [
+        counted(facts.skipped as u64, t.one_bad_row, t.several_bad_rows),
+        counted(facts.blank as u64, t.one_empty_row, t.several_empty_rows),
+        counted(facts.replaced, t.one_surrogate, t.several_surrogates),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        eprintln!("t5kit: {said}");
     }
 }
 
 /// Shows the first example as text and as the pieces that the model gets.
 fn say_first(examples: &Examples, tokenizer: &Tokenizer) {
     const SHOWN: usize = 60;
+    let t = lang().texts();
     let Some(texts) = examples.facts.first.as_ref().filter(|_| !examples.is_empty()) else { return };
     for (what, text, ids) in
-        [("source", &texts[0], examples.source(0)), ("target", &texts[1], examples.target(0))]
+        [(t.source, &texts[0], examples.source(0)), (t.target, &texts[1], examples.target(0))]
     {
         let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let mut shown: String = line.chars().take(SHOWN).collect();
@@ -227,6 +291,10 @@ fn say_first(examples: &Examples, tokenizer: &Tokenizer) {
         if ids.len() > pieces.len() {
             pieces.push("…".into());
         }
-        eprintln!("t5kit: first {what}: {shown} → {}", pieces.join(" "));
+        let pieces = pieces.join(" ");
+        eprintln!(
+            "t5kit: {}",
+            fill(t.first_example, &[("what", &what), ("text", &shown), ("pieces", &pieces)])
+        );
     }
 }

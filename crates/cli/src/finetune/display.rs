@@ -2,11 +2,13 @@
 
 use std::ops::ControlFlow;
 use std::time::Duration;
+use t5kit_formats::lang::fill;
 use t5kit_formats::progress::{Progress, Watch};
 use t5kit_train::{EvalRecord, Forecast, StepRecord, TrainWatch};
 
 use super::report::Page;
 use crate::interrupt;
+use crate::lang::lang;
 use crate::progress::{Monitor, Took};
 use crate::say::bytes;
 
@@ -52,11 +54,10 @@ impl Display<'_> {
         let left = (forecast.total_steps.saturating_sub(step)) as f64 * self.seconds / self.steps as f64;
         if left > FEW.1 {
             let left = Took(Duration::from_secs_f64(left.min(1e9)));
-            self.monitor.println(format!(
-                "the {} steps left take about {left}, {:.0} tokens/s (validation not counted)",
-                forecast.total_steps - step,
-                self.rate()
-            ));
+            let (steps, rate) = (forecast.total_steps - step, format!("{:.0}", self.rate()));
+            let values: [(&str, &dyn std::fmt::Display); 3] =
+                [("steps", &steps), ("time", &left), ("rate", &rate)];
+            self.monitor.println(fill(lang().texts().time_left, &values));
         }
     }
 }
@@ -74,22 +75,28 @@ impl Watch for Display<'_> {
 
 impl TrainWatch for Display<'_> {
     fn started(&mut self, forecast: &Forecast) {
+        let t = lang().texts();
         let resumed = match forecast.done_steps {
             0 => String::new(),
-            done => format!(", {done} of them done"),
+            done => fill(t.of_them_done, &[("n", &done)]),
         };
         let trained = match forecast.trained {
             all if all == forecast.parameters => String::new(),
-            some => format!(", {some} of them trained"),
+            some => fill(t.of_them_trained, &[("n", &some)]),
         };
-        eprintln!(
-            "t5kit: {} parameters{trained}; {} examples, {} tokens an epoch, {} steps{resumed}; about {} of memory",
-            forecast.parameters,
-            forecast.examples,
-            forecast.tokens_per_epoch,
-            forecast.total_steps,
-            bytes(forecast.memory.total())
+        let planned = fill(
+            t.planned,
+            &[
+                ("parameters", &forecast.parameters),
+                ("trained", &trained),
+                ("examples", &forecast.examples),
+                ("tokens", &forecast.tokens_per_epoch),
+                ("steps", &forecast.total_steps),
+                ("resumed", &resumed),
+                ("memory", &bytes(forecast.memory.total())),
+            ],
         );
+        eprintln!("t5kit: {planned}");
         let (done, total) = (forecast.done_steps as usize, forecast.total_steps as usize);
         let at = Progress::items("training", "steps", done, Some(total));
         self.monitor.show(Progress { before: forecast.done_steps, ..at });

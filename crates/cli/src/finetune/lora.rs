@@ -18,7 +18,7 @@ pub struct LoraArgs {
     /// What adapters add is multiplied by this over the rank [default: 8]
     #[arg(long, value_name = "X", requires = "lora_rank")]
     lora_alpha: Option<f64>,
-    /// Layers that get adapters, separated by commas: peft's target_modules [default: q,v]
+    /// Layers that get adapters, separated by commas: peft's target_modules [default: q,v; of a BERT query,value]
     #[arg(
         long, value_name = "NAME,…", value_delimiter = ',', requires = "lora_rank", value_parser = names(LORA_TARGETS)
     )]
@@ -31,10 +31,7 @@ impl LoraArgs {
         let lora_alpha = self.lora_alpha.unwrap_or(options.lora_alpha);
         // In one order and each once, so that the same layers are the same settings.
         let given = LORA_TARGETS.into_iter().filter(|name| self.lora_targets.iter().any(|t| t == name));
-        let lora_targets = match self.lora_targets.is_empty() {
-            true => options.lora_targets.clone(),
-            false => given.map(String::from).collect(),
-        };
+        let lora_targets = given.map(String::from).collect();
         TrainOptions { lora_rank: self.lora_rank.map(NonZeroUsize::get), lora_alpha, lora_targets, ..options }
     }
 }

@@ -7,8 +7,8 @@ use t5kit_eval::Metric;
 use t5kit_train::ValidationOptions;
 
 use crate::errors::usage;
-use crate::figures::PunctuationFlag;
-use crate::metrics::metric;
+use crate::metrics::metric_of_a_run;
+use crate::punctuation::PunctuationFlag;
 
 /// When and how a run is validated, saved and logged.
 #[derive(clap::Args)]
@@ -21,8 +21,8 @@ pub struct ValidationArgs {
     #[arg(long, value_name = "N")]
     save_every: Option<NonZeroU64>,
     /// Metrics of targets generated for the validation examples: bleu, rouge-1, rouge-2, rouge-l, chrf, accuracy,
-    /// macro-f1, exact-match, f1; several with commas
-    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = metric, requires = "validating")]
+    /// macro-f1, exact-match, f1, and those of t5kit metrics that compare with references; several with commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = metric_of_a_run, requires = "validating")]
     metric: Vec<Metric>,
     /// What decides which checkpoint is the best: loss, or one of --metric [default: the first of --metric, else loss]
     #[arg(long, value_name = "NAME", requires = "validating")]
@@ -53,7 +53,7 @@ impl ValidationArgs {
     pub fn options(&self, max_target_length: usize) -> Result<ValidationOptions> {
         let mut metrics: Vec<String> = Vec::new();
         for metric in &self.metric {
-            let name = metric.name().to_owned();
+            let name = metric.name();
             if !metrics.contains(&name) {
                 metrics.push(name);
             }

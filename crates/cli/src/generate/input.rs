@@ -7,8 +7,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 use t5kit_formats::encoding::Encoding;
 use t5kit_formats::table::WholeRows;
+use t5kit_pipeline::Form;
 
 use super::table::Sources;
+use crate::results::Rows;
 use crate::table_flags::Announced;
 
 /// How long a window waits for the next line before it is worked on as it is. A file fills it at once; somebody who
@@ -22,7 +24,7 @@ pub enum Input {
     /// Those of a table.
     Table(Box<Sources>, WholeRows),
     /// Lines of standard input, read by a thread of their own.
-    Lines(Receiver<Result<String>>),
+    Lines(Receiver<Result<String>>, Form),
 }
 
 impl Input {
@@ -32,10 +34,10 @@ impl Input {
         Ok(Input::Table(Box::new(sources), rows))
     }
 
-    /// The texts given, or standard input in an encoding if there are none.
-    pub fn new(texts: Vec<String>, encoding: Encoding) -> Self {
+    /// The texts given, or standard input in an encoding if there are none, as `form` gives them to a model.
+    pub fn new(texts: Vec<String>, encoding: Encoding, form: &Form) -> Self {
         if !texts.is_empty() {
-            return Input::Given(texts);
+            return Input::Given(texts.iter().map(|text| form.source(None, text)).collect());
         }
         if std::io::stdin().is_terminal() {
             eprintln!("t5kit: reading sources from the terminal, one a line; end with Ctrl-D");
@@ -62,24 +64,24 @@ impl Input {
                 }
             }
         });
-        Input::Lines(receiver)
+        Input::Lines(receiver, form.clone())
     }
 
     /// The next sources, at most `most` where they are not given; none at the end.
     pub fn window(&mut self, most: usize) -> Result<Vec<String>> {
-        let lines = match self {
+        let (lines, form) = match self {
             Input::Given(texts) => return Ok(std::mem::take(texts)),
             Input::Table(sources, rows) => {
-                return rows.by_ref().take(most).map(|row| Ok(sources.text(&row?))).collect();
+                return rows.by_ref().take(most).map(|row| Ok(sources.item(&row?))).collect();
             }
-            Input::Lines(lines) => lines,
+            Input::Lines(lines, form) => (lines, form),
         };
         let mut window = Vec::new();
         let Ok(first) = lines.recv() else { return Ok(window) };
-        window.push(first?);
+        window.push(form.source(None, &first?));
         while window.len() < most {
             match lines.recv_timeout(PATIENCE) {
-                Ok(line) => window.push(line?),
+                Ok(line) => window.push(form.source(None, &line?)),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
         }

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use t5kit_pipeline::{EarlyStopping, LengthNormalization, Note, Settled, Wishes};
 
 use crate::errors::in_flags;
+use crate::form::say_taken;
 
 /// When beam search ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -159,6 +160,7 @@ impl OptionArgs {
 
 /// Says on standard error what became of the model's own wishes.
 pub fn say(settled: &Settled) {
+    say_taken(&settled.file, &settled.taken);
     let words = |note: &Note| match note {
         Note::Sampling => "tokens are drawn at random (do_sample); --no-sample takes the best".to_owned(),
         other => in_flags(&other.to_string()),

@@ -3,34 +3,7 @@
 use serde_json::json;
 use std::io::{Result, StdoutLock, Write};
 use t5kit_generate::Generated;
-use t5kit_tokenizer::{Punctuation, Tokenizer, is_chinese_text, restore_punctuation};
-
-/// How ids become the text that is shown.
-pub struct Spelling<'t> {
-    tokenizer: &'t Tokenizer,
-    punctuation: Punctuation,
-    /// The tokenizer makes full-width marks half-width, so that no text has any.
-    folds: bool,
-}
-
-impl<'t> Spelling<'t> {
-    /// With what is wished for the punctuation of Chinese.
-    pub fn new(tokenizer: &'t Tokenizer, punctuation: Punctuation) -> Self {
-        let folds = !tokenizer.decode(&tokenizer.encode("甲，乙")).contains('，');
-        Spelling { tokenizer, punctuation, folds }
-    }
-
-    /// The text of a target.
-    pub fn text(&self, target: &Generated) -> String {
-        let text = self.tokenizer.decode(&target.ids);
-        let restores = match self.punctuation {
-            Punctuation::Keep => false,
-            Punctuation::Restore => true,
-            Punctuation::Auto => self.folds && is_chinese_text(&text),
-        };
-        if restores { restore_punctuation(&text).into_owned() } else { text }
-    }
-}
+use t5kit_pipeline::Spelling;
 
 /// Prints results in the order they come in.
 pub struct Printer<'s> {

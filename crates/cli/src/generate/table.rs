@@ -1,20 +1,16 @@
 //! Sources out of a table, results beside its rows.
 
 use anyhow::Result;
-use serde_json::{Map, Value, json};
-use std::io::Write;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use t5kit_formats::progress::{Progress, Watch};
-use t5kit_formats::table::{
-    ColumnRef, Error, Format, KeptResults, ResultTable, ResultWriter, Roles, Table, TableOptions, WholeRow,
-    WholeRows, format_to_write,
-};
+use t5kit_formats::table::{ColumnRef, Roles, Table, TableOptions, WholeRow, WholeRows};
 use t5kit_generate::Generated;
-use t5kit_train::with_prompt;
+use t5kit_pipeline::Form;
 
 use crate::errors::usage;
-use crate::progress::Monitor;
-use crate::table_flags::{TableFlags, column_name, spoken, understood};
+use crate::form::prompt_column;
+use crate::results::{Overwriting, Results, Rows};
+use crate::table_flags::{TableFlags, source_said, spoken, understood};
 
 /// Where sources come from and where results go.
 #[derive(clap::Args)]
@@ -52,8 +48,9 @@ pub struct Sources {
     options: TableOptions,
     source: (usize, String),
     prompt: Option<(usize, String)>,
+    form: Form,
     /// How many rows there are, where the file can be read twice.
-    pub total: Option<u64>,
+    total: Option<u64>,
     table: Option<Table>,
 }
 
@@ -63,9 +60,26 @@ impl TableArgs {
         (&self.source, &self.prompt)
     }
 
-    /// Opens the table, finds the column of the sources, and says so. A file is read once to its end, so that what is
+    /// Where results go, `targets` texts a source, each with its score if there are several; `None` where they are
+    /// printed.
+    pub fn results(&self, targets: usize) -> Result<Option<Results>> {
+        let (Some(input), Some(output)) = (&self.input, &self.output) else { return Ok(None) };
+        let name = |i: usize| match i {
+            0 => self.column.clone(),
+            i => format!("{}_{}", self.column, i + 1),
+        };
+        let added = (0..targets).map(name).flat_map(|name| {
+            let score = (targets > 1).then(|| format!("{name}_score"));
+            std::iter::once(name).chain(score)
+        });
+        let over = Overwriting { resume: self.resume, force: self.force };
+        let (options, output) = (self.tables.options(), output.clone());
+        Ok(Some(Results::new(input, options, output, added.collect(), over, "generating")?))
+    }
+
+    /// Opens the table, finds the column of the sources, and says so; `form` says how they are given. A file is read once to its end, so that what is
     /// wrong with a row is said before anything is generated.
-    pub fn open(&self, path: &Path) -> Result<Sources> {
+    pub fn open(&self, path: &Path, form: &Form) -> Result<Sources> {
         let options = self.tables.options();
         let mut table = Table::open(path, &options)?;
         let wanted: Vec<ColumnRef> =
@@ -84,17 +98,23 @@ impl TableArgs {
                 ))
             })?,
         };
-        // A task that the names tell of goes with the source that they tell of.
-        let prompt = prompt.or(told.filter(|_| named.is_none()).and_then(|roles| roles.prompt));
+        // A task that the names tell of goes with the source that they tell of, unless training knew better.
+        let told = told.filter(|_| named.is_none()).and_then(|roles| roles.prompt);
+        let prompt = prompt.or_else(|| prompt_column(form, &table, told));
         let head = table.head();
-        let shown =
-            prompt.map(|place| format!("prompt = {}, ", column_name(head, place))).unwrap_or_default();
-        let name = column_name(head, source);
-        eprintln!("t5kit: {}: {shown}source = {name}{}", spoken(path), understood(head));
+        let said = source_said(head, prompt, source);
+        eprintln!("t5kit: {}: {said}{}", spoken(path), understood(head));
         let named = |place: usize| (place, head.columns[place].name.clone());
         let (source, prompt) = (named(source), prompt.map(named));
-        let mut sources =
-            Sources { path: path.to_path_buf(), options, source, prompt, total: None, table: Some(table) };
+        let mut sources = Sources {
+            path: path.to_path_buf(),
+            options,
+            source,
+            prompt,
+            form: form.clone(),
+            total: None,
+            table: Some(table),
+        };
         if path.is_file() {
             let mut total = 0;
             for row in sources.rows()? {
@@ -119,8 +139,17 @@ fn only(table: &Table) -> Option<usize> {
 }
 
 impl Sources {
-    /// The rows; a second time only where the file can be read twice.
-    pub fn rows(&mut self) -> Result<WholeRows> {
+    /// Whether its rows say what is to be done.
+    pub fn has_prompts(&self) -> bool {
+        self.prompt.is_some()
+    }
+}
+
+impl Rows for Sources {
+    /// What the model reads of a row.
+    type Item = String;
+
+    fn rows(&mut self) -> Result<WholeRows> {
         let table = match self.table.take() {
             Some(table) => table,
             None => Table::open(&self.path, &self.options)?,
@@ -128,155 +157,18 @@ impl Sources {
         Ok(table.whole_rows()?)
     }
 
-    /// What the model reads of a row.
-    pub fn text(&self, row: &WholeRow) -> String {
+    fn item(&self, row: &WholeRow) -> String {
         let source = row.text(self.source.0, &self.source.1);
-        match &self.prompt {
-            Some((place, name)) => with_prompt(&row.text(*place, name), &source),
-            None => source,
-        }
-    }
-}
-
-/// Where the results of a table go.
-pub struct Results<'a> {
-    args: &'a TableArgs,
-    sources: Sources,
-    output: PathBuf,
-    format: Format,
-    added: Vec<String>,
-    scored: bool,
-}
-
-impl<'a> Results<'a> {
-    /// For `targets` texts a source, each with its score if there are several.
-    pub fn new(args: &'a TableArgs, sources: Sources, output: PathBuf, targets: usize) -> Result<Self> {
-        let format = format_to_write(&output)?;
-        if output.as_os_str() == "-" && format == Format::Parquet {
-            return Err(usage("Parquet is written to a file only"));
-        }
-        let same = |path: &Path| std::fs::canonicalize(path).ok();
-        if same(&output).is_some_and(|path| Some(path) == same(&sources.path)) {
-            return Err(usage(format!("--output {}: is the input", output.display())));
-        }
-        let scored = targets > 1;
-        let name = |i: usize| match i {
-            0 => args.column.clone(),
-            i => format!("{}_{}", args.column, i + 1),
-        };
-        let added = (0..targets).map(name).flat_map(|name| {
-            let score = scored.then(|| format!("{name}_score"));
-            std::iter::once(name).chain(score)
-        });
-        let added = added.collect();
-        Ok(Self { args, sources, output, format, added, scored })
+        let prompt = self.prompt.as_ref().map(|(place, name)| row.text(*place, name));
+        self.form.source(prompt.as_deref(), &source)
     }
 
-    /// Works the table off, a window at a time: `work` gets texts, the number of the first, and gives each one's targets
-    /// to what it is handed, in order. `settings` are what a run that goes on must have in common with its beginning.
-    pub fn write(
-        mut self,
-        window: usize,
-        settings: Map<String, Value>,
-        mut work: impl FnMut(&[String], u64, &mut dyn FnMut(Vec<Value>) -> Result<()>) -> Result<()>,
-    ) -> Result<()> {
-        if self.output.as_os_str() == "-" {
-            return self.stream(window, work);
-        }
-        let exists = self.output.exists();
-        if exists && self.args.resume && !KeptResults::path_of(&self.output).exists() && !self.args.force {
-            eprintln!("t5kit: {} is complete: nothing to resume", self.output.display());
-            return Ok(());
-        }
-        if exists && !self.args.force {
-            return Err(t5kit_formats::Error::Exists { path: self.output }.into());
-        }
-        if self.sources.total.is_none() {
-            return Err(usage("a pipe can be read once: give --output - or a file as --input"));
-        }
-        let mut kept = KeptResults::begin(&self.output, &settings, self.args.resume, self.args.force)?;
-        let before = kept.done();
-        if before > 0 {
-            eprintln!("t5kit: going on after {before} rows");
-        }
-        let mut monitor = Monitor::default();
-        let mut rows = self.sources.rows()?.skip(usize::try_from(before)?);
-        loop {
-            let texts = self.window(&mut rows, window)?;
-            if texts.is_empty() {
-                break;
-            }
-            let first = kept.done();
-            work(&texts, first, &mut |results| {
-                kept.push(results)?;
-                // What is done is done, however the program ends.
-                kept.flush()?;
-                let at = Progress::items(
-                    "generating",
-                    "rows",
-                    usize::try_from(kept.done())?,
-                    self.sources.total.and_then(|n| usize::try_from(n).ok()),
-                );
-                monitor.go_on(Progress { before, ..at })?;
-                Ok(())
-            })?;
-        }
-        monitor.clear();
-        kept.finish(&ResultTable {
-            input: &self.sources.path,
-            options: &self.sources.options,
-            output: &self.output,
-            format: self.format,
-            added: &self.added,
-            force: self.args.force,
-        })?;
-        eprintln!("t5kit: {}: written", self.output.display());
-        Ok(())
+    fn total(&self) -> Option<u64> {
+        self.total
     }
 
-    /// The same onto standard output, row by row.
-    fn stream(
-        mut self,
-        window: usize,
-        mut work: impl FnMut(&[String], u64, &mut dyn FnMut(Vec<Value>) -> Result<()>) -> Result<()>,
-    ) -> Result<()> {
-        let head = match &self.sources.table {
-            Some(table) => table.head().clone(),
-            None => Table::open(&self.sources.path, &self.sources.options)?.head().clone(),
-        };
-        let mut rows = self.sources.rows()?;
-        let mut writer = ResultWriter::new(std::io::stdout(), self.format, &head, &self.added)?;
-        let mut first = 0;
-        loop {
-            let window: Vec<WholeRow> = rows.by_ref().take(window).collect::<Result<_, _>>()?;
-            if window.is_empty() {
-                writer.finish()?.flush()?;
-                return Ok(());
-            }
-            let texts: Vec<String> = window.iter().map(|row| self.sources.text(row)).collect();
-            let mut waiting = window.iter();
-            work(&texts, first, &mut |results| {
-                if let Some(row) = waiting.next() {
-                    writer.row(row, results)?;
-                    writer.flush()?;
-                }
-                Ok(())
-            })?;
-            first += window.len() as u64;
-        }
-    }
-
-    fn window(
-        &self,
-        rows: &mut impl Iterator<Item = Result<WholeRow, Error>>,
-        most: usize,
-    ) -> Result<Vec<String>> {
-        rows.take(most).map(|row| Ok(self.sources.text(&row?))).collect()
-    }
-
-    /// Whether scores are written.
-    pub fn scored(&self) -> bool {
-        self.scored
+    fn table(&self) -> Option<&Table> {
+        self.table.as_ref()
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Run {
 /// The program, ready for more settings.
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_t5kit"));
-    command.env_remove("T5KIT_ISA").env_remove("T5KIT_BF16").stdin(Stdio::null());
+    command.env_remove("T5KIT_ISA").env_remove("T5KIT_BF16").env("T5KIT_LANG", "en").stdin(Stdio::null());
     command
 }
 

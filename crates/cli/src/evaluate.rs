@@ -1,0 +1,295 @@
+//! `t5kit evaluate`: models on a table of examples: figures, speed, memory, and the page that shows them.
+
+mod kept;
+mod table;
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value, json};
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use t5kit_eval::{Bootstrap, Metric};
+use t5kit_evaluate::{
+    Asked, Evaluation, Examples, Outputs, SpeedOptions, begin_peak, outputs, page, peak_bytes,
+};
+use t5kit_formats::output::AtomicDir;
+use t5kit_formats::table::{Format, TableWriter};
+use t5kit_generate::BatchLimits;
+use t5kit_pipeline::Form;
+use t5kit_tensor::DType;
+use t5kit_tokenizer::Punctuation;
+
+use crate::errors::{Interrupted, usage};
+use crate::form::{FormArgs, settle, warn_prompt};
+use crate::generate::options::{OptionArgs, say};
+use crate::interrupt;
+use crate::lang::lang;
+use crate::lengths::limits;
+use crate::metrics::metric;
+use crate::model_args::{ModelArgs, storage_type};
+use crate::pairs::PairFlags;
+use crate::progress::Monitor;
+use crate::punctuation::PunctuationFlag;
+use crate::say::{Side, notice_cut};
+use crate::typed;
+
+/// The flags of `t5kit evaluate`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Models: folders, training runs, TensorFlow checkpoints, adapters, or names on the hub. The others are compared
+    /// with the first
+    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    model: Vec<String>,
+    /// What the models are called in tables and on the page, in their order [default: the last part of their paths]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', num_args = 1..)]
+    name: Vec<String>,
+    /// Table of examples: sources and the right texts for them
+    #[arg(long, visible_alias = "input", value_name = "FILE")]
+    data: PathBuf,
+    #[command(flatten)]
+    pairs: PairFlags,
+    /// Examples taken, the first; others are left out [default: all]
+    #[arg(long, value_name = "N")]
+    max_examples: Option<NonZeroUsize>,
+    /// Folder to write: evaluation.json, predictions.tsv, evaluation.html
+    #[arg(long, short, value_name = "DIR", default_value = "evaluation")]
+    output: PathBuf,
+    /// Replace the folder if it is there
+    #[arg(long)]
+    force: bool,
+    /// Go on with an interrupted evaluation: models that were finished are not asked again
+    #[arg(long)]
+    resume: bool,
+    /// Metrics: csl, rouge_score:char, sacrebleu:zh, chrf, squad, cmrc, accuracy, … (see t5kit metrics --help)
+    /// [default: csl]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = metric)]
+    metric: Vec<Metric>,
+    /// Bootstrap samples for the 95 % confidence intervals; 0: none
+    #[arg(long, value_name = "N", default_value = "1000")]
+    bootstrap: usize,
+    /// Decides the bootstrap samples
+    #[arg(long, value_name = "N", default_value = "12345")]
+    bootstrap_seed: u64,
+    /// Print evaluation.json instead of the table
+    #[arg(long)]
+    json: bool,
+    /// What happens to half-width punctuation in generated Chinese: auto restores ，！？：；（） where the tokenizer has
+    /// made them half-width and the text is Chinese [default: what the model was trained with, else auto]
+    #[arg(long, value_enum)]
+    punctuation: Option<PunctuationFlag>,
+    #[command(flatten)]
+    options: OptionArgs,
+    #[command(flatten)]
+    form: FormArgs,
+    /// Sources by which speed is measured, the first; 0: it is not
+    #[arg(long, value_name = "N", default_value = "64", help_heading = "Speed")]
+    speed_sources: usize,
+    /// Sources in a batch while speed is measured
+    #[arg(long, value_name = "N", default_value = "16", help_heading = "Speed")]
+    speed_batch_size: NonZeroUsize,
+    /// Times that speed is measured, after one to warm up; the median counts
+    #[arg(long, value_name = "N", default_value = "3", help_heading = "Speed")]
+    speed_rounds: NonZeroUsize,
+    /// Sources worked on together, at most [default: 32, or 64 hypotheses of a beam]
+    #[arg(long, value_name = "N", help_heading = "Work")]
+    batch_size: Option<NonZeroUsize>,
+    /// Threads to work on [default: all cores]
+    #[arg(long, value_name = "N", help_heading = "Work")]
+    threads: Option<NonZeroUsize>,
+    /// Hold the weights as this; sums are always f32 [default: as the file has them]
+    #[arg(long, value_name = "TYPE", value_parser = storage_type(), help_heading = "Work")]
+    dtype: Option<DType>,
+    /// Tokenizer of the model; only where there is one model [default: the model's folder]
+    #[arg(long, value_name = "PATH", help_heading = "Work")]
+    tokenizer: Option<PathBuf>,
+    /// The command line from the subcommand on, where it is not the process's own.
+    #[arg(skip)]
+    pub command: Vec<String>,
+}
+
+/// Evaluates all models, writes the folder, and prints the table.
+pub fn run(args: Args) -> Result<()> {
+    let asked = args.asked()?;
+    let names = args.names()?;
+    if args.tokenizer.is_some() && args.model.len() > 1 {
+        return Err(usage("--tokenizer goes with one model; of several each has its own"));
+    }
+    let folder = AtomicDir::create(&args.output, args.force)?;
+    let (sources, targets) = args.read(&Form::default(), true)?;
+    let mut evaluation = Evaluation {
+        data: args.data.file_name().unwrap_or(args.data.as_os_str()).to_string_lossy().into_owned(),
+        examples: Examples { sources, references: vec![targets] },
+        models: Vec::new(),
+    };
+    let bootstrap = Bootstrap { samples: args.bootstrap, seed: args.bootstrap_seed };
+    let csl = [Metric::RougeL, Metric::Rouge1, Metric::Rouge2, Metric::Bleu];
+    let metrics = if args.metric.is_empty() { &csl[..] } else { &args.metric };
+    let kept = kept::Kept::begin(&args.output, args.resume, args.force, args.model.len() > 1)?;
+    for (number, (model, name)) in args.model.iter().zip(&names).enumerate() {
+        let settings = args.settings(model, &evaluation);
+        let (found, peak) = match kept.get(number, &settings)? {
+            Some(found) => {
+                eprintln!("t5kit: {name}: taken from the interrupted evaluation");
+                found
+            }
+            None => {
+                let found = args.of_model(model, name, &asked)?;
+                kept.put(number, &settings, &found)?;
+                found
+            }
+        };
+        evaluation.add(name.clone(), found, peak, settings, metrics, bootstrap)?;
+    }
+    if evaluation.has_different_pieces() {
+        eprintln!(
+            "t5kit: the models' tokenizers have different pieces: compare samples a second, not tokens"
+        );
+    }
+    args.write(&evaluation, folder.path())?;
+    folder.commit()?;
+    kept.done();
+    let mut out = std::io::stdout().lock();
+    match args.json {
+        true => writeln!(out, "{:#}", evaluation.to_json())?,
+        false => out.write_all(table::of(&evaluation).as_bytes())?,
+    }
+    eprintln!("t5kit: see {}", args.output.join("evaluation.html").display());
+    Ok(())
+}
+
+impl Args {
+    /// How every model is asked.
+    fn asked(&self) -> Result<Asked> {
+        let wishes = self.options.wishes(false)?;
+        wishes.check()?;
+        let speed = (self.speed_sources > 0).then_some(SpeedOptions {
+            sources: self.speed_sources,
+            batch_size: self.speed_batch_size.get(),
+            rounds: self.speed_rounds.get(),
+        });
+        Ok(Asked {
+            wishes,
+            max_source_length: 0,
+            punctuation: Punctuation::default(),
+            limits: self.batch_size.map(|size| limits(Some(size), None, BatchLimits::default())),
+            speed,
+        })
+    }
+
+    /// What a model reads in this form, and the right texts; `says` what the table was understood as.
+    fn read(&self, form: &Form, says: bool) -> Result<(Vec<String>, Vec<String>)> {
+        let nothing = || usage(format!("{}: holds no example", self.data.display()));
+        let pairs = self.pairs.open(&self.data, form)?.ok_or_else(nothing)?;
+        match says {
+            true => pairs.say(),
+            false => warn_prompt(form, pairs.roles.prompt.is_some()),
+        }
+        let mut pairs = pairs.all()?;
+        pairs.truncate(self.max_examples.map_or(usize::MAX, NonZeroUsize::get));
+        if pairs.is_empty() {
+            return Err(nothing());
+        }
+        Ok(pairs.into_iter().map(|[source, target]| (source, target)).unzip())
+    }
+
+    /// What the models are called; each otherwise.
+    fn names(&self) -> Result<Vec<String>> {
+        if !self.name.is_empty() && self.name.len() != self.model.len() {
+            let (names, models) = (self.name.len(), self.model.len());
+            return Err(usage(format!("--name gives {names} names for {models} models; give one for each")));
+        }
+        let last = |path: &String| -> String {
+            let parts: Vec<&str> = path.trim_end_matches('/').rsplit('/').take(2).collect();
+            match parts[..] {
+                // Of a run its name says more.
+                ["best" | "last", run] => run.to_owned(),
+                [last, ..] => last.to_owned(),
+                [] => path.clone(),
+            }
+        };
+        let mut names: Vec<String> = match self.name.is_empty() {
+            true => self.model.iter().map(last).collect(),
+            false => self.name.clone(),
+        };
+        for i in 1..names.len() {
+            let wanted = names[i].clone();
+            let mut number = 1;
+            while names[..i].contains(&names[i]) {
+                number += 1;
+                names[i] = format!("{wanted} ({number})");
+            }
+        }
+        Ok(names)
+    }
+
+    /// What a model's outputs depend on, by the names of the flags; also in evaluation.json.
+    fn settings(&self, model: &str, evaluation: &Evaluation) -> Map<String, Value> {
+        let settings = json!({
+            "model": model,
+            "data": self.data,
+            "examples": evaluation.examples.sources.len(),
+            "form": format!("{:?}", self.form),
+            "punctuation": self.punctuation.map(|flag| Punctuation::from(flag).name()),
+            "options": format!("{:?}", self.options.wishes(false).unwrap_or_default()),
+            "dtype": self.dtype.map(DType::name),
+            "threads": self.threads,
+        });
+        match settings {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        }
+    }
+
+    /// What one model makes of the sources, and the most memory while it did.
+    fn of_model(&self, model: &str, name: &str, asked: &Asked) -> Result<(Outputs, Option<u64>)> {
+        // What models before this one have left is not this one's.
+        t5kit_tensor::release_cached();
+        let begun = begin_peak();
+        let named = ModelArgs { tokenizer: self.tokenizer.clone(), ..ModelArgs::at(model) };
+        let pipeline = named.prepare(self.dtype, self.threads)?.load()?;
+        let settled = pipeline.settle(&asked.wishes)?;
+        say(&settled);
+        let names = ["source_prefix", "max_source_length", "punctuation"];
+        let form = settle(&pipeline, &self.form.wishes(self.punctuation), &names);
+        let (sources, _) = self.read(&form, false)?;
+        let (max_source_length, punctuation) = (form.max_source_length, form.punctuation);
+        let asked = Asked { max_source_length, punctuation, ..asked.clone() };
+        let mut monitor = Monitor::default();
+        let found = outputs(&pipeline, &sources, &asked, &settled, &mut monitor);
+        monitor.clear();
+        if interrupt::requested() {
+            return Err(Interrupted.into());
+        }
+        let found = found?;
+        let peak = peak_bytes().filter(|_| begun);
+        notice_cut(Side::Source, found.cut, sources.len(), asked.max_source_length, &format!(" ({name})"));
+        Ok((found, peak))
+    }
+
+    /// Writes the three files.
+    fn write(&self, evaluation: &Evaluation, folder: &Path) -> Result<()> {
+        let json = format!("{:#}\n", evaluation.to_json());
+        let typed: Vec<String> = match self.command.is_empty() {
+            true => std::env::args().skip(1).collect(),
+            false => self.command.clone(),
+        };
+        let commands = [typed::command_line(&typed)];
+        let html = page(evaluation, lang(), &typed::now(), self.bootstrap, &commands);
+        for (name, text) in [("evaluation.json", json), ("evaluation.html", html)] {
+            std::fs::write(folder.join(name), text).with_context(|| format!("cannot write {name}"))?;
+        }
+        let file =
+            std::fs::File::create(folder.join("predictions.tsv")).context("cannot write predictions.tsv")?;
+        let mut columns = vec!["source".to_owned(), "reference".to_owned()];
+        columns.extend(evaluation.models.iter().map(|model| model.name.clone()));
+        let mut writer = TableWriter::new(Format::Tsv, std::io::BufWriter::new(file), &columns, true, false)?;
+        for i in 0..evaluation.examples.sources.len() {
+            let texts = std::iter::once(&evaluation.examples.sources)
+                .chain(&evaluation.examples.references)
+                .chain(evaluation.models.iter().map(|model| &model.outputs.texts));
+            writer.row(&texts.map(|texts| Value::from(texts[i].as_str())).collect::<Vec<_>>())?;
+        }
+        writer.finish()?.flush()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,54 @@
+//! The table of an evaluation for a terminal: the figures of the blog post, a row a model.
+
+use t5kit_evaluate::Evaluation;
+use t5kit_formats::html::megabytes;
+
+/// The table, in percent, with half the width of each confidence interval; then how many examples, and signatures.
+pub fn of(evaluation: &Evaluation) -> String {
+    let Some(first) = evaluation.models.first() else { return String::new() };
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let mut head = vec!["model".to_owned()];
+    head.extend(first.report.figures.iter().map(|figure| t5kit_evaluate::title(&figure.name)));
+    head.extend(["samples/s", "tokens/s", "speed", "memory"].map(String::from));
+    rows.push(head);
+    for model in &evaluation.models {
+        let mut row = vec![model.name.clone()];
+        for figure in &model.report.figures {
+            let percent = |x: f64| 100.0 * x / figure.most;
+            let value = format!("{:.2}", percent(figure.value));
+            let half = figure.interval.map(|(low, high)| format!(" ±{:.2}", percent(high - low) / 2.0));
+            let sure = t5kit_evaluate::chance(figure).is_some_and(|p| p < 0.05);
+            row.push(value + &half.unwrap_or_default() + if sure { "*" } else { "" });
+        }
+        match &model.outputs.speed {
+            Some(speed) => row.extend([
+                format!("{:.2}", speed.samples_per_second()),
+                format!("{:.1}", speed.tokens_per_second()),
+                format!("{:.2}x", evaluation.relative_speed(model).unwrap_or(f64::NAN)),
+            ]),
+            None => row.extend(["–".to_owned(), "–".to_owned(), "–".to_owned()]),
+        }
+        row.push(model.peak_bytes.map_or("–".into(), megabytes));
+        rows.push(row);
+    }
+    let width = |text: &str| console::measure_text_width(text);
+    let columns = rows[0].len();
+    let widths: Vec<usize> =
+        (0..columns).map(|i| rows.iter().map(|row| width(&row[i])).max().unwrap_or(0)).collect();
+    let mut out = String::new();
+    for row in &rows {
+        for (i, cell) in row.iter().enumerate() {
+            let space = " ".repeat(widths[i] - width(cell));
+            out += &if i == 0 { format!("{cell}{space}") } else { format!("  {space}{cell}") };
+        }
+        out += "\n";
+    }
+    out += &format!("{} examples, in percent", evaluation.examples.sources.len());
+    if first.report.figures.iter().any(|figure| figure.interval.is_some()) {
+        out += "; ±: half of the 95 % confidence interval";
+    }
+    if evaluation.models.len() > 1 {
+        out += "; *: differs from the first model (p < 0.05)";
+    }
+    out + "\n"
+}

@@ -1,0 +1,127 @@
+//! Sources and the right texts for them, out of a table.
+
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+use t5kit_formats::table::{ColumnRef, Head, Roles, Table, TableOptions, WholeRow, WholeRows};
+use t5kit_pipeline::Form;
+use t5kit_train::PairColumns;
+
+use crate::form::prompt_column;
+use crate::results::Rows;
+use crate::table_flags::{TableFlags, said, spoken, understood};
+
+/// Which columns hold pairs.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Tables")]
+pub struct PairFlags {
+    /// Column of the sources, by name or by number from 1 [default: the one whose name says so, or without a header
+    /// the first of two]
+    #[arg(long, value_name = "COLUMN")]
+    source: Option<String>,
+    /// Column of the targets, by name or by number from 1 [default: likewise, the second of two]
+    #[arg(long, value_name = "COLUMN")]
+    target: Option<String>,
+    /// Column of what is to be done, by name or number: the model reads "prompt: source"
+    #[arg(long, value_name = "COLUMN")]
+    prompt: Option<String>,
+    #[command(flatten)]
+    pub tables: TableFlags,
+}
+
+impl PairFlags {
+    /// The columns as they were asked for.
+    pub fn columns(&self) -> (&Option<String>, &Option<String>, &Option<String>) {
+        (&self.source, &self.target, &self.prompt)
+    }
+
+    /// A table of pairs whose sources are given to a model in this `form`, the columns found; `None` where the file holds
+    /// nothing.
+    pub fn open(&self, path: &Path, form: &Form) -> Result<Option<Pairs>> {
+        let column = |name: &Option<String>| name.as_deref().map(ColumnRef::parse);
+        let columns = PairColumns {
+            source: column(&self.source),
+            target: column(&self.target),
+            prompt: column(&self.prompt),
+        };
+        let (path, options) = (path.to_owned(), self.tables.options());
+        let mut table = Table::open(&path, &options)?;
+        if table.head().columns.is_empty() {
+            return Ok(None);
+        }
+        let mut roles = columns.choose(&mut table)?;
+        if self.prompt.is_none() {
+            roles.prompt = prompt_column(form, &table, roles.prompt);
+        }
+        let (head, form) = (table.head().clone(), form.clone());
+        Ok(Some(Pairs { path, options, form, roles, head, total: None, table: Some(table) }))
+    }
+}
+
+/// A table of pairs.
+pub struct Pairs {
+    path: PathBuf,
+    options: TableOptions,
+    form: Form,
+    /// Which column is what.
+    pub roles: Roles,
+    head: Head,
+    total: Option<u64>,
+    table: Option<Table>,
+}
+
+impl Pairs {
+    /// Says on standard error what the table was understood as.
+    pub fn say(&self) {
+        eprintln!(
+            "t5kit: {}: {}{}",
+            spoken(&self.path),
+            said(&self.head, self.roles),
+            understood(&self.head)
+        );
+    }
+
+    /// Reads the rows once to the end, so that what is wrong with one is said before any work, and counts them; not
+    /// where they can be read but once.
+    pub fn count(&mut self) -> Result<()> {
+        if self.path.is_file() {
+            let mut total = 0;
+            for row in self.rows()? {
+                row?;
+                total += 1;
+            }
+            self.total = Some(total);
+        }
+        Ok(())
+    }
+
+    /// The source and the target of every row.
+    pub fn all(mut self) -> Result<Vec<[String; 2]>> {
+        self.rows()?.map(|row| Ok(self.item(&row?))).collect()
+    }
+}
+
+impl Rows for Pairs {
+    type Item = [String; 2];
+
+    fn rows(&mut self) -> Result<WholeRows> {
+        let table = match self.table.take() {
+            Some(table) => table,
+            None => Table::open(&self.path, &self.options)?,
+        };
+        Ok(table.whole_rows()?)
+    }
+
+    fn item(&self, row: &WholeRow) -> [String; 2] {
+        let text = |place: usize| row.text(place, &self.head.columns[place].name);
+        let prompt = self.roles.prompt.map(text);
+        [self.form.source(prompt.as_deref(), &text(self.roles.source)), text(self.roles.target)]
+    }
+
+    fn total(&self) -> Option<u64> {
+        self.total
+    }
+
+    fn table(&self) -> Option<&Table> {
+        self.table.as_ref()
+    }
+}

@@ -1,0 +1,41 @@
+//! The machine that a recipe runs on, and who works in a folder of it.
+
+use anyhow::{Result, bail};
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use t5kit_tensor::Pool;
+
+use crate::say::bytes;
+
+/// The machine in a line: processor, threads, instruction set, memory, system.
+pub fn described() -> String {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
+        let name = text.lines().find_map(|line| line.strip_prefix("model name"))?;
+        Some(name.trim_start_matches([' ', '\t', ':']).to_owned())
+    });
+    let memory = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+    });
+    let mut parts = vec![cpu.unwrap_or_else(|| std::env::consts::ARCH.to_owned())];
+    parts.push(format!("{} threads", Pool::default_threads()));
+    parts.push(t5kit_tensor::isa().name().to_owned());
+    parts.extend(memory.map(|kilobytes| bytes(1024 * kilobytes)));
+    parts.push(std::env::consts::OS.to_owned());
+    parts.join(", ")
+}
+
+/// Holds the output folder for this run as long as the result lives; two runs in one folder would undo each other.
+pub fn lock(folder: &Path) -> Result<Option<File>> {
+    // Not every system opens folders.
+    let Ok(file) = File::open(folder) else { return Ok(None) };
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            bail!(
+                "{}: another `t5kit run` is at work there; end it first or set another output",
+                folder.display()
+            )
+        }
+        _ => Ok(Some(file)),
+    }
+}

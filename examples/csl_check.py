@@ -1,7 +1,7 @@
 """The checks of examples/csl.sh: each prints what it compared, and ends with an error where it does not hold.
 
 usage: csl_check.py pieces  CUT_DIR PUBLISHED_SPM PUBLISHED_KEEP_LIST
-       csl_check.py logits  FULL_DIR CUT_DIR CSL_TSV
+       csl_check.py logits  FULL_DIR CUT_DIR PAIRS_TSV
        csl_check.py scores  MODEL_DIR PAIRS_TSV SCORES_TSV
        csl_check.py losses  TRAIN_LOG
        csl_check.py metrics OURS_JSON REFERENCE_JSON
@@ -78,10 +78,10 @@ def pieces(cut_dir, published_spm, published_keep):
     print(f"keep list: {len(keep)} rows, equal to the published one")
 
 
-def check_logits(full_dir, cut_dir, csl):
+def check_logits(full_dir, cut_dir, pairs):
     keep = read_json(os.path.join(cut_dir, "keep_tokens.json"))
     sp = tokenizer(os.path.join(cut_dir, "spiece.model"))
-    examples = [encode(sp, r[1], r[2]) for r in rows(csl)[:EXAMPLES]]
+    examples = [encode(sp, source, target) for source, target in rows(pairs)[:EXAMPLES]]
     model = load(cut_dir)
     if model.config.vocab_size < len(keep):
         fail(f"{model.config.vocab_size} rows for {len(keep)} kept ones")

@@ -159,6 +159,9 @@ class Comparison:
         os.makedirs(folder, exist_ok=True)
         with open(os.path.join(folder, "vocab.txt"), "w", encoding="utf8", newline="") as f:
             f.write(pieces if isinstance(pieces, str) else "\n".join(pieces) + "\n")
+        # Where no class is named the vocabulary decides, and this one has words.
+        if "pre_tokenize" not in config:
+            config = dict(tokenizer_class="BertTokenizer", **config)
         with open(os.path.join(folder, "tokenizer_config.json"), "w", encoding="utf8") as f:
             json.dump(config, f)
         return folder, os.path.join(folder, "vocab.txt")

@@ -114,6 +114,75 @@ class Shape:
         return self.decoder_layers * 2 * (self.heads * self.d if few else self.inner) * sum(s * t for s, t in pairs)
 
 
+@dataclass
+class UniLM:
+    """Sizes of a BERT as UniLM. The last layer makes keys and values of all tokens, and all else of those that say
+    something alone."""
+
+    d: int
+    ff: int
+    layers: int
+    rows: int
+
+    @classmethod
+    def read(cls, directory):
+        with open(os.path.join(directory, "config.json"), encoding="utf8") as f:
+            c = json.load(f)
+        return cls(c["hidden_size"], c["intermediate_size"], c["num_hidden_layers"], c["vocab_size"])
+
+    @property
+    def layer(self):
+        return 4 * self.d**2 + 2 * self.d * self.ff
+
+    @property
+    def head(self):
+        """The transform and the softmax, which is the embedding."""
+        return self.d**2 + self.d * self.rows
+
+    def layer_weights(self, tokens, saying):
+        """Multiply-adds of the layers' products: `tokens` in all, `saying` of them go on from the last layer."""
+        keys = 2 * self.d**2
+        return (self.layers - 1) * self.layer * tokens + keys * tokens + (self.layer - keys) * saying
+
+    def attention(self, source, target):
+        """Multiply-adds of scores and sums: the source sees itself, the target the source and its own past; the last
+        target token is fed to nobody. From the last layer only what says something looks."""
+        own = sum(source + i for i in range(1, target))
+        return 2 * self.d * ((self.layers - 1) * (source**2 + own) + (source + own if target else 0))
+
+
+def unilm_training(space, batches):
+    """Parts of training a BERT on `batches` of (source, target) lengths once, forward and backward."""
+    shape = UniLM.read(space.bert)
+    pairs = [pair for batch in batches for pair in batch]
+    tokens, saying = sum(s + t - 1 for s, t in pairs), sum(t for _, t in pairs)
+    attention = sum(shape.attention(s, t) for s, t in pairs)
+    parameters = shape.layers * shape.layer + shape.head
+    return [
+        Part("layers", 6 * shape.layer_weights(tokens, saying), 0),
+        Part("attention", 2 * (1 + ATTENTION_BACKWARD) * attention, 0),
+        Part("head", 6 * shape.head * saying, 0),
+        Part("AdamW", 0, ADAMW_BYTES * parameters * len(batches)),
+    ]
+
+
+def unilm_generation(space, sources, batch, new_tokens):
+    """Parts of generating `new_tokens` for sources of these lengths with a BERT, in batches of `batch`."""
+    shape = UniLM.read(space.bert)
+    steps = new_tokens * -(-len(sources) // batch)
+    through = shape.layers * shape.layer
+    # A step looks at the source and at what was said, (new_tokens + 1) / 2 on average, in every layer.
+    seen = shape.layers * 2 * shape.d * sum(s + (new_tokens + 1) / 2 for s in sources) * new_tokens
+    encoded = shape.layer_weights(sum(sources), 0) + sum(shape.attention(s, 0) for s in sources)
+    said = len(sources) * new_tokens
+    return [
+        Part("sources", 2 * encoded, 0),
+        Part("layers of steps", 2 * through * said, F32 * through * steps),
+        Part("attention of steps", 2 * seen, F32 * seen),
+        Part("head", 2 * shape.head * said, F32 * shape.head * steps),
+    ]
+
+
 def rates(space):
     """Measured once in a call of bench/run."""
     if getattr(space, "rates", None) is None:

@@ -70,9 +70,14 @@ def check(space):
     expected = space.reference(
         "losses", "losses", space.small, space.spiece, space.titles, BATCH, CHECK_STEPS
     )
+    return compare(space, space.small, expected)
+
+
+def compare(space, model, expected):
+    """t5kit's losses of that model's first steps on one batch are the expected ones."""
     data = space.write("one_batch.tsv", ["\t".join(row) for row in space.rows(BATCH)])
     output = os.path.join(space.work, "check-run")
-    line = command(space, space.small, data, output, CHECK_STEPS, "--dropout", "0")
+    line = command(space, model, data, output, CHECK_STEPS, "--dropout", "0")
     found = [entry["loss"] for entry in finetune(process.run, line, output)[1]]
     for step, (ours, theirs) in enumerate(zip(found, expected, strict=True), 1):
         if abs(ours - theirs) > TOLERANCE * theirs:
@@ -85,7 +90,11 @@ def transformers(space, model, order, steps, bf16=False):
     line = space.peer("hf_train.py", model, space.spiece_of(model), space.titles, "--batch", BATCH, "--steps", steps,
                       "--threads", space.threads, *(["--bucketed"] if order == "bucketed" else []),
                       *(["--bf16"] if bf16 else []))
-    result = space.timed(line)
+    return peer_figures(space.timed(line))
+
+
+def peer_figures(result):
+    """The figures of the line that hf_train.py and unilm_peer.py print."""
     found = re.search(r"median ([\d.]+) s/step, (\d+) real tokens/s, peak RSS ([\d.]+) GB", result.stdout)
     if not found:
         raise process.Failed(f"no figures in: {result.stdout}")

@@ -47,13 +47,12 @@ class Workspace:
         """The command line of a peer's script."""
         return [self.python, os.path.join(self.peers, script), *map(str, arguments)]
 
-    def reference(self, name, *arguments):
-        """JSON written by reference.py under the peers' interpreter; made once, kept in the work folder."""
+    def reference(self, name, *arguments, script="reference.py"):
+        """JSON written by a script of this folder under the peers' interpreter; made once, kept in the work folder."""
         path = os.path.join(self.work, f"{name}.json")
         if not os.path.exists(path):
             self.say(f"reference results: {name}")
-            script = os.path.join(HARNESS, "reference.py")
-            process.run([self.python, script, arguments[0], path + ".part", *map(str, arguments[1:])])
+            process.run([self.python, os.path.join(HARNESS, script), arguments[0], path + ".part", *map(str, arguments[1:])])
             os.rename(path + ".part", path)
         with open(path, encoding="utf8") as f:
             return json.load(f)
@@ -98,6 +97,16 @@ class Workspace:
         converter = os.path.join(os.path.dirname(self.python), "ct2-transformers-converter")
         return self.make("small-ct2", lambda out: [converter, "--model", self.small, "--output_dir", out,
                                                    "--quantization", "float32"])
+
+    @property
+    def unilm_peer(self):
+        """The command line that begins every call of unilm_peer.py."""
+        return [self.python, os.path.join(HARNESS, "unilm_peer.py")]
+
+    @property
+    def bert(self):
+        """BERT base with random weights and a vocab.txt."""
+        return self.make("bert", lambda out: [*self.unilm_peer, "model", out, self.titles])
 
     def rows(self, count=None):
         """The first `count` rows of the CSL titles: [prompt, abstract, title]."""

@@ -19,7 +19,8 @@ pub struct Widths {
     pub gated: bool,
     /// Layers that source tokens pass through.
     pub encoder_layers: usize,
-    /// Layers that target tokens pass through, each with attention to its own past and to the source.
+    /// Layers that target tokens pass through, each with attention to its own past and to the source; 0 where source and
+    /// target pass through one stack together, the encoder's.
     pub decoder_layers: usize,
 }
 
@@ -76,10 +77,15 @@ impl Widths {
         pairs * heads * d + targets * d * inner <= sources * d * inner + pairs * inner
     }
 
+    /// Whether source and target are one sequence, in one stack.
+    fn one_stack(&self) -> bool {
+        self.decoder_layers == 0
+    }
+
     /// Whether a decoder that is fed at most so many tokens for each source looks at the source's features. It depends
     /// on nothing else, so that a source gets the same alone and in company; the weights pass by in any case.
     pub fn generates_few(&self, tokens: usize) -> bool {
-        self.features_cost_less(1, 0, tokens)
+        !self.one_stack() && self.features_cost_less(1, 0, tokens)
     }
 
     /// Bytes of activations, at their widest, while so many source tokens are encoded together.
@@ -93,7 +99,7 @@ impl Widths {
         let (d, inner) = (self.d_model as u64, self.inner as u64);
         let source = (work.sequences as u64).saturating_mul(work.source_tokens as u64);
         let positions = (work.sequences as u64).saturating_mul(work.target_tokens as u64);
-        let layers = self.decoder_layers as u64;
+        let layers = if self.one_stack() { self.encoder_layers } else { self.decoder_layers } as u64;
         let few = self.generates_few(work.target_tokens);
         let seen = source.saturating_mul(if few { d } else { layers * 2 * inner });
         seen.saturating_add(positions.saturating_mul(layers * 2 * inner)).saturating_mul(4)
@@ -110,6 +116,9 @@ impl Widths {
     pub fn scoring_bytes(&self, work: Work, chunk: usize) -> u64 {
         let (d, inner) = (self.d_model as u64, self.inner as u64);
         let (s, t) = (work.sequences * work.source_tokens, work.sequences * work.target_tokens);
+        if self.one_stack() {
+            return self.encoding_bytes(s + t).max(4 * (2 * t as u64 * d + self.logits(t as u64, chunk)));
+        }
         let decoder = t as u64 * (3 * d + (4 * inner).max(self.within())) + s as u64 * (d + 2 * inner);
         self.encoding_bytes(s).max(4 * (decoder + self.logits(t as u64, chunk)))
     }
@@ -129,6 +138,9 @@ impl Widths {
     /// that are computed again their input.
     pub fn training_bytes(&self, source_tokens: usize, target_tokens: usize, way: WayBack) -> u64 {
         let (s, t) = (source_tokens as u64, target_tokens as u64);
+        if self.one_stack() {
+            return self.training_bytes_of_one_stack(s, t, way);
+        }
         let (d, ff, inner) = (self.d_model as u64, self.d_ff as u64, self.inner as u64);
         let (attention, feed_forward) = (self.attention(), self.feed_forward());
         // A block that is computed again keeps its input alone, and one of them at a time all of this.
@@ -149,6 +161,26 @@ impl Widths {
         // On the way back: gradients of one block's activations, and of the encoder's output.
         let working = s * (2 * d + 2 * ff + 3 * inner) + 2 * s * d;
         4 * (encoder + decoder + block + self.logits(t, way.chunk) + working)
+    }
+
+    /// The same where source and target are one sequence: of every layer the norms' inputs and outputs, queries, keys and
+    /// values, the attention's output, what the feed-forward layer makes before and after its activation. From the last
+    /// layer only what says a target token goes on: of the others there are its input, keys and values.
+    fn training_bytes_of_one_stack(&self, s: u64, t: u64, way: WayBack) -> u64 {
+        let (d, ff, inner) = (self.d_model as u64, self.d_ff as u64, self.inner as u64);
+        let (tokens, layer) = (s + t, self.attention() + self.feed_forward());
+        let layers = (self.encoder_layers as u64).saturating_sub(1);
+        let last = tokens * (d + 2 * inner) + t * layer;
+        let kept = match (way.encoder, way.recompute) {
+            (false, _) => 0,
+            (true, false) => layers * tokens * layer + last,
+            (true, true) => (layers + 1) * tokens * d + tokens * layer,
+        };
+        // The transform before the softmax: its input, before and after the activation, and normalised.
+        let head = 4 * t * d + self.logits(t, way.chunk);
+        // On the way back: gradients of one layer's activations.
+        let working = tokens * (2 * d + 2 * ff + 3 * inner);
+        4 * (kept + head + working)
     }
 }
 
@@ -196,6 +228,21 @@ mod tests {
             (0, 0, 0)
         );
         assert!(widths.scoring_bytes(short, 1 << 20) > widths.encoding_bytes(4096) / 2);
+    }
+
+    /// BERT base: 12 layers of keys and values of the sources, for which nothing else is kept however short targets are.
+    #[test]
+    fn one_stack() {
+        let widths = crate::bert::widths(&crate::BertConfig::default());
+        let work = Work { sequences: 16, source_tokens: 256, target_tokens: 8 };
+        assert_eq!(widths.cache_bytes(work), 12 * 16 * (256 + 8) * 2 * 768 * 4);
+        assert!(!widths.generates_few(1));
+        let way = WayBack { encoder: true, decoder: true, recompute: false, chunk: 32 << 20 };
+        let bytes = |way| widths.training_bytes(16 * 256, 16 * 32, way);
+        // 11 layers of 12,288 numbers a token.
+        assert!((11 * 4608 * 12_288 * 4..12 * 4608 * 12_288 * 4 + (400 << 20)).contains(&bytes(way)));
+        assert!(bytes(WayBack { recompute: true, ..way }) < bytes(way) / 3);
+        assert!(bytes(WayBack { encoder: false, ..way }) < bytes(way) / 5);
     }
 
     #[cfg(target_os = "linux")]

@@ -49,7 +49,7 @@ pub fn predict(
             continue;
         }
         // The gradient of an embedding alone is that of the rows that a step uses.
-        let by_rows = slot.part == Part::Embeddings && !config.is_tied();
+        let by_rows = slot.is_vocabulary && slot.part == Part::Embeddings && !config.is_tied();
         let decays = options.optimizer == OptimizerKind::Adam && options.weight_decay > 0.0;
         let met = pieces.filter(|_| by_rows && !decays).unwrap_or(usize::MAX);
         let shape: Vec<usize> =

@@ -167,8 +167,9 @@ pub fn adapter_folder(path: &Path) -> Option<PathBuf> {
     checkpoints.pop().map(|name| path.join(name)).filter(|folder| checkpoints.is_empty() && has_one(folder))
 }
 
-/// What `base_model_name_or_path` of the adapter in `folder` means: a path from that folder, or from where the program
-/// runs, where there is something; else the name as it stands, which may be one of the hub.
+/// What `base_model_name_or_path` of the adapter in `folder` means: a path from that folder, or from one above it (where
+/// the training was started, mostly), where there is something; else the name as it stands, which may be a path from where
+/// the program runs or one of the hub.
 ///
 /// # Errors
 /// Those of reading the settings; [`Error::Config`] where they name no base.
@@ -184,6 +185,8 @@ pub fn base_of(folder: &Path) -> Result<String> {
     // A run's own folder has links to the files of its best adapter, from where the path counts.
     let linked = std::fs::read_link(folder.join(CONFIG)).ok();
     let linked = linked.and_then(|to| Some(folder.join(to.parent()?).join(&name)));
-    let found = [Some(folder.join(&name)), linked].into_iter().flatten().find(|path| path.exists());
+    let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+    let above = whole.ancestors().skip(1).map(|above| above.join(&name));
+    let found = [Some(folder.join(&name)), linked].into_iter().flatten().chain(above).find(|path| path.exists());
     Ok(found.map_or(name, |path| path.to_string_lossy().into_owned()))
 }

@@ -94,6 +94,10 @@ fn the_base_is_beside_the_adapter_or_a_name() {
     assert_eq!(with(Some("../base")).unwrap(), "../base");
     fs::create_dir(dir.path().join("base")).unwrap();
     assert_eq!(with(Some("../base")).unwrap(), adapter.join("../base").to_string_lossy());
+    // As it was typed where the training was started, two folders above.
+    assert_eq!(with(Some("runs/base")).unwrap(), "runs/base");
+    fs::create_dir_all(dir.path().join("runs/base")).unwrap();
+    assert_eq!(with(Some("runs/base")).unwrap(), dir.path().join("runs/base").to_string_lossy());
     assert!(with(None).unwrap_err().contains("base_model_name_or_path: missing"));
     assert!(with(Some("")).is_err());
 }

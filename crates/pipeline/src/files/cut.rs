@@ -11,9 +11,10 @@ use t5kit_formats::spiece::SpieceModel;
 use t5kit_formats::tokenizer_json;
 use t5kit_tokenizer::{AddedToken, Tokenizer};
 
+use super::both::for_both;
 use super::{
     ADDED_TOKENS, Kind, SPECIAL_TOKENS, TOKENIZER_CONFIG, VocabUse, complete, copy, read_object,
-    renumber_added, run_as_it_stands, sentinels_behind, tokenizer_config, write, write_json,
+    renumber_added, sentinels_behind, tokenizer_config, write, write_json,
 };
 use crate::Error;
 
@@ -115,9 +116,7 @@ impl CutTokenizer {
             }
         };
         write(&out.join(self.main_file()), &bytes)?;
-        if json {
-            run_as_it_stands(out)?;
-        }
+        for_both(out, json)?;
         Ok(bytes.len() as u64)
     }
 

@@ -1,6 +1,7 @@
 //! The small files that every model folder needs beside its weights: the tokenizer's, `generation_config.json` and
 //! `t5kit.json`.
 
+mod both;
 mod cut;
 mod tokenizer_json;
 mod training;
@@ -16,8 +17,9 @@ use t5kit_formats::{generation_config, json, trained};
 use t5kit_tokenizer::{AddedToken, Tokenizer};
 
 use crate::Error;
+use both::{for_both, one_list};
 pub use cut::CutTokenizer;
-use tokenizer_json::{class, is_t5_of_5, tokenizer_json};
+use tokenizer_json::{class, tokenizer_json};
 pub use training::TrainingFiles;
 use vocab::VocabUse;
 
@@ -110,9 +112,7 @@ pub fn write_tokenizer(origin: TokenizerOrigin<'_>, out: &Path) -> Result<bool, 
         if kind == Kind::Vocab {
             VocabUse::of(&tokenizer).complete(out)?;
         }
-        if kind == Kind::Json {
-            run_as_it_stands(out)?;
-        }
+        for_both(out, kind == Kind::Json)?;
     } else {
         // The file beside a spiece.model may have other ids than that (transformers 4.57 writes some without the space
         // before a text), and byte fallback is lost in most: it is made anew where it can be.
@@ -248,21 +248,6 @@ pub fn copy_trained(folder: &Path, out: &Path) -> Result<(), Error> {
     copy_small(Some(folder), out, &[trained::NAME]).map(drop)
 }
 
-/// Where a folder's tokenizer is a `tokenizer.json` alone, sees to it that transformers 5 runs that: by the class
-/// `tokenizer_config.json` names, T5's would make steps of its own.
-fn run_as_it_stands(out: &Path) -> Result<(), Error> {
-    let path = out.join(TOKENIZER_CONFIG);
-    let Some(mut config) = read_object(&path)? else { return Ok(()) };
-    let said = config.get("tokenizer_class").and_then(Value::as_str).unwrap_or("T5Tokenizer");
-    let is_t5 = ["T5Tokenizer", "MT5Tokenizer"].contains(&said.trim_end_matches("Fast"));
-    let json = read_object(&out.join(TOKENIZER_JSON))?.map(Value::Object);
-    if is_t5 && json.is_some_and(|json| !is_t5_of_5(&json)) {
-        config.insert("tokenizer_class".into(), "PreTrainedTokenizerFast".into());
-        write_json(&path, &config.into())?;
-    }
-    Ok(())
-}
-
 /// Makes what transformers needs beside a `spiece.model` and is not there yet.
 fn complete(
     model: &SpieceModel,
@@ -303,6 +288,7 @@ fn complete(
         config.shift_remove("add_prefix_space");
         changed = true;
     }
+    changed |= one_list(&mut config);
     if changed { write_json(&out.join(TOKENIZER_CONFIG), &config.into()) } else { Ok(()) }
 }
 

@@ -12,7 +12,7 @@ use super::{Story, clock};
 use crate::stages::made;
 
 const STYLE: &str = "
-.wide { overflow-x: auto; } .story td, .story th { text-align: left; vertical-align: top; }
+.wide { overflow-x: auto; } pre { overflow-wrap: anywhere; } .story td, .story th { text-align: left; vertical-align: top; }
 .story td:nth-child(n+3), .story th:nth-child(n+3) { text-align: right; white-space: nowrap; }
 .figures th, .figures td { white-space: nowrap; } .figures td i { color: var(--soft); font-style: normal; font-size: 13px; }
 .figures tr:first-child th:first-child { width: 100%; }

@@ -73,6 +73,7 @@ pub fn storage_type() -> impl TypedValueParser<Value = DType> {
         PossibleValue::new(dtype.name()).help(match dtype {
             DType::F32 => "32-bit floats",
             DType::Bf16 => "The upper halves of 32-bit floats",
+            DType::I8 => "8-bit whole numbers with a scale a row; activations are quantised as they come",
             _ => "IEEE half precision",
         })
     });

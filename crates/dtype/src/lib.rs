@@ -72,7 +72,7 @@ const TABLE: [Row; 15] = [
     row(I64, 8, ["i64", "I64", "int64"], Some("LongStorage"), Some(9)),
     row(I32, 4, ["i32", "I32", "int32"], Some("IntStorage"), Some(3)),
     row(I16, 2, ["i16", "I16", "int16"], Some("ShortStorage"), Some(5)),
-    row(I8, 1, ["i8", "I8", "int8"], Some("CharStorage"), Some(6)),
+    row(I8, 1, ["int8", "I8", "int8"], Some("CharStorage"), Some(6)),
     row(U64, 8, ["u64", "U64", "uint64"], None, Some(23)),
     row(U32, 4, ["u32", "U32", "uint32"], None, Some(22)),
     row(U16, 2, ["u16", "U16", "uint16"], None, Some(17)),
@@ -83,8 +83,8 @@ const TABLE: [Row; 15] = [
 ];
 
 impl DType {
-    /// The types that weights are kept in.
-    pub const WEIGHTS: [DType; 3] = [F32, Bf16, F16];
+    /// The types that weights are kept in; those in int8 have a scale a row beside them.
+    pub const WEIGHTS: [DType; 4] = [F32, Bf16, F16, I8];
 
     /// Bytes an element.
     pub fn size(self) -> usize {
@@ -186,10 +186,11 @@ mod tests {
     }
 
     #[test]
-    fn weights_are_made_of_floats() {
+    fn weights_are_made_of_floats_and_int8() {
         assert_eq!(F64.of_weight(), Some(F32));
         assert_eq!(Bf16.of_weight(), Some(Bf16));
-        assert!(TABLE.iter().all(|row| row.dtype.of_weight().is_some() == row.dtype.is_float()));
+        let made = |dtype: DType| dtype.is_float() || dtype == I8;
+        assert!(TABLE.iter().all(|row| row.dtype.of_weight().is_some() == made(row.dtype)));
     }
 
     #[test]

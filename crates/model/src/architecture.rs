@@ -77,6 +77,12 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// Whether it may be stored in int8: a linear layer's matrix, and what has a row for each entry of the vocabulary. Tables
+    /// of positions are small, and every product is moved by their rounding.
+    pub fn quantizes(&self) -> bool {
+        self.kind == ParamKind::Linear || self.kind == ParamKind::Embedding && self.is_vocabulary
+    }
+
     /// Number of elements.
     pub fn elements(&self) -> u64 {
         self.shape.iter().map(|&n| n as u64).product()

@@ -1,5 +1,6 @@
 //! From any checkpoint to a Hugging Face directory's `config.json` and `model.safetensors`, a tensor at a time.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::{Map, json};
@@ -9,6 +10,7 @@ use t5kit_tensor::{Beyond, DType, Rows};
 
 use crate::architecture::{Architecture, Portable, Table};
 use crate::load::weight_of;
+use crate::plan::scales_of;
 use crate::reader::KeptRows;
 use crate::store::{Put, write_file};
 use crate::{Error, Plan};
@@ -16,7 +18,8 @@ use crate::{Error, Plan};
 /// How a checkpoint is converted.
 #[derive(Clone, Copy, Debug)]
 pub struct ConvertOptions {
-    /// The storage type of every tensor; by default each keeps its own (doubles become singles).
+    /// The storage type of every tensor; by default each keeps its own (doubles become singles). What int8 is not for
+    /// ([`Slot::quantizes`](crate::Slot::quantizes)) is f32 then.
     pub dtype: Option<DType>,
     /// Bytes of tensors in one file, at most; a larger tensor is alone in its file.
     pub max_shard_size: u64,
@@ -44,9 +47,13 @@ pub fn convert<A: Architecture>(
     watch: &mut dyn Watch,
 ) -> Result<Vec<String>, Error> {
     let stored = |entry: &crate::Entry| entry.stored_as().unwrap_or(DType::F32);
-    let types: Vec<DType> =
-        plan.entries.iter().map(|entry| options.dtype.unwrap_or_else(|| stored(entry))).collect();
-    let first = types.first().copied().unwrap_or(DType::F32);
+    let written = |entry: &crate::Entry| match options.dtype.unwrap_or_else(|| stored(entry)) {
+        DType::I8 if !entry.slot.quantizes() => DType::F32,
+        dtype => dtype,
+    };
+    let types: Vec<DType> = plan.entries.iter().map(written).collect();
+    // What a configuration calls the type is what others compute in.
+    let first = types.first().copied().filter(|&first| first != DType::I8).unwrap_or(DType::F32);
     let Portable { config, softmax_factor, notes, tables } = plan.config.portable(first);
     config.write(&folder.join("config.json"), true)?;
 
@@ -54,16 +61,30 @@ pub fn convert<A: Architecture>(
         let table = tables.iter().find(|table| table.replaces && table.name == entry.slot.name);
         TensorSpec::new(&entry.slot.name, dtype, &**table.map_or(&entry.slot.shape, |table| &table.shape))
     };
-    let mut specs: Vec<TensorSpec> = plan.entries.iter().zip(&types).map(spec).collect();
-    let beside = tables.iter().filter(|table| !table.replaces);
-    specs.extend(beside.map(|table| TensorSpec::new(&table.name, first, &*table.shape)));
+    // What each tensor is made of: an entry or, behind one in int8, its scales.
+    let (mut specs, mut parts) = (Vec::new(), Vec::new());
+    for (stream, entry) in plan.entries.iter().zip(&types).enumerate() {
+        let spec: TensorSpec = spec(entry);
+        let scales = (spec.dtype == DType::I8)
+            .then(|| TensorSpec::new(&*scales_of(&spec.name), DType::F32, &spec.shape[..1]));
+        specs.push(spec);
+        parts.push(Part::Numbers(stream));
+        if let Some(scales) = scales {
+            specs.push(scales);
+            parts.push(Part::Scales(stream));
+        }
+    }
+    for table in tables.iter().filter(|table| !table.replaces) {
+        specs.push(TensorSpec::new(&table.name, first, &*table.shape));
+        parts.push(Part::Numbers(specs.len()));
+    }
     let count = |spec: &TensorSpec| spec.shape.iter().map(|&n| n as u64).product::<u64>();
     let sizes: Vec<u64> = specs.iter().map(|spec| count(spec) * spec.dtype.size() as u64).collect();
     let (total, elements) = (sizes.iter().sum(), specs.iter().map(count).sum::<u64>());
     let shards = shards(&sizes, options.max_shard_size);
     let mut weight_map = Map::new();
     let keep = plan.kept_rows();
-    let mut weights = Weights { plan, keep, softmax_factor, tables };
+    let mut weights = Weights { plan, keep, softmax_factor, tables, scales: HashMap::new() };
     let mut done = 0;
     for (number, shard) in shards.iter().enumerate() {
         let name = match shards.len() {
@@ -72,7 +93,7 @@ pub fn convert<A: Architecture>(
         };
         let specs = shard.iter().map(|&at| specs[at].clone()).collect::<Vec<_>>();
         write_file(&folder.join(&name), &specs, |number, put| {
-            weights.write(shard[number], &specs[number], &mut |bytes| {
+            weights.write(parts[shard[number]], &specs[number], &mut |bytes| {
                 put(bytes)?;
                 done += bytes.len() as u64;
                 Ok(watch.go_on(Progress::bytes("converting", done, Some(total)))?)
@@ -95,49 +116,72 @@ struct Weights<A> {
     keep: Option<KeptRows>,
     softmax_factor: f32,
     tables: Vec<Table>,
+    /// Of entries in int8 that have been written, until they are written themselves.
+    scales: HashMap<usize, Vec<f32>>,
+}
+
+/// What of an entry a tensor holds.
+#[derive(Clone, Copy)]
+enum Part {
+    Numbers(usize),
+    Scales(usize),
 }
 
 impl<A: Architecture> Weights<A> {
     /// Gives `put` the elements of an entry, or of a table behind them, as the bytes that `spec` asks for.
-    fn write(&mut self, stream: usize, spec: &TensorSpec, put: &mut Put<'_>) -> Result<(), Error> {
+    fn write(&mut self, part: Part, spec: &TensorSpec, put: &mut Put<'_>) -> Result<(), Error> {
+        let stream = match part {
+            Part::Numbers(stream) => stream,
+            Part::Scales(stream) => {
+                let scales = self.scales.remove(&stream).unwrap_or_default();
+                return Ok(put(&scales.iter().flat_map(|s| s.to_le_bytes()).collect::<Vec<u8>>())?);
+            }
+        };
         self.plan.reader.refresh()?;
         let TensorSpec { name: tensor, dtype, .. } = spec.clone();
+        let mut scales = Vec::new();
         let factor = if tensor == self.plan.config.vocabulary().softmax { self.softmax_factor } else { 1.0 };
         let path = self.plan.path().to_owned();
-        let mut give = |rows: Rows<'_>| -> Result<(), Error> {
-            for bytes in rows.bytes(dtype, factor) {
-                let bytes = bytes.map_err(|Beyond(value)| Error::Range {
-                    path: path.clone(),
-                    tensor: tensor.clone(),
-                    value,
-                    dtype: dtype.name(),
-                })?;
-                put(&bytes)?;
-            }
-            Ok(())
+        let beyond = |Beyond(value)| Error::Range {
+            path: path.clone(),
+            tensor: tensor.clone(),
+            value,
+            dtype: dtype.name(),
         };
+        let mut give = |rows: Rows<'_>| -> Result<(), Error> {
+            if dtype == DType::I8 {
+                let (q, s) = rows.quantized(factor).map_err(beyond)?;
+                scales.extend(s);
+                return Ok(put(&q.iter().map(|&q| q as u8).collect::<Vec<u8>>())?);
+            }
+            rows.bytes(dtype, factor).try_for_each(|bytes| Ok(put(&bytes.map_err(beyond)?)?))
+        };
+        let slot = self.plan.entries.get(stream).map(|entry| entry.slot.clone());
+        let from = self.plan.entries.get(stream).and_then(|entry| entry.tensor.clone());
+        // A new parameter, one with its adapter in it and one with its scales is there as a whole.
+        let banded = from.filter(|(_, stored)| self.plan.adapter.is_none() && *stored != DType::I8);
         if let Some(table) = self.tables.iter().find(|table| table.name == tensor).cloned() {
             let own = table.replaces.then(|| self.plan.weight(stream, self.keep.as_ref())).transpose()?;
-            return give((table.make)(own.as_ref(), &table.shape).as_rows());
+            give((table.make)(own.as_ref(), &table.shape).as_rows())?;
+        } else if let (Some(slot), Some((name, stored))) = (slot, banded) {
+            let width: usize = slot.shape.iter().skip(1).product();
+            let keep = self.keep.as_ref().filter(|_| slot.is_vocabulary);
+            self.plan.reader.bands(&name, keep, &mut |band| {
+                let mut shape = slot.shape.clone();
+                if let Some(rows) = shape.first_mut() {
+                    *rows = band.len() / (width * stored.size()).max(1);
+                }
+                let weight = weight_of(&shape, stored, band.to_vec().into());
+                let bad = |source| Error::Weight { path: path.clone(), tensor: name.clone(), source };
+                give(weight.map_err(bad)?.as_rows())
+            })?;
+        } else {
+            give(self.plan.weight(stream, self.keep.as_ref())?.as_rows())?;
         }
-        let slot = self.plan.entries[stream].slot.clone();
-        // A new parameter, and one with its adapter in it, is there as a whole.
-        let Some((name, stored)) =
-            self.plan.entries[stream].tensor.clone().filter(|_| self.plan.adapter.is_none())
-        else {
-            return give(self.plan.weight(stream, self.keep.as_ref())?.as_rows());
-        };
-        let width: usize = slot.shape.iter().skip(1).product();
-        let keep = self.keep.as_ref().filter(|_| slot.is_vocabulary);
-        self.plan.reader.bands(&name, keep, &mut |band| {
-            let mut shape = slot.shape.clone();
-            if let Some(rows) = shape.first_mut() {
-                *rows = band.len() / (width * stored.size()).max(1);
-            }
-            let weight = weight_of(&shape, stored, band.to_vec().into());
-            let bad = |source| Error::Weight { path: path.clone(), tensor: name.clone(), source };
-            give(weight.map_err(bad)?.as_rows())
-        })
+        if dtype == DType::I8 {
+            self.scales.insert(stream, scales);
+        }
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ use t5kit_formats::progress::{Progress, Watch};
 use t5kit_formats::safetensors::TensorSpec;
 
 use crate::architecture::{Architecture, VocabularyNames};
+use crate::plan::SCALES;
 use crate::reader::{KeptRows, Reader};
 use crate::store::write_file;
 use crate::{Config, Error};
@@ -94,7 +95,7 @@ impl<A: Architecture> Uncut<A> {
         let kept = KeptRows::new(keep);
         let names = self.config.vocabulary();
         let mut specs = checked(self.reader.checkpoint(), self.config.rows(), &names)?;
-        for spec in specs.iter_mut().filter(|spec| names.contains(&spec.name)) {
+        for spec in specs.iter_mut().filter(|spec| has_rows(&names, &spec.name)) {
             spec.shape[0] = keep.len();
         }
         let sizes = Sizes::of(&specs, keep.len(), &names);
@@ -102,7 +103,7 @@ impl<A: Architecture> Uncut<A> {
         write_file(output, &specs, |number, put| -> Result<(), Error> {
             let name = &specs[number].name;
             self.reader.refresh()?;
-            self.reader.bands(name, Some(&kept).filter(|_| names.contains(name)), &mut |band| {
+            self.reader.bands(name, Some(&kept).filter(|_| has_rows(&names, name)), &mut |band| {
                 put(band)?;
                 done += band.len() as u64;
                 let at = Progress::bytes("cutting", done, Some(sizes.bytes));
@@ -111,6 +112,11 @@ impl<A: Architecture> Uncut<A> {
         })?;
         Ok(sizes)
     }
+}
+
+/// Whether a tensor has a row, or a scale, for each entry of the vocabulary.
+fn has_rows(names: &VocabularyNames, name: &str) -> bool {
+    names.contains(name.strip_suffix(SCALES).unwrap_or(name))
 }
 
 /// The tensors of a checkpoint that count, by name: an embedding that is listed under several names but lies in the
@@ -141,9 +147,9 @@ fn checked(checkpoint: &Checkpoint, rows: usize, names: &VocabularyNames) -> Res
     let specs = tensors(checkpoint, names)?;
     let mut matrices = 0;
     for TensorSpec { name, shape, .. } in &specs {
-        if names.contains(name) {
+        if has_rows(names, name) {
             matrices += 1;
-            let vector = names.bias == Some(name) || names.bias_alias == Some(name);
+            let vector = names.bias == Some(name) || names.bias_alias == Some(name) || name.ends_with(SCALES);
             if shape.len() != if vector { 1 } else { 2 } || shape[0] != rows {
                 return bad(format!(
                     "tensor {name} has shape {shape:?}, but its configuration speaks of {rows} rows; the files do not \

@@ -33,7 +33,7 @@ impl Inventory {
         for entry in &plan.entries {
             let dtype = entry.held_as(plan.options.dtype);
             let parameters = entry.elements();
-            let bytes = parameters * dtype.size() as u64;
+            let bytes = entry.bytes_as(dtype);
             match parts.iter_mut().find(|p| p.part == entry.slot.part) {
                 Some(p) => (p.parameters, p.bytes) = (p.parameters + parameters, p.bytes + bytes),
                 None => parts.push(PartSize { part: entry.slot.part, parameters, bytes }),

@@ -5,11 +5,12 @@ use std::path::Path;
 use t5kit_formats::TensorBytes;
 use t5kit_tensor::{Bytes, DType, Params, Weight, WeightError};
 
-use crate::architecture::Architecture;
+use crate::architecture::{Architecture, ParamKind};
 use crate::init::fresh;
 use crate::lora::{merged, saved};
+use crate::plan::scales_of;
 use crate::reader::{KeptRows, MAPPED_BYTES};
-use crate::{Error, LoadOptions, Model, Plan, memory};
+use crate::{Entry, Error, LoadOptions, Model, Plan, memory};
 
 /// Loads a checkpoint as it lies there: [`Plan::new`] and [`Plan::load`] with the default options.
 ///
@@ -36,19 +37,33 @@ impl<A: Architecture> Plan<A> {
             let weight = self.weight(stream, keep.as_ref())?;
             let entry = &self.entries[stream];
             let dtype = entry.held_as(self.options.dtype);
-            let weight = if copies || weight.dtype() != dtype { weight.to_dtype(dtype) } else { weight };
+            let mapped = !copies || self.stays_mapped(entry);
+            let weight = if mapped && weight.dtype() == dtype { weight } else { weight.to_dtype(dtype) };
+            let weight = if self.multiplies(entry) { weight.packed() } else { weight };
             params.add(entry.slot.name.clone(), weight);
         }
         self.config.build(params)
     }
 
-    /// Whether all weights are copied: where matrices change their type nothing stays in the mapped file, whose pages
-    /// would count twice.
+    /// Whether all weights are copied: where matrices change their type, or are packed because they are int8, nothing stays
+    /// in the mapped file, whose pages would count twice; but see [`Self::stays_mapped`].
     fn copies(&self) -> bool {
         self.entries.iter().any(|entry| {
-            let stored = entry.stored_as();
-            entry.slot.kind.is_matrix() && stored.is_some_and(|s| s != entry.held_as(self.options.dtype))
+            let (stored, held) = (entry.stored_as(), entry.held_as(self.options.dtype));
+            entry.slot.kind.is_matrix() && stored.is_some_and(|s| s != held || s == DType::I8)
         })
+    }
+
+    /// Whether a matrix is one of products, not looked up alone.
+    fn multiplies(&self, entry: &Entry) -> bool {
+        entry.slot.kind == ParamKind::Linear
+            || entry.slot.name == self.config.vocabulary().softmax
+            || self.config.is_tied()
+    }
+
+    /// An embedding in int8 that is only looked up: a few rows of it are ever read.
+    fn stays_mapped(&self, entry: &Entry) -> bool {
+        entry.stored_as() == Some(DType::I8) && !self.multiplies(entry)
     }
 
     /// Bytes at the widest moment of [`Self::load`], more than [`Self::held_bytes`] where weights change their type: beside
@@ -63,7 +78,7 @@ impl<A: Architecture> Plan<A> {
             if mapped > MAPPED_BYTES {
                 mapped = 0;
             }
-            let bytes = |dtype: DType| entry.elements() * dtype.size() as u64;
+            let bytes = |dtype: DType| entry.bytes_as(dtype);
             let (stored, becomes) = (entry.stored_as(), entry.held_as(self.options.dtype));
             mapped += stored.map_or(0, bytes);
             held += bytes(becomes);
@@ -98,8 +113,18 @@ impl<A: Architecture> Plan<A> {
         let weight = match &entry.tensor {
             None => fresh(&entry.slot, self.options.seed, stream as u64),
             Some((name, dtype)) => {
-                let bytes = self.reader.whole(name, keep.filter(|_| entry.slot.is_vocabulary))?;
-                let weight = weight_of(&entry.slot.shape, *dtype, bytes);
+                let keep = keep.filter(|_| entry.slot.is_vocabulary);
+                let bytes = self.reader.whole(name, keep)?;
+                let weight = match dtype {
+                    DType::I8 => {
+                        let scales = self.reader.whole(&scales_of(name), keep)?;
+                        let (scales, _) = scales.as_chunks::<4>();
+                        let scales = scales.iter().map(|&b| f32::from_le_bytes(b)).collect();
+                        let (owner, range) = bytes.into_parts();
+                        Weight::int8(&entry.slot.shape, Bytes::new(owner, range), scales)
+                    }
+                    _ => weight_of(&entry.slot.shape, *dtype, bytes),
+                };
                 weight.map_err(|source| Error::Weight {
                     path: self.reader.checkpoint().path().to_owned(),
                     tensor: name.clone(),

@@ -29,10 +29,20 @@ pub struct Entry {
 impl Entry {
     /// The storage type it is held in, where `asked` is what the user wants matrices to be.
     pub fn held_as(&self, asked: Option<DType>) -> DType {
-        match self.slot.kind.is_matrix() {
-            true => asked.or(self.stored_as()).unwrap_or(DType::F32),
-            false => DType::F32,
+        if !self.slot.kind.is_matrix() {
+            return DType::F32;
         }
+        match asked.or(self.stored_as()).unwrap_or(DType::F32) {
+            DType::I8 if !self.slot.quantizes() => DType::F32,
+            dtype => dtype,
+        }
+    }
+
+    /// Bytes that it takes in a storage type, scales of int8 among them.
+    pub(crate) fn bytes_as(&self, dtype: DType) -> u64 {
+        let rows = self.slot.shape.first().map_or(1, |&rows| rows as u64);
+        let scales = if dtype == DType::I8 { rows * size_of::<f32>() as u64 } else { 0 };
+        self.elements() * dtype.size() as u64 + scales
     }
 
     /// The storage type of its tensor in the file, doubles as singles; `None`: it begins anew.
@@ -173,8 +183,7 @@ impl<A: Architecture> Plan<A> {
 
     /// Bytes of all parameters as a loaded model holds them.
     pub fn held_bytes(&self) -> u64 {
-        let bytes = |e: &Entry| e.elements() * e.held_as(self.options.dtype).size() as u64;
-        self.entries.iter().map(bytes).sum()
+        self.entries.iter().map(|e| e.bytes_as(e.held_as(self.options.dtype))).sum()
     }
 
     /// The rows that are kept of a vocabulary's matrix, where rows are cut.
@@ -182,6 +191,14 @@ impl<A: Architecture> Plan<A> {
         self.keep.as_deref().map(KeptRows::new)
     }
 }
+
+/// The name of the scales of a tensor in int8.
+pub(crate) fn scales_of(name: &str) -> String {
+    format!("{name}{SCALES}")
+}
+
+/// What the names of scales end in.
+pub(crate) const SCALES: &str = ".scale";
 
 /// A checkpoint's tensors as they find their places.
 struct Found<'c> {
@@ -309,11 +326,39 @@ impl<'c> Found<'c> {
             return Ok(None);
         }
         if dtype.of_weight().is_none() {
-            let what = format!("is stored as {dtype}; f32, bf16, f16 and f64 are read");
+            let what = format!("is stored as {dtype}; f32, bf16, f16, f64 and int8 are read");
+            self.report(false, Kind::Unreadable, name, what);
+            return Ok(None);
+        }
+        if dtype == DType::I8
+            && let Some(what) = self.scales(name, slot)?
+        {
             self.report(false, Kind::Unreadable, name, what);
             return Ok(None);
         }
         Ok(Some((name.to_owned(), dtype)))
+    }
+
+    /// What is wrong with the scales of a tensor in int8, beside it in the file; takes their name away.
+    fn scales(&mut self, name: &str, slot: &Slot) -> Result<Option<String>, Error> {
+        if !slot.quantizes() {
+            return Ok(Some(
+                "is stored as I8, which is read for linear layers and the embedding alone".to_owned(),
+            ));
+        }
+        let scales = scales_of(name);
+        if !self.names.remove(&scales) {
+            return Ok(Some(format!(
+                "is stored as I8 and its scales, {scales}, are missing; `t5kit convert --dtype int8` writes both"
+            )));
+        }
+        let (dtype, shape) = self.checkpoint.info(&scales)?;
+        Ok((dtype != DType::F32 || shape != slot.shape[..1]).then(|| {
+            format!(
+                "is stored as I8 and its scales, {scales}, are {dtype} {shape:?}, not F32 {:?}",
+                &slot.shape[..1]
+            )
+        }))
     }
 
     /// What has found no place.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use t5kit_formats::Error;
 use t5kit_formats::safetensors::{SafetensorsWriter, TensorSpec};
-use t5kit_tensor::Rows;
+use t5kit_tensor::{DType, Rows};
 
 /// Takes the next bytes of a tensor.
 pub(crate) type Put<'a> = dyn FnMut(&[u8]) -> Result<(), Error> + 'a;
@@ -31,16 +31,24 @@ pub(crate) fn write_file<E: From<Error>>(
     Ok(())
 }
 
-/// Writes tensors `(name, shape, elements)` to a new safetensors file, in their storage types.
+/// Writes tensors `(name, shape, elements)` to a new safetensors file, in their storage types; int8 in f32.
 ///
 /// # Errors
 /// Those of writing.
 pub fn write_tensors(path: &Path, tensors: &[(String, &[usize], Rows<'_>)]) -> Result<(), Error> {
     let specs: Vec<TensorSpec> =
-        tensors.iter().map(|(name, shape, rows)| TensorSpec::new(name, rows.dtype(), *shape)).collect();
+        tensors.iter().map(|(name, shape, rows)| TensorSpec::new(name, stored(rows), *shape)).collect();
     write_file(path, &specs, |number, put| {
         let rows = tensors[number].2;
         // No value is beyond the type that it has.
-        rows.bytes(rows.dtype(), 1.0).try_for_each(|bytes| put(&bytes.unwrap_or_default()))
+        rows.bytes(stored(&rows), 1.0).try_for_each(|bytes| put(&bytes.unwrap_or_default()))
     })
+}
+
+/// The type that rows are written in as they stand: those in int8 would need their scales beside them.
+fn stored(rows: &Rows<'_>) -> DType {
+    match rows.dtype() {
+        DType::I8 => DType::F32,
+        dtype => dtype,
+    }
 }

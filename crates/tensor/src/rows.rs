@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::cpu::convert;
+use crate::kernels::Panels;
 use crate::{DType, MatRef};
 
 /// Rows `[count, cols]` of a matrix in its storage type. They are cut by rows, never within one, so that what belongs
@@ -22,6 +23,10 @@ pub(crate) enum Elements<'a> {
     Bf16(&'a [u16]),
     /// IEEE half precision.
     F16(&'a [u16]),
+    /// Whole numbers, and each row's scale.
+    Int8(&'a [i8], &'a [f32]),
+    /// The same packed for products: so many rows from one on.
+    Panels(&'a Panels, usize, usize),
 }
 
 /// A finite value that would become infinite in a storage type.
@@ -61,6 +66,7 @@ impl<'a> Rows<'a> {
             Elements::F32(_) => DType::F32,
             Elements::Bf16(_) => DType::Bf16,
             Elements::F16(_) => DType::F16,
+            Elements::Int8(..) | Elements::Panels(..) => DType::I8,
         }
     }
 
@@ -79,6 +85,8 @@ impl<'a> Rows<'a> {
         match self.elements {
             Elements::F32(x) => x.len(),
             Elements::Bf16(x) | Elements::F16(x) => x.len(),
+            Elements::Int8(x, _) => x.len(),
+            Elements::Panels(_, _, rows) => rows * self.cols,
         }
     }
 
@@ -89,20 +97,30 @@ impl<'a> Rows<'a> {
 
     /// The rows in `range`.
     pub fn slice(&self, range: Range<usize>) -> Rows<'a> {
+        let rows = range.clone();
         let range = range.start * self.cols..range.end * self.cols;
         let elements = match self.elements {
             Elements::F32(x) => Elements::F32(&x[range]),
             Elements::Bf16(x) => Elements::Bf16(&x[range]),
             Elements::F16(x) => Elements::F16(&x[range]),
+            Elements::Int8(x, scales) => Elements::Int8(&x[range], &scales[rows]),
+            Elements::Panels(panels, first, count) => {
+                assert!(rows.end <= count, "rows {rows:?} of {count}");
+                Elements::Panels(panels, first + rows.start, rows.len())
+            }
         };
         Rows { elements, ..*self }
     }
 
-    /// The bits of an element, counted row after row, as they are stored.
+    /// The bits of an element, counted row after row, as they are stored (of int8 without its row's scale).
     pub fn bits(&self, at: usize) -> u32 {
         match self.elements {
             Elements::F32(x) => x[at].to_bits(),
             Elements::Bf16(x) | Elements::F16(x) => x[at].into(),
+            Elements::Int8(x, _) => x[at] as u32,
+            Elements::Panels(panels, first, _) => {
+                panels.row(first + at / self.cols).nth(at % self.cols).map_or(0, |q| q as u32)
+            }
         }
     }
 
@@ -124,7 +142,7 @@ impl<'a> Rows<'a> {
     }
 
     /// The elements times `factor` as little-endian bytes of `dtype`, one of [`DType::WEIGHTS`] (rounded to nearest
-    /// even), some whole rows at a time.
+    /// even), some whole rows at a time. Of int8 the numbers alone: [`Rows::quantized`] has the scales.
     ///
     /// # Errors
     /// In the place of rows with a value that the type cannot hold.
@@ -135,11 +153,37 @@ impl<'a> Rows<'a> {
             .map(move |from| self.slice(from..self.count().min(from + step)).to_bytes(dtype, factor))
     }
 
+    /// The elements times `factor` in int8, symmetric by row, and a scale for each row; rows in int8 keep their numbers.
+    ///
+    /// # Errors
+    /// A value that is not finite.
+    pub fn quantized(self, factor: f32) -> Result<(Vec<i8>, Vec<f32>), Beyond> {
+        let scaled = |scales: &[f32]| scales.iter().map(|scale| scale * factor).collect();
+        match self.elements {
+            Elements::Int8(q, scales) => return Ok((q.to_vec(), scaled(scales))),
+            Elements::Panels(panels, first, rows) => {
+                let q = (first..first + rows).flat_map(|row| panels.row(row)).collect();
+                return Ok((q, scaled(&panels.scales()[first..first + rows])));
+            }
+            _ => {}
+        }
+        let (mut q, mut scales) = (Vec::with_capacity(self.len()), Vec::with_capacity(self.count()));
+        let mut wide = vec![0.0; self.cols];
+        for row in 0..self.count() {
+            self.slice(row..row + 1).widen(&mut wide);
+            wide.iter_mut().for_each(|x| *x *= factor);
+            scales.push(convert::to_int8(&wide, &mut q).map_err(Beyond)?);
+        }
+        Ok((q, scales))
+    }
+
     fn to_bytes(self, dtype: DType, factor: f32) -> Result<Vec<u8>, Beyond> {
         let same = self.dtype() == dtype && factor == 1.0;
         match self.elements {
             Elements::F32(x) if same => Ok(singles(x)),
             Elements::Bf16(x) | Elements::F16(x) if same => Ok(halves(x)),
+            Elements::Int8(x, _) if dtype == DType::I8 => Ok(bytemuck::cast_slice(x).to_vec()),
+            _ if dtype == DType::I8 => Ok(self.quantized(1.0)?.0.into_iter().map(|q| q as u8).collect()),
             _ => {
                 let mut wide = vec![0.0; self.len()];
                 self.widen(&mut wide);

@@ -1,9 +1,10 @@
 //! Weights: how a parameter is stored is a property of the weight, not of the model.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::cpu::convert;
+use crate::kernels::Panels;
 use crate::rows::Elements;
 use crate::{DType, MatRef, Rng, Rows, Tensor};
 
@@ -30,8 +31,24 @@ impl Bytes {
 #[derive(Debug, thiserror::Error)]
 pub enum WeightError {
     /// No weight is kept in that type.
-    #[error("weights are kept in f32, bf16 or f16, not in {}", .0.name())]
+    #[error("weights are kept in f32, bf16, f16 or int8, not in {}", .0.name())]
     Type(DType),
+    /// int8 without a scale for each of its rows.
+    #[error("{scales} scales for {rows} rows in int8: there has to be one a row")]
+    Scales {
+        /// Scales given.
+        scales: usize,
+        /// Rows.
+        rows: usize,
+    },
+    /// A scale that is none.
+    #[error("the scale of row {row} is {scale}; scales of int8 are finite and above 0")]
+    Scale {
+        /// The row.
+        row: usize,
+        /// Its scale.
+        scale: f32,
+    },
     /// The bytes do not hold that shape.
     #[error("{bytes} bytes do not hold a {dtype} tensor of shape {shape:?}")]
     Size {
@@ -49,6 +66,26 @@ enum Storage {
     Owned(Tensor),
     /// Bytes in the machine's order, aligned for their type: a file's, or of its own.
     Fixed(DType, Bytes),
+    /// Whole numbers, row after row, and a scale a row.
+    Int8(Bytes, Arc<[f32]>),
+    /// The same, packed for products.
+    Panels(Box<Forms>),
+}
+
+/// A matrix packed for products, and what has been made of it.
+struct Forms {
+    rows: Panels,
+    /// Each head's rows transposed.
+    heads: OnceLock<Vec<Panels>>,
+}
+
+/// Whole numbers of its own as bytes.
+struct Numbers(Vec<i8>);
+
+impl AsRef<[u8]> for Numbers {
+    fn as_ref(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.0)
+    }
 }
 
 /// Bits of its own as bytes.
@@ -105,6 +142,9 @@ impl Weight {
         if !DType::WEIGHTS.contains(&dtype) {
             return Err(WeightError::Type(dtype));
         }
+        if dtype == DType::I8 {
+            return Err(WeightError::Scales { scales: 0, rows: shape.first().copied().unwrap_or(1) });
+        }
         if shape.len() > 2 || elements.and_then(|n| n.checked_mul(dtype.size())) != Some(slice.len()) {
             return Err(WeightError::Size { bytes: slice.len(), dtype: dtype.name(), shape: shape.to_vec() });
         }
@@ -124,11 +164,68 @@ impl Weight {
         Ok(Weight { shape: shape.to_vec(), storage })
     }
 
+    /// A matrix in int8 that stays where it is: whole numbers [rows, cols], and a scale a row.
+    ///
+    /// # Errors
+    /// Bytes or scales of another shape; a scale that is not finite and above 0.
+    pub fn int8(shape: &[usize], bytes: Bytes, scales: Vec<f32>) -> Result<Self, WeightError> {
+        let elements = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+        let len = bytes.as_slice().len();
+        if shape.len() != 2 || elements != Some(len) {
+            return Err(WeightError::Size { bytes: len, dtype: DType::I8.name(), shape: shape.to_vec() });
+        }
+        if scales.len() != shape[0] {
+            return Err(WeightError::Scales { scales: scales.len(), rows: shape[0] });
+        }
+        if let Some(row) = scales.iter().position(|scale| !(scale.is_finite() && *scale > 0.0)) {
+            return Err(WeightError::Scale { row, scale: scales[row] });
+        }
+        Ok(Weight { shape: shape.to_vec(), storage: Storage::Int8(bytes, scales.into()) })
+    }
+
+    /// The same weight packed for products, in memory of its own, where it is int8.
+    pub fn packed(self) -> Weight {
+        match &self.storage {
+            Storage::Int8(q, scales) => {
+                let (rows, cols) = matrix(&self.shape);
+                let rows = Panels::new(rows, cols, bytemuck::cast_slice(q.as_slice()), scales);
+                let storage = Storage::Panels(Box::new(Forms { rows, heads: OnceLock::new() }));
+                Weight { storage, shape: self.shape }
+            }
+            _ => self,
+        }
+    }
+
+    /// The panels, where it is [packed](Weight::packed).
+    pub(crate) fn panels(&self) -> Option<&Panels> {
+        match &self.storage {
+            Storage::Panels(forms) => Some(&forms.rows),
+            _ => None,
+        }
+    }
+
+    /// The panels of each head's rows transposed, where it is [packed](Weight::packed). Always the same number of heads.
+    pub(crate) fn panels_by_head(&self, num_heads: usize) -> Option<&[Panels]> {
+        let Storage::Panels(forms) = &self.storage else { return None };
+        let d_kv = self.rows() / num_heads;
+        let head = |head: usize| forms.rows.transposed(head * d_kv..(head + 1) * d_kv);
+        Some(forms.heads.get_or_init(|| (0..num_heads).map(head).collect()))
+    }
+
     /// The same weight in other storage, one of [`DType::WEIGHTS`] (rounded to nearest even); f32 results can be
     /// trained.
     pub fn to_dtype(&self, dtype: DType) -> Weight {
         let storage = match dtype {
             DType::F32 => Storage::Owned(self.to_tensor()),
+            DType::I8 => {
+                // What is not finite stays so: every product with its row is not a number.
+                let (q, scales) = self
+                    .as_rows()
+                    .quantized(1.0)
+                    .unwrap_or_else(|_| (vec![0; self.len()], vec![f32::NAN; self.rows()]));
+                let len = q.len();
+                Storage::Int8(Bytes::new(Arc::new(Numbers(q)), 0..len), scales.into())
+            }
             _ => {
                 let mut wide = None;
                 let bits = convert::narrow(self.view_f32(&mut wide).data, dtype);
@@ -168,6 +265,7 @@ impl Weight {
         match &self.storage {
             Storage::Owned(_) => DType::F32,
             Storage::Fixed(dtype, _) => *dtype,
+            Storage::Int8(..) | Storage::Panels(_) => DType::I8,
         }
     }
 
@@ -178,6 +276,8 @@ impl Weight {
             Storage::Fixed(DType::F32, b) => Elements::F32(bytemuck::cast_slice(b.as_slice())),
             Storage::Fixed(DType::Bf16, b) => Elements::Bf16(bytemuck::cast_slice(b.as_slice())),
             Storage::Fixed(_, b) => Elements::F16(bytemuck::cast_slice(b.as_slice())),
+            Storage::Int8(q, scales) => Elements::Int8(bytemuck::cast_slice(q.as_slice()), scales),
+            Storage::Panels(forms) => Elements::Panels(&forms.rows, 0, forms.rows.rows()),
         };
         Rows::new(elements, self.cols())
     }
@@ -216,7 +316,7 @@ impl Weight {
     pub(crate) fn data_mut(&mut self) -> &mut [f32] {
         match &mut self.storage {
             Storage::Owned(t) => t.data_mut(),
-            Storage::Fixed(..) => panic!("only f32 in memory of its own can be trained"),
+            _ => panic!("only f32 in memory of its own can be trained"),
         }
     }
 

@@ -187,6 +187,7 @@ pub fn base_of(folder: &Path) -> Result<String> {
     let linked = linked.and_then(|to| Some(folder.join(to.parent()?).join(&name)));
     let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
     let above = whole.ancestors().skip(1).map(|above| above.join(&name));
-    let found = [Some(folder.join(&name)), linked].into_iter().flatten().chain(above).find(|path| path.exists());
+    let found =
+        [Some(folder.join(&name)), linked].into_iter().flatten().chain(above).find(|path| path.exists());
     Ok(found.map_or(name, |path| path.to_string_lossy().into_owned()))
 }

@@ -10,7 +10,32 @@ pub(crate) fn widen(y: &mut [f32], x: Elements<'_>) {
         Elements::F32(x) => y.copy_from_slice(x),
         Elements::Bf16(x) => kernels::bf16_to_f32(isa, y, x),
         Elements::F16(x) => kernels::f16_to_f32(isa, y, x),
+        Elements::Int8(x, scales) => {
+            let cols = (x.len() / scales.len().max(1)).max(1);
+            for ((y, x), scale) in y.chunks_exact_mut(cols).zip(x.chunks_exact(cols)).zip(scales) {
+                y.iter_mut().zip(x).for_each(|(y, &x)| *y = f32::from(x) * scale);
+            }
+        }
+        Elements::Panels(panels, first, rows) => {
+            assert_eq!(y.len(), rows * panels.cols(), "a conversion's two sides");
+            for (row, y) in (first..).zip(y.chunks_exact_mut(panels.cols().max(1))) {
+                let scale = panels.scales()[row];
+                y.iter_mut().zip(panels.row(row)).for_each(|(y, x)| *y = f32::from(x) * scale);
+            }
+        }
     }
+}
+
+/// A row of f32 in int8: its scale, the largest magnitude / 127 (1 where all is zero), and the nearest multiples of it. The
+/// first value that is not finite, where there is one.
+pub(crate) fn to_int8(x: &[f32], q: &mut Vec<i8>) -> Result<f32, f32> {
+    if let Some(&x) = x.iter().find(|x| !x.is_finite()) {
+        return Err(x);
+    }
+    let most = x.iter().fold(0f32, |most, x| most.max(x.abs()));
+    let scale = if most >= 128.0 * f32::MIN_POSITIVE { most / 127.0 } else { 1.0 };
+    q.extend(x.iter().map(|x| (x / scale).round_ties_even() as i8));
+    Ok(scale)
 }
 
 /// f32 as bits of bf16 or f16, rounded to nearest even. Panics for other types.

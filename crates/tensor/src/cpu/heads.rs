@@ -1,12 +1,18 @@
 //! Products of each head's columns with that head's rows of a weight.
 
+use std::ops::Range;
+
+use super::int8::Quantized;
 use super::matmul::matmul;
 use crate::ops::Way;
-use crate::{Context, ParamId, Tensor, kernels};
+use crate::{Context, MatMut, ParamId, Tensor, Weight, kernels};
 
 /// Many rows.
 pub(crate) fn bulk(context: Context<'_>, x: &Tensor, weight: ParamId, num_heads: usize, way: Way) -> Tensor {
     let weight = context.params.get(weight);
+    if weight.panels().is_some() {
+        return in_int8(context, x, weight, num_heads, way);
+    }
     let d_kv = weight.rows() / num_heads;
     let (before, after) = way.widths(d_kv, weight.cols());
     let mut y = Tensor::unspecified(x.rows(), num_heads * after);
@@ -25,29 +31,66 @@ pub(crate) fn bulk(context: Context<'_>, x: &Tensor, weight: ParamId, num_heads:
 /// A few rows, each with the bits that it has alone; every thread takes a share of the outputs.
 pub(crate) fn steps(context: Context<'_>, x: &Tensor, weight: ParamId, num_heads: usize, way: Way) -> Tensor {
     let weight = context.params.get(weight);
+    if weight.panels().is_some() {
+        return in_int8(context, x, weight, num_heads, way);
+    }
     let (d_kv, d) = (weight.rows() / num_heads, weight.cols());
     let (before, after) = way.widths(d_kv, d);
-    let mut y = Tensor::unspecified(x.rows(), num_heads * after);
+    each_head(context, x.rows(), num_heads, after, |head, outputs, y| {
+        let x_h = &x.data()[head * before..];
+        let w = weight.as_rows();
+        match way {
+            Way::ToFeatures => {
+                let w = w.slice(head * d_kv..(head + 1) * d_kv);
+                kernels::matmul_columns(context.isa, y, x_h, x.cols(), w, outputs.start);
+            }
+            Way::FromFeatures => {
+                let w = w.slice(head * d_kv + outputs.start..head * d_kv + outputs.end);
+                kernels::matmul_rows(context.isa, y, x_h, x.cols(), w);
+            }
+        }
+    })
+}
+
+/// Any number of rows with a weight in int8.
+fn in_int8(context: Context<'_>, x: &Tensor, weight: &Weight, num_heads: usize, way: Way) -> Tensor {
+    let panels = weight.panels().expect("a weight that is packed");
+    let (d_kv, rows) = (weight.rows() / num_heads, x.rows());
+    let after = way.widths(d_kv, weight.cols()).1;
+    // Scales belong to the weight's rows, which the one way sums over.
+    let to = way == Way::ToFeatures;
+    let (factors, turned) = (to.then(|| panels.scales()), weight.panels_by_head(num_heads).filter(|_| to));
+    let quantized = Quantized::parts(context, x, num_heads, factors);
+    each_head(context, rows, num_heads, after, |head, outputs, y| {
+        let x = quantized.every(head, num_heads, rows);
+        match turned {
+            Some(heads) => kernels::matmul_int8(y, x, &heads[head], outputs),
+            None => {
+                let outputs = head * d_kv + outputs.start..head * d_kv + outputs.end;
+                kernels::matmul_int8(y, x, panels, outputs);
+            }
+        }
+    })
+}
+
+/// [rows, heads · after], made by `f` of a head, some of its outputs and their place; every thread takes a share.
+fn each_head(
+    context: Context<'_>,
+    rows: usize,
+    num_heads: usize,
+    after: usize,
+    f: impl Fn(usize, Range<usize>, MatMut<'_>) + Sync,
+) -> Tensor {
+    let mut y = Tensor::unspecified(rows, num_heads * after);
     let ranges = context.pool.ranges(y.cols(), 64, 512);
     context.pool.run_parts(y.view_mut().cut_cols(ranges), |(range, mut part)| {
         let mut at = range.start;
-        while at < range.end && x.rows() > 0 {
+        while at < range.end && rows > 0 {
             let (head, first) = (at / after, at % after);
             let count = (after - first).min(range.end - at);
             let (y, right) = part.split_cols(count);
             (part, at) = (right, at + count);
-            let x_h = &x.data()[head * before..];
-            let w = weight.as_rows();
-            match way {
-                Way::ToFeatures => {
-                    let w = w.slice(head * d_kv..(head + 1) * d_kv);
-                    kernels::matmul_columns(context.isa, y, x_h, x.cols(), w, first);
-                }
-                Way::FromFeatures => {
-                    let w = w.slice(head * d_kv + first..head * d_kv + first + count);
-                    kernels::matmul_rows(context.isa, y, x_h, x.cols(), w);
-                }
-            }
+            f(head, first..first + count, y);
         }
     });
     y

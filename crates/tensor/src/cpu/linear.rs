@@ -1,5 +1,6 @@
 //! Products with layers' weights, several side by side.
 
+use super::int8::Quantized;
 use super::matmul::matmul_weight_t;
 use super::parts::row_ranges;
 use crate::{Context, DType, MatMut, Precision, Regime, Tensor, Weight, kernels};
@@ -18,6 +19,9 @@ pub(crate) fn product(context: Context<'_>, regime: Regime, x: &Tensor, sides: &
     let out: usize = sides.iter().map(|side| side.weight.rows()).sum();
     let mut y = Tensor::unspecified(x.rows(), out);
     match regime {
+        _ if sides.iter().any(|side| side.weight.panels().is_some()) => {
+            rows_of_weights(context, &mut y, x, sides);
+        }
         Regime::Steps => rows_of_weights(context, &mut y, x, sides),
         Regime::Bulk if in_bf16(context.precision, sides) => {
             many_rows(Context { precision: Precision::Bf16, ..context }, y.view_mut(), x, sides);
@@ -82,7 +86,10 @@ const LEAST: usize = 128 << 10;
 /// rows of x as its cache holds: the pieces are some of the weights by those rows.
 pub(crate) fn rows_of_weights(context: Context<'_>, y: &mut Tensor, x: &Tensor, sides: &[Side<'_>]) {
     let (rows, k, out) = (x.rows(), x.cols(), y.cols());
-    let resident = (RESIDENT / (4 * k.max(1))).max(1);
+    let quantized =
+        sides.iter().any(|side| side.weight.panels().is_some()).then(|| Quantized::new(context, x));
+    let bytes = if quantized.is_some() { 1 } else { size_of::<f32>() };
+    let resident = (RESIDENT / (bytes * k.max(1))).max(1);
     let columns = if out * k < 32 << 10 {
         std::iter::once(0..out).collect()
     } else if rows > resident {
@@ -99,7 +106,6 @@ pub(crate) fn rows_of_weights(context: Context<'_>, y: &mut Tensor, x: &Tensor, 
         }
     }
     context.pool.run_parts(pieces, |(range, at, mut part)| {
-        let x = &x.data()[at * k..(at + part.rows) * k];
         let mut first = 0;
         for Side { weight, bias } in sides {
             let from = range.start.clamp(first, first + weight.rows()) - first;
@@ -108,7 +114,17 @@ pub(crate) fn rows_of_weights(context: Context<'_>, y: &mut Tensor, x: &Tensor, 
             if from < to {
                 let (mut here, right) = part.split_cols(to - from);
                 part = right;
-                kernels::matmul_rows(context.isa, here.reborrow(), x, k, weight.as_rows().slice(from..to));
+                match (weight.panels(), &quantized) {
+                    (Some(panels), Some(x)) => {
+                        let x = x.rows(at, here.rows);
+                        kernels::matmul_int8(here.reborrow(), x, panels, from..to);
+                    }
+                    _ => {
+                        let x = &x.data()[at * k..(at + here.rows) * k];
+                        let weights = weight.as_rows().slice(from..to);
+                        kernels::matmul_rows(context.isa, here.reborrow(), x, k, weights);
+                    }
+                }
                 if let Some(bias) = bias {
                     add_bias(context, here, &bias[from..to]);
                 }

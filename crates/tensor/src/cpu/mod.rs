@@ -15,6 +15,7 @@ pub(crate) mod elementwise;
 pub(crate) mod embedding;
 mod gemm;
 pub(crate) mod heads;
+pub(crate) mod int8;
 pub(crate) mod linear;
 pub(crate) mod logits_row;
 pub(crate) mod matmul;

@@ -34,6 +34,7 @@ pub fn matmul_columns(isa: Isa, mut y: MatMut<'_>, x: &[f32], ldx: usize, w: Row
             let w = F16::of(&w[skip..]);
             dispatch!(isa, product(y: Out, x: &[f32], w: &[F16], shape: Shape))
         }
+        Elements::Int8(..) | Elements::Panels(..) => panic!("int8 is multiplied by `matmul_int8`"),
     }
 }
 

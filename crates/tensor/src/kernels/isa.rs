@@ -1,7 +1,7 @@
 //! Which instruction set the kernels use: found out once, at run time, and a user can force it.
 //!
-//! The environment variable `T5KIT_ISA` takes `portable`, `avx2` or `avx512` (and `T5KIT_BF16` chooses among the
-//! bf16 products). A choice the processor
+//! The environment variable `T5KIT_ISA` takes `portable`, `avx2` or `avx512` (and `T5KIT_BF16` and `T5KIT_INT8` choose
+//! among the bf16 and the int8 products). A choice the processor
 //! cannot run is an error, reported by [`init`] when the program starts.
 
 use std::sync::OnceLock;
@@ -27,7 +27,7 @@ pub(super) enum Kind {
     Avx512,
 }
 
-/// `T5KIT_ISA` or `T5KIT_BF16` asks for what this machine does not have or for something unknown.
+/// `T5KIT_ISA`, `T5KIT_BF16` or `T5KIT_INT8` asks for what this machine does not have or for something unknown.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
     "{variable}={wanted}: this machine has no such instructions; it has {}; unset the variable for the best",
@@ -113,13 +113,14 @@ fn chosen() -> Result<Isa, IsaError> {
     CHOICE.get_or_init(|| choose(environment(ISA_VARIABLE).as_deref())).clone()
 }
 
-/// Reads `T5KIT_ISA` and `T5KIT_BF16` and settles the choices; a program calls it once, when it starts.
+/// Reads `T5KIT_ISA`, `T5KIT_BF16` and `T5KIT_INT8` and settles the choices; a program calls it once, when it starts.
 ///
 /// # Errors
 /// When a variable names unknown instructions or some that this machine lacks.
 pub fn init() -> Result<Isa, IsaError> {
     let isa = chosen()?;
     super::bf16::from_environment(isa)?;
+    super::int8::from_environment(isa)?;
     Ok(isa)
 }
 

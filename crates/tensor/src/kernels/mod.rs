@@ -4,6 +4,7 @@
 //! - `vector`: the small trait the kernels are written in, its portable instance, and the `dispatch!` macro that
 //!   compiles a kernel once per instruction set; `avx2` and `avx512` are the instances by intrinsics.
 //! - `math`: exp and its relatives on vectors; then one file a family of kernels.
+//! - `int8`: products of int8 weights with activations quantised as they come ([`matmul_int8`]).
 //! - `bf16`: matrix products of any size in bf16, by AMX or AVX-512 BF16 ([`gemm_bf16`]).
 //! - `oracle` (tests only): every kernel as one would write it on paper, f64 inside. `tests` compares every
 //!   variant that the machine has with it.
@@ -25,6 +26,7 @@ mod columns;
 mod convert;
 mod dropout;
 mod elementwise;
+mod int8;
 mod isa;
 mod lines;
 mod lion;
@@ -54,6 +56,10 @@ pub use columns::matmul_columns;
 pub use convert::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
 pub use dropout::{dropout, dropout_add, dropout_in_place};
 pub use elementwise::{add, argmax, axpy, dot, first_non_finite, scale, sum, sum_squares};
+pub use int8::{
+    Activations, INT8_VARIABLE, Int8Kernel, Panels, best_int8_kernel, int8_kernels_for, matmul_int8,
+    matmul_int8_with, quantize_row,
+};
 pub use isa::{ISA_VARIABLE, Isa, IsaError, available, init, isa};
 pub(crate) use lines::LINE;
 pub use lion::lion;

@@ -16,6 +16,7 @@ fn weight(w: Rows<'_>, index: usize) -> f32 {
         Elements::F32(w) => w[index],
         Elements::Bf16(w) => bf16::from_bits(w[index]).to_f32(),
         Elements::F16(w) => f16::from_bits(w[index]).to_f32(),
+        Elements::Int8(..) | Elements::Panels(..) => unreachable!("int8 has a product of its own"),
     }
 }
 

@@ -40,6 +40,7 @@ pub fn matmul_rows(isa: Isa, mut y: MatMut<'_>, x: &[f32], ldx: usize, w: Rows<'
             let w = F16::of(w);
             dispatch!(isa, product(y: Out, x: &[f32], w: &[F16], shape: Shape))
         }
+        Elements::Int8(..) | Elements::Panels(..) => panic!("int8 is multiplied by `matmul_int8`"),
     }
 }
 

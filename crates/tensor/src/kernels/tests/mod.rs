@@ -2,6 +2,7 @@
 
 mod attention;
 mod bf16_products;
+mod int8;
 mod norms;
 mod optimizers;
 mod pointwise;

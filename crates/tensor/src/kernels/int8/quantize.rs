@@ -1,0 +1,109 @@
+//! Activations in int8, with a scale for every group of columns.
+
+use crate::kernels::Isa;
+use crate::kernels::vector::{Simd, dispatch};
+
+/// Columns that share a scale.
+pub const GROUP: usize = 128;
+
+/// Rows of quantised activations [rows, cols], perhaps every `step`-th of those that lie there.
+#[derive(Clone, Copy)]
+pub struct Activations<'a> {
+    /// Rows one after another, each padded to a multiple of four numbers.
+    q: &'a [i8],
+    /// [all rows, groups]
+    scales: &'a [f32],
+    /// Sums of the numbers of each group: [all rows, groups].
+    sums: &'a [i32],
+    cols: usize,
+    rows: usize,
+    step: usize,
+}
+
+impl<'a> Activations<'a> {
+    /// Room that `rows` rows need: numbers, and groups.
+    pub fn room(rows: usize, cols: usize) -> (usize, usize) {
+        (rows * cols.next_multiple_of(4), rows * cols.div_ceil(GROUP))
+    }
+
+    /// Rows as [`quantize_row`] left them, all that there are. Panics where the sizes do not fit.
+    pub fn new(q: &'a [i8], scales: &'a [f32], sums: &'a [i32], rows: usize, cols: usize) -> Self {
+        let (numbers, groups) = Activations::room(rows, cols);
+        assert!(
+            q.len() == numbers && scales.len() == groups && sums.len() == groups,
+            "{rows} rows of {cols}"
+        );
+        Activations { q, scales, sums, cols, rows, step: 1 }
+    }
+
+    /// The rows from `first` on, every `step`-th, `count` of them.
+    pub fn every(self, first: usize, step: usize, count: usize) -> Self {
+        assert!(
+            self.step == 1 && (count == 0 || first + (count - 1) * step < self.rows),
+            "rows that are there"
+        );
+        let (numbers, groups) = Activations::room(first, self.cols);
+        let (numbers, groups) = (numbers.min(self.q.len()), groups.min(self.scales.len()));
+        let (q, scales, sums) = (&self.q[numbers..], &self.scales[groups..], &self.sums[groups..]);
+        Activations { q, scales, sums, rows: count, step, ..self }
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Numbers of a row.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Numbers from one row to the next.
+    pub(super) fn stride(&self) -> usize {
+        self.step * self.cols.next_multiple_of(4)
+    }
+
+    /// Groups of a row.
+    pub(super) fn groups(&self) -> usize {
+        self.cols.div_ceil(GROUP)
+    }
+
+    /// The first number of a row.
+    pub(super) fn row(&self, row: usize) -> *const i8 {
+        self.q[row * self.stride()..].as_ptr()
+    }
+
+    /// A group's scale, and the sum of its numbers.
+    pub(super) fn group(&self, row: usize, group: usize) -> (f32, i32) {
+        let at = row * self.step * self.groups() + group;
+        (self.scales[at], self.sums[at])
+    }
+}
+
+/// Quantises a row: `x ≈ scale·q` with q from −127 to 127, symmetric, rounded to nearest even, every [`GROUP`] columns by
+/// their own largest magnitude. `q` is as long as `x` filled up to a multiple of four; where a value of a group is not
+/// finite, its scale is not either. The same on every instruction set.
+pub fn quantize_row(isa: Isa, x: &[f32], q: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
+    assert!(q.len() == x.len().next_multiple_of(4) && scales.len() == x.len().div_ceil(GROUP));
+    assert!(sums.len() == scales.len());
+    dispatch!(isa, quantize_any(x: &[f32], q: &mut [i8], scales: &mut [f32], sums: &mut [i32]))
+}
+
+#[inline(always)]
+fn quantize_any<S: Simd>(_: S, x: &[f32], q: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
+    q[x.len()..].fill(0);
+    for (group, x) in x.chunks(GROUP).enumerate() {
+        let q = &mut q[group * GROUP..][..x.len()];
+        // As whole numbers the bits of magnitudes are in order, infinity and NaN above all.
+        let most = x.iter().fold(0, |most, x| most.max(x.to_bits() & 0x7fff_ffff));
+        let most = f32::from_bits(most);
+        // Below the smallest normal number the reciprocal would be infinite.
+        let factor = if most >= f32::MIN_POSITIVE { 127.0 / most } else { 0.0 };
+        for (q, x) in q.iter_mut().zip(x) {
+            // Adding 1.5·2²³ leaves the nearest whole number in the lowest bits.
+            *q = (x * factor + 12_582_912.0).to_bits() as i8;
+        }
+        scales[group] = if factor == 0.0 && most < f32::MIN_POSITIVE { 0.0 } else { most / 127.0 };
+        sums[group] = q.iter().map(|&q| i32::from(q)).sum();
+    }
+}

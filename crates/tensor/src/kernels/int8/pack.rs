@@ -79,17 +79,19 @@ impl Panels {
         })
     }
 
-    /// The first number of a panel.
-    pub(super) fn panel(&self, panel: usize) -> *const i8 {
-        self.words.row(panel).as_ptr().cast()
+    /// The first number of the first panel; the others follow, as many bytes apart as a panel has.
+    pub(super) fn first(&self) -> (*const i8, usize) {
+        (self.words.data().as_ptr().cast(), PANEL * 4 * self.quads())
     }
 
     /// Words of four columns that a row has.
+    #[inline(always)]
     pub(super) fn quads(&self) -> usize {
         self.cols.div_ceil(4)
     }
 
     /// The scales of a panel.
+    #[inline(always)]
     pub(super) fn panel_scales(&self, panel: usize) -> &[f32] {
         &self.scales[panel * PANEL..(panel + 1) * PANEL]
     }

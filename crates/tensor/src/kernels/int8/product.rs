@@ -27,6 +27,7 @@ pub(super) fn product<D: Dot>(
     outputs: Range<usize>,
 ) {
     let end = outputs.end.div_ceil(PANEL);
+    let (first, bytes) = w.first();
     let mut panel = outputs.start / PANEL;
     let most = D::VECTORS * D::LANES / PANEL;
     while panel < end {
@@ -43,7 +44,8 @@ pub(super) fn product<D: Dot>(
             let left = x.rows() - row;
             let rows = left.div_ceil(left.div_ceil(D::ROWS));
             let mut tile = Tile([[0.0; MOST_OUTPUTS]; MOST_ROWS]);
-            let place = Place { x, row, w, panel };
+            let weights = first.wrapping_add(panel * bytes);
+            let place = Place { x, row, w, panel, weights, bytes };
             // The first rows to pass over these panels ask for the next ones.
             match (panels, row == 0) {
                 (4, true) => by_rows::<D, 4, true>(d, rows, &mut tile, place),
@@ -77,6 +79,9 @@ struct Place<'a> {
     row: usize,
     w: &'a Panels,
     panel: usize,
+    /// That panel's numbers, and bytes from one to the next.
+    weights: *const i8,
+    bytes: usize,
 }
 
 #[inline(always)]
@@ -117,16 +122,16 @@ fn run<D: Dot, const ROWS: usize, const VECTORS: usize, const FETCH: bool>(
     tile: &mut Tile,
     place: Place<'_>,
 ) {
-    let Place { x, row, w, panel } = place;
+    let Place { x, row, w, panel, weights: first, bytes } = place;
     let (quads, s) = (w.quads(), d.float());
     let per_panel = PANEL / D::LANES;
     // One row passes over panel after panel; several do over a block of panels, and ask for the next.
-    let ahead = if ROWS == 1 { AHEAD } else { (VECTORS.div_ceil(per_panel) * quads * 4 * PANEL).max(AHEAD) };
+    let ahead = if ROWS == 1 { AHEAD } else { (VECTORS.div_ceil(per_panel) * bytes).max(AHEAD) };
     // Plain loops: what closures do is not always compiled for the instruction set.
     let (mut weights, mut tokens) = ([std::ptr::null::<i8>(); VECTORS], [std::ptr::null::<i8>(); ROWS]);
     for v in 0..VECTORS {
         // The vectors of a panel lie beside each other.
-        weights[v] = w.panel(panel + v / per_panel).wrapping_add(v % per_panel * 4 * D::LANES);
+        weights[v] = first.wrapping_add(v / per_panel * bytes + v % per_panel * 4 * D::LANES);
     }
     for i in 0..ROWS {
         tokens[i] = x.row(row + i);

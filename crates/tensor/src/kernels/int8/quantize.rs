@@ -59,21 +59,25 @@ impl<'a> Activations<'a> {
     }
 
     /// Numbers from one row to the next.
+    #[inline(always)]
     pub(super) fn stride(&self) -> usize {
         self.step * self.cols.next_multiple_of(4)
     }
 
     /// Groups of a row.
+    #[inline(always)]
     pub(super) fn groups(&self) -> usize {
         self.cols.div_ceil(GROUP)
     }
 
     /// The first number of a row.
+    #[inline(always)]
     pub(super) fn row(&self, row: usize) -> *const i8 {
         self.q[row * self.stride()..].as_ptr()
     }
 
     /// A group's scale, and the sum of its numbers.
+    #[inline(always)]
     pub(super) fn group(&self, row: usize, group: usize) -> (f32, i32) {
         let at = row * self.step * self.groups() + group;
         (self.scales[at], self.sums[at])

@@ -344,7 +344,8 @@ impl Weight {
         }
         let mut shape = self.shape.clone();
         shape[0] = rows.max(self.rows());
-        Weight::owned(&shape, data).to_dtype(self.dtype())
+        let grown = Weight::owned(&shape, data).to_dtype(self.dtype());
+        if self.panels().is_some() { grown.packed() } else { grown }
     }
 
     /// `W + scale·B·A` in f32: a low-rank addition (LoRA) made part of a weight. `a`: [rank, cols], `b`: [rows, rank].

@@ -2,8 +2,8 @@
 
 use t5kit_formats::config::T5Config;
 use t5kit_generate::{EarlyStopping, GenerateOptions, LengthNormalization};
-use t5kit_model::{Bert, BertConfig, Model, Seq2Seq, SpecialIds, T5};
-use t5kit_tensor::Rng;
+use t5kit_model::{Bert, BertConfig, LoadOptions, Model, Plan, Seq2Seq, SpecialIds, T5, save};
+use t5kit_tensor::{DType, Rng};
 
 /// Rows of a model, the last dozen of them padding.
 pub const ROWS: usize = 400;
@@ -29,11 +29,17 @@ pub fn model() -> T5 {
     model
 }
 
-/// The kinds of model that there are, by name.
-pub const KINDS: [&str; 4] = ["t5", "bert", "nezha", "roformer"];
+/// The kinds of model that there are, by name; `-int8`: in that storage.
+pub const KINDS: [&str; 6] = ["t5", "bert", "nezha", "roformer", "t5-int8", "bert-int8"];
 
 /// A model of a kind, of random weights.
 pub fn model_of(kind: &str) -> Model {
+    if let Some(kind) = kind.strip_suffix("-int8") {
+        let folder = tempfile::tempdir().unwrap();
+        save(&*model_of(kind), &[], folder.path()).unwrap();
+        let options = LoadOptions { dtype: Some(DType::I8), ..LoadOptions::default() };
+        return Plan::new(folder.path(), &options).unwrap().load().unwrap();
+    }
     if kind == "t5" {
         return Box::new(model());
     }

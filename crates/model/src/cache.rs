@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use t5kit_tensor::Tensor;
-use t5kit_tensor::ops::{CachedRows, CachedSpan, FeatureSpan, KeyValues};
+use t5kit_tensor::ops::{CachedRows, CachedSpan, FeatureSpan, Features, KeyValues};
 
 /// Positions of one source that room is reserved for at most, however many it may be fed: a limit that nobody means to
 /// reach takes no addresses.
@@ -40,7 +40,7 @@ pub(crate) enum Seen {
     /// Each layer's keys and values.
     Keys(Vec<KeyValues>),
     /// The encoder's output, for all layers.
-    Features(Tensor),
+    Features(Features),
 }
 
 /// A source that has slots.
@@ -266,7 +266,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn source() -> (Seen, usize) {
-        (Seen::Features(Tensor::zeros(1, 1)), 4)
+        (Seen::Features(Features::new(Tensor::zeros(1, 1))), 4)
     }
 
     /// A step that keeps `values[i]` for slot `i`.

@@ -208,7 +208,8 @@ impl Weight {
     pub(crate) fn panels_by_head(&self, num_heads: usize) -> Option<&[Panels]> {
         let Storage::Panels(forms) = &self.storage else { return None };
         let d_kv = self.rows() / num_heads;
-        let head = |head: usize| forms.rows.transposed(head * d_kv..(head + 1) * d_kv);
+        let ones = vec![1.0; self.cols()];
+        let head = |head: usize| forms.rows.transposed(head * d_kv..(head + 1) * d_kv, &ones);
         Some(forms.heads.get_or_init(|| (0..num_heads).map(head).collect()))
     }
 

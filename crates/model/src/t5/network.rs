@@ -59,10 +59,14 @@ impl T5 {
         let few = |budget: usize| able && self.widths().generates_few(budget);
         let rows = |i: usize| sources.range(i).collect::<Vec<_>>();
         let mut seen: Vec<Seen> = Vec::with_capacity(sources.len());
+        let features = |x| match layers.first() {
+            Some(a) => ops::Features::beside(x, self.params.get(a.k)),
+            None => ops::Features::new(x),
+        };
         for (i, &budget) in budgets.iter().enumerate() {
             seen.push(match few(budget) {
-                true if sources.len() == 1 => Seen::Features(encoded.value.clone()),
-                true => Seen::Features(ops::gather_rows(&encoded.value, &rows(i))),
+                true if sources.len() == 1 => Seen::Features(features(encoded.value.clone())),
+                true => Seen::Features(features(ops::gather_rows(&encoded.value, &rows(i)))),
                 false => Seen::Keys(Vec::with_capacity(layers.len())),
             });
         }

@@ -39,9 +39,10 @@ pub(crate) use activation::Form;
 pub use activation::{Activation, activate, gated};
 pub use adafactor::{Adafactor, adafactor, adafactor_vector};
 pub use adamw::{AdamW, adamw};
+pub(crate) use attention::Kind;
 pub use attention::{
-    Attention, CachedAttention, CachedRows, CachedSpan, Columns, FeatureSpan, Mask, Span, attend_cached,
-    attend_features, attention, attention_to_features,
+    Attention, CachedAttention, CachedRows, CachedSpan, Columns, FeatureSpan, Features, Mask, Span,
+    attend_cached, attend_features, attention, attention_to_features,
 };
 pub use cache::KeyValues;
 pub use cross_entropy::{CrossEntropy, Losses, cross_entropy};

@@ -2,8 +2,8 @@
 
 use super::piece::{Derivatives, Kept, KeyDerivatives, with_scratch};
 use super::{Results, each};
-use crate::ops::{Attention, FeatureSpan};
-use crate::{Context, MatMut, MatRef, Rows, Tensor, kernels};
+use crate::ops::{Attention, FeatureSpan, Kind};
+use crate::{Context, MatMut, MatRef, Tensor, kernels};
 
 /// The derivatives by `q`, [queries, d], and by the rows `x` where `sum` asks for them: added to what there is.
 pub(crate) fn backward(
@@ -64,16 +64,22 @@ pub(crate) fn steps(context: Context<'_>, q: &Tensor, num_heads: usize, spans: &
     }
     assert_eq!(rest.rows, 0, "every query row is in a span");
     each(context, work, |_, (q, features, mut out)| {
-        assert_eq!(features.cols(), d, "{num_heads} heads of a query over features");
-        let (x, keys) = (Rows::f32(features.data(), d), features.rows());
+        let keys = features.rows();
         with_scratch(|scratch| {
             let p = scratch.first(q.rows * keys);
             let scores = MatMut::new(p, q.rows, keys, keys);
-            kernels::matmul_rows(context.isa, scores, q.data, d, x);
+            let queries = &q.data[..q.rows * d];
+            match &features.0 {
+                Kind::F32(x) => kernels::matmul_rows(context.isa, scores, queries, d, x.as_rows()),
+                Kind::Int8(x) => x.scores(context.isa, scores, queries),
+            }
             for p in p.chunks_exact_mut(keys) {
                 kernels::softmax(context.isa, p, 1.0, None);
             }
-            kernels::matmul_columns(context.isa, out.reborrow(), p, keys, x, 0);
+            match &features.0 {
+                Kind::F32(x) => kernels::matmul_columns(context.isa, out.reborrow(), p, keys, x.as_rows(), 0),
+                Kind::Int8(x) => x.sums(context.isa, out.reborrow(), p),
+            }
         });
     });
     out

@@ -69,12 +69,13 @@ impl Panels {
         words.flat_map(|word| word.to_ne_bytes().map(|byte| byte as i8)).take(self.cols)
     }
 
-    /// Rows `rows` transposed: an output a column of theirs. Their scales belong to what is summed over then, which the
-    /// caller multiplies into the activations; the outputs' are 1.
-    pub fn transposed(&self, rows: std::ops::Range<usize>) -> Panels {
+    /// Rows `rows` transposed: an output a column of theirs, with these scales. Their own belong to what is summed over
+    /// then, which the caller multiplies into the activations.
+    pub fn transposed(&self, rows: std::ops::Range<usize>, scales: &[f32]) -> Panels {
         let by_rows: Vec<i8> = rows.clone().flat_map(|row| self.row(row)).collect();
         let (cols, count) = (self.cols, rows.len());
-        Panels::from_fn(cols, count, &vec![1.0; cols], |output, from| {
+        assert_eq!(scales.len(), cols, "a scale a column");
+        Panels::from_fn(cols, count, scales, |output, from| {
             std::array::from_fn(|l| if from + l < count { by_rows[(from + l) * cols + output] } else { 0 })
         })
     }
@@ -112,7 +113,7 @@ mod tests {
                 assert!(packed.row(row).eq(q[row * cols..(row + 1) * cols].iter().copied()));
             }
             let part = rows / 3..rows;
-            let turned = packed.transposed(part.clone());
+            let turned = packed.transposed(part.clone(), &vec![1.0; cols]);
             assert_eq!((turned.rows(), turned.cols()), (cols, part.len()));
             for col in 0..cols {
                 assert!(turned.row(col).eq(part.clone().map(|row| q[row * cols + col])));

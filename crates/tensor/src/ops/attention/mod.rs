@@ -13,7 +13,8 @@ mod tests;
 use std::ops::Range;
 
 pub use cached::{CachedAttention, CachedRows, CachedSpan, attend_cached};
-pub use shared::{FeatureSpan, attend_features, attention_to_features};
+pub(crate) use shared::Kind;
+pub use shared::{FeatureSpan, Features, attend_features, attention_to_features};
 
 use crate::cpu::attention::Results;
 use crate::ops::{RelativeBias, RelativePositions};

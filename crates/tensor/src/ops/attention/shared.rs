@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use super::{Attention, Mask, Saved, Span};
 use crate::cpu::attention::Results;
-use crate::{Backward, Context, Dropout, Gradients, Graph, Tensor, Var, cpu};
+use crate::cpu::int8::ByColumns;
+use crate::{Backward, Context, Dropout, Gradients, Graph, Tensor, Var, Weight, cpu};
 
 /// `softmax(q·xᵀ)·x` for every span and head.
 ///
@@ -65,13 +66,45 @@ impl Backward for SharedBackward {
     }
 }
 
+/// What the queries of decoding steps look at: [source tokens, d].
+pub struct Features(pub(crate) Kind);
+
+pub(crate) enum Kind {
+    F32(Tensor),
+    Int8(ByColumns),
+}
+
+impl Features {
+    /// As they are.
+    pub fn new(x: Tensor) -> Self {
+        Features(Kind::F32(x))
+    }
+
+    /// Rounded to whole numbers with a scale a column, where `weight` (whose products the queries are) is int8 too: scores
+    /// and sums are int8 products then.
+    pub fn beside(x: Tensor, weight: &Weight) -> Self {
+        match weight.panels() {
+            Some(_) => Features(Kind::Int8(ByColumns::new(&x))),
+            None => Features(Kind::F32(x)),
+        }
+    }
+
+    /// Source tokens.
+    pub fn rows(&self) -> usize {
+        match &self.0 {
+            Kind::F32(x) => x.rows(),
+            Kind::Int8(x) => x.rows(),
+        }
+    }
+}
+
 /// Queries of one decoding step that look at the same features: the hypotheses of a source.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FeatureSpan<'a> {
     /// Rows of the query tensor.
     pub queries: Range<usize>,
-    /// What they look at: [source tokens, d].
-    pub features: &'a Tensor,
+    /// What they look at.
+    pub features: &'a Features,
 }
 
 /// The same in a decoding step, where a span has few queries: each gets the bits that it gets alone, and nothing is

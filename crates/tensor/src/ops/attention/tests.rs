@@ -5,7 +5,7 @@ mod steps;
 use super::*;
 use crate::ops::check::{Case, check};
 use crate::ops::{RelativePositions, gather_rows};
-use crate::{ParamId, Params, Pool, Regime, Rng, Weight};
+use crate::{DType, ParamId, Params, Pool, Regime, Rng, Weight};
 
 const HEADS: usize = 2;
 const D_KV: usize = 4;
@@ -199,7 +199,7 @@ fn attention_to_features_and_its_derivatives() {
 /// Steps: the numbers of the whole, and the same bits alone, in company and with any number of threads.
 #[test]
 fn steps_look_at_features_alike_whatever_the_company() {
-    let (keys, width, params) = ([5, 1, 40], HEADS * 20, Params::default());
+    let (keys, width) = ([5, 1, 40], HEADS * 20);
     let mut rng = Rng::new(9, 0);
     let mut normal = |rows: usize, cols: usize| {
         Tensor::from_vec(rows, cols, (0..rows * cols).map(|_| rng.normal() as f32).collect())
@@ -207,23 +207,32 @@ fn steps_look_at_features_alike_whatever_the_company() {
     let (q, x) = (normal(6, width), normal(keys.iter().sum(), 20));
     let spans = spans(&[(2, keys[0]), (1, keys[1]), (3, keys[2])]);
     let of = |span: &Span| gather_rows(&x, &span.keys.clone().collect::<Vec<_>>());
-    let features: Vec<Tensor> = spans.iter().map(of).collect();
-    let looking: Vec<FeatureSpan<'_>> = (spans.iter().zip(&features))
+    let int8 = Weight::owned(&[1, 1], vec![1.0]).to_dtype(DType::I8).packed();
+    let exact: Vec<Features> = spans.iter().map(of).map(Features::new).collect();
+    let rounded: Vec<Features> = spans.iter().map(|span| Features::beside(of(span), &int8)).collect();
+    for (features, tolerance) in [(exact, 1e-5), (rounded, 0.1)] {
+        look_at(&q, &x, &spans, &features, tolerance);
+    }
+}
+
+fn look_at(q: &Tensor, x: &Tensor, spans: &[Span], features: &[Features], tolerance: f32) {
+    let (params, width) = (Params::default(), q.cols());
+    let looking: Vec<FeatureSpan<'_>> = (spans.iter().zip(features))
         .map(|(span, features)| FeatureSpan { queries: span.queries.clone(), features })
         .collect();
     let all = |threads: usize| {
         let pool = Pool::new(threads);
-        attend_features(&Graph::inference(&params, &pool, Regime::Steps), &q, HEADS, &looking)
+        attend_features(&Graph::inference(&params, &pool, Regime::Steps), q, HEADS, &looking)
     };
     let pool = Pool::new(2);
     let mut bulk = Graph::inference(&params, &pool, Regime::Bulk);
-    let [queries, keys] = [&q, &x].map(|t| Var::constant(t.clone()));
-    let whole = attention_to_features(&mut bulk, &queries, &keys, HEADS, &spans).value;
+    let [queries, keys] = [q, x].map(|t| Var::constant(t.clone()));
+    let whole = attention_to_features(&mut bulk, &queries, &keys, HEADS, spans).value;
     for threads in [1, 2, 3, 8] {
         let got = all(threads);
         assert!(got.data() == all(1).data(), "{threads} threads");
         for (got, want) in got.data().iter().zip(whole.data()) {
-            assert!((got - want).abs() < 1e-5, "{got} {want}");
+            assert!((got - want).abs() < tolerance, "{got} {want}");
         }
     }
     for span in &looking {

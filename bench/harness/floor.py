@@ -30,6 +30,7 @@ ATTENTION_BACKWARD = 5 / 2
 class Rates:
     flops: float  # operations a second of f32 matrix products, all threads: the median over mT5-small's shapes
     bandwidth: float  # bytes a second read by all threads
+    int8: float  # operations a second of int8 products, all threads: the instruction by itself, from registers
 
 
 @dataclass
@@ -37,9 +38,10 @@ class Part:
     name: str
     operations: float
     bytes: float
+    int8: float = 0  # operations that are done in int8, beside the others
 
     def seconds(self, rates):
-        return max(self.operations / rates.flops, self.bytes / rates.bandwidth)
+        return max(self.operations / rates.flops + self.int8 / rates.int8, self.bytes / rates.bandwidth)
 
 
 @dataclass
@@ -193,7 +195,8 @@ def rates(space):
         lines = [x.split("\t") for x in process.run([binary, str(space.threads)], lock=space.lock).stdout.splitlines()]
         products = [float(x[5]) for x in lines if x[0] == "gemm" and int(x[1]) > 1000 and int(x[4]) == space.threads]
         reads = [float(x[3]) for x in lines if x[0] == "read" and int(x[1]) == STEP_MB and int(x[2]) == space.threads]
-        space.rates = Rates(statistics.median(products) * 1e9, reads[0] * 1e9)
+        int8 = [float(x[2]) for x in lines if x[0] == "int8" and int(x[1]) == space.threads]
+        space.rates = Rates(statistics.median(products) * 1e9, reads[0] * 1e9, int8[0] * 1e9)
     return space.rates
 
 
@@ -224,6 +227,32 @@ def generation(space, samples, batch, beams, new_tokens):
         Part("decoder layers", 2 * through * hypotheses * new_tokens, F32 * through * steps),
         Part("decoder attention", 2 * attention, F32 * new_tokens * seen),
         Part("softmax", 2 * shape.softmax_weights * hypotheses * new_tokens, F32 * shape.softmax_weights * steps),
+    ]
+
+
+def generation_in_int8(space, samples, batch, beams, new_tokens):
+    """The same with weights and the source's features in int8, a byte a number. Attention of whole sequences and to the
+    target so far stay in f32."""
+    shape = Shape.read(space.small)
+    sources = [s for s, _ in lengths(space, space.small)[:samples]]
+    hypotheses, steps = samples * beams, new_tokens * -(-samples // batch)
+    few = shape.generates_few((1 + new_tokens) * beams)
+    through = shape.decoder_weights + (shape.cross_weights if few else 0)
+    pairs = [(s, new_tokens) for s in sources]
+    own = beams * shape.own_attention(new_tokens for _ in sources)
+    looked = beams * shape.source_attention(pairs, few)
+    position = shape.decoder_layers * 2 * shape.inner
+    targets = F32 * position * hypotheses * (new_tokens + 1) / 2
+    # Features are there twice, by rows and by columns; keys and values are f32.
+    seen = (2 * shape.d if few else F32 * position) * sum(sources)
+    parts = [Part("encoder", 2 * shape.encoder_attention(sources), 0, 2 * shape.encoder_weights * sum(sources))]
+    if not few:
+        parts.append(Part("keys and values of the sources", 0, 0, 2 * shape.cross_weights * sum(sources)))
+    return parts + [
+        Part("decoder layers", 0, through * steps, 2 * through * hypotheses * new_tokens),
+        Part("decoder attention", 2 * (own + (0 if few else looked)), new_tokens * (seen + targets),
+             2 * looked if few else 0),
+        Part("softmax", 0, shape.softmax_weights * steps, 2 * shape.softmax_weights * hypotheses * new_tokens),
     ]
 
 
@@ -271,6 +300,9 @@ def run(space):
     for cell, (batch, beams) in generating.CELLS.items():
         add(f"generate {cell}, {generating.SAMPLES} × {generating.NEW_TOKENS} tokens",
             generation(space, generating.SAMPLES, batch, beams, generating.NEW_TOKENS))
+    for cell, (batch, beams) in generating.CELLS.items():
+        add(f"generate {cell} in int8",
+            generation_in_int8(space, generating.SAMPLES, batch, beams, generating.NEW_TOKENS))
     for cell in fitting.CELLS:
         model, batches = fitting.batches(space, cell)
         add(f"train {cell}, {len(batches)} steps", training(space, model, batches, fitting.pieces(space, cell)))

@@ -26,15 +26,16 @@ class Workspace:
         self.t5kit, self.built = t5kit, args.t5kit is None
         self.old, self.old_threads = args.old and os.path.abspath(args.old), args.old_threads or args.threads
         self.with_peers, self.beside = not args.t5kit_only, args.beside
+        self.openvino = args.openvino
         os.makedirs(self.work, exist_ok=True)
 
     def say(self, what):
         """Where the run stands, on standard error."""
         print(f"bench: {what}", file=sys.stderr, flush=True)
 
-    def timed(self, command, stdin=None):
+    def timed(self, command, stdin=None, env=None):
         """Run to the end what is timed: alone under the lock, but for the busy loops that are asked for."""
-        return process.run(command, stdin=stdin, lock=self.lock, beside=self.beside)
+        return process.run(command, stdin=stdin, lock=self.lock, beside=self.beside, env=env)
 
     def programs(self):
         """Names of the t5kits that are timed → (program, threads)."""
@@ -97,6 +98,17 @@ class Workspace:
         converter = os.path.join(os.path.dirname(self.python), "ct2-transformers-converter")
         return self.make("small-ct2", lambda out: [converter, "--model", self.small, "--output_dir", out,
                                                    "--quantization", "float32"])
+
+    @property
+    def small_ct2_int8(self):
+        converter = os.path.join(os.path.dirname(self.python), "ct2-transformers-converter")
+        return self.make("small-ct2-int8", lambda out: [converter, "--model", self.small, "--output_dir", out,
+                                                        "--quantization", "int8"])
+
+    @property
+    def small_int8(self):
+        return self.make("small-int8", lambda out: [self.t5kit, "convert", "--model", self.small, "--dtype", "int8",
+                                                    "--output", out])
 
     @property
     def unilm_peer(self):

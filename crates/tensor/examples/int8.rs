@@ -1,9 +1,8 @@
 //! Times the int8 products for the shapes of mT5-small, one thread, by every kernel this machine has: thousands of millions
-//! of products of two numbers a second, and beside them those of the instruction by itself, from registers.
+//! of products of two numbers a second. `--example machine` has those of the instruction by itself, twice as many operations.
 //!
 //! `cargo run --release -p t5kit-tensor --example int8`
 
-use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use t5kit_tensor::bench::*;
@@ -18,7 +17,6 @@ fn main() {
         eprintln!("{error}");
         std::process::exit(2);
     }
-    println!("registers: {:.0} G/s", registers());
     for kernel in int8_kernels_for(isa()) {
         for (n, k, what) in SHAPES {
             let q: Vec<i8> = (0..n * k).map(|i| (i * 31 % 255) as i8).collect();
@@ -68,30 +66,4 @@ fn best(mut work: impl FnMut(usize)) -> f64 {
         best = best.min(start.elapsed().as_secs_f64() / f64::from(calls));
     }
     best
-}
-
-/// What `vpdpbusd` on 512 bits does where nothing else holds it up.
-fn registers() -> f64 {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512vnni") && is_x86_feature_detected!("avx512f") {
-        const TIMES: usize = 10_000;
-        // SAFETY: the processor has the instructions.
-        let seconds = best(|_| unsafe { chains(black_box(TIMES)) });
-        return (TIMES * 16 * 64) as f64 / seconds / 1e9;
-    }
-    f64::NAN
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn chains(times: usize) {
-    use std::arch::x86_64::*;
-    let (a, b) = (_mm512_set1_epi8(black_box(3)), _mm512_set1_epi8(black_box(-5)));
-    let mut sums = [_mm512_setzero_si512(); 16];
-    for _ in 0..times {
-        for sum in &mut sums {
-            *sum = _mm512_dpbusd_epi32(*sum, a, b);
-        }
-    }
-    black_box(sums);
 }

@@ -1,8 +1,8 @@
 //! What the machine can do at best: the rate of f32 matrix products by `gemm-f32`, rows split over threads, and
-//! the bandwidth of reading memory. These are the two numbers that floors in `docs/BENCHMARKS.md` are made of.
+//! the bandwidth of reading memory, and the rate of the best int8 instruction by itself. These are the numbers that floors in `docs/BENCHMARKS.md` are made of.
 //!
 //! `cargo run --release -p t5kit-tensor --example machine [THREADS]` prints tab-separated lines
-//! `gemm m n k threads GFLOP/s` and `read MB threads GB/s`, each the best of several rounds.
+//! `gemm m n k threads GFLOP/s`, `read MB threads GB/s` and `int8 threads GOP/s`, each the best of several rounds.
 
 use std::hint::black_box;
 use std::thread;
@@ -108,6 +108,61 @@ fn rate<P: Send>(parts: &mut [P], work: impl Fn(&mut P) + Sync) -> f64 {
     best
 }
 
+/// Instructions in a row, and sums that do not wait for each other.
+const TIMES: usize = 10_000;
+const CHAINS: usize = 16;
+
+/// Products of two numbers that one instruction of [`int8`] makes.
+fn int8_lanes() -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512vnni") {
+        return 64;
+    }
+    32
+}
+
+/// Sums of products of int8 where nothing but the instruction holds them up: `vpdpbusd` on 512 bits, else AVX2's three.
+fn int8(times: usize) -> i32 {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512vnni") {
+        // SAFETY: the processor has the instructions.
+        return unsafe { vnni(times) };
+    } else if is_x86_feature_detected!("avx2") {
+        // SAFETY: as above.
+        return unsafe { maddubs(times) };
+    }
+    // Something that takes time: what it counts is no floor.
+    (0..times * CHAINS * 32).fold(0, |sum: i32, i| sum.wrapping_add(black_box(i as i8) as i32 * 3))
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn vnni(times: usize) -> i32 {
+    use std::arch::x86_64::*;
+    let (a, b) = (_mm512_set1_epi8(black_box(3)), _mm512_set1_epi8(black_box(-5)));
+    let mut sums = [_mm512_setzero_si512(); CHAINS];
+    for _ in 0..times {
+        for sum in &mut sums {
+            *sum = _mm512_dpbusd_epi32(*sum, a, b);
+        }
+    }
+    black_box(sums).into_iter().fold(0, |all, sum| all ^ _mm512_reduce_add_epi32(sum))
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn maddubs(times: usize) -> i32 {
+    use std::arch::x86_64::*;
+    let (a, ones) = (_mm256_set1_epi8(black_box(3)), _mm256_set1_epi16(black_box(1)));
+    let mut sums = [_mm256_set1_epi8(black_box(-5)); CHAINS];
+    for _ in 0..times {
+        for sum in &mut sums {
+            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, *sum), ones));
+        }
+    }
+    black_box(sums).into_iter().fold(0, |all, sum| all ^ _mm256_extract_epi32::<0>(sum))
+}
+
 fn main() {
     let all = thread::available_parallelism().map_or(1, |n| n.get());
     let most = match std::env::args().nth(1).map(|x| x.parse()) {
@@ -140,5 +195,13 @@ fn main() {
             });
             println!("read\t{size}\t{threads}\t{:.1}", calls * size as f64 / 1e3);
         }
+        let mut parts = vec![(); threads];
+        let calls = rate(&mut parts, |()| {
+            black_box(int8(black_box(TIMES)));
+        });
+        println!(
+            "int8\t{threads}\t{:.1}",
+            calls * (2 * threads * TIMES * CHAINS * int8_lanes()) as f64 / 1e9
+        );
     }
 }

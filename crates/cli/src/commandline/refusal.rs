@@ -155,7 +155,10 @@ mod tests {
             ),
             (&format!("{generate} --batch-size 0"), "--batch-size must be at least 1, not 0"),
             (&format!("{generate} --length-penalty much"), "--length-penalty must be a number, not much"),
-            (&format!("{generate} --dtype fp16"), "--dtype fp16: there is f32, bf16, f16, int8; did you mean f16?"),
+            (
+                &format!("{generate} --dtype fp16"),
+                "--dtype fp16: there is f32, bf16, f16, int8; did you mean f16?",
+            ),
             (&format!("{generate} --num-beams"), "--num-beams needs a value"),
             (&format!("{generate} --json --stream"), "--json and --stream exclude each other: leave out one"),
             ("t5kit generate", "--model <MODEL> is missing (t5kit generate --help says more)"),

@@ -20,7 +20,12 @@ pub struct Run {
 /// The program, ready for more settings.
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_t5kit"));
-    command.env_remove("T5KIT_ISA").env_remove("T5KIT_BF16").env("T5KIT_LANG", "en").stdin(Stdio::null());
+    command
+        .env_remove("T5KIT_ISA")
+        .env_remove("T5KIT_BF16")
+        .env_remove("T5KIT_INT8")
+        .env("T5KIT_LANG", "en")
+        .stdin(Stdio::null());
     command
 }
 

@@ -75,20 +75,20 @@ pub fn run(args: Args) -> Result<()> {
 /// Writes a model that is held in memory.
 fn write(mut model: Pipeline, args: &Args, out: AtomicDir) -> Result<()> {
     new_tokens::add(&mut model, args.add_tokens.as_deref())?;
-    // int8 is made of a folder, like shards: scales are tensors of their own.
-    let int8 = args.dtype.filter(|&dtype| dtype == DType::I8);
-    if let Some(dtype) = args.dtype.filter(|_| int8.is_none()) {
+    // Whole numbers are made of a folder, like shards: scales are tensors of their own.
+    let whole_numbers = args.dtype.filter(|dtype| matches!(dtype, DType::I8 | DType::I4));
+    if let Some(dtype) = args.dtype.filter(|_| whole_numbers.is_none()) {
         model.model.params_mut().store_matrices_as(dtype);
     }
     let bytes: u64 = model.model.params().iter().map(|(_, _, w)| (w.len() * w.dtype().size()) as u64).sum();
-    if bytes <= args.max_shard_size && int8.is_none() {
+    if bytes <= args.max_shard_size && whole_numbers.is_none() {
         model.save(out.path())?;
     } else {
         // What cuts weights into files begins from a folder.
         let whole = AtomicDir::create(&args.output.with_extension("whole"), true)?;
         model.save(whole.path())?;
         drop(model);
-        let options = ConvertOptions { dtype: int8, max_shard_size: args.max_shard_size };
+        let options = ConvertOptions { dtype: whole_numbers, max_shard_size: args.max_shard_size };
         let saved = ModelArgs::at(whole.path().to_string_lossy()).prepare(None, None)?;
         let mut monitor = Monitor::default();
         saved.convert(options, out.path(), &mut monitor)?;

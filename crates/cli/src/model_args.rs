@@ -73,7 +73,8 @@ pub fn storage_type() -> impl TypedValueParser<Value = DType> {
         PossibleValue::new(dtype.name()).help(match dtype {
             DType::F32 => "32-bit floats",
             DType::Bf16 => "The upper halves of 32-bit floats",
-            DType::I8 => "8-bit whole numbers with a scale a row; activations are quantised as they come",
+            DType::I8 => "8-bit whole numbers with a scale a row; activations are rounded as they come",
+            DType::I4 => "4 bits with a scale for every 32 columns; what has a row a token is int8",
             _ => "IEEE half precision",
         })
     });

@@ -33,6 +33,8 @@ pub enum DType {
     U8,
     /// One byte, 0 or 1.
     Bool,
+    /// Signed, 4 bits, two a byte: of weights in memory; files hold the bytes as U8.
+    I4,
     /// 8-bit float with 4 bits of exponent.
     F8E4m3,
     /// 8-bit float with 5 bits of exponent.
@@ -64,7 +66,7 @@ const fn row(
     Row { dtype, size, name, safetensors, torch, storage, tensorflow }
 }
 
-const TABLE: [Row; 15] = [
+const TABLE: [Row; 16] = [
     row(F64, 8, ["f64", "F64", "float64"], Some("DoubleStorage"), Some(2)),
     row(F32, 4, ["f32", "F32", "float32"], Some("FloatStorage"), Some(1)),
     row(F16, 2, ["f16", "F16", "float16"], Some("HalfStorage"), Some(19)),
@@ -78,15 +80,16 @@ const TABLE: [Row; 15] = [
     row(U16, 2, ["u16", "U16", "uint16"], None, Some(17)),
     row(U8, 1, ["u8", "U8", "uint8"], Some("ByteStorage"), Some(4)),
     row(Bool, 1, ["bool", "BOOL", "bool"], Some("BoolStorage"), Some(10)),
+    row(I4, 1, ["int4", "I4", "int4"], None, None),
     row(F8E4m3, 1, ["f8e4m3", "F8_E4M3", "float8_e4m3fn"], None, None),
     row(F8E5m2, 1, ["f8e5m2", "F8_E5M2", "float8_e5m2"], None, None),
 ];
 
 impl DType {
-    /// The types that weights are kept in; those in int8 have a scale a row beside them.
-    pub const WEIGHTS: [DType; 4] = [F32, Bf16, F16, I8];
+    /// The types that weights are kept in; those of whole numbers have scales beside them.
+    pub const WEIGHTS: [DType; 5] = [F32, Bf16, F16, I8, I4];
 
-    /// Bytes an element.
+    /// Bytes an element; of two elements of 4 bits.
     pub fn size(self) -> usize {
         self.row().size
     }
@@ -147,7 +150,8 @@ impl DType {
         if shape.contains(&0) {
             return Some(0);
         }
-        shape.iter().try_fold(self.size(), |n, &d| n.checked_mul(d))
+        let elements = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
+        if self == I4 { Some(elements.div_ceil(2)) } else { elements.checked_mul(self.size()) }
     }
 
     fn row(self) -> &'static Row {
@@ -189,7 +193,7 @@ mod tests {
     fn weights_are_made_of_floats_and_int8() {
         assert_eq!(F64.of_weight(), Some(F32));
         assert_eq!(Bf16.of_weight(), Some(Bf16));
-        let made = |dtype: DType| dtype.is_float() || dtype == I8;
+        let made = |dtype: DType| dtype.is_float() || matches!(dtype, I8 | I4);
         assert!(TABLE.iter().all(|row| row.dtype.of_weight().is_some() == made(row.dtype)));
     }
 

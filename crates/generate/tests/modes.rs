@@ -16,10 +16,10 @@ fn a_batch_of_one_is_a_batch_of_many_bit_for_bit() {
     let sources = sources();
     let types = [DType::F32, DType::Bf16];
     let models = KINDS.iter().flat_map(|kind| {
-        let int8 = kind.ends_with("-int8");
-        types.into_iter().filter(move |&dtype| !int8 || dtype == DType::F32).map(move |dtype| {
+        let whole = kind.contains('-');
+        types.into_iter().filter(move |&dtype| !whole || dtype == DType::F32).map(move |dtype| {
             let mut model = model_of(kind);
-            if !int8 {
+            if !whole {
                 model.params_mut().store_matrices_as(dtype);
             }
             (kind, model)

@@ -83,6 +83,16 @@ impl Slot {
         self.kind == ParamKind::Linear || self.kind == ParamKind::Embedding && self.is_vocabulary
     }
 
+    /// What it is stored in where matrices are to be `dtype`: what int8 is not for is f32, and what 4 bits are not for,
+    /// everything with a row for each entry of the vocabulary, is int8: a token's own row has no others to make up for it.
+    pub fn stored_in(&self, dtype: DType) -> DType {
+        match dtype {
+            DType::I8 | DType::I4 if !self.quantizes() => DType::F32,
+            DType::I4 if self.is_vocabulary => DType::I8,
+            dtype => dtype,
+        }
+    }
+
     /// Number of elements.
     pub fn elements(&self) -> u64 {
         self.shape.iter().map(|&n| n as u64).product()

@@ -10,7 +10,7 @@ use t5kit_tensor::{Beyond, DType, Rows};
 
 use crate::architecture::{Architecture, Portable, Table};
 use crate::load::weight_of;
-use crate::plan::scales_of;
+use crate::plan::{scales_of, scales_shape};
 use crate::reader::KeptRows;
 use crate::store::{Put, write_file};
 use crate::{Error, Plan};
@@ -18,8 +18,8 @@ use crate::{Error, Plan};
 /// How a checkpoint is converted.
 #[derive(Clone, Copy, Debug)]
 pub struct ConvertOptions {
-    /// The storage type of every tensor; by default each keeps its own (doubles become singles). What int8 is not for
-    /// ([`Slot::quantizes`](crate::Slot::quantizes)) is f32 then.
+    /// The storage type of every tensor; by default each keeps its own (doubles become singles). What int8 and 4 bits
+    /// are not for ([`Slot::stored_in`](crate::Slot::stored_in)) is f32 or int8 then.
     pub dtype: Option<DType>,
     /// Bytes of tensors in one file, at most; a larger tensor is alone in its file.
     pub max_shard_size: u64,
@@ -47,13 +47,10 @@ pub fn convert<A: Architecture>(
     watch: &mut dyn Watch,
 ) -> Result<Vec<String>, Error> {
     let stored = |entry: &crate::Entry| entry.stored_as().unwrap_or(DType::F32);
-    let written = |entry: &crate::Entry| match options.dtype.unwrap_or_else(|| stored(entry)) {
-        DType::I8 if !entry.slot.quantizes() => DType::F32,
-        dtype => dtype,
-    };
+    let written = |entry: &crate::Entry| entry.slot.stored_in(options.dtype.unwrap_or_else(|| stored(entry)));
     let types: Vec<DType> = plan.entries.iter().map(written).collect();
     // What a configuration calls the type is what others compute in.
-    let first = types.first().copied().filter(|&first| first != DType::I8).unwrap_or(DType::F32);
+    let first = types.first().copied().filter(|&first| !whole(first)).unwrap_or(DType::F32);
     let Portable { config, softmax_factor, notes, tables } = plan.config.portable(first);
     config.write(&folder.join("config.json"), true)?;
 
@@ -61,14 +58,19 @@ pub fn convert<A: Architecture>(
         let table = tables.iter().find(|table| table.replaces && table.name == entry.slot.name);
         TensorSpec::new(&entry.slot.name, dtype, &**table.map_or(&entry.slot.shape, |table| &table.shape))
     };
-    // What each tensor is made of: an entry or, behind one in int8, its scales.
+    // What each tensor is made of: an entry or, behind one of whole numbers, its scales.
     let (mut specs, mut parts) = (Vec::new(), Vec::new());
     for (stream, entry) in plan.entries.iter().zip(&types).enumerate() {
-        let spec: TensorSpec = spec(entry);
-        let scales = (spec.dtype == DType::I8)
-            .then(|| TensorSpec::new(&*scales_of(&spec.name), DType::F32, &spec.shape[..1]));
+        let (mut spec, dtype): (TensorSpec, DType) = (spec(entry), *entry.1);
+        let scales = whole(dtype).then(|| {
+            TensorSpec::new(&*scales_of(&spec.name), DType::F32, &*scales_shape(&spec.shape, dtype))
+        });
+        if dtype == DType::I4 {
+            // Two columns a byte.
+            (spec.dtype, spec.shape[1]) = (DType::U8, spec.shape[1].div_ceil(2));
+        }
         specs.push(spec);
-        parts.push(Part::Numbers(stream));
+        parts.push(Part::Numbers(stream, dtype));
         if let Some(scales) = scales {
             specs.push(scales);
             parts.push(Part::Scales(stream));
@@ -76,7 +78,7 @@ pub fn convert<A: Architecture>(
     }
     for table in tables.iter().filter(|table| !table.replaces) {
         specs.push(TensorSpec::new(&table.name, first, &*table.shape));
-        parts.push(Part::Numbers(specs.len()));
+        parts.push(Part::Numbers(specs.len(), first));
     }
     let count = |spec: &TensorSpec| spec.shape.iter().map(|&n| n as u64).product::<u64>();
     let sizes: Vec<u64> = specs.iter().map(|spec| count(spec) * spec.dtype.size() as u64).collect();
@@ -123,22 +125,28 @@ struct Weights<A> {
 /// What of an entry a tensor holds.
 #[derive(Clone, Copy)]
 enum Part {
-    Numbers(usize),
+    /// Its elements, in a storage type.
+    Numbers(usize, DType),
     Scales(usize),
+}
+
+/// Whether a type is one of whole numbers, with scales beside them.
+fn whole(dtype: DType) -> bool {
+    matches!(dtype, DType::I8 | DType::I4)
 }
 
 impl<A: Architecture> Weights<A> {
     /// Gives `put` the elements of an entry, or of a table behind them, as the bytes that `spec` asks for.
     fn write(&mut self, part: Part, spec: &TensorSpec, put: &mut Put<'_>) -> Result<(), Error> {
-        let stream = match part {
-            Part::Numbers(stream) => stream,
+        let (stream, dtype) = match part {
+            Part::Numbers(stream, dtype) => (stream, dtype),
             Part::Scales(stream) => {
                 let scales = self.scales.remove(&stream).unwrap_or_default();
                 return Ok(put(&scales.iter().flat_map(|s| s.to_le_bytes()).collect::<Vec<u8>>())?);
             }
         };
         self.plan.reader.refresh()?;
-        let TensorSpec { name: tensor, dtype, .. } = spec.clone();
+        let tensor = spec.name.clone();
         let mut scales = Vec::new();
         let factor = if tensor == self.plan.config.vocabulary().softmax { self.softmax_factor } else { 1.0 };
         let path = self.plan.path().to_owned();
@@ -154,12 +162,17 @@ impl<A: Architecture> Weights<A> {
                 scales.extend(s);
                 return Ok(put(&q.iter().map(|&q| q as u8).collect::<Vec<u8>>())?);
             }
+            if dtype == DType::I4 {
+                let (bytes, s) = rows.quantized_in_4_bits(factor).map_err(beyond)?;
+                scales.extend(s);
+                return Ok(put(&bytes)?);
+            }
             rows.bytes(dtype, factor).try_for_each(|bytes| Ok(put(&bytes.map_err(beyond)?)?))
         };
         let slot = self.plan.entries.get(stream).map(|entry| entry.slot.clone());
         let from = self.plan.entries.get(stream).and_then(|entry| entry.tensor.clone());
         // A new parameter, one with its adapter in it and one with its scales is there as a whole.
-        let banded = from.filter(|(_, stored)| self.plan.adapter.is_none() && *stored != DType::I8);
+        let banded = from.filter(|(_, stored)| self.plan.adapter.is_none() && !whole(*stored));
         if let Some(table) = self.tables.iter().find(|table| table.name == tensor).cloned() {
             let own = table.replaces.then(|| self.plan.weight(stream, self.keep.as_ref())).transpose()?;
             give((table.make)(own.as_ref(), &table.shape).as_rows())?;
@@ -178,7 +191,7 @@ impl<A: Architecture> Weights<A> {
         } else {
             give(self.plan.weight(stream, self.keep.as_ref())?.as_rows())?;
         }
-        if dtype == DType::I8 {
+        if whole(dtype) {
             self.scales.insert(stream, scales);
         }
         Ok(())

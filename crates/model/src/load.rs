@@ -38,7 +38,9 @@ impl<A: Architecture> Plan<A> {
             let entry = &self.entries[stream];
             let dtype = entry.held_as(self.options.dtype);
             let mapped = !copies || self.stays_mapped(entry);
-            let weight = if mapped && weight.dtype() == dtype { weight } else { weight.to_dtype(dtype) };
+            // What is packed already is in memory of its own.
+            let kept = weight.dtype() == dtype && (mapped || dtype == DType::I4);
+            let weight = if kept { weight } else { weight.to_dtype(dtype) };
             let weight = if self.multiplies(entry) { weight.packed() } else { weight };
             params.add(entry.slot.name.clone(), weight);
         }
@@ -50,7 +52,8 @@ impl<A: Architecture> Plan<A> {
     fn copies(&self) -> bool {
         self.entries.iter().any(|entry| {
             let (stored, held) = (entry.stored_as(), entry.held_as(self.options.dtype));
-            entry.slot.kind.is_matrix() && stored.is_some_and(|s| s != held || s == DType::I8)
+            entry.slot.kind.is_matrix()
+                && stored.is_some_and(|s| s != held || matches!(s, DType::I8 | DType::I4))
         })
     }
 
@@ -116,12 +119,16 @@ impl<A: Architecture> Plan<A> {
                 let keep = keep.filter(|_| entry.slot.is_vocabulary);
                 let bytes = self.reader.whole(name, keep)?;
                 let weight = match dtype {
-                    DType::I8 => {
+                    DType::I8 | DType::I4 => {
                         let scales = self.reader.whole(&scales_of(name), keep)?;
                         let (scales, _) = scales.as_chunks::<4>();
-                        let scales = scales.iter().map(|&b| f32::from_le_bytes(b)).collect();
-                        let (owner, range) = bytes.into_parts();
-                        Weight::int8(&entry.slot.shape, Bytes::new(owner, range), scales)
+                        let scales: Vec<f32> = scales.iter().map(|&b| f32::from_le_bytes(b)).collect();
+                        if *dtype == DType::I4 {
+                            Weight::int4(&entry.slot.shape, &bytes, &scales)
+                        } else {
+                            let (owner, range) = bytes.into_parts();
+                            Weight::int8(&entry.slot.shape, Bytes::new(owner, range), scales)
+                        }
                     }
                     _ => weight_of(&entry.slot.shape, *dtype, bytes),
                 };

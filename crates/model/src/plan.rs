@@ -9,7 +9,7 @@ use std::path::Path;
 use t5kit_formats::checkpoint::Checkpoint;
 use t5kit_formats::keep_tokens;
 use t5kit_formats::peft::LoraFile;
-use t5kit_tensor::DType;
+use t5kit_tensor::{DType, SHARE};
 
 use crate::architecture::{Architecture, Slot, VocabularyNames};
 use crate::lora::{check_saved, open_adapter};
@@ -32,17 +32,18 @@ impl Entry {
         if !self.slot.kind.is_matrix() {
             return DType::F32;
         }
-        match asked.or(self.stored_as()).unwrap_or(DType::F32) {
-            DType::I8 if !self.slot.quantizes() => DType::F32,
-            dtype => dtype,
-        }
+        self.slot.stored_in(asked.or(self.stored_as()).unwrap_or(DType::F32))
     }
 
     /// Bytes that it takes in a storage type, scales of int8 among them.
     pub(crate) fn bytes_as(&self, dtype: DType) -> u64 {
         let rows = self.slot.shape.first().map_or(1, |&rows| rows as u64);
-        let scales = if dtype == DType::I8 { rows * size_of::<f32>() as u64 } else { 0 };
-        self.elements() * dtype.size() as u64 + scales
+        let cols = self.elements() / rows.max(1);
+        match dtype {
+            DType::I8 => self.elements() + 4 * rows,
+            DType::I4 => rows * (cols.div_ceil(2) + 4 * cols.div_ceil(SHARE as u64)),
+            _ => self.elements() * dtype.size() as u64,
+        }
     }
 
     /// The storage type of its tensor in the file, doubles as singles; `None`: it begins anew.
@@ -197,6 +198,14 @@ pub(crate) fn scales_of(name: &str) -> String {
     format!("{name}{SCALES}")
 }
 
+/// Their shape, beside a matrix of whole numbers.
+pub(crate) fn scales_shape(shape: &[usize], stored: DType) -> Vec<usize> {
+    match (shape, stored) {
+        (&[rows, cols], DType::I4) => vec![rows, cols.div_ceil(SHARE)],
+        _ => shape[..1].to_vec(),
+    }
+}
+
 /// What the names of scales end in.
 pub(crate) const SCALES: &str = ".scale";
 
@@ -320,6 +329,16 @@ impl<'c> Found<'c> {
             return Ok(None);
         }
         let (dtype, shape) = self.checkpoint.info(name)?;
+        let [rows, cols] = slot.shape[..].try_into().unwrap_or([0, 0]);
+        if dtype == DType::U8 && shape == [rows, cols.div_ceil(2)] && slot.stored_in(DType::I4) == DType::I4 {
+            return match self.scales(name, slot, DType::I4)? {
+                None => Ok(Some((name.to_owned(), DType::I4))),
+                Some(what) => {
+                    self.report(false, Kind::Unreadable, name, what);
+                    Ok(None)
+                }
+            };
+        }
         if shape != slot.shape {
             let what = format!("has shape {shape:?}, not {:?}", slot.shape);
             self.report(options.allow.mismatched, Kind::Mismatched, name, what);
@@ -331,7 +350,7 @@ impl<'c> Found<'c> {
             return Ok(None);
         }
         if dtype == DType::I8
-            && let Some(what) = self.scales(name, slot)?
+            && let Some(what) = self.scales(name, slot, dtype)?
         {
             self.report(false, Kind::Unreadable, name, what);
             return Ok(None);
@@ -340,23 +359,25 @@ impl<'c> Found<'c> {
     }
 
     /// What is wrong with the scales of a tensor in int8, beside it in the file; takes their name away.
-    fn scales(&mut self, name: &str, slot: &Slot) -> Result<Option<String>, Error> {
+    fn scales(&mut self, name: &str, slot: &Slot, stored: DType) -> Result<Option<String>, Error> {
         if !slot.quantizes() {
             return Ok(Some(
                 "is stored as I8, which is read for linear layers and the embedding alone".to_owned(),
             ));
         }
         let scales = scales_of(name);
+        let called = if stored == DType::I4 { "4 bits" } else { "I8" };
         if !self.names.remove(&scales) {
             return Ok(Some(format!(
-                "is stored as I8 and its scales, {scales}, are missing; `t5kit convert --dtype int8` writes both"
+                "is stored as {called} and its scales, {scales}, are missing; `t5kit convert --dtype {}` writes both",
+                stored.name()
             )));
         }
         let (dtype, shape) = self.checkpoint.info(&scales)?;
-        Ok((dtype != DType::F32 || shape != slot.shape[..1]).then(|| {
+        let wanted = scales_shape(&slot.shape, stored);
+        Ok((dtype != DType::F32 || shape != wanted).then(|| {
             format!(
-                "is stored as I8 and its scales, {scales}, are {dtype} {shape:?}, not F32 {:?}",
-                &slot.shape[..1]
+                "is stored as {called} and its scales, {scales}, are {dtype} {shape:?}, not F32 {wanted:?}"
             )
         }))
     }

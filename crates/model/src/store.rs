@@ -31,7 +31,7 @@ pub(crate) fn write_file<E: From<Error>>(
     Ok(())
 }
 
-/// Writes tensors `(name, shape, elements)` to a new safetensors file, in their storage types; int8 in f32.
+/// Writes tensors `(name, shape, elements)` to a new safetensors file, in their storage types; whole numbers in f32.
 ///
 /// # Errors
 /// Those of writing.
@@ -48,7 +48,7 @@ pub fn write_tensors(path: &Path, tensors: &[(String, &[usize], Rows<'_>)]) -> R
 /// The type that rows are written in as they stand: those in int8 would need their scales beside them.
 fn stored(rows: &Rows<'_>) -> DType {
     match rows.dtype() {
-        DType::I8 => DType::F32,
+        DType::I8 | DType::I4 => DType::F32,
         dtype => dtype,
     }
 }

@@ -109,6 +109,33 @@ fn files_hold_the_nearest_multiples() {
     }
 }
 
+/// 4 bits for the layers, int8 for what has a row a token; a file gives what converting while loading gives.
+#[test]
+fn four_bits_are_for_the_layers() {
+    for name in models().filter(|name| golden(name)["max_positions"].is_null()) {
+        let at = tempfile::tempdir().unwrap();
+        converted(&folder(name), DType::I4, at.path());
+        let new = tensors(at.path());
+        let bytes = |tensor: &str| new[tensor].1 == DType::U8 && new[&format!("{tensor}.scale")].0.len() == 2;
+        let layers = new.keys().filter(|tensor| new[*tensor].1 == DType::U8).count();
+        assert!(layers > 5 && new.keys().filter(|t| new[*t].1 == DType::U8).all(|t| bytes(t)), "{name}");
+        assert!(new.values().any(|t| t.1 == DType::I8), "{name}: the embedding");
+        let stored = load(at.path(), None);
+        let all = logits(&stored, name, 0..2);
+        assert!(all == logits(&load(&folder(name), Some(DType::I4)), name, 0..2), "{name}: on the fly");
+        let exact = logits(&open(name), name, 0..2);
+        let size = exact.iter().map(|x| x * x).sum::<f32>().sqrt();
+        let off = exact.iter().zip(&all).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt() / size;
+        println!("{name}: {off:.1e}");
+        assert!(off > 0.0 && off < 1.0, "{name}: {off}");
+        let first = logits(&stored, name, 0..1);
+        assert!(all[..first.len()] == first[..], "{name}: alone");
+        let back = tempfile::tempdir().unwrap();
+        converted(at.path(), DType::F32, back.path());
+        assert!(tensors(back.path()).values().all(|t| t.1 == DType::F32), "{name}");
+    }
+}
+
 /// An example gets the same bits alone and in company, and what f32 gives is not far.
 #[test]
 fn logits_are_near_those_of_f32_and_do_not_depend_on_company() {

@@ -25,11 +25,11 @@ fn main() {
             let panels: Vec<Panels> = (0..copies).map(|_| Panels::new(n, k, &q, &vec![0.01; n])).collect();
             for m in ROWS {
                 let x: Vec<f32> = (0..m * k).map(|i| (i % 97) as f32 - 48.0).collect();
-                let (numbers, groups) = Activations::room(m, k);
-                let (mut q, mut scales, mut sums) = (vec![0; numbers], vec![0.0; groups], vec![0; groups]);
+                let [numbers, groups, shares] = Activations::room(m, k);
+                let (mut q, mut scales, mut sums) = (vec![0; numbers], vec![0.0; groups], vec![0; shares]);
                 let quantize = best(|_| {
                     let rows = x.chunks_exact(k).zip(q.chunks_exact_mut(k));
-                    let beside = scales.chunks_exact_mut(groups / m).zip(sums.chunks_exact_mut(groups / m));
+                    let beside = scales.chunks_exact_mut(groups / m).zip(sums.chunks_exact_mut(shares / m));
                     rows.zip(beside)
                         .for_each(|((x, q), (scales, sums))| quantize_row(isa(), x, q, scales, sums));
                 });

@@ -29,7 +29,7 @@ pub use batch::{Packed, PackedError};
 pub use buffer::release_cached;
 pub(crate) use graph::Backward;
 pub use graph::{Context, Dropout, Gradients, Graph, Precision, Regime, Var};
-pub use kernels::{Isa, IsaError, bf16_products, init, isa};
+pub use kernels::{Isa, IsaError, SHARE, bf16_products, init, isa};
 pub use params::{Adapter, ParamId, Params};
 pub use pool::Pool;
 pub use rng::{Rng, mix};

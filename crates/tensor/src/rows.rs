@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::cpu::convert;
-use crate::kernels::Panels;
+use crate::kernels::{Bits, Panels};
 use crate::{DType, MatRef};
 
 /// Rows `[count, cols]` of a matrix in its storage type. They are cut by rows, never within one, so that what belongs
@@ -66,7 +66,11 @@ impl<'a> Rows<'a> {
             Elements::F32(_) => DType::F32,
             Elements::Bf16(_) => DType::Bf16,
             Elements::F16(_) => DType::F16,
-            Elements::Int8(..) | Elements::Panels(..) => DType::I8,
+            Elements::Int8(..) => DType::I8,
+            Elements::Panels(panels, ..) => match panels.bits() {
+                Bits::Eight => DType::I8,
+                Bits::Four => DType::I4,
+            },
         }
     }
 
@@ -161,9 +165,10 @@ impl<'a> Rows<'a> {
         let scaled = |scales: &[f32]| scales.iter().map(|scale| scale * factor).collect();
         match self.elements {
             Elements::Int8(q, scales) => return Ok((q.to_vec(), scaled(scales))),
-            Elements::Panels(panels, first, rows) => {
+            Elements::Panels(panels, first, rows) if panels.bits() == Bits::Eight => {
                 let q = (first..first + rows).flat_map(|row| panels.row(row)).collect();
-                return Ok((q, scaled(&panels.scales()[first..first + rows])));
+                let scales: Vec<f32> = (first..first + rows).flat_map(|row| panels.scales(row)).collect();
+                return Ok((q, scaled(&scales)));
             }
             _ => {}
         }
@@ -175,6 +180,20 @@ impl<'a> Rows<'a> {
             scales.push(convert::to_int8(&wide, &mut q).map_err(Beyond)?);
         }
         Ok((q, scales))
+    }
+
+    /// The elements times `factor` in 4 bits, two columns a byte, and scales [rows, shares of 32 columns].
+    ///
+    /// # Errors
+    /// A value that is not finite.
+    pub fn quantized_in_4_bits(self, factor: f32) -> Result<(Vec<u8>, Vec<f32>), Beyond> {
+        let (mut bytes, mut scales, mut wide) = (Vec::new(), Vec::new(), vec![0.0; self.cols]);
+        for row in 0..self.count() {
+            self.slice(row..row + 1).widen(&mut wide);
+            wide.iter_mut().for_each(|x| *x *= factor);
+            convert::to_int4(&wide, &mut bytes, &mut scales).map_err(Beyond)?;
+        }
+        Ok((bytes, scales))
     }
 
     fn to_bytes(self, dtype: DType, factor: f32) -> Result<Vec<u8>, Beyond> {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use crate::cpu::convert;
-use crate::kernels::Panels;
+use crate::kernels::{Bits, Panels, SHARE};
 use crate::rows::Elements;
 use crate::{DType, MatRef, Rng, Rows, Tensor};
 
@@ -75,8 +75,15 @@ enum Storage {
 /// A matrix packed for products, and what has been made of it.
 struct Forms {
     rows: Panels,
-    /// Each head's rows transposed.
-    heads: OnceLock<Vec<Panels>>,
+    heads: OnceLock<Heads>,
+}
+
+/// Each head's rows transposed, for products that sum over them.
+pub(crate) struct Heads {
+    /// What activations are multiplied by first: [rows]. Of 4 bits, which are rounded anew here, nothing.
+    pub(crate) factors: Option<Vec<f32>>,
+    /// A head each: outputs are the columns.
+    pub(crate) panels: Vec<Panels>,
 }
 
 /// Whole numbers of its own as bytes.
@@ -142,7 +149,7 @@ impl Weight {
         if !DType::WEIGHTS.contains(&dtype) {
             return Err(WeightError::Type(dtype));
         }
-        if dtype == DType::I8 {
+        if matches!(dtype, DType::I8 | DType::I4) {
             return Err(WeightError::Scales { scales: 0, rows: shape.first().copied().unwrap_or(1) });
         }
         if shape.len() > 2 || elements.and_then(|n| n.checked_mul(dtype.size())) != Some(slice.len()) {
@@ -183,14 +190,41 @@ impl Weight {
         Ok(Weight { shape: shape.to_vec(), storage: Storage::Int8(bytes, scales.into()) })
     }
 
+    /// A matrix of 4 bits: two columns a byte, the first in the lower half, 8 more than they are, [rows, cols/2 rounded up];
+    /// scales [rows, shares of 32 columns]. Packed in memory of its own.
+    ///
+    /// # Errors
+    /// Bytes or scales of another shape; a scale that is not finite or 0.
+    pub fn int4(shape: &[usize], bytes: &[u8], scales: &[f32]) -> Result<Self, WeightError> {
+        let (rows, cols) = match *shape {
+            [rows, cols] if rows.checked_mul(cols.div_ceil(2)) == Some(bytes.len()) => (rows, cols),
+            _ => {
+                let (bytes, dtype) = (bytes.len(), DType::I4.name());
+                return Err(WeightError::Size { bytes, dtype, shape: shape.to_vec() });
+            }
+        };
+        let shares = cols.div_ceil(SHARE);
+        if scales.len() != rows * shares {
+            return Err(WeightError::Scales { scales: scales.len(), rows });
+        }
+        if let Some(at) = scales.iter().position(|scale| !scale.is_finite() || *scale == 0.0) {
+            return Err(WeightError::Scale { row: at / shares, scale: scales[at] });
+        }
+        Ok(Weight::of_panels(shape, Panels::four(rows, cols, bytes, scales)))
+    }
+
+    fn of_panels(shape: &[usize], rows: Panels) -> Weight {
+        let storage = Storage::Panels(Box::new(Forms { rows, heads: OnceLock::new() }));
+        Weight { shape: shape.to_vec(), storage }
+    }
+
     /// The same weight packed for products, in memory of its own, where it is int8.
     pub fn packed(self) -> Weight {
         match &self.storage {
             Storage::Int8(q, scales) => {
                 let (rows, cols) = matrix(&self.shape);
                 let rows = Panels::new(rows, cols, bytemuck::cast_slice(q.as_slice()), scales);
-                let storage = Storage::Panels(Box::new(Forms { rows, heads: OnceLock::new() }));
-                Weight { storage, shape: self.shape }
+                Weight::of_panels(&self.shape, rows)
             }
             _ => self,
         }
@@ -205,12 +239,30 @@ impl Weight {
     }
 
     /// The panels of each head's rows transposed, where it is [packed](Weight::packed). Always the same number of heads.
-    pub(crate) fn panels_by_head(&self, num_heads: usize) -> Option<&[Panels]> {
+    pub(crate) fn panels_by_head(&self, num_heads: usize) -> Option<&Heads> {
         let Storage::Panels(forms) = &self.storage else { return None };
-        let d_kv = self.rows() / num_heads;
-        let ones = vec![1.0; self.cols()];
-        let head = |head: usize| forms.rows.transposed(head * d_kv..(head + 1) * d_kv, &ones);
-        Some(forms.heads.get_or_init(|| (0..num_heads).map(head).collect()))
+        let (d_kv, cols) = (self.rows() / num_heads, self.cols());
+        let range = |head: usize| head * d_kv..(head + 1) * d_kv;
+        Some(forms.heads.get_or_init(|| match forms.rows.bits() {
+            Bits::Eight => {
+                let ones = vec![1.0; cols];
+                let panels = (0..num_heads).map(|head| forms.rows.transposed(range(head), &ones)).collect();
+                Heads {
+                    factors: Some((0..self.rows()).flat_map(|row| forms.rows.scales(row)).collect()),
+                    panels,
+                }
+            }
+            Bits::Four => {
+                let wide = self.to_tensor();
+                let panels = (0..num_heads).map(|head| {
+                    let column = |c: usize| range(head).map(|row| wide.row(row)[c]).collect::<Vec<f32>>();
+                    let turned: Vec<f32> = (0..cols).flat_map(column).collect();
+                    let (q, scales) = Rows::f32(&turned, d_kv).quantized(1.0).unwrap_or_default();
+                    Panels::new(cols, d_kv, &q, &scales)
+                });
+                Heads { factors: None, panels: panels.collect() }
+            }
+        }))
     }
 
     /// The same weight in other storage, one of [`DType::WEIGHTS`] (rounded to nearest even); f32 results can be
@@ -226,6 +278,16 @@ impl Weight {
                     .unwrap_or_else(|_| (vec![0; self.len()], vec![f32::NAN; self.rows()]));
                 let len = q.len();
                 Storage::Int8(Bytes::new(Arc::new(Numbers(q)), 0..len), scales.into())
+            }
+            DType::I4 => {
+                let shares = self.rows() * self.cols().div_ceil(SHARE);
+                let (bytes, scales) = self.as_rows().quantized_in_4_bits(1.0).unwrap_or_else(|_| {
+                    (vec![0; self.rows() * self.cols().div_ceil(2)], vec![f32::NAN; shares])
+                });
+                return Weight::of_panels(
+                    &self.shape,
+                    Panels::four(self.rows(), self.cols(), &bytes, &scales),
+                );
             }
             _ => {
                 let mut wide = None;
@@ -266,7 +328,8 @@ impl Weight {
         match &self.storage {
             Storage::Owned(_) => DType::F32,
             Storage::Fixed(dtype, _) => *dtype,
-            Storage::Int8(..) | Storage::Panels(_) => DType::I8,
+            Storage::Int8(..) => DType::I8,
+            Storage::Panels(_) => self.as_rows().dtype(),
         }
     }
 

@@ -157,7 +157,7 @@ mod tests {
             (&format!("{generate} --length-penalty much"), "--length-penalty must be a number, not much"),
             (
                 &format!("{generate} --dtype fp16"),
-                "--dtype fp16: there is f32, bf16, f16, int8; did you mean f16?",
+                "--dtype fp16: there is f32, bf16, f16, int8, int4; did you mean f16?",
             ),
             (&format!("{generate} --num-beams"), "--num-beams needs a value"),
             (&format!("{generate} --json --stream"), "--json and --stream exclude each other: leave out one"),

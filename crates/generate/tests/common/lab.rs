@@ -29,15 +29,15 @@ pub fn model() -> T5 {
     model
 }
 
-/// The kinds of model that there are, by name; `-int8`: in that storage.
-pub const KINDS: [&str; 6] = ["t5", "bert", "nezha", "roformer", "t5-int8", "bert-int8"];
+/// The kinds of model that there are, by name; `-int8`, `-int4`: in that storage.
+pub const KINDS: [&str; 7] = ["t5", "bert", "nezha", "roformer", "t5-int8", "bert-int8", "t5-int4"];
 
 /// A model of a kind, of random weights.
 pub fn model_of(kind: &str) -> Model {
-    if let Some(kind) = kind.strip_suffix("-int8") {
+    if let Some((kind, dtype)) = kind.split_once('-') {
         let folder = tempfile::tempdir().unwrap();
         save(&*model_of(kind), &[], folder.path()).unwrap();
-        let options = LoadOptions { dtype: Some(DType::I8), ..LoadOptions::default() };
+        let options = LoadOptions { dtype: DType::from_name(dtype), ..LoadOptions::default() };
         return Plan::new(folder.path(), &options).unwrap().load().unwrap();
     }
     if kind == "t5" {

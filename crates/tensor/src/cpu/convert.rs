@@ -19,8 +19,7 @@ pub(crate) fn widen(y: &mut [f32], x: Elements<'_>) {
         Elements::Panels(panels, first, rows) => {
             assert_eq!(y.len(), rows * panels.cols(), "a conversion's two sides");
             for (row, y) in (first..).zip(y.chunks_exact_mut(panels.cols().max(1))) {
-                let scale = panels.scales()[row];
-                y.iter_mut().zip(panels.row(row)).for_each(|(y, x)| *y = f32::from(x) * scale);
+                panels.widen(row, y);
             }
         }
     }
@@ -36,6 +35,33 @@ pub(crate) fn to_int8(x: &[f32], q: &mut Vec<i8>) -> Result<f32, f32> {
     let scale = if most >= 128.0 * f32::MIN_POSITIVE { most / 127.0 } else { 1.0 };
     q.extend(x.iter().map(|x| (x / scale).round_ties_even() as i8));
     Ok(scale)
+}
+
+/// A row of f32 in 4 bits: for every [`SHARE`](kernels::SHARE) columns a scale, and the nearest multiples of it, 8 more than
+/// they are, two columns a byte. Of some scales below the one that reaches the largest magnitude that with the least
+/// squares of what is off. The first value that is not finite, where there is one.
+pub(crate) fn to_int4(x: &[f32], bytes: &mut Vec<u8>, scales: &mut Vec<f32>) -> Result<(), f32> {
+    if let Some(&x) = x.iter().find(|x| !x.is_finite()) {
+        return Err(x);
+    }
+    let first = bytes.len();
+    bytes.resize(first + x.len().div_ceil(2), 0x88);
+    for (share, x) in x.chunks(kernels::SHARE).enumerate() {
+        // The end with the larger magnitude is −8, of which there is one more than of 7.
+        let most = x.iter().fold(0f32, |most, &x| if x.abs() > most.abs() { x } else { most });
+        let rounded = |scale: f32, x: f32| (x / scale).round_ties_even().clamp(-8.0, 7.0);
+        let off = |scale: f32| x.iter().map(|&x| (rounded(scale, x) * scale - x).powi(2)).sum::<f32>();
+        let tried = (0..=12).map(|step| most / -8.0 * (1.0 - 0.025 * step as f32));
+        let best = tried.map(|scale| (off(scale), scale)).min_by(|a, b| a.0.total_cmp(&b.0));
+        let scale = best.map_or(1.0, |(_, scale)| scale);
+        let scale = if scale.abs() >= f32::MIN_POSITIVE { scale } else { 1.0 };
+        scales.push(scale);
+        for (col, &x) in (share * kernels::SHARE..).zip(x) {
+            let (byte, shift) = (&mut bytes[first + col / 2], col % 2 * 4);
+            *byte = *byte & !(15 << shift) | ((rounded(scale, x) + 8.0) as u8) << shift;
+        }
+    }
+    Ok(())
 }
 
 /// f32 as bits of bf16 or f16, rounded to nearest even. Panics for other types.

@@ -59,12 +59,13 @@ fn in_int8(context: Context<'_>, x: &Tensor, weight: &Weight, num_heads: usize, 
     let after = way.widths(d_kv, weight.cols()).1;
     // Scales belong to the weight's rows, which the one way sums over.
     let to = way == Way::ToFeatures;
-    let (factors, turned) = (to.then(|| panels.scales()), weight.panels_by_head(num_heads).filter(|_| to));
+    let turned = weight.panels_by_head(num_heads).filter(|_| to);
+    let factors = turned.and_then(|heads| heads.factors.as_deref());
     let quantized = Quantized::parts(context, x, num_heads, factors);
     each_head(context, rows, num_heads, after, |head, outputs, y| {
         let x = quantized.every(head, num_heads, rows);
         match turned {
-            Some(heads) => kernels::matmul_int8(y, x, &heads[head], outputs),
+            Some(heads) => kernels::matmul_int8(y, x, &heads.panels[head], outputs),
             None => {
                 let outputs = head * d_kv + outputs.start..head * d_kv + outputs.end;
                 kernels::matmul_int8(y, x, panels, outputs);

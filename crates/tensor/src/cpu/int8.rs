@@ -27,9 +27,9 @@ struct Wide<'a> {
 impl Wide<'_> {
     fn quantize(self, isa: Isa, rows: Range<usize>, q: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
         let cols = self.cols;
-        let (of_row, groups) = Activations::room(1, cols);
+        let [of_row, groups, shares] = Activations::room(1, cols);
         let mut multiplied = vec![0.0; if self.factors.is_some() { cols } else { 0 }];
-        let beside = scales.chunks_exact_mut(groups.max(1)).zip(sums.chunks_exact_mut(groups.max(1)));
+        let beside = scales.chunks_exact_mut(groups.max(1)).zip(sums.chunks_exact_mut(shares.max(1)));
         for ((row, q), (scales, sums)) in rows.zip(q.chunks_exact_mut(of_row.max(1))).zip(beside) {
             let mut x = &self.x[row * cols..(row + 1) * cols];
             if let Some(factors) = self.factors {
@@ -60,10 +60,10 @@ impl Quantized {
         let (rows, cols) = (x.rows() * parts, x.cols() / parts.max(1));
         let mut all = Quantized::room(rows, cols);
         let wide = Wide { x: x.data(), cols, factors };
-        let (of_row, groups) = Activations::room(1, cols);
+        let [of_row, groups, shares] = Activations::room(1, cols);
         let ranges = row_ranges(context.pool, rows, cols);
         let beside =
-            cut(&mut all.scales, &ranges, groups).into_iter().zip(cut(&mut all.sums, &ranges, groups));
+            cut(&mut all.scales, &ranges, groups).into_iter().zip(cut(&mut all.sums, &ranges, shares));
         let pieces = cut(&mut all.q, &ranges, of_row).into_iter().zip(beside);
         context.pool.run_parts(ranges.into_iter().zip(pieces).collect(), |(range, (q, (scales, sums)))| {
             wide.quantize(context.isa, range, q, scales, sums);
@@ -80,8 +80,8 @@ impl Quantized {
     }
 
     fn room(rows: usize, cols: usize) -> Quantized {
-        let (numbers, groups) = Activations::room(rows, cols);
-        Quantized { q: vec![0; numbers], scales: vec![0.0; groups], sums: vec![0; groups], rows, cols }
+        let [numbers, groups, shares] = Activations::room(rows, cols);
+        Quantized { q: vec![0; numbers], scales: vec![0.0; groups], sums: vec![0; shares], rows, cols }
     }
 
     /// All rows.

@@ -21,12 +21,18 @@ pub(super) trait Dot: Copy {
 
     /// The same set's f32 operations.
     fn float(self) -> Self::Float;
-    /// Sums before the first product: zeros, or what takes back what [`Dot::dot`] adds too much, 128 times the sum of the
-    /// token's numbers.
-    fn begin(self, sum: i32) -> Self::Sums;
+    /// Sums before the first product: zeros, or what takes back what [`Dot::dot`] adds too much, where the weights it is
+    /// given are `more` than they are: `sum` is that of the token's numbers.
+    fn begin(self, sum: i32, more: i32) -> Self::Sums;
     /// # Safety
     /// `4·LANES` bytes can be read at `p`.
     unsafe fn weights(self, p: *const i8) -> Self::Weights;
+    /// Four columns of each output's weights, and the next four, of 4 bits each with 8 added: those of the lower halves of
+    /// `4·LANES` bytes, and those of the upper ones.
+    ///
+    /// # Safety
+    /// `4·LANES` bytes can be read at `p`.
+    unsafe fn halves(self, p: *const i8) -> [Self::Weights; 2];
     /// # Safety
     /// Four bytes can be read at `p`.
     unsafe fn token(self, p: *const i8) -> Self::Token;
@@ -53,13 +59,19 @@ impl Dot for Plain {
         Portable
     }
     #[inline(always)]
-    fn begin(self, _: i32) -> Self::Sums {
+    fn begin(self, _: i32, _: i32) -> Self::Sums {
         [0; Portable::LANES]
     }
     #[inline(always)]
     unsafe fn weights(self, p: *const i8) -> Self::Weights {
         // SAFETY: the caller's promise.
         unsafe { p.cast::<Self::Weights>().read() }
+    }
+    #[inline(always)]
+    unsafe fn halves(self, p: *const i8) -> [Self::Weights; 2] {
+        // SAFETY: the caller's promise.
+        let bytes = unsafe { self.weights(p) };
+        [0, 4].map(|shift| bytes.map(|four| four.map(|byte| ((byte as u8 >> shift) & 15) as i8 - 8)))
     }
     #[inline(always)]
     unsafe fn token(self, p: *const i8) -> [i8; 4] {

@@ -24,8 +24,8 @@ use std::sync::OnceLock;
 
 use super::isa::{Isa, IsaError, Kind, environment, isa};
 use crate::MatMut;
-pub use pack::Panels;
-pub use quantize::{Activations, quantize_row};
+pub use pack::{Bits, Panels};
+pub use quantize::{Activations, SHARE, quantize_row};
 
 /// The environment variable that forces an int8 kernel: `portable`, `avx2`, `avx-vnni` or `avx512-vnni`.
 pub const INT8_VARIABLE: &str = "T5KIT_INT8";

@@ -3,17 +3,21 @@
 use crate::kernels::Isa;
 use crate::kernels::vector::{Simd, dispatch};
 
-/// Columns that share a scale.
+/// Columns of activations that share a scale.
 pub const GROUP: usize = 128;
+/// Columns of 4-bit weights that share a scale, and of which the sums of activations are kept; some make a group.
+pub const SHARE: usize = 32;
+/// What rows are padded to: what one load of 4-bit weights covers.
+const PAD: usize = 8;
 
 /// Rows of quantised activations [rows, cols], perhaps every `step`-th of those that lie there.
 #[derive(Clone, Copy)]
 pub struct Activations<'a> {
-    /// Rows one after another, each padded to a multiple of four numbers.
+    /// Rows one after another, each padded to a multiple of eight numbers.
     q: &'a [i8],
     /// [all rows, groups]
     scales: &'a [f32],
-    /// Sums of the numbers of each group: [all rows, groups].
+    /// Sums of the numbers of each share: [all rows, shares].
     sums: &'a [i32],
     cols: usize,
     rows: usize,
@@ -21,18 +25,15 @@ pub struct Activations<'a> {
 }
 
 impl<'a> Activations<'a> {
-    /// Room that `rows` rows need: numbers, and groups.
-    pub fn room(rows: usize, cols: usize) -> (usize, usize) {
-        (rows * cols.next_multiple_of(4), rows * cols.div_ceil(GROUP))
+    /// Room that `rows` rows need: numbers, scales and sums.
+    pub fn room(rows: usize, cols: usize) -> [usize; 3] {
+        [rows * cols.next_multiple_of(PAD), rows * cols.div_ceil(GROUP), rows * cols.div_ceil(SHARE)]
     }
 
     /// Rows as [`quantize_row`] left them, all that there are. Panics where the sizes do not fit.
     pub fn new(q: &'a [i8], scales: &'a [f32], sums: &'a [i32], rows: usize, cols: usize) -> Self {
-        let (numbers, groups) = Activations::room(rows, cols);
-        assert!(
-            q.len() == numbers && scales.len() == groups && sums.len() == groups,
-            "{rows} rows of {cols}"
-        );
+        let room = [q.len(), scales.len(), sums.len()];
+        assert!(room == Activations::room(rows, cols), "{rows} rows of {cols}");
         Activations { q, scales, sums, cols, rows, step: 1 }
     }
 
@@ -42,9 +43,8 @@ impl<'a> Activations<'a> {
             self.step == 1 && (count == 0 || first + (count - 1) * step < self.rows),
             "rows that are there"
         );
-        let (numbers, groups) = Activations::room(first, self.cols);
-        let (numbers, groups) = (numbers.min(self.q.len()), groups.min(self.scales.len()));
-        let (q, scales, sums) = (&self.q[numbers..], &self.scales[groups..], &self.sums[groups..]);
+        let [numbers, groups, shares] = Activations::room(first.min(self.rows), self.cols);
+        let (q, scales, sums) = (&self.q[numbers..], &self.scales[groups..], &self.sums[shares..]);
         Activations { q, scales, sums, rows: count, step, ..self }
     }
 
@@ -61,13 +61,7 @@ impl<'a> Activations<'a> {
     /// Numbers from one row to the next.
     #[inline(always)]
     pub(super) fn stride(&self) -> usize {
-        self.step * self.cols.next_multiple_of(4)
-    }
-
-    /// Groups of a row.
-    #[inline(always)]
-    pub(super) fn groups(&self) -> usize {
-        self.cols.div_ceil(GROUP)
+        self.step * self.cols.next_multiple_of(PAD)
     }
 
     /// The first number of a row.
@@ -76,20 +70,26 @@ impl<'a> Activations<'a> {
         self.q[row * self.stride()..].as_ptr()
     }
 
-    /// A group's scale, and the sum of its numbers.
+    /// A group's scale.
     #[inline(always)]
-    pub(super) fn group(&self, row: usize, group: usize) -> (f32, i32) {
-        let at = row * self.step * self.groups() + group;
-        (self.scales[at], self.sums[at])
+    pub(super) fn scale(&self, row: usize, group: usize) -> f32 {
+        self.scales[row * self.step * self.cols.div_ceil(GROUP) + group]
+    }
+
+    /// The sums of some shares, together.
+    #[inline(always)]
+    pub(super) fn sum(&self, row: usize, shares: std::ops::Range<usize>) -> i32 {
+        let of_row = self.cols.div_ceil(SHARE);
+        let first = row * self.step * of_row;
+        self.sums[first + shares.start..first + shares.end.min(of_row)].iter().sum()
     }
 }
 
 /// Quantises a row: `x ≈ scale·q` with q from −127 to 127, symmetric, rounded to nearest even, every [`GROUP`] columns by
-/// their own largest magnitude. `q` is as long as `x` filled up to a multiple of four; where a value of a group is not
+/// their own largest magnitude. `q` is as long as `x` filled up to a multiple of eight; where a value of a group is not
 /// finite, its scale is not either. The same on every instruction set.
 pub fn quantize_row(isa: Isa, x: &[f32], q: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
-    assert!(q.len() == x.len().next_multiple_of(4) && scales.len() == x.len().div_ceil(GROUP));
-    assert!(sums.len() == scales.len());
+    assert!([q.len(), scales.len(), sums.len()] == Activations::room(1, x.len()), "room for a row");
     dispatch!(isa, quantize_any(x: &[f32], q: &mut [i8], scales: &mut [f32], sums: &mut [i32]))
 }
 
@@ -108,6 +108,8 @@ fn quantize_any<S: Simd>(_: S, x: &[f32], q: &mut [i8], scales: &mut [f32], sums
             *q = (x * factor + 12_582_912.0).to_bits() as i8;
         }
         scales[group] = if factor == 0.0 && most < f32::MIN_POSITIVE { 0.0 } else { most / 127.0 };
-        sums[group] = q.iter().map(|&q| i32::from(q)).sum();
+        for (sum, q) in sums[group * (GROUP / SHARE)..].iter_mut().zip(q.chunks(SHARE)) {
+            *sum = q.iter().map(|&q| i32::from(q)).sum();
+        }
     }
 }

@@ -57,7 +57,7 @@ impl Dot for Maddubs {
         self.0
     }
     #[inline(always)]
-    fn begin(self, _: i32) -> __m256i {
+    fn begin(self, _: i32, _: i32) -> __m256i {
         unsafe { _mm256_setzero_si256() }
     }
     #[inline(always)]
@@ -65,6 +65,16 @@ impl Dot for Maddubs {
         unsafe {
             let weights = _mm256_loadu_si256(p.cast());
             (weights, _mm256_abs_epi8(weights))
+        }
+    }
+    #[inline(always)]
+    unsafe fn halves(self, p: *const i8) -> [(__m256i, __m256i); 2] {
+        unsafe {
+            let bytes = _mm256_loadu_si256(p.cast());
+            let (mask, eight) = (_mm256_set1_epi8(15), _mm256_set1_epi8(8));
+            let low = _mm256_sub_epi8(_mm256_and_si256(bytes, mask), eight);
+            let high = _mm256_sub_epi8(_mm256_and_si256(_mm256_srli_epi16::<4>(bytes), mask), eight);
+            [(low, _mm256_abs_epi8(low)), (high, _mm256_abs_epi8(high))]
         }
     }
     #[inline(always)]
@@ -104,12 +114,19 @@ impl Dot for Vnni256 {
         self.0
     }
     #[inline(always)]
-    fn begin(self, sum: i32) -> __m256i {
-        unsafe { _mm256_set1_epi32(-128 * sum) }
+    fn begin(self, sum: i32, more: i32) -> __m256i {
+        unsafe { _mm256_set1_epi32(-more * sum) }
     }
     #[inline(always)]
     unsafe fn weights(self, p: *const i8) -> __m256i {
         unsafe { _mm256_xor_si256(_mm256_loadu_si256(p.cast()), _mm256_set1_epi8(-128)) }
+    }
+    #[inline(always)]
+    unsafe fn halves(self, p: *const i8) -> [__m256i; 2] {
+        unsafe {
+            let (bytes, mask) = (_mm256_loadu_si256(p.cast()), _mm256_set1_epi8(15));
+            [_mm256_and_si256(bytes, mask), _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), mask)]
+        }
     }
     #[inline(always)]
     unsafe fn token(self, p: *const i8) -> __m256i {
@@ -146,12 +163,19 @@ impl Dot for Vnni512 {
         self.0
     }
     #[inline(always)]
-    fn begin(self, sum: i32) -> __m512i {
-        unsafe { _mm512_set1_epi32(-128 * sum) }
+    fn begin(self, sum: i32, more: i32) -> __m512i {
+        unsafe { _mm512_set1_epi32(-more * sum) }
     }
     #[inline(always)]
     unsafe fn weights(self, p: *const i8) -> __m512i {
         unsafe { _mm512_xor_si512(_mm512_loadu_si512(p.cast()), _mm512_set1_epi8(-128)) }
+    }
+    #[inline(always)]
+    unsafe fn halves(self, p: *const i8) -> [__m512i; 2] {
+        unsafe {
+            let (bytes, mask) = (_mm512_loadu_si512(p.cast()), _mm512_set1_epi8(15));
+            [_mm512_and_si512(bytes, mask), _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), mask)]
+        }
     }
     #[inline(always)]
     unsafe fn token(self, p: *const i8) -> __m512i {

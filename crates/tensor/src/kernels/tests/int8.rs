@@ -1,6 +1,6 @@
 //! `matmul_int8` and what quantises for it: every kernel this machine has, to the bit.
 
-use super::super::{Activations, Panels, available, int8_kernels_for, matmul_int8_with, quantize_row};
+use super::super::{Activations, Panels, SHARE, available, int8_kernels_for, matmul_int8_with, quantize_row};
 use super::numbers;
 use crate::MatMut;
 
@@ -23,10 +23,10 @@ fn quantized(x: &[f32], cols: usize) -> Quantized {
             let factor = if most > 0.0 { 127.0 / most } else { 0.0 };
             let q: Vec<i8> = group.iter().map(|x| (x * factor).round_ties_even() as i8).collect();
             all.scales.push(most / 127.0);
-            all.sums.push(q.iter().map(|&q| i32::from(q)).sum());
+            all.sums.extend(q.chunks(SHARE).map(|q| q.iter().map(|&q| i32::from(q)).sum::<i32>()));
             all.q.extend(q);
         }
-        all.q.resize(start + cols.next_multiple_of(4), 0);
+        all.q.resize(start + cols.next_multiple_of(8), 0);
     }
     all
 }
@@ -62,7 +62,7 @@ fn zeros_and_what_is_not_finite() {
     for isa in available() {
         let mut x = vec![0.0; 3 * GROUP];
         (x[GROUP], x[2 * GROUP + 1]) = (f32::NAN, f32::NEG_INFINITY);
-        let (mut q, mut scales, mut sums) = (vec![1; x.len()], vec![1.0; 3], vec![1; 3]);
+        let (mut q, mut scales, mut sums) = (vec![1; x.len()], vec![1.0; 3], vec![1; 12]);
         quantize_row(isa, &x, &mut q, &mut scales, &mut sums);
         assert!(q[..GROUP].iter().all(|&q| q == 0) && scales[0] == 0.0 && sums[0] == 0);
         assert!(scales[1].is_nan() && scales[2] == f32::INFINITY);
@@ -71,7 +71,7 @@ fn zeros_and_what_is_not_finite() {
 
 /// Sums as on paper, in whole numbers, and the same f32 operations in the same order: every bit.
 fn oracle(x: &Quantized, m: usize, w: (&[i8], &[f32]), n: usize, k: usize) -> Vec<f32> {
-    let (stride, groups) = (k.next_multiple_of(4), k.div_ceil(GROUP));
+    let (stride, groups) = (k.next_multiple_of(8), k.div_ceil(GROUP));
     let mut y = Vec::new();
     for i in 0..m {
         for j in 0..n {
@@ -128,8 +128,9 @@ fn the_largest_numbers_do_not_saturate() {
     for (a, b) in [(127i8, 127i8), (127, -127), (-127, 127), (-127, -127)] {
         let (m, n, k) = (3, 40, 1000usize);
         let (groups, q) = (k.div_ceil(GROUP), vec![a; m * k]);
+        let shares = k.div_ceil(SHARE);
         let sums: Vec<i32> =
-            (0..m * groups).map(|i| (k - i % groups * GROUP).min(GROUP) as i32 * i32::from(a)).collect();
+            (0..m * shares).map(|i| (k - i % shares * SHARE).min(SHARE) as i32 * i32::from(a)).collect();
         let scales = vec![1.0; m * groups];
         let panels = Panels::new(n, k, &vec![b; n * k], &vec![1.0; n]);
         for kernel in available().into_iter().flat_map(int8_kernels_for) {
@@ -156,6 +157,40 @@ fn rows_can_be_taken_at_a_distance() {
         matmul_int8_with(kernel, MatMut::new(&mut y, m, n, n), all.every(head, heads, m), &panels, 0..n);
         for i in 0..m {
             assert_eq!(y[i * n..][..n], want[(i * heads + head) * n..][..n]);
+        }
+    }
+}
+
+/// Of 4 bits, with a scale for every share: the same promise.
+#[test]
+fn four_bits_have_the_bits_of_the_sums_written_out() {
+    for (m, n, k) in
+        [(1, 16, 8), (1, 33, 130), (2, 64, 128), (3, 100, 37), (5, 7, 300), (7, 65, 129), (4, 70, 512)]
+    {
+        let x = quantized(&numbers(m * k, 7), k);
+        let (of_row, shares) = (k.div_ceil(2), k.div_ceil(SHARE));
+        let bytes: Vec<u8> = (0..n * of_row).map(|i| (i * 53 % 256) as u8).collect();
+        let scales: Vec<f32> = numbers(n * shares, 6).iter().map(|x| x + 2.0).collect();
+        let weight = |j: usize, l: usize| i32::from((bytes[j * of_row + l / 2] >> (l % 2 * 4)) & 15) - 8;
+        let (stride, groups) = (k.next_multiple_of(8), k.div_ceil(GROUP));
+        let mut want = Vec::new();
+        for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
+            let mut total = 0f32;
+            for share in 0..shares {
+                let range = share * SHARE..k.min((share + 1) * SHARE);
+                let sum: i32 = range.map(|l| i32::from(x.q[i * stride + l]) * weight(j, l)).sum();
+                let term =
+                    sum as f32 * x.scales[i * groups + share * SHARE / GROUP] * scales[j * shares + share];
+                total = if share == 0 { term } else { total + term };
+            }
+            want.push(total);
+        }
+        let panels = Panels::four(n, k, &bytes, &scales);
+        for kernel in available().into_iter().flat_map(int8_kernels_for) {
+            let mut y = vec![f32::NAN; m * n];
+            let x = Activations::new(&x.q, &x.scales, &x.sums, m, k);
+            matmul_int8_with(kernel, MatMut::new(&mut y, m, n, n), x, &panels, 0..n);
+            assert!(y == want, "{}: [{m}, {n}, {k}]", kernel.name());
         }
     }
 }

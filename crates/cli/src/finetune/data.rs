@@ -224,7 +224,7 @@ impl ReadWatch for Reading {
             _ => head.columns[place].name.clone(),
         });
         self.prompt = self.prompt.take().or(column);
-        let line = format!("t5kit: {}: {}{}", spoken(path), said(head, *roles), understood(head));
+        let line = format!("t5kit: {}: {}{}", spoken(path), said(head, *roles, &[]), understood(head));
         self.monitor.println(line);
     }
 }

@@ -337,7 +337,7 @@ fn tokenizer_json_and_what_lies_beside_it() {
     });
     let path = Path::new("tokenizer.json");
     let renumbering = keep_tokens::Renumbering::new(&[0, 1, 2, 4]);
-    each("tokenizer.json", &objects(&[unigram.clone()]), 4000, |bytes| {
+    each("tokenizer.json", &objects(std::slice::from_ref(&unigram)), 4000, |bytes| {
         let _ = tokenizer_json::cut(bytes, &renumbering, path);
         let Ok(TokenizerJson { model: tokenizer_json::Model::Unigram(read), .. }) =
             tokenizer_json::read(bytes, path)

@@ -1,6 +1,7 @@
 """What a user of PyTorch runs where t5kit runs a BERT as UniLM: transformers' `BertForMaskedLM`. Run by the peers' Python.
 
 usage: unilm_peer.py model    OUT CSL_TSV
+       unilm_peer.py vocabulary OUT CSL_TSV ROWS [--words]
        unilm_peer.py lengths  OUT MODEL_DIR CSL_TSV
        unilm_peer.py losses   OUT MODEL_DIR CSL_TSV ROWS STEPS
        unilm_peer.py greedy   OUT MODEL_DIR CSL_TSV SAMPLES
@@ -8,12 +9,13 @@ usage: unilm_peer.py model    OUT CSL_TSV
        unilm_peer.py generate MODEL_DIR CSL_TSV [--samples 32] [--batch 16] [--bf16] [--threads 2]
 
 `model`: a folder of BERT base with random weights and a vocab.txt of 21,128 pieces, the characters of CSL_TSV among them.
-`lengths`: per row the tokens of source and target. `losses`: of STEPS steps of AdamW (2e-4, no dropout) on the first ROWS
+`vocabulary`: a vocab.txt of so many pieces, with --words the 20,000 words of several characters that jieba's dictionary
+has as the most frequent among them, as WoBERT has words. `lengths`: per row the tokens of source and target. `losses`: of STEPS steps of AdamW (2e-4, no dropout) on the first ROWS
 rows. `greedy`: per sample the ids of exactly 32 new tokens and, per token, its lead over the next best logit.
 `train` prints seconds a step and real tokens a second of fine-tuning with the explicit mask of queries × keys, batches
 padded to their longest; the head runs on all positions, as `BertForMaskedLM` with labels does, or with --careful on the
 rows that say the target alone. `generate` prints samples a second of greedy search with a cache of keys and values.
-Sources are cut at 256 tokens, targets at 32, `[CLS]` and `[SEP]` counted. OUT is JSON but for `model`.
+Sources are cut at 256 tokens, targets at 32, `[CLS]` and `[SEP]` counted. OUT is JSON but for `model` and `vocabulary`.
 """
 import argparse
 import json
@@ -33,15 +35,31 @@ def rows(path):
         return [line.rstrip("\n").split("\t") for line in f]
 
 
-def vocabulary(path):
-    """BERT's special pieces in their places, every character of the texts alone and within a word, and what fills up."""
+def words(count):
+    """The most frequent words of several Chinese characters."""
+    import jieba
+
+    with jieba.get_dict_file() as f:
+        entries = [line.decode("utf8").split(" ")[:2] for line in f]
+    entries = [(int(n), w) for w, n in entries if len(w) > 1 and all("\u4e00" <= c <= "\u9fff" for c in w)]
+    return [word for _, word in sorted(entries, key=lambda entry: (-entry[0], entry[1]))[:count]]
+
+
+def vocabulary(path, size=ROWS, more=()):
+    """BERT's special pieces in their places, every character of the texts alone and within a word, more words, and what
+    fills up."""
     characters = sorted({c for row in rows(path) for c in "".join(row).lower() if not c.isspace()})
     ascii_pieces = [c for c in characters if c.isascii() and c.isalnum()]
     pieces = [f"[unused{i}]" for i in range(1, 104)]
     for place, piece in ((PAD, "[PAD]"), (UNK, "[UNK]"), (CLS, "[CLS]"), (SEP, "[SEP]"), (MASK, "[MASK]")):
         pieces.insert(place, piece)
-    pieces = pieces[: MASK + 1] + characters + ["##" + c for c in ascii_pieces]
-    return pieces + [f"[unused{i}]" for i in range(1000, 1000 + ROWS - len(pieces))]
+    pieces = pieces[: MASK + 1] + characters + ["##" + c for c in ascii_pieces] + list(more)
+    return pieces + [f"[unused{i}]" for i in range(1000, 1000 + size - len(pieces))]
+
+
+def write_vocabulary(out, pieces):
+    with open(out, "w", encoding="utf8") as f:
+        f.writelines(piece + "\n" for piece in pieces)
 
 
 def make_model(out, path):
@@ -51,8 +69,7 @@ def make_model(out, path):
     torch.manual_seed(0)
     model = BertForMaskedLM(BertConfig(vocab_size=ROWS))
     model.save_pretrained(out)
-    with open(os.path.join(out, "vocab.txt"), "w", encoding="utf8") as f:
-        f.writelines(piece + "\n" for piece in vocabulary(path))
+    write_vocabulary(os.path.join(out, "vocab.txt"), vocabulary(path))
 
 
 def pairs(directory, path, count=None):
@@ -215,6 +232,9 @@ if __name__ == "__main__":
         {"train": train, "generate": generate}[sys.argv[1]](timed())
     elif sys.argv[1] == "model":
         make_model(*sys.argv[2:])
+    elif sys.argv[1] == "vocabulary":
+        out, path, size, *options = sys.argv[2:]
+        write_vocabulary(out, vocabulary(path, int(size), words(20000) if options else ()))
     else:
         what, out, *arguments = sys.argv[1:]
         result = {"lengths": lengths, "losses": losses, "greedy": greedy}[what](*arguments)

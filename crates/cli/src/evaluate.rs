@@ -35,6 +35,10 @@ use crate::typed;
 
 /// The flags of `t5kit evaluate`.
 #[derive(clap::Args)]
+#[command(mut_arg("target", |target| target.help(
+    "Column of the right texts, by name or by number from 1; several times where each source has several [default: the \
+     one whose name says so, or without a header the second of two]"
+)))]
 pub struct Args {
     /// Models: folders, training runs, TensorFlow checkpoints, adapters, or names on the hub. The others are compared
     /// with the first
@@ -115,10 +119,10 @@ pub fn run(args: Args) -> Result<()> {
         return Err(usage("--tokenizer goes with one model; of several each has its own"));
     }
     let folder = AtomicDir::create(&args.output, args.force)?;
-    let (sources, targets) = args.read(&Form::default(), true)?;
+    let (sources, references) = args.read(&Form::default(), true)?;
     let mut evaluation = Evaluation {
         data: args.data.file_name().unwrap_or(args.data.as_os_str()).to_string_lossy().into_owned(),
-        examples: Examples { sources, references: vec![targets] },
+        examples: Examples { sources, references },
         models: Vec::new(),
     };
     let bootstrap = Bootstrap { samples: args.bootstrap, seed: args.bootstrap_seed };
@@ -176,20 +180,22 @@ impl Args {
         })
     }
 
-    /// What a model reads in this form, and the right texts; `says` what the table was understood as.
-    fn read(&self, form: &Form, says: bool) -> Result<(Vec<String>, Vec<String>)> {
+    /// What a model reads in this form, and the right texts, a list for each column of them; `says` what the table was
+    /// understood as.
+    fn read(&self, form: &Form, says: bool) -> Result<(Vec<String>, Vec<Vec<String>>)> {
         let nothing = || usage(format!("{}: holds no example", self.data.display()));
-        let pairs = self.pairs.open(&self.data, form)?.ok_or_else(nothing)?;
+        let pairs = self.pairs.open_all(&self.data, form)?.ok_or_else(nothing)?;
         match says {
             true => pairs.say(),
             false => warn_prompt(form, pairs.roles.prompt.is_some()),
         }
-        let mut pairs = pairs.all()?;
-        pairs.truncate(self.max_examples.map_or(usize::MAX, NonZeroUsize::get));
-        if pairs.is_empty() {
+        let (mut sources, mut references) = pairs.references()?;
+        let most = self.max_examples.map_or(usize::MAX, NonZeroUsize::get);
+        std::iter::once(&mut sources).chain(&mut references).for_each(|texts| texts.truncate(most));
+        if sources.is_empty() {
             return Err(nothing());
         }
-        Ok(pairs.into_iter().map(|[source, target]| (source, target)).unzip())
+        Ok((sources, references))
     }
 
     /// What the models are called; each otherwise.
@@ -228,6 +234,8 @@ impl Args {
             "model": model,
             "data": self.data,
             "examples": evaluation.examples.sources.len(),
+            "source": self.pairs.columns().0,
+            "prompt": self.pairs.columns().2,
             "form": format!("{:?}", self.form),
             "punctuation": self.punctuation.map(|flag| Punctuation::from(flag).name()),
             "options": format!("{:?}", self.options.wishes(false).unwrap_or_default()),
@@ -280,7 +288,9 @@ impl Args {
         }
         let file =
             std::fs::File::create(folder.join("predictions.tsv")).context("cannot write predictions.tsv")?;
+        let more = (2..=evaluation.examples.references.len()).map(|n| format!("reference {n}"));
         let mut columns = vec!["source".to_owned(), "reference".to_owned()];
+        columns.extend(more);
         columns.extend(evaluation.models.iter().map(|model| model.name.clone()));
         let mut writer = TableWriter::new(Format::Tsv, std::io::BufWriter::new(file), &columns, true, false)?;
         for i in 0..evaluation.examples.sources.len() {

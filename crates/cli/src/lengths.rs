@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use t5kit_generate::BatchLimits;
 use t5kit_pipeline::Encoder;
+use t5kit_tokenizer::Tokenizer;
 
 use t5kit_formats::lang::fill;
 
@@ -31,16 +32,19 @@ impl From<OnLong> for t5kit_pipeline::OnLong {
 pub fn finish(encoder: Encoder<'_>) {
     let side = if encoder.what() == "target" { Side::Target } else { Side::Source };
     notice_cut(side, encoder.cut(), encoder.seen(), encoder.most(), "");
-    notice_missed(side, encoder.missed_sentinels());
+    notice_missed(side, encoder.missed_sentinels(), encoder.tokenizer());
 }
 
-/// Says on standard error how many texts name a sentinel that has not become one, if any.
-pub fn notice_missed(what: Side, missed: usize) {
+/// Says on standard error how many texts name a sentinel that has not become one, if any, and what helps with this
+/// tokenizer.
+pub fn notice_missed(what: Side, missed: usize, tokenizer: &Tokenizer) {
     let t = lang().texts();
-    let text = match missed {
-        0 => return,
-        1 => t.one_misses_a_blank,
-        _ => t.several_miss_a_blank,
+    let text = match (missed, tokenizer.sentinels().is_empty()) {
+        (0, _) => return,
+        (1, false) => t.one_misses_a_blank,
+        (_, false) => t.several_miss_a_blank,
+        (1, true) => t.one_has_no_blank,
+        (_, true) => t.several_have_no_blank,
     };
     eprintln!("t5kit: {}", fill(text, &[("n", &count(missed)), ("what", &what.called(missed))]));
 }

@@ -6,9 +6,10 @@ use t5kit_formats::table::{ColumnRef, Head, Roles, Table, TableOptions, WholeRow
 use t5kit_pipeline::Form;
 use t5kit_train::PairColumns;
 
+use crate::errors::usage;
 use crate::form::prompt_column;
 use crate::results::Rows;
-use crate::table_flags::{TableFlags, said, spoken, understood};
+use crate::table_flags::{TableFlags, column_name, said, spoken, understood};
 
 /// Which columns hold pairs.
 #[derive(clap::Args, Clone, Debug)]
@@ -19,8 +20,9 @@ pub struct PairFlags {
     #[arg(long, value_name = "COLUMN")]
     source: Option<String>,
     /// Column of the targets, by name or by number from 1 [default: likewise, the second of two]
-    #[arg(long, value_name = "COLUMN")]
-    target: Option<String>,
+    // Several for `evaluate`, which says so; elsewhere the last wins.
+    #[arg(long, value_name = "COLUMN", action = clap::ArgAction::Append)]
+    target: Vec<String>,
     /// Column of what is to be done, by name or number: the model reads "prompt: source"
     #[arg(long, value_name = "COLUMN")]
     prompt: Option<String>,
@@ -30,17 +32,27 @@ pub struct PairFlags {
 
 impl PairFlags {
     /// The columns as they were asked for.
-    pub fn columns(&self) -> (&Option<String>, &Option<String>, &Option<String>) {
-        (&self.source, &self.target, &self.prompt)
+    pub fn columns(&self) -> (Option<&String>, Option<&String>, Option<&String>) {
+        (self.source.as_ref(), self.target.last(), self.prompt.as_ref())
     }
 
     /// A table of pairs whose sources are given to a model in this `form`, the columns found; `None` where the file holds
     /// nothing.
     pub fn open(&self, path: &Path, form: &Form) -> Result<Option<Pairs>> {
+        self.open_with(path, form, &self.target[self.target.len().saturating_sub(1)..])
+    }
+
+    /// The same with all columns of targets that were asked for: [`Pairs::references`].
+    pub fn open_all(&self, path: &Path, form: &Form) -> Result<Option<Pairs>> {
+        self.open_with(path, form, &self.target)
+    }
+
+    fn open_with(&self, path: &Path, form: &Form, targets: &[String]) -> Result<Option<Pairs>> {
         let column = |name: &Option<String>| name.as_deref().map(ColumnRef::parse);
+        let targets: Vec<ColumnRef> = targets.iter().map(|name| ColumnRef::parse(name)).collect();
         let columns = PairColumns {
             source: column(&self.source),
-            target: column(&self.target),
+            target: targets.first().cloned(),
             prompt: column(&self.prompt),
         };
         let (path, options) = (path.to_owned(), self.tables.options());
@@ -49,11 +61,22 @@ impl PairFlags {
             return Ok(None);
         }
         let mut roles = columns.choose(&mut table)?;
+        let others = table.resolve(targets.get(1..).unwrap_or_default())?;
+        if let Some(place) = others
+            .iter()
+            .enumerate()
+            .find(|(i, place)| [roles.source, roles.target].contains(place) || others[..*i].contains(place))
+        {
+            return Err(usage(format!(
+                "--target names the column {} twice; give each column once",
+                column_name(table.head(), *place.1)
+            )));
+        }
         if self.prompt.is_none() {
             roles.prompt = prompt_column(form, &table, roles.prompt);
         }
         let (head, form) = (table.head().clone(), form.clone());
-        Ok(Some(Pairs { path, options, form, roles, head, total: None, table: Some(table) }))
+        Ok(Some(Pairs { path, options, form, roles, others, head, total: None, table: Some(table) }))
     }
 }
 
@@ -64,6 +87,8 @@ pub struct Pairs {
     form: Form,
     /// Which column is what.
     pub roles: Roles,
+    /// Columns of further targets of the same sources.
+    others: Vec<usize>,
     head: Head,
     total: Option<u64>,
     table: Option<Table>,
@@ -75,7 +100,7 @@ impl Pairs {
         eprintln!(
             "t5kit: {}: {}{}",
             spoken(&self.path),
-            said(&self.head, self.roles),
+            said(&self.head, self.roles, &self.others),
             understood(&self.head)
         );
     }
@@ -97,6 +122,22 @@ impl Pairs {
     /// The source and the target of every row.
     pub fn all(mut self) -> Result<Vec<[String; 2]>> {
         self.rows()?.map(|row| Ok(self.item(&row?))).collect()
+    }
+
+    /// The source of every row, and its right texts column by column.
+    pub fn references(mut self) -> Result<(Vec<String>, Vec<Vec<String>>)> {
+        let mut sources = Vec::new();
+        let mut references = vec![Vec::new(); 1 + self.others.len()];
+        for row in self.rows()? {
+            let row = row?;
+            let [source, target] = self.item(&row);
+            sources.push(source);
+            references[0].push(target);
+            for (list, &place) in references[1..].iter_mut().zip(&self.others) {
+                list.push(row.text(place, &self.head.columns[place].name));
+            }
+        }
+        Ok((sources, references))
     }
 }
 

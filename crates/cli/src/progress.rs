@@ -4,6 +4,7 @@
 
 mod bar;
 mod lines;
+mod words;
 
 use console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
@@ -12,9 +13,11 @@ use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
+use t5kit_formats::lang::fill;
 use t5kit_formats::progress::{Progress, Watch};
 
 use crate::interrupt;
+use crate::lang::lang;
 use crate::say::{is_quiet, is_verbose};
 pub use lines::Took;
 use lines::{Work, say};
@@ -105,8 +108,8 @@ impl Monitor {
     /// Says that a bad row was left out, and why; of many, only the first are shown.
     pub fn left_out(&mut self, why: &dyn fmt::Display) {
         match self.bad {
-            n if n < SHOWN_BAD => self.println(format!("left out: {why}")),
-            SHOWN_BAD => self.println("more bad rows follow; they are counted, not shown"),
+            n if n < SHOWN_BAD => self.println(fill(lang().texts().left_out_row, &[("why", &why)])),
+            SHOWN_BAD => self.println(lang().texts().more_bad_rows),
             _ => {}
         }
         self.bad += 1;

@@ -2,7 +2,10 @@
 
 mod check;
 mod estimate;
+mod examples;
 mod machine;
+#[cfg(test)]
+mod mutated;
 mod speed;
 
 use anyhow::{Context, Result};
@@ -71,7 +74,9 @@ pub fn run(args: Args) -> Result<()> {
         let Some(how) = standing.how() else { continue };
         let done = one(&recipe, &stages, stage, how, &mut state);
         if interrupt::requested() {
-            let said = fill(lang().texts().recipe_stopped, &[("stage", &stage.name), ("command", &again)]);
+            let values: [(&str, &dyn std::fmt::Display); 2] =
+                [("stage", &stage.called(lang())), ("command", &again)];
+            let said = fill(lang().texts().recipe_stopped, &values);
             eprintln!("t5kit: {said}");
             return Err(Interrupted.into());
         }
@@ -119,7 +124,10 @@ fn one(recipe: &Recipe, stages: &[Stage], stage: &Stage, how: How, state: &mut S
     state.end(recipe, stage, ran.is_ok(), seconds, peak, &typed::now())?;
     if ran.is_ok() {
         let took = Took(begun.elapsed());
-        eprintln!("{}", style(format!("t5kit: {}: {took}, {}", stage.name, bytes(peak))).for_stderr().dim());
+        let (t, name) = (lang().texts(), stage.called(lang()));
+        let took = format!("{took}{}{}", t.comma, bytes(peak));
+        let said = fill(t.work_at, &[("stage", &name), ("done", &took)]);
+        eprintln!("{}", style(format!("t5kit: {said}")).for_stderr().dim());
     }
     ran
 }
@@ -134,7 +142,7 @@ fn heading(number: usize, of: usize, stage: &Stage, standing: &Standing) {
         Standing::Changed(_) => t.stage_again,
         Standing::Gone => t.stage_gone,
     };
-    let line = format!("\n[{number}/{of}] {}", stage.name);
+    let line = format!("\n[{number}/{of}] {}", stage.called(lang()));
     eprintln!("{} {what}", style(line).for_stderr().cyan().bold());
 }
 

@@ -156,6 +156,11 @@ impl ReadWatch for Reading {
 
     fn understood(&mut self, file: &Understood) {
         let Understood { path, head, roles } = file;
-        self.monitor.println(format!("t5kit: {}: {}{}", spoken(path), said(head, *roles), understood(head)));
+        self.monitor.println(format!(
+            "t5kit: {}: {}{}",
+            spoken(path),
+            said(head, *roles, &[]),
+            understood(head)
+        ));
     }
 }

@@ -74,16 +74,13 @@ pub fn understood(head: &Head) -> String {
     parts.into_iter().map(|part| format!("{}{part}", t.comma)).collect()
 }
 
-/// Which columns make an example: `source = 摘要, target = 标题`.
-pub fn said(head: &Head, roles: Roles) -> String {
+/// Which columns make an example: `source = 摘要, target = 标题`; `others` are columns of further targets.
+pub fn said(head: &Head, roles: Roles, others: &[usize]) -> String {
     let t = lang().texts();
-    let named = |text: &str, place| fill(text, &[("name", &column_name(head, place))]);
-    format!(
-        "{}{}{}",
-        source_said(head, roles.prompt, roles.source),
-        t.comma,
-        named(t.is_target, roles.target)
-    )
+    let targets = std::iter::once(&roles.target).chain(others);
+    let targets = targets.map(|&place| fill(t.is_target, &[("name", &column_name(head, place))]));
+    let parts = std::iter::once(source_said(head, roles.prompt, roles.source)).chain(targets);
+    parts.collect::<Vec<_>>().join(t.comma)
 }
 
 /// The same of sources alone: `prompt = 任务, source = 摘要`.

@@ -106,7 +106,7 @@ pub fn run(args: Args) -> Result<()> {
         }
     }
     stdout.flush()?;
-    notice_missed(Side::Text, missed.into_inner());
+    notice_missed(Side::Text, missed.into_inner(), &tokenizer);
     Ok(())
 }
 

@@ -87,6 +87,45 @@ fn the_texts_are_those_that_generate_gives() {
 }
 
 #[test]
+fn each_source_may_have_several_right_texts() {
+    let lab = lab();
+    let (long, output) = (lab.path("long"), lab.path("out"));
+    // What the model has learnt is the second column's; once there is nothing in the first.
+    let rows = String::from_utf8(lab.read("train.tsv")).unwrap();
+    let rows = rows.lines().map(|line| line.split_once('\t').unwrap()).enumerate();
+    let row = |(i, (source, target))| format!("{source},{},{target}\n", ["", "庚", "jj"][i % 3]);
+    let rows: String = rows.map(row).collect();
+    let data = file(&lab.path(""), "several.csv", format!("摘要,标题,别名\n{rows}"));
+    let base = ["evaluate", "--model", arg(&long), "--data", arg(&data), "--output", arg(&output), "--force"];
+    let few = ["--speed-sources", "0", "--bootstrap", "0", "--max-new-tokens", "8", "--json"];
+    let with = |targets: &[&str]| run(base.iter().chain(&few).chain(&["--source", "摘要"]).chain(targets));
+    let both = with(&["--target", "标题", "--target", "别名", "--metric", "csl,sacrebleu:char"]);
+    assert!(both.stderr.contains("several.csv: source = 摘要, target = 标题, target = 别名"), "{both:#?}");
+    let both: Value = serde_json::from_str(&both.ok()).unwrap();
+    let table = String::from_utf8(lab.read("out/predictions.tsv")).unwrap();
+    assert_eq!(table.lines().next(), Some("source\treference\treference 2\tlong"));
+    let page = String::from_utf8(lab.read("out/evaluation.html")).unwrap();
+    assert!(page.contains("庚") && page.contains("jj"));
+    // The figures are those that `metrics` gives for both columns, and not those of one.
+    let predictions = lab.path("out/predictions.tsv");
+    let metrics = ["metrics", "--predictions", arg(&predictions), "--prediction", "long", "--json"];
+    let flags = ["--punctuation", "keep", "--metric", "csl,sacrebleu:char"];
+    let of = |references: &[&str]| -> Value {
+        let references = references.iter().flat_map(|name| ["--reference", *name]);
+        let all: Vec<&str> = metrics.iter().chain(&flags).copied().chain(references).collect();
+        serde_json::from_str(&run(all).ok()).unwrap()
+    };
+    let (two, one) = (of(&["reference", "reference 2"]), of(&["reference"]));
+    let figure = |value: &Value, name: &str| value["metrics"][name]["value"].clone();
+    for name in ["rouge-1", "rouge-l", "sacrebleu:char"] {
+        assert_eq!(figure(&both["models"][0], name), figure(&two, name), "{name}");
+    }
+    assert_ne!(figure(&two, "rouge-1"), figure(&one, "rouge-1"));
+    with(&["--target", "标题", "--target", "2"]).is_wrong_usage("--target names the column 标题 twice");
+    with(&["--target", "标题", "--target", "题目"]).fails(&["no column \"题目\""]);
+}
+
+#[test]
 fn an_interrupted_evaluation_goes_on_where_a_model_was_finished() {
     let lab = lab();
     let (short, data, output) = (lab.path("short"), lab.path("valid.tsv"), lab.path("out"));

@@ -339,6 +339,49 @@ fn a_dry_run_says_what_it_takes_and_leaves_nothing() {
 }
 
 #[test]
+fn a_chinese_reader_is_told_in_chinese() {
+    let kitchen = Kitchen::new(&[RECIPE, EVALUATE, EXPORT].concat());
+    let run = |args: &[&str]| {
+        let mut command = program();
+        command.current_dir(kitchen.path("")).env("T5KIT_LANG", "zh").args(["run", "r.toml"]).args(args);
+        finish(&mut command)
+    };
+    let told = run(&["--dry-run"]).ok();
+    for part in [
+        "[1/7] 模型：待运行",
+        "训练 40 条，验证 8 条，测试 8 条；",
+        "训练：约",
+        "生成：约",
+        "总计训练和生成约",
+        "可用内存：",
+    ] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    // Beside the commands nothing but units is English.
+    for line in told.lines().filter(|line| !line.starts_with("  $ ")) {
+        let words = line.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty());
+        let units = ["s", "min", "h", "kB", "MB", "GB", "GFLOP"];
+        let english: Vec<&str> = words.filter(|word| !units.contains(word)).collect();
+        assert!(english.is_empty(), "{english:?} in {line}");
+    }
+    let done = run(&[]);
+    for part in ["[5/7] 微调", "第 5 步，第 1.00 轮：验证损失 ", "（最佳）\n", "训练：10 步，用时 ", "损失 "]
+    {
+        assert!(done.stderr.contains(part), "{part} in {done:#?}");
+    }
+    for part in ["(best)", "validation loss", " steps in ", "training:"] {
+        assert!(!done.stderr.contains(part), "{part} in {done:#?}");
+    }
+    assert!(done.stdout.lines().any(|line| line.starts_with("微调")), "{done:#?}");
+    let told = run(&["--dry-run", "--set", "finetune.epochs=3"]).ok();
+    assert!(told.contains("[1/7] 模型：已完成，跳过"), "{told}");
+    assert!(
+        told.contains("[5/7] 微调：需加 --force 才会重新运行：上次运行与现在不同：epochs 由 2 改为 3"),
+        "{told}"
+    );
+}
+
+#[test]
 fn the_schema_is_what_is_committed_and_every_recipe_satisfies_it() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes");
     let printed = run(["recipe", "schema"]).ok();

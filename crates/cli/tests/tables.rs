@@ -226,6 +226,28 @@ fn count_reads_every_kind() {
     }
 }
 
+#[test]
+fn count_takes_line_ends_within_quotes_as_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokenizer = model::tokenizer(folder.path());
+    let count = |name: &str, text: &str| {
+        file(folder.path(), name, text);
+        let base =
+            ["count", "--tokenizer", arg(&tokenizer), "--output", "counts.tsv", "--force", "--field", "text"];
+        let run = finish(program().current_dir(&folder).args(base).args([name, "--threads", "2"]));
+        assert!(run.stderr.contains("2 lines") || run.stderr.contains("2 texts"), "{name}: {run:#?}");
+        run.ok();
+        let counts = std::fs::read_to_string(folder.path().join("counts.tsv")).unwrap();
+        counts.lines().filter(|line| !line.starts_with('#')).map(String::from).collect::<Vec<_>>()
+    };
+    let wanted =
+        count("a.jsonl", "{\"text\": \"甲乙\\n丙\\\"丁\", \"n\": 1}\n{\"text\": \"戊\", \"n\": 2}\n");
+    assert!(wanted.iter().any(|line| line.starts_with("丙\t1")), "{wanted:?}");
+    assert_eq!(count("a.csv", "n,text\n1,\"甲乙\n丙\"\"丁\"\n2,戊\n"), wanted);
+    assert_eq!(count("crlf.csv", "n,text\r\n1,\"甲乙\n丙\"\"丁\"\r\n2,戊\r\n"), wanted);
+    assert_eq!(count("a.tsv", "n\ttext\n1\t\"甲乙\n丙\"\"丁\"\n2\t戊\n"), wanted);
+}
+
 /// A run to generate with, and files in its folder.
 fn lab() -> Lab {
     let lab =
@@ -395,6 +417,45 @@ fn score_reads_tables() {
     assert!(written.starts_with("id,标题,正文,log_prob,tokens\n7,甲,甲乙丙,-"), "{written}");
     file(&lab.path(""), "c.csv", "foo,bar\n甲,乙\n丙,丁\n");
     score(&["--input", "c.csv"]).is_wrong_usage("--source");
+}
+
+#[cfg(unix)]
+#[test]
+fn interrupted_scores_go_on_to_the_same_bytes() {
+    let lab = lab();
+    let characters: Vec<char> = model::CHARACTERS.chars().skip(1).collect();
+    let text = |i: usize, n: usize| -> String {
+        (0..n).map(|k| characters[(i * 7 + k * (i % 5 + 1)) % characters.len()]).collect()
+    };
+    let rows: String = (0..20_000).map(|i| format!("{i},{},{}\n", text(i, 20), text(i + 3, 9))).collect();
+    file(&lab.path(""), "many.csv", format!("id,source,target\n{rows}"));
+    let command = |flags: &str| {
+        let mut command = program();
+        command.current_dir(lab.path("")).args("score --model run --threads 1 --input many.csv".split(' '));
+        command.args(flags.split(' ')).stdout(std::process::Stdio::null());
+        command
+    };
+    finish(&mut command("--output whole.csv")).ok();
+    let kept = lab.path("parts.csv.unfinished");
+    let done = || std::fs::read_to_string(&kept).unwrap_or_default().lines().count().saturating_sub(1);
+    let mut child =
+        command("--output parts.csv --resume").stderr(std::process::Stdio::null()).spawn().unwrap();
+    let begun = std::time::Instant::now();
+    while done() < 1000 && child.try_wait().unwrap().is_none() {
+        assert!(begun.elapsed().as_secs() < 60, "nothing is scored");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(kept.exists() && !lab.path("parts.csv").exists(), "it was ended too late to tell");
+    finish(&mut command("--output parts.csv")).fails(&["--resume", "--force"]);
+    finish(&mut command("--output parts.csv --resume --max-source-length 5"))
+        .fails(&["begun with another", "--force"]);
+    let run = finish(&mut command("--output parts.csv --resume"));
+    assert!(run.stderr.contains("going on after "), "{}", run.stderr);
+    run.ok();
+    assert!(lab.read("parts.csv") == lab.read("whole.csv"), "the same bytes");
+    assert!(!kept.exists());
 }
 
 #[test]

@@ -3,9 +3,10 @@
 mod common;
 
 use common::lab::Lab;
-use common::{arg, file, run, run_with_input};
+use common::{arg, file, names, run, run_with_input};
 use std::fs;
 use std::path::{Path, PathBuf};
+use t5kit_formats::spiece::SpieceModel;
 
 /// The ids of the first target of each line that `generate --json` prints.
 fn generated(json: &str) -> Vec<(String, Vec<u64>)> {
@@ -145,6 +146,17 @@ fn new_tokens() {
             arg(&lab.path("x")),
         ])
     };
+    // In several files: the same model.
+    let shards = lab.path("shards");
+    let flags = ["--add-tokens", arg(&more), "--max-shard-size", "20KB", "--output", arg(&shards)];
+    run(["convert", "--model", arg(&lab.path("run"))].iter().chain(&flags)).ok();
+    let files = names(&shards);
+    assert!(files.iter().filter(|name| name.ends_with(".safetensors")).count() > 1, "{files:?}");
+    assert!(files.contains(&"model.safetensors.index.json".to_owned()), "{files:?}");
+    assert!(!names(&lab.path("")).iter().any(|name| name.contains("whole")), "what was between is gone");
+    let same = |model: &Path| run(["generate", "--model", arg(model), "--json", "甲乙丙", "丙乙甲"]).ok();
+    assert_eq!(same(&shards), same(&grown));
+    assert_eq!(tokens(&shards), tokens(&grown));
     assert_eq!(refused("</s>\n").code, 1);
     assert_eq!((refused("\n").code, refused(" a\n").code), (2, 1));
     assert!(list.is_file());
@@ -156,9 +168,7 @@ fn any_number_of_extra_ids() {
     let lab = Lab::new(BY_HEART);
     let words = lab.path("words");
     fs::create_dir(&words).unwrap();
-    let spiece =
-        t5kit_formats::spiece::SpieceModel::parse(&lab.read("spiece.model"), Path::new("spiece.model"))
-            .unwrap();
+    let spiece = SpieceModel::parse(&lab.read("spiece.model"), Path::new("spiece.model")).unwrap();
     // Without the sentinel of its own.
     let pieces = spiece.pieces.len() - 1;
     let spiece = spiece.with_pieces(&(0..pieces).collect::<Vec<_>>());
@@ -202,6 +212,66 @@ fn blanks_that_are_none() {
     assert!(missed.stderr.contains("1 source names a blank such as <extra_id_0>"), "{missed:#?}");
     let found = generate("甲 <extra_id_0>乙");
     assert!(!found.stderr.contains("blank"), "{found:#?}");
+    // `tokenize` says it too, of lines and of tables.
+    let tokenize = |text: &str| run_with_input(["tokenize", "--tokenizer", arg(&model)], text.as_bytes());
+    let missed = tokenize("甲<extra_id_0>乙\n丙\n甲<extra_id_1>\n");
+    assert!(missed.stderr.contains("2 texts name a blank such as <extra_id_0>"), "{missed:#?}");
+    assert_eq!(missed.ok().lines().count(), 3);
+    let found = tokenize("甲 <extra_id_0>乙\n丙\n");
+    assert_eq!((found.code, found.stderr.as_str()), (0, ""));
+    let table = file(&lab.path(""), "blanks.csv", "text,n\n甲<extra_id_0>乙,1\n");
+    let missed = run(["tokenize", "--tokenizer", arg(&model), "--input", arg(&table)]);
+    assert!(missed.stderr.contains("1 text names a blank"), "{missed:#?}");
+}
+
+/// BERT's vocabulary has no blanks: a space before one would not help.
+#[test]
+fn berts_vocabulary_has_no_blanks() {
+    let lab = Lab::new(BY_HEART);
+    fs::create_dir(lab.path("words")).unwrap();
+    file(&lab.path("words"), "vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n甲\n乙\n丙\n丁\n");
+    file(&lab.path(""), "two.tsv", "甲<extra_id_0>丙\t丁\n丙乙甲\t丁丁\n");
+    let said = ["1 source names a blank such as <extra_id_0>, and this vocabulary has none, as BERT's"];
+    let trained = lab.finetune("run", &["--max-steps", "1"]);
+    let generated = run(["generate", "--model", arg(&lab.path("run")), "甲<extra_id_0>丙"]);
+    for told in [&trained, &generated] {
+        assert!(told.code == 0 && told.stderr.contains(said[0]), "{told:#?}");
+        assert!(!told.stderr.contains("write a space before it"), "{told:#?}");
+    }
+    let tokenized = run_with_input(
+        ["tokenize", "--tokenizer", arg(&lab.path("words"))],
+        "甲 <extra_id_0>\n<extra_id_1>乙\n".as_bytes(),
+    );
+    assert!(
+        tokenized.stderr.contains("2 texts name a blank") && tokenized.stderr.contains("BERT's"),
+        "{tokenized:#?}"
+    );
+}
+
+/// A stream prints marks as they come, and says so where the line would have been another.
+#[test]
+fn a_stream_says_that_marks_are_not_restored() {
+    let lab = Lab::new(BY_HEART);
+    let words = lab.path("words");
+    fs::create_dir(&words).unwrap();
+    let spiece = SpieceModel::parse(&lab.read("spiece.model"), Path::new("spiece.model")).unwrap();
+    let mut pieces = spiece.pieces.clone();
+    pieces.iter_mut().find(|piece| piece.text == "j").unwrap().text = ",".into();
+    let spiece = SpieceModel::new(pieces, spiece.trainer_spec.clone(), spiece.normalizer_spec.clone());
+    file(&words, "spiece.model", spiece.to_bytes());
+    file(&lab.path(""), "two.tsv", "甲乙丙\t甲乙,丁戊\n丙乙甲\t戊\n");
+    lab.finetune("run", &[]).ok();
+    let model = lab.path("run");
+    let base = ["generate", "--model", arg(&model), "--punctuation", "restore", "甲乙丙"];
+    assert_eq!(run(base).ok(), "甲乙，丁戊\n");
+    let streamed = run(base.iter().chain(&["--stream"]));
+    assert!(streamed.stderr.contains("without --stream it is restored"), "{streamed:#?}");
+    assert_eq!(streamed.ok(), "甲乙,丁戊\n");
+    // Where there is nothing to restore, nothing is said.
+    let other = ["generate", "--model", arg(&model), "--punctuation", "restore", "丙乙甲", "--stream"];
+    let streamed = run(other);
+    assert!(!streamed.stderr.contains("--stream"), "{streamed:#?}");
+    assert_eq!(streamed.ok(), "戊\n");
 }
 
 /// The right values of `shared/cases`.

@@ -1,5 +1,7 @@
 //! Text to ids within a limit: what is too long is cut and counted, or refused.
 
+use t5kit_tokenizer::Tokenizer;
+
 use crate::{Error, Pipeline};
 
 /// What happens to a text that is too long.
@@ -58,6 +60,11 @@ impl<'p> Encoder<'p> {
     /// How many texts name a sentinel (`<extra_id_0>`) that has not become one.
     pub fn missed_sentinels(&self) -> usize {
         self.missed
+    }
+
+    /// What encodes them.
+    pub fn tokenizer(&self) -> &'p Tokenizer {
+        &self.pipeline.tokenizer
     }
 
     /// "source" or "target".

@@ -5,6 +5,7 @@
 //! ([`State`]), and tells the story of all of them at the end ([`report`]). The keys of a recipe are the program's own
 //! flags, which it describes ([`Program`]): a new flag is a key without further ado.
 
+mod change;
 mod digest;
 mod document;
 mod draft;
@@ -18,6 +19,7 @@ mod stages;
 mod state;
 mod understand;
 
+pub use change::{Change, all_changes};
 pub use draft::{Draft, Examples};
 pub use error::{Error, Place};
 pub use keys::{Given, Key, Kind, Names, Program, Subcommand};

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use t5kit_formats::lang::Lang;
+
 use crate::error::Place;
 use crate::keys::{Given, Program};
 use crate::recipe::Recipe;
@@ -60,6 +62,11 @@ pub enum How {
 }
 
 impl Stage {
+    /// What people call it.
+    pub fn called(&self, lang: Lang) -> &'static str {
+        called(self.name, lang)
+    }
+
     /// The arguments as they are typed, the subcommand first.
     pub fn command(&self, output: &Path, how: How) -> Vec<String> {
         let mut words: Vec<String> = self
@@ -87,6 +94,21 @@ impl Stage {
     /// Whether all that it makes is there.
     pub(crate) fn is_there(&self) -> bool {
         self.has_output() && self.results.iter().all(|name| self.output.join(name).exists())
+    }
+}
+
+/// What people call the stage of this name.
+pub(crate) fn called(name: &'static str, lang: Lang) -> &'static str {
+    let t = lang.texts();
+    match name {
+        "model" => t.stage_model,
+        "count" => t.stage_count,
+        "trim" => t.stage_trim,
+        "data" => t.stage_data,
+        "finetune" => t.stage_finetune,
+        "evaluate" => t.stage_evaluate,
+        "export" => t.stage_export,
+        other => other,
     }
 }
 

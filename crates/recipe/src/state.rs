@@ -5,9 +5,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use t5kit_formats::lang::Lang;
 use t5kit_formats::output::AtomicFile;
 use t5kit_formats::progress::Watch;
 
+use crate::change::{Change, all_changes, differences};
 use crate::digest::{Digests, of_text};
 use crate::stages::{Argument, How, Stage};
 use crate::{Error, Recipe};
@@ -56,8 +58,8 @@ pub enum Standing {
     New,
     /// It was begun and stopped.
     Begun,
-    /// It was made from something else: from what, in a line; or of it only that stages before it are made again.
-    Changed(Option<String>),
+    /// It was made from something else: what is other now; nothing where only stages before it are made again.
+    Changed(Vec<Change>),
     /// It is done, and what it made is not all there: made again it is the same, so nothing else is.
     Gone,
 }
@@ -129,8 +131,10 @@ impl State {
                 None => Standing::New,
                 // It failed before it made anything: there is nothing to lose.
                 Some(record) if !record.finished && !stage.has_output() => Standing::New,
-                Some(record) if record.hash != hash => Standing::Changed(difference(&record.inputs, &inputs)),
-                Some(_) if again => Standing::Changed(None),
+                Some(record) if record.hash != hash => {
+                    Standing::Changed(differences(&record.inputs, &inputs))
+                }
+                Some(_) if again => Standing::Changed(Vec::new()),
                 Some(record) if !record.finished => Standing::Begun,
                 Some(_) if !stage.is_there() => Standing::Gone,
                 Some(_) => Standing::Done,
@@ -148,8 +152,10 @@ impl State {
     pub fn check(&self, recipe: &Recipe, stages: &[Stage], standings: &[Standing]) -> Result<(), Error> {
         let mut what = Vec::new();
         for (stage, standing) in stages.iter().zip(standings) {
-            if let Standing::Changed(Some(said)) = standing {
-                what.push(format!("{} was made with {said}", stage.name));
+            if let Standing::Changed(changes) = standing
+                && !changes.is_empty()
+            {
+                what.push(format!("{} was made with {}", stage.name, all_changes(changes, Lang::En)));
             }
         }
         if what.is_empty() {
@@ -292,30 +298,4 @@ pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), Error> {
 fn digest(inputs: &BTreeMap<String, String>) -> String {
     let lines: Vec<String> = inputs.iter().map(|(name, value)| format!("{name}\0{value}\n")).collect();
     of_text(&lines.concat())
-}
-
-/// What was other before, in a line; `None` where only stages before this one are.
-fn difference(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Option<String> {
-    let mut said = Vec::new();
-    let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    for name in names {
-        let (old, new) = (old.get(name), new.get(name));
-        if old == new || name.starts_with("stage ") {
-            continue;
-        }
-        said.push(match (name.rsplit_once(' '), old, new) {
-            (Some((_, file)), Some(_), Some(_)) => format!("other content of {file}"),
-            (Some((flag, file)), Some(_), None) => format!("{flag} {file}"),
-            (Some((flag, file)), None, _) => format!("{flag} without {file}"),
-            (None, Some(old), Some(new)) => format!("{name} {}, now {}", shown(old), shown(new)),
-            (None, Some(old), None) => format!("{name} {}, now without", shown(old)).replace("  ", " "),
-            (None, None, Some(new)) => format!("no {name}, now {}", shown(new)),
-            (None, None, None) => continue,
-        });
-    }
-    (!said.is_empty()).then(|| said.join(", "))
-}
-
-fn shown(value: &str) -> &str {
-    if value.is_empty() { "set" } else { value }
 }

@@ -128,8 +128,8 @@ impl DataArgs {
             let examples = examples?;
             examples.check_ids(tokenizer.vocab_size(), rows)?;
             say_facts(&examples.facts, lengths, &fill(t.of_part, &[("part", &part)]));
-            notice_missed(Side::Source, examples.facts.missed_sentinels[0]);
-            notice_missed(Side::Target, examples.facts.missed_sentinels[1]);
+            notice_missed(Side::Source, examples.facts.missed_sentinels[0], tokenizer);
+            notice_missed(Side::Target, examples.facts.missed_sentinels[1], tokenizer);
             if examples.on_disk() {
                 eprintln!("t5kit: {}", t.tokens_on_disk);
             }
@@ -224,7 +224,7 @@ impl ReadWatch for Reading {
             _ => head.columns[place].name.clone(),
         });
         self.prompt = self.prompt.take().or(column);
-        let line = format!("t5kit: {}: {}{}", spoken(path), said(head, *roles), understood(head));
+        let line = format!("t5kit: {}: {}{}", spoken(path), said(head, *roles, &[]), understood(head));
         self.monitor.println(line);
     }
 }

@@ -107,24 +107,31 @@ impl TrainWatch for Display<'_> {
         self.tokens += record.real_tokens;
         self.seconds += record.seconds;
         self.steps += 1;
-        let mut message = vec![format!("loss {:.4}", record.loss), format!("{:.0} tokens/s", self.rate())];
+        let t = lang().texts();
+        let (loss, rate) = (format!("{:.4}", record.loss), format!("{:.0}", self.rate()));
+        let mut message = vec![fill(t.loss_is, &[("value", &loss)]), fill(t.rate_is, &[("rate", &rate)])];
         if record.rss_bytes > 0 {
             message.push(bytes(record.rss_bytes));
         }
-        message.push(format!("lr {}", format!("{:.2e}", record.lr).replace(".00e", "e")));
+        let rate = format!("{:.2e}", record.lr).replace(".00e", "e");
+        message.push(fill(t.learning_rate_is, &[("value", &rate)]));
         self.monitor.set_message(message);
         self.tell_time(record.step);
     }
 
     fn evaluated(&mut self, record: &EvalRecord) {
-        let best = if record.best { " (best)" } else { "" };
+        let t = lang().texts();
+        let best = if record.best { t.is_best } else { "" };
         let metrics: String = record
             .metrics
             .iter()
-            .map(|(name, value)| format!(", {name} {:.4}", value.as_f64().unwrap_or(f64::NAN)))
+            .map(|(name, value)| format!("{}{name} {:.4}", t.comma, value.as_f64().unwrap_or(f64::NAN)))
             .collect();
-        let found = format!("validation loss {:.4}{metrics}", record.valid_loss);
-        self.monitor.println(format!("step {}, epoch {:.2}: {found}{best}", record.step, record.epoch));
+        let (loss, epoch) = (format!("{:.4}", record.valid_loss), format!("{:.2}", record.epoch));
+        let found = fill(t.validation_found, &[("loss", &loss), ("metrics", &metrics)]);
+        let values: [(&str, &dyn std::fmt::Display); 4] =
+            [("step", &record.step), ("epoch", &epoch), ("found", &found), ("best", &best)];
+        self.monitor.println(fill(t.validated, &values));
         self.monitor.set_message(vec![found]);
         if record.best {
             self.best = Some(record.clone());
@@ -137,6 +144,6 @@ impl TrainWatch for Display<'_> {
     }
 
     fn skipped(&mut self, step: u64, what: &str) {
-        self.monitor.println(format!("step {step}: skipped, {what} is not finite"));
+        self.monitor.println(fill(lang().texts().skipped_step, &[("step", &step), ("what", &what)]));
     }
 }

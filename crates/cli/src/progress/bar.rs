@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use console::measure_text_width;
 
-use super::lines::{Amount, Rate, Took, Work, left, number, rate};
+use t5kit_formats::lang::fill;
+
+use super::lines::{Rate, Took, Work, amount, left, number, rate, unit_name};
+use super::words;
 
 /// Characters of the bar itself.
 const BAR: usize = 16;
@@ -21,10 +24,11 @@ struct Part {
 /// The line of at most `width` columns: the stage, the first part of its message (a loss), the bar, how far, the time
 /// left, the rate and the rest. Where they do not all fit, the least of them are left out whole.
 pub(super) fn line(work: &Work, elapsed: Duration, width: usize) -> String {
+    let t = work.texts();
     let mut parts: Vec<Part> = Vec::new();
     let mut add = |before, rank, text: String| parts.push(Part { text, before, rank });
     let pace = rate(work.position, work.from, elapsed);
-    add(" ", 4, work.stage.clone());
+    add(" ", 4, words::stage(&work.stage, t).into_owned());
     if let Some(first) = work.message.first() {
         add("  ", 0, first.clone());
     }
@@ -32,23 +36,19 @@ pub(super) fn line(work: &Work, elapsed: Duration, width: usize) -> String {
         Some(length) => {
             add("  ", 3, bar(work.position, length));
             add("  ", 1, format!("{}/{}", number(work.position, work.unit), number(length, work.unit)));
-            let unit = Amount(length, work.unit).to_string();
-            add(" ", 6, unit.split_once(' ').map_or(String::new(), |(_, name)| name.to_owned()));
-            add(
-                ", ",
-                2,
-                left(length, work.position, pace).map_or("? left".into(), |left| format!("{left} left")),
-            );
+            add(" ", 6, unit_name(work.unit, t).to_owned());
+            let time = left(length, work.position, pace).map_or("?".to_owned(), |left| left.to_string());
+            add(t.comma, 2, fill(t.work_left, &[("time", &time)]));
         }
         None => {
             add(" ", 3, SPINNER[(elapsed.as_millis() / 250) as usize % SPINNER.len()].to_string());
-            add("  ", 1, Amount(work.position, work.unit).to_string());
-            add(", ", 2, Took(elapsed).to_string());
+            add("  ", 1, amount(work.position, work.unit, t));
+            add(t.comma, 2, Took(elapsed).to_string());
         }
     }
-    add(", ", 5, Rate(pace, work.unit).to_string());
+    add(t.comma, 5, Rate(pace, work.unit).to_string());
     for (i, part) in work.message.iter().enumerate().skip(1) {
-        add(", ", 7 + i, part.clone());
+        add(t.comma, 7 + i, part.clone());
     }
     while parts.len() > 1 && measure_text_width(&joined(&parts)) > width {
         let least = (0..parts.len()).max_by_key(|&i| parts[i].rank).unwrap_or(0);
@@ -85,6 +85,7 @@ fn bar(position: u64, length: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use t5kit_formats::lang::Lang;
     use t5kit_formats::progress::Progress;
 
     fn training() -> Work {
@@ -114,7 +115,13 @@ mod tests {
 
     #[test]
     fn wide_characters_count_twice() {
-        let work = Work::begin(Progress::items("训练中的模型", "步", 0, None));
+        let mut work = training();
+        work.lang = Lang::Zh;
+        work.message = ["损失 2.3141", "每秒 5321 词元"].map(String::from).to_vec();
+        assert_eq!(
+            line(&work, Duration::from_secs(600), 120),
+            "训练  损失 2.3141  ████▊             1200/4000 步，还需 23:20 min，2.00/s，每秒 5321 词元"
+        );
         for width in 0..40 {
             assert!(measure_text_width(&line(&work, Duration::ZERO, width)) <= width, "{width}");
         }

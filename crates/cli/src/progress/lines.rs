@@ -1,10 +1,14 @@
 //! Progress in words: a plain line every few seconds, where there is no terminal; figures, rates and times for people.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
+use t5kit_formats::lang::{Lang, Texts, fill};
 use t5kit_formats::progress::{Progress, Unit};
+
+use super::words;
+use crate::lang::lang;
 
 /// Between two plain lines.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -21,6 +25,8 @@ pub(super) struct Work {
     pub length: Option<u64>,
     /// What else there is to say, the weightiest first.
     pub message: Vec<String>,
+    /// The reader's language.
+    pub lang: Lang,
 }
 
 pub(super) fn say(line: &str) {
@@ -40,6 +46,7 @@ impl Work {
             position: at.done,
             length: at.total,
             message: Vec::new(),
+            lang: lang(),
         }
     }
 
@@ -63,41 +70,53 @@ impl Work {
     }
 
     fn summary_after(&self, elapsed: Duration) -> String {
+        let t = self.texts();
         let done = self.position.saturating_sub(self.from);
-        let done = match self.length {
+        let (stage, time) = (words::stage(&self.stage, t), Took(elapsed));
+        let said = match self.length {
             Some(length) if self.position < length => {
-                format!("{} of {}", number(done, self.unit), Amount(length, self.unit))
+                let (done, all) = (number(done, self.unit), amount(length, self.unit, t));
+                fill(t.work_took_of, &[("stage", &stage), ("done", &done), ("all", &all), ("time", &time)])
             }
-            _ => Amount(done, self.unit).to_string(),
+            _ => {
+                let done = amount(done, self.unit, t);
+                fill(t.work_took, &[("stage", &stage), ("done", &done), ("time", &time)])
+            }
         };
-        format!("{}: {done} in {}{}", self.stage, Took(elapsed), after(&self.message))
+        said + &self.after()
     }
 
     fn text(&self, elapsed: Duration) -> String {
-        let unit = self.unit;
-        let mut text = format!("{}: ", self.stage);
-        match self.length {
+        let (t, unit, stage) = (self.texts(), self.unit, words::stage(&self.stage, self.texts()));
+        let mut text = match self.length {
             Some(length) => {
                 let percent = 100 * u128::from(self.position) / u128::from(length.max(1));
-                let _ =
-                    write!(text, "{} of {} ({percent} %)", number(self.position, unit), Amount(length, unit));
+                let (done, all) = (number(self.position, unit), amount(length, unit, t));
+                fill(
+                    t.work_at_of,
+                    &[("stage", &stage), ("done", &done), ("all", &all), ("percent", &percent)],
+                )
             }
-            None => {
-                let _ = write!(text, "{}", Amount(self.position, unit));
-            }
-        }
+            None => fill(t.work_at, &[("stage", &stage), ("done", &amount(self.position, unit, t))]),
+        };
         let rate = rate(self.position, self.from, elapsed);
-        let _ = write!(text, ", {}", Rate(rate, unit));
+        text += t.comma;
+        text += &Rate(rate, unit).to_string();
         if let Some(left) = self.length.and_then(|length| left(length, self.position, rate)) {
-            let _ = write!(text, ", {left} left");
+            text += t.comma;
+            text += &fill(t.work_left, &[("time", &left)]);
         }
-        text.push_str(&after(&self.message));
-        text
+        text + &self.after()
     }
-}
 
-fn after(message: &[String]) -> String {
-    message.iter().map(|part| format!(", {part}")).collect()
+    /// The rest of the message, with commas before its parts.
+    fn after(&self) -> String {
+        self.message.iter().flat_map(|part| [self.texts().comma, part]).collect()
+    }
+
+    pub fn texts(&self) -> &'static Texts {
+        self.lang.texts()
+    }
 }
 
 /// Units in a second of a run that began at `from`.
@@ -118,15 +137,15 @@ pub(super) fn number(value: u64, unit: Unit) -> String {
     }
 }
 
-pub(super) struct Amount(pub u64, pub Unit);
+/// A number and what it is a number of.
+pub(super) fn amount(value: u64, unit: Unit, t: &Texts) -> String {
+    format!("{} {}", number(value, unit), unit_name(unit, t))
+}
 
-impl fmt::Display for Amount {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self.1 {
-            Unit::Bytes => "MB",
-            Unit::Items(name) => name,
-        };
-        write!(f, "{} {name}", number(self.0, self.1))
+pub(super) fn unit_name(unit: Unit, t: &Texts) -> &'static str {
+    match unit {
+        Unit::Bytes => "MB",
+        Unit::Items(name) => words::unit(name, t),
     }
 }
 
@@ -190,6 +209,23 @@ mod tests {
         );
         let counting = lines("counting", Unit::Bytes, 25_000_000, None, &[]);
         assert_eq!(counting.text(Duration::from_secs(2)), "counting: 25.0 MB, 12.5 MB/s");
+    }
+
+    #[test]
+    fn a_chinese_reader_is_told_in_chinese() {
+        let unit = Unit::Items("steps");
+        let zh = |work: Work| Work { lang: Lang::Zh, ..work };
+        let training = zh(lines("training", unit, 30, Some(120), &["损失 2.5"]));
+        assert_eq!(
+            training.text(Duration::from_secs(60)),
+            "训练：已完成 30，共 120 步（25 %），0.50/s，还需 3:00 min，损失 2.5"
+        );
+        assert_eq!(
+            training.summary_after(Duration::from_secs(7)),
+            "训练：完成 30，共 120 步，用时 7 s，损失 2.5"
+        );
+        let fetching = zh(lines("fetching spiece.model", Unit::Bytes, 4_300_000, Some(4_300_000), &[]));
+        assert_eq!(fetching.summary_after(Duration::from_secs(2)), "下载 spiece.model：4.3 MB，用时 2 s");
     }
 
     #[test]

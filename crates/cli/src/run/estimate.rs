@@ -1,29 +1,30 @@
 //! `t5kit run --dry-run`: what would be done, how long it would take, how much memory and disk.
 
 use anyhow::{Context, Result};
+use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 use t5kit_formats::hub::{self, HubOptions};
+use t5kit_formats::lang::fill;
 use t5kit_generate::generation_bytes;
 use t5kit_model::memory::{Work, available_bytes};
 use t5kit_model::{Architecture, Config};
 use t5kit_pipeline::{OpenOptions, Prepared};
-use t5kit_recipe::{How, PARTS, Part, Recipe, SPLIT, SplitOptions, SplitRecord, Stage, Standing, State};
+use t5kit_recipe::{
+    How, PARTS, Part, Recipe, SPLIT, SplitOptions, SplitRecord, Stage, Standing, State, all_changes,
+};
 use t5kit_tensor::{Pool, Precision};
 use t5kit_tokenizer::Tokenizer;
-use t5kit_train::{Curves, LOG, PairColumns, TrainOptions, each_pair};
+use t5kit_train::{Curves, LOG, PairColumns, TrainOptions};
 
+use super::examples::{TOKENS_A_CHARACTER, read};
 use super::speed::{Speed, Texts, clock};
 use crate::Command;
 use crate::commandline;
-use crate::progress::Monitor;
+use crate::lang::lang;
 use crate::say::{bytes, count};
 use crate::typed;
 
-/// Examples that are tokenized to learn how many tokens a character makes.
-const SAMPLE: usize = 200;
-/// Tokens of a character where no tokenizer is at hand: Chinese text in mT5's pieces.
-const TOKENS_A_CHARACTER: f64 = 0.7;
 /// Sources that `t5kit evaluate` generates for at a time, and tokens that it generates at most by default.
 const TOGETHER: usize = 32;
 
@@ -35,16 +36,21 @@ pub fn print(
     state: &State,
     force: bool,
 ) -> Result<()> {
+    let t = lang().texts();
     let mut out = std::io::stdout().lock();
     let mut known = Known::new(recipe, stages);
     let (mut all, mut disk) = (0.0, 0);
     for (number, (stage, standing)) in stages.iter().zip(standings).enumerate() {
-        writeln!(out, "[{}/{}] {}: {}", number + 1, stages.len(), stage.name, said(standing, force))?;
+        let (number, name) = (number + 1, stage.called(lang()));
+        let heading = fill(t.work_at, &[("stage", &name), ("done", &said(standing, force))]);
+        writeln!(out, "[{number}/{}] {heading}", stages.len())?;
         let how = standing.how().unwrap_or(How::New);
         writeln!(out, "  $ {}", typed::line(&stage.command(&recipe.output, how)))?;
         if *standing == Standing::Done {
             if let Some(record) = state.record(stage.name) {
-                writeln!(out, "  took {}, {} of memory", clock(record.seconds), bytes(record.peak_bytes))?;
+                let values: [Value<'_>; 2] =
+                    [("time", &clock(record.seconds)), ("bytes", &bytes(record.peak_bytes))];
+                writeln!(out, "  {}", fill(t.dry_took, &values))?;
             }
             continue;
         }
@@ -55,30 +61,38 @@ pub fn print(
         all += needs.seconds;
         disk += needs.disk;
     }
-    let about =
-        if all > 0.0 { format!("about {} of training and generating", clock(all)) } else { String::new() };
-    let parts = [about, if disk > 0 { format!("up to {} on the disk", bytes(disk)) } else { String::new() }];
-    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    let mut parts = Vec::new();
+    if all > 0.0 {
+        parts.push(fill(t.dry_all_time, &[("time", &clock(all))]));
+    }
+    if disk > 0 {
+        parts.push(fill(t.dry_all_disk, &[("bytes", &bytes(disk))]));
+    }
     if !parts.is_empty() {
-        writeln!(out, "in all {}", parts.join(", "))?;
+        writeln!(out, "{}", fill(t.dry_in_all, &[("parts", &parts.join(t.comma))]))?;
     }
     if let Some(free) = available_bytes() {
-        writeln!(out, "memory to be had: {}", bytes(free))?;
+        writeln!(out, "{}", fill(t.dry_free, &[("bytes", &bytes(free))]))?;
     }
     Ok(())
 }
 
+/// A place of a text and what stands there.
+type Value<'a> = (&'a str, &'a dyn Display);
+
 fn said(standing: &Standing, force: bool) -> String {
+    let t = lang().texts();
     match standing {
-        Standing::Done => "done, passed over".into(),
-        Standing::New => "to do".into(),
-        Standing::Begun => "goes on where it stopped".into(),
-        Standing::Gone => "to do again: what it made is gone".into(),
-        Standing::Changed(why) => {
-            let why =
-                why.as_ref().map_or("a stage before it changes".into(), |why| format!("was made with {why}"));
-            let what = if force { "to do again" } else { "refused without --force" };
-            format!("{what}: {why}")
+        Standing::Done => t.dry_done.into(),
+        Standing::New => t.dry_new.into(),
+        Standing::Begun => t.stage_goes_on.into(),
+        Standing::Gone => t.dry_gone.into(),
+        Standing::Changed(changes) => {
+            let why = match &changes[..] {
+                [] => t.dry_before_changes.into(),
+                changes => fill(t.dry_made_with, &[("changes", &all_changes(changes, lang()))]),
+            };
+            fill(if force { t.dry_again } else { t.dry_refused }, &[("why", &why)])
         }
     }
 }
@@ -136,8 +150,9 @@ impl<'a> Known<'a> {
                         .map(|s| s.shape.iter().product::<usize>() as u64)
                         .sum::<u64>()
                 });
-                let more = if model.is_earlier { ", before what stages before it make of it" } else { "" };
-                let lines = vec![format!("disk: up to {}{more}", bytes(size))];
+                let t = lang().texts();
+                let note = if model.is_earlier { t.dry_before_others } else { "" };
+                let lines = vec![fill(t.dry_disk, &[("bytes", &bytes(size)), ("note", &note)])];
                 Ok(Needs { lines, disk: size, ..Needs::default() })
             }
             _ => Ok(Needs::default()),
@@ -151,12 +166,20 @@ impl<'a> Known<'a> {
             self.model(&words).and_then(|model| model.tokenizer)
         });
         let texts = read(&options, tokenizer.as_ref())?;
-        let rows = PARTS.iter().zip(texts.rows).filter(|(_, rows)| *rows > 0);
-        let rows: Vec<String> = rows.map(|(name, rows)| format!("{} {name}", count(rows))).collect();
-        let [source, target] = texts.tokens;
-        let by = if tokenizer.is_some() { "" } else { ", at 0.7 tokens a character" };
+        let t = lang().texts();
+        let parts = [t.dry_train_rows, t.dry_valid_rows, t.dry_test_rows].into_iter().zip(texts.rows);
+        let rows: Vec<String> = parts
+            .filter(|(_, rows)| *rows > 0)
+            .map(|(part, rows)| fill(part, &[("n", &count(rows))]))
+            .collect();
+        let [source, target] = texts.tokens.map(|tokens| format!("{tokens:.0}"));
+        let by = match tokenizer {
+            Some(_) => String::new(),
+            None => fill(t.dry_a_character, &[("n", &TOKENS_A_CHARACTER)]),
+        };
+        let rows = rows.join(t.comma);
         let line =
-            format!("{}; about {source:.0} tokens a source and {target:.0} a target{by}", rows.join(", "));
+            fill(t.dry_data, &[("rows", &rows), ("source", &source), ("target", &target), ("by", &by)]);
         self.texts = Some(texts);
         Ok(Needs { lines: vec![line], ..Needs::default() })
     }
@@ -195,6 +218,7 @@ impl<'a> Known<'a> {
         threads: usize,
     ) -> Result<Needs> {
         let (Some(model), Some(texts)) = (self.model(words), self.texts()?) else { return Ok(unknown()) };
+        let t = lang().texts();
         let [source, target] = [0, 1].map(|i| texts.tokens[i].min(lengths[i] as f64));
         let widths = model.config.widths();
         let rows = texts.rows[0];
@@ -207,21 +231,25 @@ impl<'a> Known<'a> {
         let tokens = steps * a_step * (source + target);
         let log = std::fs::read_to_string(stage.output.join(LOG)).ok().map(|log| Curves::read(&log));
         let (rate, by) = match log.filter(|curves| curves.seconds > 0.0 && curves.tokens > 0.0) {
-            Some(curves) => (curves.tokens / curves.seconds, "the rate of its log".to_owned()),
+            Some(curves) => (curves.tokens / curves.seconds, t.dry_by_log.to_owned()),
             None => {
                 let bf16 = options.precision == Precision::Bf16;
                 let measured = self.speed.measure(bf16, threads);
                 let seconds = self.speed.training(&widths, [source, target], bf16, threads);
-                let by = format!("{:.0} GFLOP/s measured on {threads} threads", measured / 1e9);
+                let by = measured_rate(measured, threads);
                 ((source + target) / seconds, by)
             }
         };
         let mut seconds = tokens / rate;
-        let mut lines = vec![format!(
-            "training: about {}: {} steps of {a_step:.0} examples, {} tokens/s, by {by}",
-            clock(seconds),
-            count(steps as usize),
-            count(rate as usize)
+        let mut lines = vec![fill(
+            t.dry_training,
+            &[
+                ("time", &clock(seconds)),
+                ("steps", &count(steps as usize)),
+                ("examples", &format!("{a_step:.0}")),
+                ("rate", &count(rate as usize)),
+                ("by", &by),
+            ],
         )];
         if texts.rows[1] > 0 && !options.validation.metrics.is_empty() {
             let times = match options.validation.eval_every {
@@ -231,23 +259,17 @@ impl<'a> Known<'a> {
             let rows = options.validation.max_examples.map_or(texts.rows[1], |most| most.min(texts.rows[1]));
             let beams = options.validation.num_beams;
             let each = self.speed.generating(&widths, [source, target], beams, threads) * rows as f64;
-            lines.push(format!(
-                "validation: about {}: {times:.0} times {}",
-                clock(times * each),
-                clock(each)
-            ));
+            let values: [Value<'_>; 3] =
+                [("time", &clock(times * each)), ("times", &format!("{times:.0}")), ("each", &clock(each))];
+            lines.push(fill(t.dry_validation, &values));
             seconds += times * each;
         }
         let batch = [lengths[0].min(texts.longest[0]), lengths[1].min(texts.longest[1])];
         let a_batch = options.batch_tokens.unwrap_or(options.batch_size * (batch[0] + batch[1]));
         let sources = a_batch * batch[0] / (batch[0] + batch[1]).max(1);
         let memory = t5kit_train::predict(&model.config, options, None, (sources, a_batch - sources), None);
-        lines.push(format!(
-            "memory: up to {} (weights, gradients, moments) + {} (the largest batch){}",
-            bytes(memory.parameters),
-            bytes(memory.activations),
-            earlier(&model)
-        ));
+        let (kept, batch, note) = (bytes(memory.parameters), bytes(memory.activations), earlier(&model));
+        lines.push(fill(t.dry_training_memory, &[("kept", &kept), ("batch", &batch), ("note", &note)]));
         // best/, last/ and its moments; one of them twice while it is replaced.
         let weights: u64 =
             model.config.layout().iter().map(|s| 4 * s.shape.iter().product::<usize>() as u64).sum();
@@ -255,7 +277,7 @@ impl<'a> Known<'a> {
             Some(_) => weights / 10,
             None => 2 * weights + memory.parameters.saturating_sub(2 * weights) + weights,
         };
-        lines.push(format!("disk: up to {}{}", bytes(disk), earlier(&model)));
+        lines.push(fill(t.dry_disk, &[("bytes", &bytes(disk)), ("note", &note)]));
         Ok(Needs { lines, seconds, disk })
     }
 
@@ -269,18 +291,22 @@ impl<'a> Known<'a> {
         let models = stage.given.iter().filter(|given| given.key.starts_with("compare.")).count() + 1;
         let each = self.speed.generating(&widths, texts.tokens, beams, threads);
         let seconds = each * rows as f64 * models as f64;
-        let rate = self.speed.measure(false, threads) / 1e9;
+        let by = measured_rate(self.speed.measure(false, threads), threads);
         let work =
             Work { sequences: TOGETHER, source_tokens: texts.longest[0], target_tokens: texts.longest[1] };
         let memory = generation_bytes(&widths, work, beams, threads);
+        let t = lang().texts();
+        let models = match models {
+            1 => t.dry_one_model.to_owned(),
+            n => fill(t.dry_models, &[("n", &n)]),
+        };
+        let (time, sources, note) = (clock(seconds), count(rows), earlier(&model));
+        let generating: [Value<'_>; 4] =
+            [("time", &time), ("sources", &sources), ("models", &models), ("by", &by)];
+        let (weights, work) = (bytes(model.bytes), bytes(memory));
         let lines = vec![
-            format!(
-                "generating: about {}: {} sources, {models} model{}, by {rate:.0} GFLOP/s measured on {threads} threads",
-                clock(seconds),
-                count(rows),
-                if models == 1 { "" } else { "s, taken as like the first" }
-            ),
-            format!("memory: {} (weights) + up to {}{}", bytes(model.bytes), bytes(memory), earlier(&model)),
+            fill(t.dry_generating, &generating),
+            fill(t.dry_generating_memory, &[("weights", &weights), ("work", &work), ("note", &note)]),
         ];
         Ok(Needs { lines, seconds, disk: 0 })
     }
@@ -304,12 +330,16 @@ impl<'a> Known<'a> {
 }
 
 fn earlier(model: &Model) -> &'static str {
-    if model.is_earlier { ", less once it is trimmed" } else { "" }
+    if model.is_earlier { lang().texts().dry_before_trim } else { "" }
+}
+
+fn measured_rate(rate: f64, threads: usize) -> String {
+    let rate = format!("{:.0}", rate / 1e9);
+    fill(lang().texts().dry_by_measured, &[("rate", &rate), ("threads", &threads)])
 }
 
 fn unknown() -> Needs {
-    let line = "cannot be told yet: the model or the data are not here";
-    Needs { lines: vec![line.into()], ..Needs::default() }
+    Needs { lines: vec![lang().texts().dry_unknown.into()], ..Needs::default() }
 }
 
 /// The value of a flag.
@@ -341,71 +371,4 @@ fn open(name: &str, words: &[String], is_earlier: bool) -> Option<Model> {
     let tokenizer = prepared.tokenizer().ok().map(|(tokenizer, _)| tokenizer);
     let bytes = t5kit_model::Inventory::of(&prepared.plan).bytes();
     Some(Model { config: prepared.plan.config.clone(), tokenizer, bytes, is_earlier })
-}
-
-/// Reads the examples once: how many go where, and how long they are.
-fn read(options: &SplitOptions, tokenizer: Option<&Tokenizer>) -> Result<Texts> {
-    let mut monitor = Monitor::default();
-    let (mut characters, mut longest, mut sampled, mut tokens) =
-        ([0usize; 2], [0usize; 2], [0usize; 2], [0usize; 2]);
-    let (mut seen, mut rows) = (0, [0usize; 3]);
-    let mut each = |path: &Path| -> Result<usize> {
-        let mut here = 0;
-        let mut watch = Passing(&mut monitor);
-        each_pair(path, &options.columns, &options.table, &mut watch, |source, target| {
-            for (side, text) in [&source, &target].into_iter().enumerate() {
-                let n = text.chars().count();
-                characters[side] += n;
-                longest[side] = longest[side].max(n);
-                if let Some(tokenizer) = tokenizer.filter(|_| seen < SAMPLE) {
-                    sampled[side] += n;
-                    tokens[side] += tokenizer.encode(text).len();
-                }
-            }
-            seen += 1;
-            here += 1;
-            Ok::<_, t5kit_train::Error>(())
-        })?;
-        Ok(here)
-    };
-    let mut input = 0;
-    for path in &options.input {
-        input += each(path)?;
-    }
-    let mut left = input;
-    for (i, part) in options.parts.iter().enumerate().rev() {
-        rows[i] = match part {
-            None => 0,
-            Some(Part::Rows(rows)) => *rows,
-            Some(Part::Share(share)) => ((share * input as f64).round() as usize).max(1),
-            Some(Part::Rest) => left,
-            Some(Part::Files(files)) => files.iter().map(|file| each(file)).sum::<Result<usize>>()?,
-        };
-        if !matches!(part, Some(Part::Files(_))) {
-            left = left.saturating_sub(rows[i]);
-        }
-    }
-    monitor.clear();
-    let ratio = [0, 1].map(|i| match sampled[i] {
-        0 => TOKENS_A_CHARACTER,
-        n => tokens[i] as f64 / n as f64,
-    });
-    let mean = |i: usize| characters[i] as f64 / seen.max(1) as f64 * ratio[i] + 1.0;
-    let most = |i: usize| (longest[i] as f64 * ratio[i]).ceil() as usize + 1;
-    Ok(Texts { rows, tokens: [mean(0), mean(1)], longest: [most(0), most(1)] })
-}
-
-/// Bad rows are the stage's business.
-struct Passing<'a>(&'a mut Monitor);
-
-impl t5kit_formats::progress::Watch for Passing<'_> {
-    fn progress(&mut self, at: t5kit_formats::progress::Progress<'_>) -> std::ops::ControlFlow<()> {
-        self.0.progress(at)
-    }
-}
-
-impl t5kit_train::ReadWatch for Passing<'_> {
-    fn bad_row(&mut self, _error: &t5kit_train::Error) -> std::ops::ControlFlow<()> {
-        std::ops::ControlFlow::Continue(())
-    }
 }

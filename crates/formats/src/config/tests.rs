@@ -267,6 +267,19 @@ fn configs() -> impl Strategy<Value = T5Config> {
     )
 }
 
+#[test]
+fn what_was_not_read_does_not_come_back() {
+    let config = parse(json!({
+        "hidden_act": "relu", "hidden_size": 8, "intermediate_size": 16, "num_attention_heads": 2, "num_hidden_layers": 1,
+        "vocab_size": 99, "feed_forward_proj": "gated-gelu", "num_layers": 7, "use_cache": false, "task": "x"
+    }))
+    .unwrap();
+    let written = config.to_json();
+    assert_eq!((&written["feed_forward_proj"], &written["num_layers"]), (&json!("relu"), &json!(1)));
+    assert_eq!((&written["use_cache"], &written["task"]), (&json!(false), &json!("x")));
+    assert_eq!(parse(Value::Object(written)).unwrap().feed_forward(), config.feed_forward());
+}
+
 proptest! {
     #[test]
     fn written_and_read_again_is_the_same(config in configs()) {

@@ -9,6 +9,9 @@ use super::{Activation, T5Config};
 use crate::error::{Error, Result};
 use crate::output::AtomicFile;
 
+/// Fields that are written and never read: as the file has them.
+const THEIRS: [&str; 3] = ["architectures", "is_encoder_decoder", "use_cache"];
+
 impl T5Config {
     /// The configuration as transformers writes it, the fields that are not ours at the end.
     pub fn to_json(&self) -> Map<String, Value> {
@@ -64,8 +67,11 @@ impl T5Config {
         );
         put("decoder_start_token_id", json!(self.decoder_start_token_id));
         put("use_cache", json!(true));
+        // What a file in bert4keras's names says in transformers' as well was not read, and does not come back.
         for (field, value) in &self.other {
-            map.insert(field.clone(), value.clone());
+            if THEIRS.contains(&field.as_str()) || !map.contains_key(field) {
+                map.insert(field.clone(), value.clone());
+            }
         }
         map
     }

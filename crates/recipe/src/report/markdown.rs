@@ -7,6 +7,7 @@ use t5kit_formats::lang::fill;
 
 use super::facts::{Facts, Row, Table, part_name};
 use super::{Story, clock};
+use crate::stages::called;
 
 /// The whole report.
 pub fn text(story: &Story<'_>, facts: &Facts) -> String {
@@ -21,6 +22,7 @@ pub fn text(story: &Story<'_>, facts: &Facts) -> String {
     for (name, came) in &facts.came {
         let record = story.state.record(name);
         let (time, memory) = record.map_or(Default::default(), |r| (clock(r.seconds), memory(r.peak_bytes)));
+        let name = called(name, story.lang);
         let _ = writeln!(out, "| {name} | {} | {time} | {memory} |", cell(came));
     }
     if let Some(table) = &facts.evaluation {
@@ -100,6 +102,7 @@ pub fn summary(story: &Story<'_>, facts: &Facts) -> String {
     let mut out = String::new();
     for (name, came) in &facts.came {
         let time = story.state.record(name).map_or(String::new(), |record| clock(record.seconds));
+        let name = called(name, story.lang);
         let _ = writeln!(out, "{name:<9}{time:>10}  {came}");
     }
     if let Some(table) = &facts.evaluation {

@@ -9,7 +9,7 @@ use t5kit_train::thin;
 use super::facts::{Facts, part_name, shorten};
 use super::markdown::cells;
 use super::{Story, clock};
-use crate::stages::made;
+use crate::stages::{called, made};
 
 const STYLE: &str = "
 .wide { overflow-x: auto; } pre { overflow-wrap: anywhere; } .story td, .story th { text-align: left; vertical-align: top; }
@@ -84,7 +84,8 @@ fn stages(out: &mut String, story: &Story<'_>, facts: &Facts) {
             "evaluate" => Some(format!("{}/evaluation.html", made::EVALUATION)),
             _ => None,
         };
-        let named = link.map_or((*name).to_owned(), |link| format!("<a href=\"{link}\">{name}</a>"));
+        let name = called(name, story.lang);
+        let named = link.map_or(name.to_owned(), |link| format!("<a href=\"{link}\">{name}</a>"));
         let _ = writeln!(
             out,
             "<tr><td>{named}</td><td>{}</td><td>{time}</td><td>{memory}</td></tr>",

@@ -86,7 +86,7 @@ impl Warpers {
     /// What the options ask for, in transformers' order.
     pub fn new(options: &GenerateOptions) -> Self {
         let mut all: Vec<Box<dyn LogitsWarper>> = Vec::new();
-        if options.temperature != 1.0 {
+        if options.draws() && options.temperature != 1.0 {
             all.push(Box::new(Temperature(options.temperature)));
         }
         if options.top_k != 0 {

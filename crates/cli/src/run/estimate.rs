@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use std::io::Write;
 use std::path::Path;
 use t5kit_formats::hub::{self, HubOptions};
-use t5kit_generate::generation_bytes;
+use t5kit_generate::{generation_bytes, most_proposed};
 use t5kit_model::memory::{Work, available_bytes};
 use t5kit_model::{Architecture, Config};
 use t5kit_pipeline::{OpenOptions, Prepared};
@@ -272,7 +272,8 @@ impl<'a> Known<'a> {
         let rate = self.speed.measure(false, threads) / 1e9;
         let work =
             Work { sequences: TOGETHER, source_tokens: texts.longest[0], target_tokens: texts.longest[1] };
-        let memory = generation_bytes(&widths, work, beams, threads);
+        let lookup = value(words, "--lookup").and_then(|n| n.parse().ok()).unwrap_or(0);
+        let memory = generation_bytes(&widths, work, beams, most_proposed(lookup, TOGETHER * beams), threads);
         let lines = vec![
             format!(
                 "generating: about {}: {} sources, {models} model{}, by {rate:.0} GFLOP/s measured on {threads} threads",

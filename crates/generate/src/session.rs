@@ -81,7 +81,7 @@ impl Steps {
         self.tokens as f64 / self.continued.max(1) as f64
     }
 
-    /// The share of what was tried that was right.
+    /// The share of what was tried that made a step unnecessary.
     pub fn accepted(&self) -> f64 {
         self.tokens.saturating_sub(self.continued) as f64 / self.proposed.max(1) as f64
     }

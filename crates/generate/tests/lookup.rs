@@ -34,7 +34,8 @@ fn targets_are_those_without_lookup_bit_for_bit() {
         let model = counting(kind, dtype);
         let plain = options(&*model, 0);
         let want = run(&*model, 1, &runs(), &plain);
-        let without = steps(&*model, 1, &runs(), &plain);
+        let copied = &runs()[..4];
+        let without = steps(&*model, 1, copied, &plain);
         assert_eq!((without.tokens, without.proposed), (without.continued, 0));
         for lookup in [1, 3, 8, usize::MAX] {
             for (threads, sequences) in [(1, 1), (2, 1), (2, 4), (1, 100)] {
@@ -43,12 +44,12 @@ fn targets_are_those_without_lookup_bit_for_bit() {
                 let name =
                     format!("{kind}, {dtype:?}, {lookup} in batches of {sequences}, {threads} threads");
                 assert_eq!(run(&*model, threads, &runs(), &looking), want, "{name}");
-                let steps = steps(&*model, threads, &runs(), &looking);
+                let steps = steps(&*model, threads, copied, &looking);
                 println!("{name}: {:.2} a step, {:.2} right", steps.tokens_a_step(), steps.accepted());
                 assert_eq!(steps.tokens, without.tokens, "{name}");
                 if sequences == 1 && lookup > 1 {
                     let (a_step, accepted) = (steps.tokens_a_step(), steps.accepted());
-                    assert!(a_step > 1.5, "{name}: {a_step} tokens a step");
+                    assert!(a_step > 1.2, "{name}: {a_step} tokens a step");
                     assert!(accepted > 0.3 && accepted < 1.0, "{name}: {accepted} of what is tried is right");
                 }
             }
@@ -86,8 +87,9 @@ fn what_is_certain_comes_at_once() {
     // The embedding is what says it, and nothing else.
     let words = params.get(params.id("shared.weight").unwrap()).to_tensor();
     let width = words.cols();
-    let row = |at: usize| if at / width == 1 { 60 } else { (at / width).saturating_sub(STRIDE as usize) };
-    let exact = params.get(softmax).map(|at, _| words.row(row(at))[at % width]);
+    let before = |id: usize| if id == 1 { Some(60) } else { id.checked_sub(STRIDE as usize) };
+    let exact =
+        params.get(softmax).map(|at, _| before(at / width).map_or(0.0, |id| words.row(id)[at % width]));
     *params.get_mut(softmax) = exact;
     let added: Vec<_> = params
         .iter()
@@ -112,12 +114,11 @@ fn what_is_certain_comes_at_once() {
     assert_eq!(counted(0, 30).steps, 13);
     let few = counted(20, 30);
     assert!(few.steps <= 6, "{few:?}");
-    assert!(few.accepted() > 0.9, "{few:?}");
-    // Never more than may be said: so many steps, and what was tried with them.
-    for most in 1..14 {
+    assert!(few.accepted() >= 0.9, "{few:?}");
+    // Never more than may be said, and all of it is right.
+    for most in 1..13 {
         let steps = counted(20, most);
-        assert!(steps.continued + steps.proposed <= most as u64 + steps.steps, "{most}: {steps:?}");
-        assert!(steps.tokens == most as u64, "{most}: {steps:?}");
+        assert_eq!((steps.tokens, steps.continued + steps.proposed), (most as u64, most as u64), "{most}");
     }
 }
 
@@ -128,7 +129,7 @@ fn proposals_take_the_room_that_is_left() {
     let plain = run(&*model, 1, &runs(), &options(&*model, 0));
     let looking = Arc::new(options(&*model, 8));
     let proposed = |hypotheses: usize| {
-        let limits = SessionLimits { requests: 8, hypotheses, tokens: 8192 };
+        let limits = SessionLimits { requests: 2, hypotheses, tokens: 8192 };
         let (pool, mut session) = (Pool::new(1), Session::new(&*model, limits));
         for source in runs() {
             session.admit(Request::new(source, looking.clone())).unwrap();
@@ -148,7 +149,8 @@ fn proposals_take_the_room_that_is_left() {
         before.proposed
     };
     assert_eq!(proposed(1), 0);
-    assert!(proposed(2) > 0 && proposed(64) > 0);
+    let [some, more] = [3, 64].map(proposed);
+    assert!(some > 0 && more > some, "{some} {more}");
 }
 
 /// Tokens are handed over one by one all the same, and a caller may stop in the midst of a step.
@@ -178,14 +180,10 @@ fn streams_say_the_same() {
 fn nothing_is_drawn_at_temperature_0() {
     let model: T5 = common::lab::model();
     let greedy = run(&model, 1, &sources(), &options(&model, 0));
-    let cold = GenerateOptions {
-        do_sample: true,
-        temperature: 0.0,
-        num_return_sequences: 2,
-        top_k: 40,
-        ..options(&model, 4)
-    };
-    for (cold, greedy) in run(&model, 2, &sources(), &cold).iter().zip(&greedy) {
-        assert_eq!(cold[..], [greedy[0].clone(), greedy[0].clone()]);
+    let cold = GenerateOptions { do_sample: true, temperature: 0.0, top_k: 40, ..options(&model, 4) };
+    assert_eq!(run(&model, 2, &sources(), &cold), greedy);
+    let twice = GenerateOptions { num_return_sequences: 2, ..cold };
+    for (twice, greedy) in run(&model, 2, &sources(), &twice).iter().zip(&greedy) {
+        assert!(twice.len() == 2 && twice.iter().all(|target| target.ids == greedy[0].ids));
     }
 }

@@ -3,7 +3,7 @@
 use t5kit_formats::config::T5Config;
 use t5kit_generate::{EarlyStopping, GenerateOptions, LengthNormalization};
 use t5kit_model::{Bert, BertConfig, LoadOptions, Model, Plan, Seq2Seq, SpecialIds, T5, save};
-use t5kit_tensor::{DType, ParamId, Rng, Weight};
+use t5kit_tensor::{DType, ParamId, Rng, Tensor, Weight};
 
 /// Rows of a model, the last dozen of them padding.
 pub const ROWS: usize = 400;
@@ -65,12 +65,14 @@ pub fn counting(kind: &str, dtype: DType) -> Model {
     let words = named.iter().find(|(_, name)| name.contains("shared") || name.contains("word_embeddings"));
     let words = params.get(words.unwrap().0).to_tensor();
     let own = params.get(softmax).to_tensor();
+    let none = vec![0.0; own.cols()];
     let row = |id: u32| match id {
         1 => words.row(60),
-        id => words.row((id.max(STRIDE) - STRIDE) as usize),
+        id => id.checked_sub(STRIDE).map_or(&none[..], |before| words.row(before as usize)),
     };
     // Not of that alone: something is sometimes likelier.
-    let noise = if kind == "t5" { 1.6 } else { 0.8 };
+    let size = |x: &Tensor| x.data().iter().map(|x| x * x).sum::<f32>().sqrt();
+    let noise = 0.8 * size(&words) / size(&own);
     let mixed = (0..ROWS as u32).flat_map(|id| {
         row(id).iter().zip(own.row(id as usize)).map(|(w, own)| w + noise * own).collect::<Vec<_>>()
     });
@@ -79,8 +81,8 @@ pub fn counting(kind: &str, dtype: DType) -> Model {
         let factor = match &name[..] {
             name if name.contains("position_embeddings") || name.contains("token_type") => 0.1,
             // What a layer adds.
-            name if name.ends_with(".o.weight") || name.ends_with("output.dense.weight") => 0.3,
-            name if name.ends_with("wo.weight") => 0.3,
+            name if name.ends_with(".o.weight") || name.ends_with(".wo.weight") => 0.7,
+            name if name.ends_with("output.dense.weight") => 0.3,
             name if name.ends_with("transform.dense.weight") => {
                 let cols = params.get(*id).cols();
                 *params.get_mut(*id) =

@@ -6,7 +6,7 @@
 //! a target on each line. `dtype=f32`, `threads=2`, `lookup=4,8`, `batch=1,16`, `rounds=3`; `sources`: how many of the
 //! lines, all by default; `cut=256`: tokens of a source; `shape=tiny` counts steps alone and is quick. `rows=1,2,4`
 //! instead times steps that are fed so many tokens, behind the first source, the best of many rounds each: what a step
-//! costs before it is fed anything, against a token, is what `lookup::fixed` says.
+//! costs before it is fed anything, against a token, is what `lookup::Cost` says.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use t5kit_generate::processors::{History, LogitsProcessor, Scores};
 use t5kit_generate::{Event, GenerateOptions, Request, Session, SessionLimits, Steps, most_proposed};
-use t5kit_model::{Seq2Seq, SpecialIds, T5, T5Config};
+use t5kit_model::{LoadOptions, Plan, Seq2Seq, SpecialIds, T5, T5Config, save};
 use t5kit_tensor::{DType, Graph, Packed, Pool, Regime, ops};
 use t5kit_tokenizer::Tokenizer;
 
@@ -69,10 +69,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         },
         false => T5Config::default(),
     };
-    let mut model = T5::random(T5Config { vocab_size: rows, ..shape }, 1)?;
+    let model = T5::random(T5Config { vocab_size: rows, ..shape }, 1)?;
     let dtype = value("dtype", "f32");
     let dtype = DType::WEIGHTS.into_iter().find(|d| d.name() == dtype).ok_or("no such dtype")?;
-    model.params.store_matrices_as(dtype);
+    let folder = tempfile::tempdir()?;
+    save(&model, &[], folder.path())?;
+    let options = LoadOptions { dtype: Some(dtype), ..LoadOptions::default() };
+    let model = Plan::new(folder.path(), &options)?.load()?;
+    let model: &dyn Seq2Seq = &*model;
 
     let pool = Pool::new(one("threads", "2")?);
     if given.contains_key("rows") {
@@ -105,7 +109,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for _ in 0..one("rounds", "3")? {
             for (&lookup, (steps, seconds)) in lookups.iter().zip(&mut found) {
                 let begun = Instant::now();
-                *steps = run(&model, &pool, &pairs, batch, lookup);
+                *steps = run(model, &pool, &pairs, batch, lookup);
                 seconds.push(begun.elapsed().as_secs_f64());
             }
         }

@@ -3,13 +3,13 @@
 //! `prompt_lookup_num_tokens`). A step that looks at several proposed tokens gives each the logits that a step of its own
 //! would, so proposals change nothing but the number of steps.
 //!
-//! Whether they pay is decided anew for every step. A step costs [`fixed`] rows for the weights passing by, and one for
-//! every token that it is fed; it is good for as many tokens as there are hypotheses, and for each proposed one by the
-//! chance that it and those before it are right. Proposals are taken, the likeliest first, as long as each is good for
-//! more tokens than its row would be worth otherwise, that is while `chance · cost > tokens`. In a small batch, where the
-//! weights are what takes the time, that is soon so; in a large one, or where sources are not copied, hardly ever, and
-//! lookup is off. It needs no trial to come back: what was looked up is compared with what was chosen whether it was
-//! proposed or not, so the chances are always known.
+//! Whether they pay is decided anew for every step. It is good for as many tokens as there are hypotheses, and for each
+//! proposed one by the chance that it and those before it are right; what it costs by the number of tokens that it is
+//! fed, [`Cost`] says. Proposals are taken, the likeliest first, as long as each adds to the tokens by a larger share than
+//! to the cost. In a small batch, where the weights passing by are what takes the time, a row more is cheap and that is
+//! soon so; in a large one, bound by arithmetic, or where sources are not copied, hardly ever, and lookup is off. It needs
+//! no trial to come back: what was looked up is compared with what was chosen whether it was proposed or not, so the
+//! chances are always known.
 
 use t5kit_tensor::DType;
 
@@ -117,19 +117,34 @@ impl Acceptance {
     }
 }
 
-/// What a step costs before it is fed anything, in fed tokens: how many of them take as long as the weights passing by.
-/// Measured, as `docs/BENCHMARKS.md` says; a wrong figure costs time, never a token.
-pub(crate) fn fixed(dtype: DType) -> f32 {
-    match dtype {
-        DType::F32 => 8.0,
-        _ => 4.0,
+/// What a step costs by the number of tokens that it is fed; 1 is what a token costs in a step of many. Measured, as
+/// `docs/BENCHMARKS.md` says; wrong figures cost time, never a token.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cost {
+    /// A step of a single token: the weights passing by.
+    one: f32,
+    /// What each further one adds as long as that takes longer than the arithmetic.
+    more: f32,
+}
+
+impl Cost {
+    /// Of a model whose matrices are kept in this type.
+    pub fn of(dtype: DType) -> Self {
+        match dtype {
+            DType::F32 => Cost { one: 6.2, more: 0.4 },
+            DType::I8 => Cost { one: 4.7, more: 0.5 },
+            _ => Cost { one: 3.9, more: 0.3 },
+        }
+    }
+
+    fn rows(&self, rows: usize) -> f32 {
+        (self.one + self.more * (rows as f32 - 1.0)).max(rows as f32)
     }
 }
 
-/// How many of each hypothesis's proposals a step is worth while looking at. `chances`: of each hypothesis that looks
-/// up, falling; `fixed`: as [`fixed`]; `rows`: hypotheses that the step continues in any case; `room`: proposals that
-/// there is room for.
-pub(crate) fn worthwhile(chances: &[Vec<f32>], fixed: f32, rows: usize, room: usize) -> Vec<usize> {
+/// How many of each hypothesis's proposals it is worth while to try in a step. `chances`: of each hypothesis that looks
+/// up, falling; `rows`: hypotheses that the step continues in any case; `room`: proposals that there is room for.
+pub(crate) fn worthwhile(chances: &[Vec<f32>], cost: Cost, rows: usize, room: usize) -> Vec<usize> {
     let of = |(hypothesis, chances): (usize, &Vec<f32>)| {
         chances.iter().map(move |&chance| (chance, hypothesis)).collect::<Vec<_>>()
     };
@@ -137,14 +152,14 @@ pub(crate) fn worthwhile(chances: &[Vec<f32>], fixed: f32, rows: usize, room: us
     // Equal ones stay in their order, so that of a hypothesis the first come first.
     all.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut counts = vec![0; chances.len()];
-    let (mut tokens, mut cost) = (rows as f32, fixed + rows as f32);
-    for (chance, hypothesis) in all.into_iter().take(room) {
-        if chance * cost <= tokens {
+    let mut tokens = rows as f32;
+    for (rows, (chance, hypothesis)) in (rows..).zip(all.into_iter().take(room)) {
+        let (now, then) = (cost.rows(rows), cost.rows(rows + 1));
+        if chance * now <= tokens * (then - now) {
             break;
         }
         counts[hypothesis] += 1;
         tokens += chance;
-        cost += 1.0;
     }
     counts
 }
@@ -244,16 +259,18 @@ mod tests {
     #[test]
     fn proposals_are_taken_while_they_pay() {
         let falling = |first: f32| (1..6).map(|n| first.powi(n)).collect::<Vec<f32>>();
-        // Alone, a step costs nine: worth while are chances above a ninth, and less as it is good for more.
-        assert_eq!(worthwhile(&[falling(0.9)], 8.0, 1, 99), [5]);
-        assert_eq!(worthwhile(&[falling(0.5)], 8.0, 1, 99), [2]);
-        assert_eq!(worthwhile(&[falling(0.1)], 8.0, 1, 99), [0]);
-        assert_eq!(worthwhile(&[falling(0.9)], 8.0, 1, 2), [2], "no more than there is room for");
-        // In company a row is dear, and goes to the likeliest.
-        let many: Vec<Vec<f32>> = (0..32).map(|i| falling(if i == 5 { 0.95 } else { 0.6 })).collect();
-        let counts = worthwhile(&many, 8.0, 32, 99);
-        assert!(counts[5] >= 3 && counts.iter().sum::<usize>() == counts[5], "{counts:?}");
-        assert_eq!(worthwhile(&[vec![], falling(0.9), vec![]], 8.0, 3, 99)[1], 5);
-        assert!(worthwhile(&[], 8.0, 0, 9).is_empty());
+        let cost = Cost { one: 8.0, more: 0.5 };
+        // Alone, a token more adds a sixteenth to the cost, and less as the step is good for more.
+        assert_eq!(worthwhile(&[falling(0.9)], cost, 1, 99), [5]);
+        assert_eq!(worthwhile(&[falling(0.4)], cost, 1, 99), [2]);
+        assert_eq!(worthwhile(&[falling(0.05)], cost, 1, 99), [0]);
+        assert_eq!(worthwhile(&[falling(0.9)], cost, 1, 2), [2], "no more than there is room for");
+        // Where a token more is dear it goes to the likeliest, and where it costs what it is worth to nobody.
+        let some: Vec<Vec<f32>> = (0..8).map(|i| falling(if i == 5 { 0.95 } else { 0.2 })).collect();
+        let counts = worthwhile(&some, cost, 8, 99);
+        assert!(counts[5] == 5 && counts.iter().sum::<usize>() == 5, "{counts:?}");
+        assert_eq!(worthwhile(&vec![falling(0.99); 16], cost, 16, 99), [0; 16]);
+        assert_eq!(worthwhile(&[vec![], falling(0.9), vec![]], cost, 3, 99)[1], 5);
+        assert!(worthwhile(&[], cost, 0, 9).is_empty());
     }
 }

@@ -8,7 +8,7 @@ use t5kit_model::{Architecture, Cache, Seq2Seq};
 use t5kit_tensor::ops::{self, LogitsRow};
 use t5kit_tensor::{Graph, Packed, Pool, Regime, Tensor};
 
-use crate::lookup::{self, Acceptance};
+use crate::lookup::{Acceptance, Cost, worthwhile};
 use crate::processors::LogitsProcessor;
 use crate::search::{Look, Next, Parent, Prepared, Search};
 use crate::{Error, Event, GenerateOptions, Request, RequestId};
@@ -57,8 +57,7 @@ pub struct Session<'m> {
     prepared: Option<Arc<Prepared>>,
     /// How often what was looked up was right.
     acceptance: Acceptance,
-    /// What a step costs before it is fed anything, in tokens.
-    fixed: f32,
+    cost: Cost,
     steps: Steps,
 }
 
@@ -153,7 +152,7 @@ impl<'m> Session<'m> {
             most_tokens,
             prepared: None,
             acceptance: Acceptance::expected(),
-            fixed: lookup::fixed(model.params().get(model.softmax().weight).dtype()),
+            cost: Cost::of(model.params().get(model.softmax().weight).dtype()),
             steps: Steps::default(),
         }
     }
@@ -280,7 +279,7 @@ impl<'m> Session<'m> {
         }
         let rows = self.cache.slots();
         let room = self.limits.hypotheses.saturating_sub(rows);
-        let mut counts = lookup::worthwhile(&chances, self.fixed, rows, room).into_iter();
+        let mut counts = worthwhile(&chances, self.cost, rows, room).into_iter();
         for active in self.active.iter_mut().filter(|active| active.chooses()) {
             active.search.propose(&active.prepared, &mut counts);
         }

@@ -5,7 +5,7 @@ mod common;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use common::lab::{KINDS, ROWS, STRIDE, counting, model_of, runs, sources};
+use common::lab::{COUNTING, ROWS, STRIDE, counting, model_of, runs, sources};
 use common::run;
 use t5kit_generate::{
     BatchLimits, Event, GenerateOptions, Request, Session, SessionLimits, Steps, generate, generate_stream,
@@ -30,7 +30,7 @@ fn steps(model: &dyn Seq2Seq, threads: usize, sources: &[Vec<u32>], options: &Ge
 /// Ids, scores and all: looked up or not, right or wrong, alone and in batches.
 #[test]
 fn targets_are_those_without_lookup_bit_for_bit() {
-    for (kind, dtype) in KINDS.iter().flat_map(|kind| DType::WEIGHTS.map(|dtype| (kind, dtype))) {
+    for (kind, dtype) in COUNTING {
         let model = counting(kind, dtype);
         let plain = options(&*model, 0);
         let want = run(&*model, 1, &runs(), &plain);

@@ -72,12 +72,13 @@ fn is_usage(error: &anyhow::Error) -> bool {
 }
 
 /// Fields whose flag has another name.
-const RENAMED: [(&str, &str); 15] = [
+const RENAMED: [(&str, &str); 16] = [
     ("base", "model"),
     ("columns", "field"),
     ("do_sample", "sample"),
     ("examples", "train"),
     ("lengths.source", "max-source-length"),
+    ("prompt_lookup_num_tokens", "lookup"),
     ("table.encoding", "encoding"),
     ("table.format", "format"),
     ("table.has_header", "header"),

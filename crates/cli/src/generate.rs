@@ -10,7 +10,7 @@ use std::io::Write;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::Path;
-use t5kit_generate::{GenerateOptions, Generated, Noticed, TextStream, generate, generate_stream};
+use t5kit_generate::{GenerateOptions, Generated, Noticed, Steps, TextStream, generate, generate_stream};
 use t5kit_pipeline::{Encoder, Form, Pipeline, Spelling, named_options};
 use t5kit_tensor::DType;
 
@@ -20,6 +20,7 @@ use crate::lang::lang;
 use crate::lengths::{OnLong, finish, limits};
 use crate::model_args::{ModelArgs, storage_type};
 use crate::punctuation::PunctuationFlag;
+use crate::say::count;
 use input::Input;
 use options::{OptionArgs, say};
 use output::Printer;
@@ -88,13 +89,16 @@ pub fn run(mut args: Args) -> Result<()> {
             let settings = settings(&args, &form, &options)?;
             let scored = options.num_return_sequences > 1;
             let first_source = options.first_source;
+            let mut steps = Steps::default();
             results.write(sources, window(&model, &options), settings, |texts, first, give| {
                 options.first_source = first_source + first;
-                each_source(&model, &mut encoder, texts, &options, |targets| {
+                let noticed = each_source(&model, &mut encoder, texts, &options, |targets| {
                     give(table::cells(scored, &targets, |target| spelling.text(target)))
-                })
-                .map(drop)
+                })?;
+                steps += noticed.steps;
+                Ok(())
             })?;
+            say_steps(steps);
             finish(encoder);
             Ok(())
         }
@@ -125,8 +129,9 @@ fn settings(
 ) -> Result<serde_json::Map<String, serde_json::Value>> {
     let input = args.table.input.as_deref().unwrap_or(Path::new("-"));
     let bytes = std::fs::metadata(input).map_or(0, |metadata| metadata.len());
-    // How many are worked on together changes no result.
-    let options = GenerateOptions { limits: None, first_source: 0, ..options.clone() };
+    // How many are worked on together changes no result, nor does what is looked up.
+    let options =
+        GenerateOptions { limits: None, first_source: 0, prompt_lookup_num_tokens: 0, ..options.clone() };
     let settings = serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),
         "model": args.model.model,
@@ -162,6 +167,7 @@ fn lines(
 ) -> Result<()> {
     let mut printer = Printer::new(spelling, json);
     let mut sources_before = 0;
+    let mut steps = Steps::default();
     loop {
         let texts = input.window(window(model, &options))?;
         if texts.is_empty() {
@@ -172,9 +178,11 @@ fn lines(
         if sources_before == 0 {
             warn_untuned(noticed);
         }
+        steps += noticed.steps;
         sources_before += texts.len();
         options.first_source += texts.len() as u64;
     }
+    say_steps(steps);
     finish(encoder);
     Ok(())
 }
@@ -247,8 +255,20 @@ fn stream(
     if spelling.changes(&target) {
         eprintln!("t5kit: {}", lang().texts().punctuation_as_it_came);
     }
+    say_steps(noticed.steps);
     warn_untuned(noticed);
     Ok(())
+}
+
+/// How many steps it took, under `--verbose`.
+fn say_steps(steps: Steps) {
+    let Steps { steps: passes, tokens, proposed, .. } = steps;
+    let [passes, tokens, tried] = [passes, tokens, proposed].map(|n| count(n as usize));
+    let of_them = match proposed {
+        0 => "none looked up and tried".to_owned(),
+        _ => format!("{tried} looked up and tried, {:.0} % of them right", 100.0 * steps.accepted()),
+    };
+    detail!("{tokens} tokens in {passes} steps, {:.2} a step and text; {of_them}", steps.tokens_a_step());
 }
 
 /// A checkpoint as it was published fills in blanks, whatever it is asked.

@@ -82,7 +82,7 @@ pub fn run(args: Args) -> Result<()> {
             (1, _) => batch.clone(),
             (threads, _) => format!("on each of {threads} threads {batch}: many sources"),
         };
-        let inference = bytes(generation_bytes(&config.widths(), Work { sequences, ..WORK }, 1, sessions));
+        let inference = bytes(generation_bytes(&config.widths(), Work { sequences, ..WORK }, 1, 0, sessions));
         line("memory, inference", format!("{} (weights) + {inference} ({what})", bytes(inventory.bytes())))?;
     }
     let training = training(config);
@@ -113,7 +113,7 @@ fn object(model: &Prepared) -> Result<Value> {
         json!({
             "sessions": sessions, "sequences": sequences, "source_tokens": source_tokens,
             "target_tokens": target_tokens,
-            "bytes": generation_bytes(&config.widths(), Work { sequences, ..WORK }, 1, sessions),
+            "bytes": generation_bytes(&config.widths(), Work { sequences, ..WORK }, 1, 0, sessions),
         })
     });
     let training = training(config);

@@ -166,7 +166,10 @@ fn impossible_flags_are_wrong_usage() {
         (&["--length-penalty", "2"], "--num-beams"),
         (&["--early-stopping", "maybe", "--num-beams", "2"], "maybe"),
         (&["--seed", "3"], "--seed"),
-        (&["--temperature", "0"], "temperature"),
+        (&["--temperature=-1"], "temperature"),
+        (&["--lookup", "3", "--num-beams", "2"], "--lookup tries what one text would say next, and 2 beams"),
+        (&["--lookup", "3", "--sample"], "--lookup tries the best token, and at --temperature 1"),
+        (&["--lookup", "-3"], "-3"),
         (&["--top-p", "1.5"], "top-p"),
         (&["--repetition-penalty", "0"], "repetition-penalty"),
         (&["--stream", "--json"], "--stream"),
@@ -300,7 +303,7 @@ fn the_models_own_values_are_the_defaults() {
     for (content, parts) in [
         ("{", &["generation_config.json"][..]),
         (r#"{"num_beams": "x"}"#, &["generation_config.json", "num_beams"]),
-        (r#"{"temperature": 0}"#, &["generation_config.json", "temperature"]),
+        (r#"{"temperature": -1}"#, &["generation_config.json", "temperature"]),
         (r#"{"eos_token_id": 4000}"#, &["generation_config.json", "eos_token_id", "4000"]),
     ] {
         says(content);

@@ -7,7 +7,10 @@ use t5kit_model::{Seq2Seq, memory};
 use t5kit_tensor::Pool;
 
 use crate::apart::{Claims, Line, side_by_side};
-use crate::{Error, Event, GenerateOptions, Generated, Request, Session, SessionLimits, generation_bytes};
+use crate::{
+    Error, Event, GenerateOptions, Generated, Request, Session, SessionLimits, Steps, generation_bytes,
+    most_proposed,
+};
 
 /// What a call noticed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub struct Noticed {
     pub sources: usize,
     /// How many of them would have begun with `first_sentinel`, had it been allowed.
     pub wanted_sentinel: usize,
+    /// The steps that were taken, those of all threads.
+    pub steps: Steps,
 }
 
 impl Noticed {
@@ -49,6 +54,7 @@ pub fn generate(
     let mut noticed = Noticed::default();
     let mut tell = |finished: Finished| {
         noticed.finished(finished.wanted_sentinel);
+        noticed.steps += finished.steps;
         each(finished.source, finished.targets)
     };
     let flow = if work.is_for_each_apart(pool.threads()) {
@@ -84,6 +90,8 @@ struct Finished {
     source: usize,
     targets: Vec<Generated>,
     wanted_sentinel: bool,
+    /// Those that its session has taken since it told of the last one.
+    steps: Steps,
 }
 
 impl<'w> Work<'w> {
@@ -94,7 +102,10 @@ impl<'w> Work<'w> {
         options: &GenerateOptions,
     ) -> Result<Self, Error> {
         let limits = options.batch_limits();
-        let (requests, hypotheses, tokens) = (limits.sequences, usize::MAX, limits.tokens);
+        let (requests, tokens) = (limits.sequences, limits.tokens);
+        // As many hypotheses as the requests have, and what is proposed beside them.
+        let all = requests.saturating_mul(options.most_rows());
+        let hypotheses = all.saturating_add(most_proposed(options.prompt_lookup_num_tokens, all));
         let limits = SessionLimits { requests, hypotheses, tokens };
         let mut order: Vec<usize> = (0..sources.len()).collect();
         order.sort_by_key(|&i| std::cmp::Reverse(sources[i].len()));
@@ -118,7 +129,9 @@ impl<'w> Work<'w> {
             source_tokens: self.order.first().map_or(0, |&longest| self.sources[longest].len()),
             target_tokens: self.options.max_new_tokens.saturating_add(self.options.prefix.len() + 1),
         };
-        let needed = generation_bytes(&self.model.widths(), work, self.rows_of_one, threads);
+        let hypotheses = work.sequences.saturating_mul(self.rows_of_one);
+        let proposed = most_proposed(self.options.prompt_lookup_num_tokens, hypotheses);
+        let needed = generation_bytes(&self.model.widths(), work, self.rows_of_one, proposed, threads);
         memory::available_bytes().is_none_or(|available| needed <= available)
     }
 
@@ -163,11 +176,18 @@ struct Share<'w> {
     session: Session<'w>,
     /// The source of each request.
     sources: Vec<usize>,
+    /// Steps that were told of.
+    told: Steps,
 }
 
 impl<'w> Share<'w> {
     fn new(work: &'w Work<'w>) -> Self {
-        Share { work, session: Session::new(work.model, work.limits), sources: Vec::new() }
+        Share {
+            work,
+            session: Session::new(work.model, work.limits),
+            sources: Vec::new(),
+            told: Steps::default(),
+        }
     }
 
     /// Takes the source at this place of the order.
@@ -183,7 +203,8 @@ impl<'w> Share<'w> {
         for event in self.session.step(pool) {
             if let Event::Finished { request, targets, wanted_sentinel } = event {
                 let source = self.sources[request.0 as usize];
-                tell(Finished { source, targets, wanted_sentinel })?;
+                let steps = self.session.steps() - std::mem::replace(&mut self.told, self.session.steps());
+                tell(Finished { source, targets, wanted_sentinel, steps })?;
             }
         }
         ControlFlow::Continue(())
@@ -218,11 +239,13 @@ pub fn generate_stream(
             match event {
                 Event::Token { id, .. } => {
                     if each(id).is_break() {
+                        noticed.steps = session.steps();
                         return Ok((target, noticed));
                     }
                 }
                 Event::Finished { mut targets, wanted_sentinel, .. } => {
                     noticed.finished(wanted_sentinel);
+                    noticed.steps = session.steps();
                     target = targets.pop().unwrap_or_default();
                 }
             }

@@ -1,7 +1,7 @@
 //! Generating with a sequence-to-sequence model, and scoring given targets.
 //!
 //! A [`Session`] takes [`Request`]s (a source's ids and [`GenerateOptions`], under transformers' names) as they come:
-//! greedy decoding, sampling, beam search, diverse beam search, all kinds side by side. [`generate`] and
+//! greedy decoding, with lookup or without, sampling, beam search, diverse beam search, all kinds side by side. [`generate`] and
 //! [`generate_stream`] are loops over sessions, [`score`] gives the probability of given targets. What a source gets
 //! does not depend on its company: every product of a pass takes the same kernel whatever the number of rows, every
 //! sequence is attended to on its own, and random numbers go by the request's number.
@@ -10,6 +10,7 @@ mod apart;
 mod batches;
 mod defaults;
 mod generate;
+mod lookup;
 mod memory;
 mod options;
 pub mod processors;
@@ -22,11 +23,11 @@ pub mod warpers;
 
 pub use batches::BatchLimits;
 pub use generate::{Noticed, generate, generate_stream};
-pub use memory::generation_bytes;
+pub use memory::{generation_bytes, most_proposed};
 pub use options::{GenerateOptions, LengthNormalization};
 pub use request::{Event, Generated, Request, RequestId};
 pub use score::{Score, score};
-pub use session::{Session, SessionLimits};
+pub use session::{Session, SessionLimits, Steps};
 pub use t5kit_formats::generation_config::EarlyStopping;
 pub use text::{TextStream, word_ids};
 

@@ -37,7 +37,7 @@ pub struct GenerateOptions {
     pub diversity_penalty: f32,
     /// Whether tokens are drawn at random instead of the best taken.
     pub do_sample: bool,
-    /// Logits are divided by this before drawing.
+    /// Logits are divided by this before drawing; at 0 nothing is drawn and the best is taken (transformers has no 0).
     pub temperature: f32,
     /// Only so many of the best tokens are drawn from; 0: all (transformers' default is 50).
     pub top_k: usize,
@@ -71,6 +71,10 @@ pub struct GenerateOptions {
     pub first_sentinel: Option<u32>,
     /// Whether to compute the log-probabilities of greedy and sampled targets; beam search has its scores anyway.
     pub scores: bool,
+    /// Lookup decoding: that many tokens at most are taken from the source, or from what was generated, and tried at
+    /// once; 0: off (transformers' is `None`). Changes no result, only how soon it is there; proposals that do not pay are
+    /// not tried. Without beams, and with nothing drawn.
+    pub prompt_lookup_num_tokens: usize,
     /// How large batches may become; `None`: what suits the kind of search.
     pub limits: Option<BatchLimits>,
 }
@@ -105,8 +109,14 @@ impl GenerateOptions {
             pieces,
             first_sentinel: None,
             scores: false,
+            prompt_lookup_num_tokens: 0,
             limits: None,
         }
+    }
+
+    /// Whether tokens come of a draw.
+    pub fn draws(&self) -> bool {
+        self.do_sample && self.temperature > 0.0
     }
 
     /// Hypotheses that a source has at most.
@@ -142,7 +152,7 @@ impl GenerateOptions {
             }
         }
         for (name, value, good) in [
-            ("temperature", self.temperature, self.temperature > 0.0),
+            ("temperature", self.temperature, self.temperature >= 0.0),
             ("top_p", self.top_p, (0.0..=1.0).contains(&self.top_p)),
             ("min_p", self.min_p, (0.0..=1.0).contains(&self.min_p)),
             ("repetition_penalty", self.repetition_penalty, self.repetition_penalty > 0.0),
@@ -155,6 +165,27 @@ impl GenerateOptions {
         }
         if self.bad_words_ids.iter().any(Vec::is_empty) {
             return fail("one of `bad_words_ids` is empty".into());
+        }
+        Ok(())
+    }
+
+    /// An error where tokens are looked up of a search that cannot say what comes next by itself.
+    pub fn check_lookup(&self) -> Result<(), Error> {
+        let fail = |message: String| Err(Error::Options(message));
+        if self.prompt_lookup_num_tokens == 0 {
+            return Ok(());
+        }
+        if self.num_beams > 1 {
+            return fail(format!(
+                "`prompt_lookup_num_tokens` tries what one text would say next, and {} beams have no one text: take                  `num_beams` 1, or leave it out",
+                self.num_beams
+            ));
+        }
+        if self.draws() {
+            return fail(format!(
+                "`prompt_lookup_num_tokens` tries the best token, and at `temperature` {} tokens are drawn: take                  `temperature` 0, or leave it out",
+                self.temperature
+            ));
         }
         Ok(())
     }
@@ -191,6 +222,7 @@ impl GenerateOptions {
         if self.num_beam_groups == 1 && self.diversity_penalty != 0.0 {
             return fail("`diversity_penalty` without `num_beam_groups` above 1 has no effect".into());
         }
+        self.check_lookup()?;
         self.check_ids(rows)?;
         if let Some(id) = self.prefix.iter().find(|&&id| id as usize >= rows) {
             return fail(format!(
@@ -222,10 +254,10 @@ mod tests {
         let plain = GenerateOptions::new(10, SpecialIds::default());
         assert!(plain.check(10).is_ok());
         type Change = fn(&mut GenerateOptions);
-        let cases: [(Change, &str); 15] = [
+        let cases: [(Change, &str); 17] = [
             (|o| o.max_new_tokens = 0, "max_new_tokens"),
             (|o| o.num_beams = 0, "num_beams"),
-            (|o| o.temperature = 0.0, "temperature"),
+            (|o| o.temperature = -0.1, "temperature"),
             (|o| o.temperature = f32::NAN, "temperature"),
             (|o| o.top_p = 1.5, "top_p"),
             (|o| o.min_p = -0.1, "min_p"),
@@ -233,12 +265,21 @@ mod tests {
             (|o| o.length_penalty = f32::INFINITY, "length_penalty"),
             (|o| (o.do_sample, o.num_beams) = (true, 2), "sampling"),
             (|o| o.num_return_sequences = 2, "num_return_sequences"),
+            (|o| (o.num_beams, o.prompt_lookup_num_tokens) = (4, 3), "4 beams have no one text"),
+            (|o| (o.do_sample, o.prompt_lookup_num_tokens) = (true, 3), "`temperature` 1 tokens are drawn"),
             (|o| (o.num_beams, o.num_beam_groups) = (4, 3), "`num_beam_groups` 3"),
             (|o| (o.num_beams, o.num_beam_groups) = (4, 2), "diversity_penalty"),
             (|o| o.diversity_penalty = 1.0, "diversity_penalty"),
             (|o| o.prefix = vec![3, 10], "id 10"),
             (|o| o.ids.end = vec![1, 11], "eos_token_id: 11"),
         ];
+        let cold = GenerateOptions {
+            do_sample: true,
+            temperature: 0.0,
+            prompt_lookup_num_tokens: 3,
+            ..plain.clone()
+        };
+        assert!(cold.check(10).is_ok());
         for (change, part) in cases {
             let mut options = plain.clone();
             change(&mut options);

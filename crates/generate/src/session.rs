@@ -1,14 +1,16 @@
 //! Generating as a session: requests come when they come, go when they are finished, and share every step meanwhile.
 
 use std::collections::VecDeque;
+use std::ops::{AddAssign, Sub};
 use std::sync::Arc;
 
 use t5kit_model::{Architecture, Cache, Seq2Seq};
 use t5kit_tensor::ops::{self, LogitsRow};
 use t5kit_tensor::{Graph, Packed, Pool, Regime, Tensor};
 
+use crate::lookup::{Acceptance, Cost, worthwhile};
 use crate::processors::LogitsProcessor;
-use crate::search::{Look, Next, Prepared, Search};
+use crate::search::{Look, Next, Parent, Prepared, Search};
 use crate::{Error, Event, GenerateOptions, Request, RequestId};
 
 /// Source tokens that are encoded together, at most, where there is more than one source: enough for the weights to
@@ -20,7 +22,8 @@ pub(crate) const ENCODED_TOGETHER: usize = 2048;
 pub struct SessionLimits {
     /// Requests, at most.
     pub requests: usize,
-    /// Hypotheses of all of them, at most.
+    /// Hypotheses of all of them, at most. Tokens that lookup decoding tries take the room that hypotheses leave, so that
+    /// no step is fed more.
     pub hypotheses: usize,
     /// Tokens of their sources, at most.
     pub tokens: usize,
@@ -34,7 +37,8 @@ impl Default for SessionLimits {
 
 /// Requests on their way through a model, of any kinds side by side.
 ///
-/// Every [step](Session::step) continues all hypotheses by one token. A request that is finished or
+/// Every [step](Session::step) continues all hypotheses by one token, or where tokens that were looked up are right
+/// ([`GenerateOptions::prompt_lookup_num_tokens`]) by several. A request that is finished or
 /// [cancelled](Session::cancel) frees its rows at once, and one that waits takes their place between steps. What a
 /// request gets does not depend on its company, to the bit.
 ///
@@ -51,6 +55,58 @@ pub struct Session<'m> {
     most_tokens: Option<usize>,
     /// The options of the last request, made ready.
     prepared: Option<Arc<Prepared>>,
+    /// How often what was looked up was right.
+    acceptance: Acceptance,
+    cost: Cost,
+    steps: Steps,
+}
+
+/// How many steps something took, and what they were good for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Steps {
+    /// Passes through the decoder.
+    pub steps: u64,
+    /// Hypotheses that they continued, each step's added up.
+    pub continued: u64,
+    /// Tokens by which they did, of all hypotheses.
+    pub tokens: u64,
+    /// Tokens that were looked up and tried.
+    pub proposed: u64,
+}
+
+impl Steps {
+    /// Tokens that a hypothesis is continued by in a step, on average: 1 without lookup.
+    pub fn tokens_a_step(&self) -> f64 {
+        self.tokens as f64 / self.continued.max(1) as f64
+    }
+
+    /// The share of what was tried that made a step unnecessary.
+    pub fn accepted(&self) -> f64 {
+        self.tokens.saturating_sub(self.continued) as f64 / self.proposed.max(1) as f64
+    }
+}
+
+/// Those since then.
+impl Sub for Steps {
+    type Output = Steps;
+
+    fn sub(self, then: Steps) -> Steps {
+        Steps {
+            steps: self.steps - then.steps,
+            continued: self.continued - then.continued,
+            tokens: self.tokens - then.tokens,
+            proposed: self.proposed - then.proposed,
+        }
+    }
+}
+
+impl AddAssign for Steps {
+    fn add_assign(&mut self, other: Steps) {
+        self.steps += other.steps;
+        self.continued += other.continued;
+        self.tokens += other.tokens;
+        self.proposed += other.proposed;
+    }
 }
 
 /// A request that has been looked at.
@@ -65,8 +121,7 @@ struct Active {
     id: RequestId,
     prepared: Arc<Prepared>,
     processors: Vec<Arc<dyn LogitsProcessor>>,
-    /// Tokens of its source.
-    tokens: usize,
+    source: Vec<u32>,
     /// How many of the given ids its row has been fed; the last one is left to the search.
     fed: usize,
     rows: usize,
@@ -87,7 +142,19 @@ impl<'m> Session<'m> {
         let cache = model.cache();
         let (active, waiting) = (Vec::new(), VecDeque::new());
         let most_tokens = model.config().most_tokens();
-        Session { model, limits, cache, active, waiting, next: 0, most_tokens, prepared: None }
+        Session {
+            model,
+            limits,
+            cache,
+            active,
+            waiting,
+            next: 0,
+            most_tokens,
+            prepared: None,
+            acceptance: Acceptance::expected(),
+            cost: Cost::of(model.params().get(model.softmax().weight).dtype()),
+            steps: Steps::default(),
+        }
     }
 
     /// Takes in a request, which begins as soon as there is room.
@@ -173,36 +240,69 @@ impl<'m> Session<'m> {
         self.active.is_empty() && self.waiting.is_empty()
     }
 
-    /// Lets waiting requests take the room that there is, and continues every hypothesis by one token.
+    /// What its steps were so far.
+    pub fn steps(&self) -> Steps {
+        self.steps
+    }
+
+    /// Lets waiting requests take the room that there is, and continues every hypothesis, by one token at least.
     pub fn step(&mut self, pool: &Pool) -> Vec<Event> {
         self.begin_waiting(pool);
         if self.active.is_empty() {
             return Vec::new();
         }
-        let mut ids = Vec::with_capacity(self.cache.slots());
+        self.propose();
+        let mut slots = Vec::with_capacity(self.cache.slots());
         for active in &self.active {
             match active.chooses() {
-                true => active.search.last_ids(&mut ids),
-                false => ids.push(active.prepared.given()[active.fed]),
+                true => active.search.fed(&mut slots),
+                false => slots.push(&active.prepared.given()[active.fed..][..1]),
             }
         }
+        let fed = Packed::new(slots).expect("every slot is fed something");
+        self.steps.steps += 1;
+        self.steps.proposed += (fed.tokens() - fed.len()) as u64;
         let mut graph = Graph::inference(self.model.params(), pool, Regime::Steps);
-        let hidden = self.model.step(&mut graph, &ids, &mut self.cache);
-        self.look(&graph, hidden);
+        let hidden = self.model.step(&mut graph, &fed, &mut self.cache);
+        self.look(&graph, hidden, &fed);
         self.go_on()
     }
 
-    /// Shows the searches the logits of their rows.
-    fn look(&mut self, graph: &Graph<'_>, hidden: Tensor) {
-        // Whose each row of the logits is: the request, and which of its rows.
+    /// Looks up what may come next, where that is asked for, and proposes as much of it as pays.
+    fn propose(&mut self) {
+        let mut chances = Vec::new();
+        for active in self.active.iter_mut().filter(|active| active.chooses()) {
+            active.search.guess(&active.prepared, &active.source, &self.acceptance, &mut chances);
+        }
+        if chances.is_empty() {
+            return;
+        }
+        let rows = self.cache.slots();
+        let room = self.limits.hypotheses.saturating_sub(rows);
+        let mut counts = worthwhile(&chances, self.cost, rows, room).into_iter();
+        for active in self.active.iter_mut().filter(|active| active.chooses()) {
+            active.search.propose(&active.prepared, &mut counts);
+        }
+    }
+
+    /// Shows the searches the logits behind each of the tokens that their rows were fed.
+    fn look(&mut self, graph: &Graph<'_>, hidden: Tensor, fed: &Packed) {
+        // Whose each row of the logits is: the request, which of its rows, and behind how many proposals.
         let mut owners = Vec::with_capacity(hidden.rows());
         let mut rows = Vec::with_capacity(hidden.rows());
+        // How many each request has.
+        let mut counts = Vec::with_capacity(self.active.len());
         let mut first = 0;
         for (index, active) in self.active.iter().enumerate() {
+            let before = rows.len();
             if active.chooses() {
-                owners.extend((0..active.rows).map(|row| (index, row)));
-                rows.extend(first..first + active.rows);
+                for row in 0..active.rows {
+                    let tokens = fed.range(first + row);
+                    owners.extend((0..tokens.len()).map(|ahead| (index, (row, ahead))));
+                    rows.extend(tokens);
+                }
             }
+            counts.push(rows.len() - before);
             first += active.rows;
         }
         if rows.is_empty() {
@@ -221,8 +321,9 @@ impl<'m> Session<'m> {
                 search.look(prepared, processors, turn, row, logits)
             });
             let mut looks = looks.into_iter();
-            for active in self.active.iter_mut().filter(|active| active.chooses()) {
-                let looks: Vec<Option<Look>> = looks.by_ref().take(active.rows).collect();
+            let choosing = |(active, _): &(&mut Active, &usize)| active.chooses();
+            for (active, &count) in self.active.iter_mut().zip(&counts).filter(choosing) {
+                let looks: Vec<Option<Look>> = looks.by_ref().take(count).collect();
                 active.wanted_sentinel |= looks.iter().flatten().any(|look| look.wants_sentinel);
                 active.search.take(&active.prepared, turn, looks);
             }
@@ -243,11 +344,22 @@ impl<'m> Session<'m> {
                 parents.extend(std::iter::repeat_n(rows.start, active.rows));
                 return true;
             }
+            let before = events.len();
             let mut token = |sample, id| events.push(Event::Token { request, sample, id });
-            match active.search.advance(&active.prepared, &mut token) {
+            let next = active.search.advance(&active.prepared, &mut self.acceptance, &mut token);
+            self.steps.continued += rows.len() as u64;
+            self.steps.tokens += match active.search {
+                Search::Single(_) => events.len() - before,
+                // They tell at the end.
+                Search::Beam(_) => rows.len(),
+            } as u64;
+            match next {
                 Next::Rows(of) => {
                     active.rows = of.len();
-                    parents.extend(of.into_iter().map(|row| rows.start + row));
+                    for Parent { row, rejected } in of {
+                        self.cache.take_back(rows.start + row, rejected);
+                        parents.push(rows.start + row);
+                    }
                     true
                 }
                 Next::Done(targets) => {
@@ -266,7 +378,7 @@ impl<'m> Session<'m> {
     fn begin_waiting(&mut self, pool: &Pool) {
         let mut fits = Room { limits: self.limits, requests: 0, hypotheses: 0, tokens: 0 };
         for active in &self.active {
-            fits.take(&active.prepared, active.tokens);
+            fits.take(&active.prepared, active.source.len());
         }
         let count =
             self.waiting.iter().take_while(|w| fits.take(&w.prepared, w.request.source.len())).count();
@@ -292,12 +404,12 @@ impl<'m> Session<'m> {
         for (slot, Admitted { id, prepared, request }) in (parents.len()..).zip(begin) {
             let mut active = Active {
                 id,
-                tokens: request.source.len(),
                 fed: 0,
                 rows: 1,
                 search: Search::new(&prepared, request.number),
                 wanted_sentinel: false,
                 processors: request.processors,
+                source: request.source,
                 prepared,
             };
             if active.chooses() {

@@ -86,7 +86,8 @@ impl Warpers {
     /// What the options ask for, in transformers' order.
     pub fn new(options: &GenerateOptions) -> Self {
         let mut all: Vec<Box<dyn LogitsWarper>> = Vec::new();
-        if options.temperature != 1.0 {
+        // At 0 nothing is drawn.
+        if options.temperature != 1.0 && options.temperature > 0.0 {
             all.push(Box::new(Temperature(options.temperature)));
         }
         if options.top_k != 0 {

@@ -5,7 +5,7 @@ mod common;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use common::lab::{KINDS, ROWS, model, model_of, modes, sources};
+use common::lab::{COUNTING, KINDS, ROWS, counting, model, model_of, modes, runs, sources};
 use common::run;
 use proptest::prelude::*;
 use t5kit_generate::{Error, Event, GenerateOptions, Generated, Request, RequestId, Session, SessionLimits};
@@ -13,31 +13,60 @@ use t5kit_model::{Model, Seq2Seq, SpecialIds};
 use t5kit_tensor::Pool;
 
 /// A model and every kind of search with it, short and long, with scores and without: of a T5, some look at the source's
-/// features, some at keys.
+/// features, some at keys. Those that can look up do so too.
 struct Lab {
+    name: String,
     model: Model,
+    sources: Vec<Vec<u32>>,
     kinds: Vec<Arc<GenerateOptions>>,
-    /// The result that a source gets alone, by its place and kind.
+    /// The result that a source gets alone and without lookup, by its place and kind.
     alone: Vec<Vec<Vec<Generated>>>,
 }
 
-static LABS: LazyLock<Vec<Lab>> = LazyLock::new(|| KINDS.iter().map(|kind| Lab::new(kind)).collect());
+/// All kinds of model, with random weights, and of each storage type some that copy.
+static LABS: LazyLock<Vec<Lab>> = LazyLock::new(|| {
+    let mut labs: Vec<Lab> =
+        KINDS.iter().map(|kind| Lab::new(kind.to_string(), model_of(kind), sources())).collect();
+    let counts =
+        |(kind, dtype)| Lab::new(format!("{kind} that copies, {dtype:?}"), counting(kind, dtype), runs());
+    labs.extend(COUNTING.map(counts));
+    labs
+});
 
 impl Lab {
-    fn new(kind: &str) -> Self {
-        let (model, mut kinds) = (model_of(kind), Vec::new());
+    fn new(name: String, model: Model, sources: Vec<Vec<u32>>) -> Self {
+        let mut kinds = Vec::new();
         for (_, options) in modes(&model.special_ids()) {
+            let single = options.num_beams == 1;
+            if single {
+                // Where tokens would be drawn, at temperature 0.
+                let temperature = if options.draws() { 0.0 } else { options.temperature };
+                let looking = |prompt_lookup_num_tokens, max_new_tokens, scores| GenerateOptions {
+                    temperature,
+                    prompt_lookup_num_tokens,
+                    max_new_tokens,
+                    scores,
+                    ..options.clone()
+                };
+                kinds.extend(
+                    [looking(3, 20, true), looking(10, 12, true), looking(1, 12, false)].map(Arc::new),
+                );
+            }
             kinds.push(Arc::new(GenerateOptions { max_new_tokens: 3, scores: false, ..options.clone() }));
             kinds.push(Arc::new(GenerateOptions { max_new_tokens: 20, ..options.clone() }));
             kinds.push(Arc::new(options));
         }
         let alone = |place: usize, source: &Vec<u32>, kind: &Arc<GenerateOptions>| {
-            let options = GenerateOptions { first_source: place as u64, ..(**kind).clone() };
+            let options = GenerateOptions {
+                first_source: place as u64,
+                prompt_lookup_num_tokens: 0,
+                ..(**kind).clone()
+            };
             run(&*model, 1, std::slice::from_ref(source), &options).swap_remove(0)
         };
         let of = |(place, source)| kinds.iter().map(|kind| alone(place, source, kind)).collect();
-        let alone = sources().iter().enumerate().map(of).collect();
-        Lab { model, kinds, alone }
+        let alone = sources.iter().enumerate().map(of).collect();
+        Lab { name, model, sources, kinds, alone }
     }
 }
 
@@ -55,22 +84,25 @@ enum Act {
     Cancel(usize),
 }
 
+/// Three of each mode, and three more of those without beams.
+const KINDS_OF_SEARCH: usize = 3 * 8 + 3 * 4;
+
 fn acts() -> impl Strategy<Value = Vec<Act>> {
-    let admit = (0usize..10, 0usize..24).prop_map(|(source, kind)| Act::Admit { source, kind });
+    let admit = (0usize..10, 0usize..KINDS_OF_SEARCH).prop_map(|(source, kind)| Act::Admit { source, kind });
     let step = (1usize..3).prop_map(|threads| Act::Step { threads });
     let cancel = (0usize..40).prop_map(Act::Cancel);
     proptest::collection::vec(prop_oneof![4 => admit, 5 => step, 1 => cancel], 1..60)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
 
     #[test]
     fn a_request_gets_what_it_gets_alone(
-        lab in 0..KINDS.len(), acts in acts(), requests in 1usize..12, hypotheses in 1usize..30,
+        lab in 0..KINDS.len() + COUNTING.len(), acts in acts(), requests in 1usize..12, hypotheses in 1usize..30,
     ) {
-        let Lab { model, kinds, alone } = &LABS[lab];
-        let (name, sources) = (KINDS[lab], sources());
+        let Lab { name, model, sources, kinds, alone } = &LABS[lab];
+        prop_assert_eq!((kinds.len(), sources.len()), (KINDS_OF_SEARCH, 10));
         let pools = [Pool::new(1), Pool::new(2)];
         let mut session = Session::new(&**model, SessionLimits { requests, hypotheses, tokens: 150 });
         let mut admitted: Vec<(RequestId, usize, usize)> = Vec::new();
@@ -142,7 +174,7 @@ fn what_is_wrong_with_a_request_is_said_when_it_comes() {
 /// A session may go from thread to thread between steps.
 #[test]
 fn a_session_can_be_sent() {
-    let (Lab { model, kinds, alone }, sources) = (&LABS[0], sources());
+    let Lab { model, sources, kinds, alone, .. } = &LABS[0];
     let mut session = Session::new(&**model, SessionLimits::default());
     session.admit(Request::new(sources[0].clone(), kinds[0].clone())).unwrap();
     session.step(&Pool::new(1));

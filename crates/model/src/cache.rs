@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use t5kit_tensor::Tensor;
 use t5kit_tensor::ops::{CachedRows, CachedSpan, FeatureSpan, Features, KeyValues};
+use t5kit_tensor::{Packed, Tensor};
 
 /// Positions of one source that room is reserved for at most, however many it may be fed: a limit that nobody means to
 /// reach takes no addresses.
@@ -13,8 +13,9 @@ const RESERVED_MOST: usize = 1 << 14;
 /// Keys and values of every decoder layer for the hypotheses that are being generated; it belongs to whoever
 /// generates, so that one loaded model serves many streams.
 ///
-/// A step feeds one token to each *slot*. [`Cache::select`] says which slots go on and how they continue: a hypothesis
-/// that has ended is left out, one that several hypotheses continue is named several times. A slot is a list of the
+/// A step feeds each *slot* a token, or several at once, of which each sees those before it. [`Cache::select`] says which
+/// slots go on and how they continue: a hypothesis that has ended is left out, one that several hypotheses continue is
+/// named several times. [`Cache::take_back`] makes a slot forget the last of what it was fed. A slot is a list of the
 /// rows where its past lies, and slots share what they have in common; a row that no slot names any more is free, and
 /// the next token takes it. Room for all that a source can be fed is reserved when it comes
 /// ([`Seq2Seq::start`](crate::Seq2Seq::start)), as addresses that get memory when they are first written to; keys and
@@ -31,7 +32,7 @@ pub struct Cache {
     /// How many slots name a row: [used].
     shares: Vec<u32>,
     slots: Vec<Slot>,
-    /// The rows of the newest positions: [slots] in the course of a step.
+    /// The rows of the newest positions, slot after slot: [tokens of the step] in its course.
     newest: Vec<u32>,
 }
 
@@ -64,12 +65,25 @@ struct Slot {
     source: Arc<Source>,
     /// The row of each position.
     past: Vec<u32>,
+    /// How many of them are of this step.
+    newest: usize,
 }
 
-impl Slot {
-    /// Whether another slot is of the same source and as far.
-    fn is_beside(&self, other: &Slot) -> bool {
-        Arc::ptr_eq(&self.source, &other.source) && self.past.len() == other.past.len()
+/// A token of a step.
+struct Query<'c> {
+    source: &'c Arc<Source>,
+    /// The rows of its slot's positions up to its own.
+    past: &'c [u32],
+}
+
+impl Query<'_> {
+    fn is_of_source_of(&self, other: &Query<'_>) -> bool {
+        Arc::ptr_eq(self.source, other.source)
+    }
+
+    /// Whether another token is of the same source and as far.
+    fn is_beside(&self, other: &Query<'_>) -> bool {
+        self.is_of_source_of(other) && self.past.len() == other.past.len()
     }
 }
 
@@ -119,11 +133,18 @@ impl Cache {
                 0 => old[parent].take(),
                 _ => old[parent].as_ref().map(|slot| {
                     slot.past.iter().for_each(|&row| self.shares[row as usize] += 1);
-                    Slot { source: slot.source.clone(), past: slot.past.clone() }
+                    Slot { source: slot.source.clone(), past: slot.past.clone(), newest: slot.newest }
                 }),
             };
             self.slots.extend(slot);
         }
+    }
+
+    /// Slot `slot` forgets the last `count` tokens that it was fed.
+    pub fn take_back(&mut self, slot: usize, count: usize) {
+        let past = &mut self.slots[slot].past;
+        let gone = past.split_off(past.len() - count);
+        self.forget(&gone);
     }
 
     fn forget(&mut self, past: &[u32]) {
@@ -140,7 +161,7 @@ impl Cache {
     pub(crate) fn add(&mut self, sources: impl IntoIterator<Item = (Seen, usize)>) {
         for (seen, budget) in sources {
             let source = Arc::new(Source { seen, reserved: budget.min(RESERVED_MOST) });
-            self.slots.push(Slot { source, past: Vec::new() });
+            self.slots.push(Slot { source, past: Vec::new(), newest: 0 });
         }
         let alike = |a: &Slot, b: &Slot| Arc::ptr_eq(&a.source, &b.source);
         let needed = self.slots.chunk_by(alike).map(|slots| slots[0].source.reserved).sum();
@@ -156,71 +177,94 @@ impl Cache {
         }
     }
 
-    /// Gives every slot a row for one more position.
-    pub(crate) fn advance(&mut self) {
+    /// Gives every slot rows for the tokens it is fed: `fed` has a sequence for each.
+    pub(crate) fn advance(&mut self, fed: &Packed) {
+        assert_eq!(fed.len(), self.slots.len(), "tokens for every slot");
         self.newest.clear();
-        let missing = self.slots.len().saturating_sub(self.free.len());
+        let missing = fed.tokens().saturating_sub(self.free.len());
         if let Some(layer) = self.own.first()
             && self.used + missing > layer.rows()
         {
             self.reserve((self.used + missing).max(layer.rows() + layer.rows() / 2));
         }
-        for slot in &mut self.slots {
-            let row = self.free.pop().unwrap_or_else(|| {
-                self.used += 1;
-                self.shares.push(0);
-                u32::try_from(self.used - 1).expect("fewer rows than memory holds")
-            });
-            self.shares[row as usize] = 1;
-            slot.past.push(row);
-            self.newest.push(row);
+        for (slot, tokens) in self.slots.iter_mut().zip(fed.ranges()) {
+            slot.newest = tokens.len();
+            for _ in tokens {
+                let row = self.free.pop().unwrap_or_else(|| {
+                    self.used += 1;
+                    self.shares.push(0);
+                    u32::try_from(self.used - 1).expect("fewer rows than memory holds")
+                });
+                self.shares[row as usize] = 1;
+                slot.past.push(row);
+                self.newest.push(row);
+            }
         }
     }
 
-    /// Keeps the keys and values of the newest position of every slot: one row each of `from`, keys from column
-    /// `column` on, then values.
+    /// The tokens of the step, slot after slot.
+    fn queries(&self) -> Vec<Query<'_>> {
+        let mut queries = Vec::with_capacity(self.newest.len());
+        for Slot { source, past, newest } in &self.slots {
+            let ends = past.len() + 1 - newest..=past.len();
+            queries.extend(ends.map(|end| Query { source, past: &past[..end] }));
+        }
+        queries
+    }
+
+    /// Keeps the keys and values of the step's tokens: one row each of `from`, keys from column `column` on, then
+    /// values.
     pub(crate) fn store(&mut self, layer: usize, from: &Tensor, column: usize) {
         self.own[layer].store(&self.newest, from, column);
     }
 
-    /// Each slot's newest query against its own past in a layer, itself included.
+    /// Each query of the step against its own past in a layer, itself included.
     pub(crate) fn own_spans(&self, layer: usize) -> Vec<CachedSpan<'_>> {
-        let mut spans = Vec::with_capacity(self.slots.len());
-        for (row, Slot { past, .. }) in self.slots.iter().enumerate() {
-            let (queries, keys) = (row..row + 1, CachedRows::List(past));
-            spans.push(CachedSpan { queries, cache: &self.own[layer], keys, position: past.len() - 1 });
-        }
-        spans
+        let cache = &self.own[layer];
+        let queries = self.queries().into_iter().enumerate();
+        let spans = queries.map(|(row, Query { past, .. })| CachedSpan {
+            queries: row..row + 1,
+            cache,
+            keys: CachedRows::List(past),
+            position: past.len() - 1,
+        });
+        spans.collect()
     }
 
-    /// Of each slot the positions that are kept of its source, and those that it was fed, the newest included.
+    /// Of each query of the step the positions that are kept of its source, and those that its slot was fed up to it.
     pub(crate) fn stands(&self) -> impl ExactSizeIterator<Item = (usize, usize)> {
-        self.slots.iter().map(|slot| (slot.source.keys(0).rows(), slot.past.len()))
+        self.queries().into_iter().map(|query| (query.source.keys(0).rows(), query.past.len()))
     }
 
-    /// The newest queries against the keys of their sources and of their own past in a layer, side by side.
+    /// The queries of the step against the keys of their sources and of their own past in a layer, side by side.
     pub(crate) fn joint_spans(&self, layer: usize) -> Vec<CachedSpan<'_>> {
         let (mut first, mut spans) = (0, Vec::new());
-        for group in self.slots.chunk_by(Slot::is_beside) {
+        for group in self.queries().chunk_by(Query::is_beside) {
             let queries = first..first + group.len();
             first = queries.end;
             let keys = group[0].source.keys(layer);
             let position = keys.rows() + group[0].past.len() - 1;
-            let own = group.iter().map(|slot| &slot.past[..]).collect();
+            let own = group.iter().map(|query| query.past).collect();
             let keys = CachedRows::Shared { first: keys, rows: 0..keys.rows(), own };
             spans.push(CachedSpan { queries, cache: &self.own[layer], keys, position });
         }
         spans
     }
 
-    /// The newest queries against what a layer sees of their sources.
-    pub(crate) fn source_spans(&self, layer: usize) -> SourceSpans<'_> {
+    /// The queries of the step against what a layer sees of their sources: those of a source together, unless their
+    /// `positions` count and differ.
+    pub(crate) fn source_spans(&self, layer: usize, positions: bool) -> SourceSpans<'_> {
+        let together = |a: &Query<'_>, b: &Query<'_>| match positions {
+            true => a.is_beside(b),
+            false => a.is_of_source_of(b),
+        };
         let mut spans = SourceSpans::default();
         let mut first = 0;
-        for group in self.slots.chunk_by(Slot::is_beside) {
+        for group in self.queries().chunk_by(together) {
             let rows = first..first + group.len();
             first = rows.end;
-            match &group[0].source.seen {
+            let source: &Source = group[0].source;
+            match &source.seen {
                 Seen::Features(features) => {
                     let queries = spans.features.take(rows);
                     spans.of_features.push(FeatureSpan { queries, features });
@@ -236,10 +280,10 @@ impl Cache {
     }
 }
 
-/// Slots by what is kept of their sources; queries count from the first of their kind.
+/// Queries by what is kept of their sources; they count from the first of their kind.
 #[derive(Default)]
 pub(crate) struct SourceSpans<'c> {
-    /// The slots whose sources' features are kept.
+    /// Those whose sources' features are kept.
     pub features: Rows,
     pub of_features: Vec<FeatureSpan<'c>>,
     /// Those for which there are keys and values.
@@ -270,10 +314,10 @@ mod tests {
     }
 
     /// A step that keeps `values[i]` for slot `i`.
-    fn feed(cache: &mut Cache, values: &[f32]) {
-        cache.advance();
-        let rows: Vec<f32> = values.iter().flat_map(|&x| [x, x]).collect();
-        cache.store(0, &Tensor::from_vec(values.len(), 2, rows), 0);
+    fn feed(cache: &mut Cache, values: &[Vec<f32>]) {
+        cache.advance(&Packed::new(values.iter().map(|values| vec![0; values.len()])).unwrap());
+        let rows: Vec<f32> = values.iter().flatten().flat_map(|&x| [x, x]).collect();
+        cache.store(0, &Tensor::from_vec(rows.len() / 2, 2, rows), 0);
     }
 
     #[test]
@@ -281,7 +325,7 @@ mod tests {
         let mut cache = Cache::new(1, 1);
         cache.add([source(), source()]);
         for _ in 0..4 {
-            feed(&mut cache, &[1.0, 2.0]);
+            feed(&mut cache, &[vec![1.0], vec![2.0]]);
         }
         assert_eq!((cache.held(), cache.own[0].rows()), (8, 8));
         cache.select(&[1]);
@@ -289,7 +333,7 @@ mod tests {
         cache.add([source()]);
         cache.select(&[1]);
         for _ in 0..4 {
-            feed(&mut cache, &[3.0]);
+            feed(&mut cache, &[vec![3.0]]);
         }
         assert_eq!((cache.used, cache.held(), cache.own[0].rows()), (8, 4, 8));
         cache.select(&[]);
@@ -297,11 +341,11 @@ mod tests {
     }
 
     proptest! {
-        /// However slots are selected, added and ended, a slot's past is what it was fed, nobody else writes there, and
-        /// no row is held that nobody names.
+        /// However slots are selected, added and ended, fed one or several and made to forget, a slot's past is what it
+        /// was fed, nobody else writes there, and no row is held that nobody names.
         #[test]
         fn a_slot_remembers_what_it_was_fed(steps in proptest::collection::vec(
-            (proptest::collection::vec(0usize..64, 0..6), 0usize..3), 1..30,
+            (proptest::collection::vec((0usize..64, 1usize..4, 0usize..4), 0..6), 0usize..3), 1..30,
         )) {
             let mut cache = Cache::new(1, 1);
             let mut fed: Vec<Vec<f32>> = Vec::new();
@@ -311,13 +355,27 @@ mod tests {
                 fed.extend((0..more).map(|_| Vec::new()));
                 let parents: Vec<usize> = match fed.len() {
                     0 => Vec::new(),
-                    slots => choice.iter().map(|c| c % slots).collect(),
+                    slots => choice.iter().map(|(c, ..)| c % slots).collect(),
                 };
                 cache.select(&parents);
                 fed = parents.iter().map(|&parent| fed[parent].clone()).collect();
-                let values: Vec<f32> = fed.iter().map(|_| { next += 1.0; next }).collect();
+                let mut some = |count| (0..count).map(|_| { next += 1.0; next }).collect();
+                let values: Vec<Vec<f32>> = choice.iter().take(fed.len()).map(|&(_, count, _)| some(count)).collect();
                 feed(&mut cache, &values);
-                fed.iter_mut().zip(&values).for_each(|(fed, &value)| fed.push(value));
+                let mut rows = 0;
+                for (values, fed) in values.iter().zip(&mut fed) {
+                    for value in values {
+                        fed.push(*value);
+                        prop_assert_eq!(cache.queries()[rows].past.len(), fed.len(), "each token sees those before it");
+                        rows += 1;
+                    }
+                }
+                prop_assert_eq!(cache.queries().len(), rows);
+                for (slot, (&(_, count, back), fed)) in choice.iter().zip(&mut fed).enumerate() {
+                    cache.take_back(slot, back.min(count));
+                    fed.truncate(fed.len() - back.min(count));
+                    prop_assert_eq!(cache.length(slot), fed.len());
+                }
                 let mut named = std::collections::BTreeSet::new();
                 for (slot, fed) in cache.slots.iter().zip(&fed) {
                     let found: Vec<f32> = slot.past.iter().map(|&row| cache.own[0].gather(&[row as usize]).data()[0]).collect();

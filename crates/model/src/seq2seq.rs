@@ -6,7 +6,7 @@ use t5kit_tensor::{Graph, Packed, ParamId, Params, Tensor, Var};
 use crate::memory::Widths;
 use crate::{Batch, Cache, Config};
 
-/// A sequence-to-sequence model: hidden states of whole batches, and decoding a token at a time with a cache that
+/// A sequence-to-sequence model: hidden states of whole batches, and decoding step by step with a cache that
 /// belongs to the caller, so that one loaded model serves many streams on many threads.
 ///
 /// The hidden states are those that the softmax sees: the logits of a token are `hidden · softmaxᵀ`, and the softmax's
@@ -47,8 +47,11 @@ pub trait Seq2Seq: Send + Sync {
     /// Panics on ids without a row; [`Batch`] and [`Packed::check_ids`] check.
     fn start<'a>(&'a self, graph: &mut Graph<'a>, cache: &mut Cache, sources: &Packed, budgets: &[usize]);
 
-    /// One decoding step: feeds `ids[i]` to slot `i`; hidden states of what comes next: [slots, d_model].
-    fn step<'a>(&'a self, graph: &mut Graph<'a>, ids: &[u32], cache: &mut Cache) -> Tensor;
+    /// One decoding step: feeds sequence `i` of `fed` to slot `i`; hidden states of what comes next: [tokens fed, d_model].
+    /// A token sees those that its slot was fed before it, in this step too, and gets the same, to the bit, however they
+    /// are shared out among steps: so several that are only supposed to come next can be tried at once
+    /// ([`Cache::take_back`] forgets those that do not).
+    fn step<'a>(&'a self, graph: &mut Graph<'a>, fed: &Packed, cache: &mut Cache) -> Tensor;
 
     /// Gives embedding and softmax at least `rows` rows: row `means[i].0` begins as the mean of the rows `means[i].1`.
     fn grow(&mut self, rows: usize, means: &[(usize, Vec<u32>)]);

@@ -53,7 +53,7 @@ fn logits_by_steps(model: &T5, precision: Precision, tokens: usize) -> Vec<f32> 
         let mut cache = model.cache();
         model.start(&mut bulk, &mut cache, &source, &[tokens]);
         for at in range {
-            let hidden = model.step(&mut steps, &inputs.ids()[at..=at], &mut cache);
+            let hidden = model.step(&mut steps, &Packed::singles(&inputs.ids()[at..=at]), &mut cache);
             rows[at] = ops::logits(&steps, &hidden, model.softmax().weight).data().to_vec();
         }
     }

@@ -101,7 +101,7 @@ fn decoding_step_by_step_is_decoding_at_once() {
             cache.select(&parents);
             live = next;
             let ids: Vec<u32> = live.iter().map(|&i| inputs.sequence(i)[position]).collect();
-            let hidden = model.step(&mut steps, &ids, &mut cache);
+            let hidden = model.step(&mut steps, &Packed::singles(&ids), &mut cache);
             let logits = ops::logits(&steps, &hidden, model.softmax());
             for (row, &sequence) in live.iter().enumerate() {
                 rows[inputs.range(sequence).start + position] = logits.row(row).to_vec();
@@ -124,21 +124,73 @@ fn hypotheses_that_share_their_past_are_those_that_do_not() {
         let mut steps = Graph::inference(model.params(), &pool, Regime::Steps);
         // Two steps of both sources, then three ways on for the second and one for the first.
         let mut shared = started(&*model, &pool, &packed, &budgets);
-        model.step(&mut steps, &[start; 2], &mut shared);
-        model.step(&mut steps, &[5, 6], &mut shared);
+        model.step(&mut steps, &Packed::singles(&[start; 2]), &mut shared);
+        model.step(&mut steps, &Packed::singles(&[5, 6]), &mut shared);
         shared.select(&[1, 0, 1, 1]);
-        model.step(&mut steps, &[7, 8, 9, 10], &mut shared);
+        model.step(&mut steps, &Packed::singles(&[7, 8, 9, 10]), &mut shared);
         shared.select(&[3, 2, 1]);
-        let last = model.step(&mut steps, &[11, 12, 13], &mut shared);
+        let last = model.step(&mut steps, &Packed::singles(&[11, 12, 13]), &mut shared);
         for (row, (source, ids)) in
             [(1, [start, 6, 10, 11]), (1, [start, 6, 9, 12]), (0, [start, 5, 8, 13])].iter().enumerate()
         {
             let mut alone = started(&*model, &pool, &packed, &budgets);
             alone.select(&[*source]);
             let found: Vec<Tensor> =
-                ids.iter().map(|&id| model.step(&mut steps, &[id], &mut alone)).collect();
+                ids.iter().map(|&id| model.step(&mut steps, &Packed::singles(&[id]), &mut alone)).collect();
             assert_eq!((alone.slots(), alone.length(0)), (1, ids.len()));
             assert!(found[3].data() == last.row(row), "{name}, {tokens} tokens, row {row}");
+        }
+    }
+}
+
+/// Several tokens in a step are what they are in steps of their own, bit for bit, beside slots that are fed others; what
+/// is taken back leaves no trace.
+#[test]
+fn several_tokens_in_a_step_are_those_of_as_many_steps() {
+    let types = [DType::F32, DType::Bf16, DType::F16];
+    for (name, dtype) in models().flat_map(|name| types.map(|dtype| (name, dtype))) {
+        let (mut model, golden) = (open(name), golden(name));
+        model.params_mut().store_matrices_as(dtype);
+        let sources = sequences(&golden["sources"]);
+        let start = model.special_ids().start;
+        let packed = Packed::new(&sources[..2]).unwrap();
+        for (tokens, threads) in [(1, 1), (1, 2), (usize::MAX, 1), (usize::MAX, 2)] {
+            let pool = Pool::new(threads);
+            let mut steps = Graph::inference(model.params(), &pool, Regime::Steps);
+            let alone = |source: usize, ids: &[u32]| -> Vec<Vec<f32>> {
+                let mut cache = started(&*model, &pool, &packed, &[tokens; 2]);
+                cache.select(&[source]);
+                let mut steps = Graph::inference(model.params(), &pool, Regime::Steps);
+                let step =
+                    |&id: &u32| model.step(&mut steps, &Packed::singles(&[id]), &mut cache).data().to_vec();
+                ids.iter().map(step).collect()
+            };
+            let mut cache = started(&*model, &pool, &packed, &[tokens; 2]);
+            // Two hypotheses of the second source, and one of the first between them.
+            cache.select(&[1, 0, 1]);
+            let mut fed: [Vec<u32>; 3] = Default::default();
+            for (step, back) in [
+                ([vec![start], vec![start, 5, 6], vec![start]], [0, 2, 0]),
+                ([vec![7, 8, 9, 10], vec![11], vec![12, 13]], [3, 0, 0]),
+                ([vec![5, 5], vec![8, 9, 4], vec![6, 7, 8]], [0, 1, 3]),
+                ([vec![9], vec![6], vec![5, 6]], [0, 0, 0]),
+            ] {
+                let hidden = model.step(&mut steps, &Packed::new(&step).unwrap(), &mut cache);
+                let mut row = 0;
+                for (slot, source) in [1, 0, 1].into_iter().enumerate() {
+                    fed[slot].extend(&step[slot]);
+                    let want = alone(source, &fed[slot]);
+                    for want in &want[want.len() - step[slot].len()..] {
+                        assert!(want == hidden.row(row), "{name}, {dtype:?}, {tokens} tokens, slot {slot}");
+                        row += 1;
+                    }
+                    cache.take_back(slot, back[slot]);
+                    fed[slot].truncate(fed[slot].len() - back[slot]);
+                    assert_eq!(cache.length(slot), fed[slot].len());
+                }
+                assert_eq!((row, hidden.rows()), (step.concat().len(), row));
+            }
+            assert_eq!(cache.held(), fed.concat().len());
         }
     }
 }
@@ -156,21 +208,26 @@ fn sources_kept_in_two_ways_go_side_by_side() {
             let packed = Packed::new(&sources[i..=i]).unwrap();
             let mut cache = started(&*model, &pool, &packed, &budgets[i..=i]);
             let mut steps = Graph::inference(model.params(), &pool, Regime::Steps);
-            ids.iter().map(|&id| model.step(&mut steps, &[id], &mut cache)).last().unwrap().data().to_vec()
+            ids.iter()
+                .map(|&id| model.step(&mut steps, &Packed::singles(&[id]), &mut cache))
+                .last()
+                .unwrap()
+                .data()
+                .to_vec()
         };
         let packed = Packed::new(&sources[..2]).unwrap();
         let mut cache = started(&*model, &pool, &packed, &budgets[..2]);
         let mut steps = Graph::inference(model.params(), &pool, Regime::Steps);
-        model.step(&mut steps, &[start; 2], &mut cache);
+        model.step(&mut steps, &Packed::singles(&[start; 2]), &mut cache);
         // A third comes when the others have a past, then the first goes.
         let mut bulk = Graph::inference(model.params(), &pool, Regime::Bulk);
         model.start(&mut bulk, &mut cache, &Packed::new(&sources[2..3]).unwrap(), &budgets[2..]);
-        let hidden = model.step(&mut steps, &[5, 6, start], &mut cache);
+        let hidden = model.step(&mut steps, &Packed::singles(&[5, 6, start]), &mut cache);
         for (row, ids) in [&[start, 5][..], &[start, 6], &[start]].iter().enumerate() {
             assert!(alone(row, ids) == hidden.row(row), "{name}, source {row}");
         }
         cache.select(&[2, 1]);
-        let hidden = model.step(&mut steps, &[8, 9], &mut cache);
+        let hidden = model.step(&mut steps, &Packed::singles(&[8, 9]), &mut cache);
         for (row, (source, ids)) in [(2, &[start, 8][..]), (1, &[start, 6, 9])].iter().enumerate() {
             assert!(alone(*source, ids) == hidden.row(row), "{name}, source {source} after another has gone");
         }

@@ -35,6 +35,7 @@ pub struct Wishes {
     pub seed: Option<u64>,
     pub repetition_penalty: Option<f32>,
     pub no_repeat_ngram_size: Option<usize>,
+    pub prompt_lookup_num_tokens: Option<usize>,
     /// Words that must not occur; where there are any, they replace the model's own.
     pub bad_words: Vec<String>,
     /// What every target begins with.
@@ -121,6 +122,8 @@ impl Wishes {
         if self.num_beams.is_some_and(|n| n > 1) && self.draws() {
             return Err(Error::Exclusive("`num_beams`", "sampling"));
         }
+        o.do_sample = self.draws();
+        o.check_lookup()?;
         Ok(())
     }
 
@@ -166,6 +169,7 @@ impl Wishes {
         taken.retain(|said| after.contains(said));
         self.forbid(tokenizer, &mut o)?;
         self.check_effect(&o)?;
+        o.check_lookup()?;
         Ok(Settled { options: o, file, taken, notes })
     }
 
@@ -218,6 +222,7 @@ impl Wishes {
         set(&mut o.num_beam_groups, self.num_beam_groups);
         set(&mut o.top_k, self.top_k);
         set(&mut o.no_repeat_ngram_size, self.no_repeat_ngram_size);
+        set(&mut o.prompt_lookup_num_tokens, self.prompt_lookup_num_tokens);
         let set = |to: &mut f32, value: Option<f32>| *to = value.unwrap_or(*to);
         set(&mut o.length_penalty, self.length_penalty);
         set(&mut o.diversity_penalty, self.diversity_penalty);
@@ -283,7 +288,7 @@ impl Wishes {
     }
 }
 
-/// The options of a search that are numbers or words, by name, in the order of their fields.
+/// The options of a search that are numbers or words and decide what comes of it, by name, in the order of their fields.
 pub fn named_options(o: &GenerateOptions) -> Vec<(&'static str, String)> {
     let early_stopping = match o.early_stopping {
         EarlyStopping::Yes => "true",

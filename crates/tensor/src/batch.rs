@@ -45,6 +45,11 @@ impl Packed {
         Ok(packed)
     }
 
+    /// A sequence of each id.
+    pub fn singles(ids: &[u32]) -> Self {
+        Packed { ids: ids.to_vec(), offsets: (0..=ids.len()).collect() }
+    }
+
     /// An error unless every id is below `rows`.
     pub fn check_ids(&self, rows: usize) -> Result<(), PackedError> {
         match self.ids.iter().position(|&id| id as usize >= rows) {

@@ -87,7 +87,7 @@ fn generation(model: &T5, pool: &Pool, batch: usize) {
         let (mut decoder, mut softmax) = (0.0, 0.0);
         for step in 0..NEW_TOKENS {
             let (seconds, hidden) =
-                timed(|| model.step(&mut graph, &vec![3 + step as u32; batch], &mut cache));
+                timed(|| model.step(&mut graph, &Packed::singles(&vec![3 + step as u32; batch]), &mut cache));
             decoder += seconds;
             softmax += timed(|| ops::logits(&graph, &hidden, model.softmax())).0;
         }

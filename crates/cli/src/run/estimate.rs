@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use t5kit_formats::hub::{self, HubOptions};
 use t5kit_formats::lang::fill;
-use t5kit_generate::generation_bytes;
+use t5kit_generate::{generation_bytes, most_proposed};
 use t5kit_model::memory::{Work, available_bytes};
 use t5kit_model::{Architecture, Config};
 use t5kit_pipeline::{OpenOptions, Prepared};
@@ -294,7 +294,8 @@ impl<'a> Known<'a> {
         let by = measured_rate(self.speed.measure(false, threads), threads);
         let work =
             Work { sequences: TOGETHER, source_tokens: texts.longest[0], target_tokens: texts.longest[1] };
-        let memory = generation_bytes(&widths, work, beams, threads);
+        let lookup = value(words, "--lookup").and_then(|n| n.parse().ok()).unwrap_or(0);
+        let memory = generation_bytes(&widths, work, beams, most_proposed(lookup, TOGETHER * beams), threads);
         let t = lang().texts();
         let models = match models {
             1 => t.dry_one_model.to_owned(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use t5kit_tensor::ops::LogitsRow;
 
 use super::nbest::{self, Candidate};
-use super::{Found, Look, Next, Prepared};
+use super::{Found, Look, Next, Parent, Prepared};
 use crate::Generated;
 use crate::processors::{History, LogitsProcessor, Scores};
 
@@ -35,9 +35,9 @@ impl Beams {
         self.groups.len()
     }
 
-    pub fn last_ids(&self, ids: &mut Vec<u32>) {
+    pub fn fed<'s>(&'s self, rows: &mut Vec<&'s [u32]>) {
         let beams = self.groups.iter().flat_map(|search| &search.beams);
-        ids.extend(beams.filter_map(|beam| beam.ids.last()));
+        rows.extend(beams.map(|beam| &beam.ids[beam.ids.len() - 1..]));
     }
 
     pub fn look(
@@ -98,7 +98,8 @@ impl Beams {
         let mut parents = Vec::new();
         for (group, search) in self.groups.iter_mut().enumerate() {
             for (place, beam) in search.beams.iter_mut().enumerate() {
-                parents.push(std::mem::replace(&mut beam.row, self.rows.len()));
+                let row = std::mem::replace(&mut beam.row, self.rows.len());
+                parents.push(Parent { row, rejected: 0 });
                 self.rows.push((group, place));
             }
         }

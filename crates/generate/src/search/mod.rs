@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use t5kit_tensor::ops::LogitsRow;
 
+use crate::lookup::Acceptance;
 use crate::processors::{LogitsProcessor, Processors};
 use crate::warpers::Warpers;
 use crate::{Error, GenerateOptions, Generated};
@@ -54,6 +55,11 @@ impl Prepared {
         self.options.most_rows()
     }
 
+    /// Whether what comes next is looked up.
+    pub fn looks_up(&self) -> bool {
+        self.options.prompt_lookup_num_tokens > 0
+    }
+
     /// Tokens that a request's rows are fed at most, all together.
     pub fn budget(&self) -> usize {
         self.given.len().saturating_add(self.options.max_new_tokens).saturating_mul(self.most_rows())
@@ -76,10 +82,19 @@ enum Found {
 
 /// How a request goes on.
 pub(crate) enum Next {
-    /// Its row `i` continues what has been its row `parents[i]`.
-    Rows(Vec<usize>),
+    /// Its row `i` continues what has been the row of parent `i`.
+    Rows(Vec<Parent>),
     /// It is finished, with these targets, best first.
     Done(Vec<Generated>),
+}
+
+/// What a row continues.
+#[derive(Clone, Copy)]
+pub(crate) struct Parent {
+    /// The row that it was.
+    pub row: usize,
+    /// How many of the tokens that it was fed, the last ones, were only proposed and are not what was chosen.
+    pub rejected: usize,
 }
 
 /// The search of one request.
@@ -100,11 +115,36 @@ impl Search {
         }
     }
 
-    /// The last id of every row: what it is fed next.
-    pub fn last_ids(&self, ids: &mut Vec<u32>) {
+    /// Looks up what may come next, where that is asked for, and adds each row's chances; `session`: what was learnt of
+    /// such guesses so far.
+    pub fn guess(
+        &mut self,
+        prepared: &Prepared,
+        source: &[u32],
+        session: &Acceptance,
+        chances: &mut Vec<Vec<f32>>,
+    ) {
         match self {
-            Search::Single(search) => search.last_ids(ids),
-            Search::Beam(search) => search.last_ids(ids),
+            Search::Single(search) if prepared.looks_up() => {
+                search.guess(prepared, source, session, chances);
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes so many tokens of each row's guess, where there are any, for those that come next in this step.
+    pub fn propose(&mut self, prepared: &Prepared, counts: &mut impl Iterator<Item = usize>) {
+        match self {
+            Search::Single(search) if prepared.looks_up() => search.propose(counts),
+            _ => {}
+        }
+    }
+
+    /// What every row is fed next: its last token, and behind it those proposed.
+    pub fn fed<'s>(&'s self, rows: &mut Vec<&'s [u32]>) {
+        match self {
+            Search::Single(search) => search.fed(rows),
+            Search::Beam(search) => search.fed(rows),
         }
     }
 
@@ -117,22 +157,22 @@ impl Search {
     }
 
     /// Looks at the logits of a row, which may change, if this is its turn: all that happens to them happens here.
-    /// `extra` are the request's own processors.
+    /// `extra` are the request's own processors; `ahead`: behind how many of its proposals these logits are.
     pub fn look(
         &self,
         prepared: &Prepared,
         extra: &[Arc<dyn LogitsProcessor>],
         turn: usize,
-        row: usize,
+        (row, ahead): (usize, usize),
         logits: &mut LogitsRow<'_>,
     ) -> Option<Look> {
         match self {
-            Search::Single(search) => (turn == 0).then(|| search.look(prepared, extra, row, logits)),
+            Search::Single(search) => (turn == 0).then(|| search.look(prepared, extra, row, ahead, logits)),
             Search::Beam(search) => search.look(prepared, extra, turn, row, logits),
         }
     }
 
-    /// Takes what a turn has found, by row.
+    /// Takes what a turn has found, by row, and within one by token.
     pub fn take(&mut self, prepared: &Prepared, turn: usize, looks: Vec<Option<Look>>) {
         match self {
             Search::Single(search) if turn == 0 => search.take(looks),
@@ -141,10 +181,16 @@ impl Search {
         }
     }
 
-    /// After the last turn: how the rows go on. Tells of every token that is final, with the sample it belongs to.
-    pub fn advance(&mut self, prepared: &Prepared, token: &mut dyn FnMut(usize, u32)) -> Next {
+    /// After the last turn: how the rows go on. Tells of every token that is final, with the sample it belongs to, and
+    /// `session` of what became of guesses.
+    pub fn advance(
+        &mut self,
+        prepared: &Prepared,
+        session: &mut Acceptance,
+        token: &mut dyn FnMut(usize, u32),
+    ) -> Next {
         match self {
-            Search::Single(search) => search.advance(prepared, token),
+            Search::Single(search) => search.advance(prepared, session, token),
             Search::Beam(search) => search.advance(prepared),
         }
     }

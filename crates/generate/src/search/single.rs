@@ -5,40 +5,73 @@ use std::sync::Arc;
 use t5kit_tensor::mix;
 use t5kit_tensor::ops::LogitsRow;
 
-use super::{Found, Look, Next, Prepared};
+use super::{Found, Look, Next, Parent, Prepared};
 use crate::Generated;
+use crate::lookup::{Acceptance, Guess};
 use crate::processors::{History, LogitsProcessor, Scores};
 use crate::warpers::draw;
 
 /// The targets of one request, a row each.
 pub(crate) struct Samples {
     number: u64,
-    /// New tokens that the targets have.
-    length: usize,
     live: Vec<Hypothesis>,
     ended: Vec<Hypothesis>,
-    /// What each of the live ones takes next.
+    /// What each token that the live ones are fed is followed by.
     chosen: Vec<(Option<u32>, f32)>,
+    /// How often what was looked up was right.
+    acceptance: Acceptance,
 }
 
 /// One target on its way.
 struct Hypothesis {
     /// Which of the request's.
     sample: usize,
+    /// What it has said, and in the course of a step what is proposed behind it.
     ids: Vec<u32>,
+    /// How many of them are said.
+    said: usize,
     score: f32,
+    /// What may come next, proposed or not.
+    guess: Guess,
 }
 
 impl Samples {
     pub fn new(prepared: &Prepared, number: u64) -> Self {
-        let live = (0..prepared.options.num_return_sequences)
-            .map(|sample| Hypothesis { sample, ids: prepared.given.clone(), score: 0.0 })
-            .collect();
-        Samples { number, length: 0, live, ended: Vec::new(), chosen: Vec::new() }
+        let ids = &prepared.given;
+        let new = |sample| {
+            let (ids, said) = (ids.clone(), ids.len());
+            Hypothesis { sample, ids, said, score: 0.0, guess: Guess::default() }
+        };
+        let live = (0..prepared.options.num_return_sequences).map(new).collect();
+        Samples { number, live, ended: Vec::new(), chosen: Vec::new(), acceptance: Acceptance::default() }
     }
 
-    pub fn last_ids(&self, ids: &mut Vec<u32>) {
-        ids.extend(self.live.iter().filter_map(|h| h.ids.last()));
+    pub fn guess(
+        &mut self,
+        prepared: &Prepared,
+        source: &[u32],
+        session: &Acceptance,
+        chances: &mut Vec<Vec<f32>>,
+    ) {
+        let (options, given) = (&prepared.options, prepared.given.len());
+        for hypothesis in &mut self.live {
+            // The step chooses one token in any case.
+            let left = options.max_new_tokens - (hypothesis.said - given) - 1;
+            // Without the start token, which for BERT is what a source ends with.
+            let said = &hypothesis.ids[1..];
+            hypothesis.guess = Guess::new(source, said, options.prompt_lookup_num_tokens.min(left));
+            chances.push(hypothesis.guess.chances(&self.acceptance, session));
+        }
+    }
+
+    pub fn propose(&mut self, counts: &mut impl Iterator<Item = usize>) {
+        for (hypothesis, count) in self.live.iter_mut().zip(counts) {
+            hypothesis.ids.extend_from_slice(&hypothesis.guess.ids[..count]);
+        }
+    }
+
+    pub fn fed<'s>(&'s self, rows: &mut Vec<&'s [u32]>) {
+        rows.extend(self.live.iter().map(|h| &h.ids[h.said - 1..]));
     }
 
     pub fn look(
@@ -46,21 +79,23 @@ impl Samples {
         prepared: &Prepared,
         extra: &[Arc<dyn LogitsProcessor>],
         row: usize,
+        ahead: usize,
         logits: &mut LogitsRow<'_>,
     ) -> Look {
         let (options, hypothesis) = (&prepared.options, &self.live[row]);
-        let first = options.first_sentinel.filter(|_| self.length == 0 && hypothesis.sample == 0);
+        let (ids, given) = (&hypothesis.ids[..hypothesis.said + ahead], prepared.given.len());
+        let first = options.first_sentinel.filter(|_| ids.len() == given && hypothesis.sample == 0);
         let wants_sentinel = first.is_some_and(|id| logits.argmax().0 == id);
         let all = if options.scores { logits.log_sum_exp() } else { 0.0 };
-        let history = History { ids: &hypothesis.ids, given: prepared.given.len() };
+        let history = History { ids, given };
         // The score is the model's, not that of what the processors leave.
         let before: Vec<f32> =
-            if options.scores && options.do_sample { logits.iter().collect() } else { Vec::new() };
+            if options.scores && options.draws() { logits.iter().collect() } else { Vec::new() };
         prepared.processors.process(history, &mut Scores::logits(logits));
         extra.iter().for_each(|processor| processor.process(history, &mut Scores::logits(logits)));
-        let found = if options.do_sample {
+        let found = if options.draws() {
             prepared.warpers.warp(logits);
-            let step = self.length as u64 + 1;
+            let step = (ids.len() - given) as u64 + 1;
             let id = draw(logits, uniform(options.seed, self.number, hypothesis.sample as u64, step));
             Found::Token(id, id.and_then(|id| before.get(id as usize)).map_or(0.0, |x| x - all))
         } else {
@@ -80,21 +115,41 @@ impl Samples {
             .collect();
     }
 
-    pub fn advance(&mut self, prepared: &Prepared, token: &mut dyn FnMut(usize, u32)) -> Next {
-        let options = &prepared.options;
-        self.length += 1;
+    pub fn advance(
+        &mut self,
+        prepared: &Prepared,
+        session: &mut Acceptance,
+        token: &mut dyn FnMut(usize, u32),
+    ) -> Next {
+        let (options, given) = (&prepared.options, prepared.given.len());
         let mut parents = Vec::with_capacity(self.live.len());
-        let chosen = std::mem::take(&mut self.chosen);
-        for (row, (mut hypothesis, (id, log_prob))) in
-            std::mem::take(&mut self.live).into_iter().zip(chosen).enumerate()
-        {
-            if let Some(id) = id {
+        let mut chosen = std::mem::take(&mut self.chosen).into_iter();
+        for (row, mut hypothesis) in std::mem::take(&mut self.live).into_iter().enumerate() {
+            let before = hypothesis.said;
+            let proposed = hypothesis.ids.split_off(before);
+            let mut proposals = proposed.iter();
+            let mut goes_on = true;
+            // One for the last token, and one for each proposed: as long as what is proposed is what is chosen.
+            for (id, log_prob) in chosen.by_ref().take(1 + proposed.len()).collect::<Vec<_>>() {
+                let Some(id) = id else {
+                    goes_on = false;
+                    break;
+                };
                 hypothesis.ids.push(id);
                 hypothesis.score += log_prob;
                 token(hypothesis.sample, id);
+                goes_on = !options.ids.ends(id) && hypothesis.ids.len() - given < options.max_new_tokens;
+                if !goes_on || proposals.next() != Some(&id) {
+                    break;
+                }
             }
-            if id.is_some_and(|id| !options.ids.ends(id)) && self.length < options.max_new_tokens {
-                parents.push(row);
+            hypothesis.said = hypothesis.ids.len();
+            let came = &hypothesis.ids[before..];
+            self.acceptance.learn(&hypothesis.guess, came);
+            session.learn(&hypothesis.guess, came);
+            if goes_on {
+                // What was fed: the last token before, and what was proposed.
+                parents.push(Parent { row, rejected: 1 + proposed.len() - came.len() });
                 self.live.push(hypothesis);
             } else {
                 self.ended.push(hypothesis);

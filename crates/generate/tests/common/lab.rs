@@ -3,7 +3,7 @@
 use t5kit_formats::config::T5Config;
 use t5kit_generate::{EarlyStopping, GenerateOptions, LengthNormalization};
 use t5kit_model::{Bert, BertConfig, LoadOptions, Model, Plan, Seq2Seq, SpecialIds, T5, save};
-use t5kit_tensor::{DType, Rng};
+use t5kit_tensor::{DType, ParamId, Rng, Tensor, Weight};
 
 /// Rows of a model, the last dozen of them padding.
 pub const ROWS: usize = 400;
@@ -35,15 +35,114 @@ pub const KINDS: [&str; 7] = ["t5", "bert", "nezha", "roformer", "t5-int8", "ber
 /// A model of a kind, of random weights.
 pub fn model_of(kind: &str) -> Model {
     if let Some((kind, dtype)) = kind.split_once('-') {
-        let folder = tempfile::tempdir().unwrap();
-        save(&*model_of(kind), &[], folder.path()).unwrap();
-        let options = LoadOptions { dtype: DType::from_name(dtype), ..LoadOptions::default() };
-        return Plan::new(folder.path(), &options).unwrap().load().unwrap();
+        return stored_in(&*model_of(kind), DType::from_name(dtype).unwrap());
     }
     if kind == "t5" {
         return Box::new(model());
     }
-    let config = BertConfig {
+    Box::new(Bert::random(bert(kind), 5).unwrap())
+}
+
+/// The same model in that storage.
+fn stored_in(model: &dyn Seq2Seq, dtype: DType) -> Model {
+    let folder = tempfile::tempdir().unwrap();
+    save(model, &[], folder.path()).unwrap();
+    let options = LoadOptions { dtype: Some(dtype), ..LoadOptions::default() };
+    Plan::new(folder.path(), &options).unwrap().load().unwrap()
+}
+
+/// Kinds of model that count, and how they are stored.
+pub const COUNTING: [(&str, DType); 10] = [
+    ("t5", DType::F32),
+    ("t5", DType::Bf16),
+    ("t5", DType::F16),
+    ("t5", DType::I8),
+    ("bert", DType::F32),
+    ("bert", DType::Bf16),
+    ("bert", DType::F16),
+    ("bert", DType::I8),
+    ("nezha", DType::F32),
+    ("roformer", DType::F32),
+];
+
+/// How much further an id is than the one that a counting model says it after.
+pub const STRIDE: u32 = 5;
+
+/// A model of a kind, its matrices stored as `dtype`, that mostly says what is [`STRIDE`] after its last id, up to 60,
+/// and then ends: so it copies from sources that have such ids in a row.
+pub fn counting(kind: &str, dtype: DType) -> Model {
+    if dtype == DType::I8 {
+        return stored_in(&*counting(kind, DType::F32), dtype);
+    }
+    let mut model: Model = match kind {
+        "t5" => Box::new(model()),
+        _ => {
+            let config = BertConfig { tie_word_embeddings: false, ..bert(kind) };
+            Box::new(Bert::random(config, 5).unwrap())
+        }
+    };
+    let softmax = model.softmax().weight;
+    let params = model.params_mut();
+    let named: Vec<(ParamId, String)> = params.iter().map(|(id, name, _)| (id, name.to_owned())).collect();
+    let words = named.iter().find(|(_, name)| name.contains("shared") || name.contains("word_embeddings"));
+    let words = params.get(words.unwrap().0).to_tensor();
+    let own = params.get(softmax).to_tensor();
+    let none = vec![0.0; own.cols()];
+    let row = |id: u32| match id {
+        1 => words.row(60),
+        id => id.checked_sub(STRIDE).map_or(&none[..], |before| words.row(before as usize)),
+    };
+    // Not of that alone: something is sometimes likelier.
+    let size = |x: &Tensor| x.data().iter().map(|x| x * x).sum::<f32>().sqrt();
+    let noise = 0.8 * size(&words) / size(&own);
+    let mixed = (0..ROWS as u32).flat_map(|id| {
+        row(id).iter().zip(own.row(id as usize)).map(|(w, own)| w + noise * own).collect::<Vec<_>>()
+    });
+    *params.get_mut(softmax) = Weight::owned(&[ROWS, own.cols()], mixed.collect());
+    for (id, name) in named.iter().filter(|(id, _)| *id != softmax) {
+        let factor = match &name[..] {
+            name if name.contains("position_embeddings") || name.contains("token_type") => 0.1,
+            // What a layer adds.
+            name if name.ends_with(".o.weight") || name.ends_with(".wo.weight") => 0.7,
+            name if name.ends_with("output.dense.weight") => 0.3,
+            name if name.ends_with("transform.dense.weight") => {
+                let cols = params.get(*id).cols();
+                *params.get_mut(*id) =
+                    params.get(*id).map(|at, _| f32::from(u8::from(at / cols == at % cols)));
+                continue;
+            }
+            _ => continue,
+        };
+        *params.get_mut(*id) = params.get(*id).map(|_, x| factor * x);
+    }
+    params.store_matrices_as(dtype);
+    model
+}
+
+/// Sources that a counting model copies from, whole and in parts, and others.
+pub fn runs() -> Vec<Vec<u32>> {
+    let run = |first: u32, count: u32| (0..count).map(move |i| first + i * STRIDE);
+    // As models begin: after the start token, which a BERT that was saved takes for 102.
+    let mut all: Vec<Vec<u32>> = vec![
+        run(5, 12).chain([1]).collect(),
+        run(6, 13).chain(run(107, 20)).chain([1]).collect(),
+        [run(5, 3), run(6, 4), run(20, 4), run(107, 5), run(26, 9), run(142, 3)]
+            .into_iter()
+            .flatten()
+            .chain([1])
+            .collect(),
+        [run(40, 5), run(5, 6), run(127, 9), run(6, 5), run(36, 5), run(107, 3)]
+            .into_iter()
+            .flatten()
+            .chain([1])
+            .collect(),
+    ];
+    all.extend(sources().into_iter().take(6));
+    all
+}
+
+fn bert(kind: &str) -> BertConfig {
+    BertConfig {
         model_type: kind.into(),
         vocab_size: ROWS,
         hidden_size: 160,
@@ -58,8 +157,7 @@ pub fn model_of(kind: &str) -> Model {
         // What the sources end with.
         sep_token_id: 1,
         ..BertConfig::default()
-    };
-    Box::new(Bert::random(config, 5).unwrap())
+    }
 }
 
 /// Of one to ninety tokens.

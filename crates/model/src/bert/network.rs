@@ -120,15 +120,14 @@ impl Bert {
         seen.into_iter().map(Seen::Keys).collect()
     }
 
-    /// One decoding step: feeds `ids[i]` to slot `i`; hidden states ready for the softmax: [slots, embedding_size].
+    /// One decoding step: feeds sequence `i` to slot `i`; hidden states ready for the softmax: [tokens fed, embedding_size].
     /// The first token that a slot is fed is its source's last.
-    pub(super) fn feed<'a>(&'a self, graph: &mut Graph<'a>, ids: &[u32], cache: &mut Cache) -> Tensor {
-        assert_eq!(ids.len(), cache.slots(), "an id for every slot");
-        cache.advance();
+    pub(super) fn feed<'a>(&'a self, graph: &mut Graph<'a>, fed: &Packed, cache: &mut Cache) -> Tensor {
+        cache.advance(fed);
         let (positions, segments): (Vec<u32>, Vec<u32>) =
             cache.stands().map(|(source, own)| ((source + own - 1) as u32, u32::from(own > 1))).unzip();
         let positions: Arc<[u32]> = positions.into();
-        let mut x = self.embed(graph, ids, &positions, &segments);
+        let mut x = self.embed(graph, fed.ids(), &positions, &segments);
         for (i, layer) in self.network.layers.iter().enumerate() {
             let qkv = self.queries_and_keys(graph, layer, &x, &positions);
             cache.store(i, &qkv.value, self.config.hidden_size);

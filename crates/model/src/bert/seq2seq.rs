@@ -53,8 +53,8 @@ impl Seq2Seq for Bert {
         cache.add(seen.into_iter().zip(budgets.iter().copied()));
     }
 
-    fn step<'a>(&'a self, graph: &mut Graph<'a>, ids: &[u32], cache: &mut Cache) -> Tensor {
-        self.feed(graph, ids, cache)
+    fn step<'a>(&'a self, graph: &mut Graph<'a>, fed: &Packed, cache: &mut Cache) -> Tensor {
+        self.feed(graph, fed, cache)
     }
 
     fn grow(&mut self, rows: usize, means: &[(usize, Vec<u32>)]) {

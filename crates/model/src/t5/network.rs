@@ -17,7 +17,7 @@ use crate::{Cache, Seq2Seq};
 enum Memory<'m> {
     /// Every sequence is there as a whole.
     Whole { own: Rc<[Span]>, cross: Option<(Rc<[Span]>, Var)> },
-    /// One new token a sequence; the rest is in the cache.
+    /// New tokens of sequences; the rest is in the cache.
     Cached { cache: &'m mut Cache },
 }
 
@@ -93,11 +93,10 @@ impl T5 {
         seen
     }
 
-    /// One decoding step: feeds `ids[i]` to slot `i`; hidden states ready for the softmax: [slots, d_model].
-    pub(super) fn feed<'a>(&'a self, graph: &mut Graph<'a>, ids: &[u32], cache: &mut Cache) -> Tensor {
-        assert_eq!(ids.len(), cache.slots(), "an id for every slot");
-        cache.advance();
-        let hidden = self.stack(graph, &self.network.decoder, ids, Memory::Cached { cache });
+    /// One decoding step: feeds sequence `i` to slot `i`; hidden states ready for the softmax: [tokens fed, d_model].
+    pub(super) fn feed<'a>(&'a self, graph: &mut Graph<'a>, fed: &Packed, cache: &mut Cache) -> Tensor {
+        cache.advance(fed);
+        let hidden = self.stack(graph, &self.network.decoder, fed.ids(), Memory::Cached { cache });
         self.scaled(graph, hidden).value
     }
 
@@ -271,7 +270,7 @@ impl T5 {
         }
     }
 
-    /// The same for one new token a slot. Where some sources are kept as features and others as keys and values, the
+    /// The same for the new tokens of slots. Where some sources are kept as features and others as keys and values, the
     /// queries part ways and come back.
     fn attend_cached_source(
         &self,
@@ -282,7 +281,7 @@ impl T5 {
         cache: &Cache,
     ) -> Tensor {
         let heads = self.config.num_heads;
-        let spans = cache.source_spans(layer);
+        let spans = cache.source_spans(layer, a.bias.is_some());
         let (by_features, by_keys) = (spans.features.0, spans.keys.0);
         let mixed = !by_features.is_empty() && !by_keys.is_empty();
         let of = |rows: &[usize]| match mixed {

@@ -60,8 +60,8 @@ impl Seq2Seq for T5 {
         cache.add(seen.into_iter().zip(budgets.iter().copied()));
     }
 
-    fn step<'a>(&'a self, graph: &mut Graph<'a>, ids: &[u32], cache: &mut Cache) -> Tensor {
-        self.feed(graph, ids, cache)
+    fn step<'a>(&'a self, graph: &mut Graph<'a>, fed: &Packed, cache: &mut Cache) -> Tensor {
+        self.feed(graph, fed, cache)
     }
 }
 

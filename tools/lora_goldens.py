@@ -26,7 +26,7 @@ import torch
 import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForSeq2SeqLM, MT5ForConditionalGeneration
+from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, MT5ForConditionalGeneration
 
 from make_goldens import TRAIN_BATCHES, batch_loss, check, forward, relative
 
@@ -141,9 +141,16 @@ def make_patterns(out):
 
 
 def check_adapter(base, adapter, merged):
+    is_bert = "t5" not in AutoConfig.from_pretrained(base).model_type
+    load = AutoModelForMaskedLM.from_pretrained if is_bert else AutoModelForSeq2SeqLM.from_pretrained
+
+    def logits_of(model, source, target):
+        # What UniLM's mask would add is the same on both sides: the layers are what is compared.
+        return model(torch.tensor([source + target])).logits[0] if is_bert else forward(model, source, target)[1]
+
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        plain = AutoModelForSeq2SeqLM.from_pretrained(base, dtype=torch.float32).eval()
+        plain = load(base, dtype=torch.float32).eval()
         model = PeftModel.from_pretrained(plain, adapter).eval()
     said = [str(w.message) for w in caught if "adapter" in str(w.message)]
     assert not said, said
@@ -153,13 +160,13 @@ def check_adapter(base, adapter, merged):
         (torch.randint(2, rows, (n,), generator=generator).tolist(), torch.randint(2, rows, (m,), generator=generator).tolist())
         for n, m in [(40, 9), (3, 30), (1, 1)]
     ]
-    logits = lambda m: torch.cat([forward(m, s, t)[1] for s, t in examples])
+    logits = lambda m: torch.cat([logits_of(m, s, t) for s, t in examples])
     with torch.no_grad():
         with_adapter = logits(model)
         with model.disable_adapter():
             without = logits(model)
         of_peft = logits(model.merge_and_unload())
-        ours, info = AutoModelForSeq2SeqLM.from_pretrained(merged, dtype=torch.float32, output_loading_info=True)
+        ours, info = load(merged, dtype=torch.float32, output_loading_info=True)
         assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"], info
         of_ours = logits(ours.eval())
     print(f"  the adapter moves the logits by {relative(with_adapter, without):.3f} of the largest")

@@ -28,8 +28,7 @@ const PREFIX: &str = "base_model.model.";
 
 /// Fields that do not change what an adapter computes: origins, training, initialisation, and where adapters were
 /// put, which the tensors' names say.
-const INERT: [&str; 21] = [
-    "task_type",
+const INERT: [&str; 20] = [
     "peft_version",
     "auto_mapping",
     "base_model_name_or_path",
@@ -71,6 +70,9 @@ pub struct LoraConfig {
     pub target_modules: Vec<String>,
     /// The model that it belongs to.
     pub base_model_name_or_path: Option<String>,
+    /// What peft calls the base's kind, by which it decides what it hands to it: `SEQ_2_SEQ_LM` for an encoder and a decoder;
+    /// nothing where it is to hand on what it is given.
+    pub task_type: Option<String>,
 }
 
 impl LoraConfig {
@@ -136,6 +138,7 @@ impl LoraConfig {
             _ => Vec::new(),
         };
         let base_model_name_or_path = f.take_text("base_model_name_or_path")?;
+        let task_type = f.take_text("task_type")?;
         let use_rslora = f.take_bool("use_rslora")?.unwrap_or(false);
         let (rank_pattern, alpha_pattern) =
             (Patterns::take(&mut f, "rank_pattern")?, Patterns::take(&mut f, "alpha_pattern")?);
@@ -181,17 +184,18 @@ impl LoraConfig {
             modules_to_save,
             target_modules,
             base_model_name_or_path,
+            task_type,
         })
     }
 
-    /// The settings as peft reads them, for a sequence-to-sequence model.
+    /// The settings as peft reads them.
     pub fn to_json(&self) -> Map<String, Value> {
         // A whole number as one: that is what peft's field is declared to be.
         let whole = self.lora_alpha.fract() == 0.0 && self.lora_alpha.abs() < 1e9;
         let alpha = if whole { json!(self.lora_alpha as i64) } else { json!(self.lora_alpha) };
         let Value::Object(map) = json!({
             "peft_type": "LORA",
-            "task_type": "SEQ_2_SEQ_LM",
+            "task_type": self.task_type,
             "base_model_name_or_path": self.base_model_name_or_path,
             "r": self.r,
             "lora_alpha": alpha,

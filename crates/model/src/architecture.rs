@@ -254,6 +254,9 @@ pub trait Architecture: Clone {
     /// The layers that get adapters where nobody names any: peft's `TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING`.
     fn lora_targets(&self) -> &'static [&'static str];
 
+    /// What peft calls its kind, in the settings of adapters: by it peft hands a decoder's inputs on.
+    fn task_type(&self) -> Option<&'static str>;
+
     /// Fields of its file that no network reads: old files say there how to generate.
     fn other(&self) -> &Map<String, Value>;
 

@@ -152,6 +152,10 @@ impl Architecture for Config {
         whichever!(self, c => c.lora_targets())
     }
 
+    fn task_type(&self) -> Option<&'static str> {
+        whichever!(self, c => c.task_type())
+    }
+
     fn other(&self) -> &Map<String, Value> {
         whichever!(self, c => c.other())
     }

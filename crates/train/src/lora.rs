@@ -13,6 +13,7 @@ impl TrainOptions {
             lora_alpha: self.lora_alpha,
             target_modules: self.targets(config),
             base_model_name_or_path: Some(base.to_owned()),
+            task_type: config.task_type().map(String::from),
             ..LoraConfig::default()
         })
     }

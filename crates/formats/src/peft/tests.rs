@@ -24,6 +24,7 @@ fn what_is_written_is_read() {
             lora_alpha,
             target_modules: vec!["q".into(), "v".into()],
             base_model_name_or_path: Some("google/mt5-small".into()),
+            task_type: (lora_alpha == 16.0).then(|| "SEQ_2_SEQ_LM".into()),
             ..LoraConfig::default()
         };
         assert_eq!(LoraConfig::from_json(Path::new("x"), config.to_json()).unwrap(), config);

@@ -146,6 +146,11 @@ impl Architecture for BertConfig {
         &["query", "value"]
     }
 
+    // peft has no word for UniLM, and hands what it is given on to a model of no kind.
+    fn task_type(&self) -> Option<&'static str> {
+        None
+    }
+
     fn other(&self) -> &Map<String, Value> {
         &self.other
     }

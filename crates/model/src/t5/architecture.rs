@@ -141,6 +141,10 @@ impl Architecture for T5Config {
         &["q", "v"]
     }
 
+    fn task_type(&self) -> Option<&'static str> {
+        Some("SEQ_2_SEQ_LM")
+    }
+
     fn other(&self) -> &Map<String, Value> {
         &self.other
     }

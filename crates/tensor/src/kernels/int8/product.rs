@@ -36,6 +36,7 @@ fn of_bits<D: Dot, const FOUR: bool>(
     let (first, bytes) = w.first();
     let mut panel = outputs.start / PANEL;
     let most = D::VECTORS * D::LANES / PANEL;
+    let mut tile = Tile([[0.0; MOST_OUTPUTS]; MOST_ROWS]);
     while panel < end {
         // One row waits for memory alone, which one stream of neighbours is best for.
         let panels = match (end - panel).min(most) {
@@ -49,7 +50,6 @@ fn of_bits<D: Dot, const FOUR: bool>(
             // Tiles of nearly equal height: 4 + 3 rather than 6 + 1.
             let left = x.rows() - row;
             let rows = left.div_ceil(left.div_ceil(D::ROWS));
-            let mut tile = Tile([[0.0; MOST_OUTPUTS]; MOST_ROWS]);
             let weights = first.wrapping_add(panel * bytes);
             let place = Place { x, row, w, panel, weights, bytes };
             // The first rows to pass over these panels ask for the next ones.

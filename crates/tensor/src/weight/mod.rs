@@ -1,12 +1,14 @@
 //! Weights: how a parameter is stored is a property of the weight, not of the model.
 
+mod whole;
+
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::cpu::convert;
-use crate::kernels::{Bits, Panels, SHARE};
 use crate::rows::Elements;
 use crate::{DType, MatRef, Rng, Rows, Tensor};
+use whole::Forms;
 
 /// Bytes that somebody keeps alive: a part of a mapped file, for example.
 #[derive(Clone)]
@@ -70,29 +72,6 @@ enum Storage {
     Int8(Bytes, Arc<[f32]>),
     /// The same, packed for products.
     Panels(Box<Forms>),
-}
-
-/// A matrix packed for products, and what has been made of it.
-struct Forms {
-    rows: Panels,
-    heads: OnceLock<Heads>,
-}
-
-/// Each head's rows transposed, for products that sum over them.
-pub(crate) struct Heads {
-    /// What activations are multiplied by first: [rows]. Of 4 bits, which are rounded anew here, nothing.
-    pub(crate) factors: Option<Vec<f32>>,
-    /// A head each: outputs are the columns.
-    pub(crate) panels: Vec<Panels>,
-}
-
-/// Whole numbers of its own as bytes.
-struct Numbers(Vec<i8>);
-
-impl AsRef<[u8]> for Numbers {
-    fn as_ref(&self) -> &[u8] {
-        bytemuck::cast_slice(&self.0)
-    }
 }
 
 /// Bits of its own as bytes.
@@ -171,124 +150,13 @@ impl Weight {
         Ok(Weight { shape: shape.to_vec(), storage })
     }
 
-    /// A matrix in int8 that stays where it is: whole numbers [rows, cols], and a scale a row.
-    ///
-    /// # Errors
-    /// Bytes or scales of another shape; a scale that is not finite and above 0.
-    pub fn int8(shape: &[usize], bytes: Bytes, scales: Vec<f32>) -> Result<Self, WeightError> {
-        let elements = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
-        let len = bytes.as_slice().len();
-        if shape.len() != 2 || elements != Some(len) {
-            return Err(WeightError::Size { bytes: len, dtype: DType::I8.name(), shape: shape.to_vec() });
-        }
-        if scales.len() != shape[0] {
-            return Err(WeightError::Scales { scales: scales.len(), rows: shape[0] });
-        }
-        if let Some(row) = scales.iter().position(|scale| !(scale.is_finite() && *scale > 0.0)) {
-            return Err(WeightError::Scale { row, scale: scales[row] });
-        }
-        Ok(Weight { shape: shape.to_vec(), storage: Storage::Int8(bytes, scales.into()) })
-    }
-
-    /// A matrix of 4 bits: two columns a byte, the first in the lower half, 8 more than they are, [rows, cols/2 rounded up];
-    /// scales [rows, shares of 32 columns]. Packed in memory of its own.
-    ///
-    /// # Errors
-    /// Bytes or scales of another shape; a scale that is not finite or 0.
-    pub fn int4(shape: &[usize], bytes: &[u8], scales: &[f32]) -> Result<Self, WeightError> {
-        let (rows, cols) = match *shape {
-            [rows, cols] if rows.checked_mul(cols.div_ceil(2)) == Some(bytes.len()) => (rows, cols),
-            _ => {
-                let (bytes, dtype) = (bytes.len(), DType::I4.name());
-                return Err(WeightError::Size { bytes, dtype, shape: shape.to_vec() });
-            }
-        };
-        let shares = cols.div_ceil(SHARE);
-        if scales.len() != rows * shares {
-            return Err(WeightError::Scales { scales: scales.len(), rows });
-        }
-        if let Some(at) = scales.iter().position(|scale| !scale.is_finite() || *scale == 0.0) {
-            return Err(WeightError::Scale { row: at / shares, scale: scales[at] });
-        }
-        Ok(Weight::of_panels(shape, Panels::four(rows, cols, bytes, scales)))
-    }
-
-    fn of_panels(shape: &[usize], rows: Panels) -> Weight {
-        let storage = Storage::Panels(Box::new(Forms { rows, heads: OnceLock::new() }));
-        Weight { shape: shape.to_vec(), storage }
-    }
-
-    /// The same weight packed for products, in memory of its own, where it is int8.
-    pub fn packed(self) -> Weight {
-        match &self.storage {
-            Storage::Int8(q, scales) => {
-                let (rows, cols) = matrix(&self.shape);
-                let rows = Panels::new(rows, cols, bytemuck::cast_slice(q.as_slice()), scales);
-                Weight::of_panels(&self.shape, rows)
-            }
-            _ => self,
-        }
-    }
-
-    /// The panels, where it is [packed](Weight::packed).
-    pub(crate) fn panels(&self) -> Option<&Panels> {
-        match &self.storage {
-            Storage::Panels(forms) => Some(&forms.rows),
-            _ => None,
-        }
-    }
-
-    /// The panels of each head's rows transposed, where it is [packed](Weight::packed). Always the same number of heads.
-    pub(crate) fn panels_by_head(&self, num_heads: usize) -> Option<&Heads> {
-        let Storage::Panels(forms) = &self.storage else { return None };
-        let (d_kv, cols) = (self.rows() / num_heads, self.cols());
-        let range = |head: usize| head * d_kv..(head + 1) * d_kv;
-        Some(forms.heads.get_or_init(|| match forms.rows.bits() {
-            Bits::Eight => {
-                let ones = vec![1.0; cols];
-                let panels = (0..num_heads).map(|head| forms.rows.transposed(range(head), &ones)).collect();
-                Heads {
-                    factors: Some((0..self.rows()).flat_map(|row| forms.rows.scales(row)).collect()),
-                    panels,
-                }
-            }
-            Bits::Four => {
-                let wide = self.to_tensor();
-                let panels = (0..num_heads).map(|head| {
-                    let column = |c: usize| range(head).map(|row| wide.row(row)[c]).collect::<Vec<f32>>();
-                    let turned: Vec<f32> = (0..cols).flat_map(column).collect();
-                    let (q, scales) = Rows::f32(&turned, d_kv).quantized(1.0).unwrap_or_default();
-                    Panels::new(cols, d_kv, &q, &scales)
-                });
-                Heads { factors: None, panels: panels.collect() }
-            }
-        }))
-    }
-
     /// The same weight in other storage, one of [`DType::WEIGHTS`] (rounded to nearest even); f32 results can be
     /// trained.
     pub fn to_dtype(&self, dtype: DType) -> Weight {
         let storage = match dtype {
             DType::F32 => Storage::Owned(self.to_tensor()),
-            DType::I8 => {
-                // What is not finite stays so: every product with its row is not a number.
-                let (q, scales) = self
-                    .as_rows()
-                    .quantized(1.0)
-                    .unwrap_or_else(|_| (vec![0; self.len()], vec![f32::NAN; self.rows()]));
-                let len = q.len();
-                Storage::Int8(Bytes::new(Arc::new(Numbers(q)), 0..len), scales.into())
-            }
-            DType::I4 => {
-                let shares = self.rows() * self.cols().div_ceil(SHARE);
-                let (bytes, scales) = self.as_rows().quantized_in_4_bits(1.0).unwrap_or_else(|_| {
-                    (vec![0; self.rows() * self.cols().div_ceil(2)], vec![f32::NAN; shares])
-                });
-                return Weight::of_panels(
-                    &self.shape,
-                    Panels::four(self.rows(), self.cols(), &bytes, &scales),
-                );
-            }
+            DType::I8 => self.in_int8(),
+            DType::I4 => self.in_int4(),
             _ => {
                 let mut wide = None;
                 let bits = convert::narrow(self.view_f32(&mut wide).data, dtype);
@@ -341,7 +209,7 @@ impl Weight {
             Storage::Fixed(DType::Bf16, b) => Elements::Bf16(bytemuck::cast_slice(b.as_slice())),
             Storage::Fixed(_, b) => Elements::F16(bytemuck::cast_slice(b.as_slice())),
             Storage::Int8(q, scales) => Elements::Int8(bytemuck::cast_slice(q.as_slice()), scales),
-            Storage::Panels(forms) => Elements::Panels(&forms.rows, 0, forms.rows.rows()),
+            Storage::Panels(forms) => forms.as_elements(),
         };
         Rows::new(elements, self.cols())
     }
@@ -441,9 +309,11 @@ fn matrix(shape: &[usize]) -> (usize, usize) {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn new_rows_are_means() {
-        let weight = super::Weight::owned(&[3, 2], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let weight = Weight::owned(&[3, 2], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
         let grown = weight.with_rows(5, &[(2, vec![0, 1]), (4, vec![2]), (1, vec![])]);
         assert_eq!(grown.shape(), [5, 2]);
         let rows = grown.to_tensor();
@@ -451,8 +321,6 @@ mod tests {
         assert_eq!(rows, [&[1.0, 2.0], &[0.0, 0.0], &[2.0, 3.0], &[0.0, 0.0], &[5.0, 6.0]]);
         assert_eq!(weight.with_rows(2, &[]).shape(), [3, 2]);
     }
-
-    use super::*;
 
     #[test]
     fn mapped_bytes_give_the_elements_aligned_or_not() {

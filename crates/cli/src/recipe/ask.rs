@@ -169,8 +169,14 @@ fn draft(args: &Args, asking: &mut Asking<'_>) -> Result<Draft> {
             continue;
         }
         let guess = place.map(|place| named(&head, place));
+        let source = columns.first().map(|source| ColumnRef::parse(source));
         let is_one = |answer: &str| -> Result<String> {
-            Table::open(&data, &options)?.resolve(&[ColumnRef::parse(answer)])?;
+            let wanted: Vec<ColumnRef> = source.iter().cloned().chain([ColumnRef::parse(answer)]).collect();
+            let places = Table::open(&data, &options)?.resolve(&wanted)?;
+            anyhow::ensure!(
+                places.len() < 2 || places[0] != places[1],
+                "{answer} is the column of the sources"
+            );
             Ok(answer.to_owned())
         };
         match asking.ask(&format!("Column of the {what}"), guess.as_deref(), is_one)? {
@@ -206,7 +212,8 @@ fn draft(args: &Args, asking: &mut Asking<'_>) -> Result<Draft> {
         Some(effort) => Some(effort),
         None => {
             asking.ask("How long may training take: quick, usual or thorough", Some("usual"), |answer| {
-                <Effort as clap::ValueEnum>::from_str(answer, true).map_err(anyhow::Error::msg)
+                <Effort as clap::ValueEnum>::from_str(answer, true)
+                    .map_err(|_| anyhow::anyhow!("{answer:?} is none of quick, usual, thorough"))
             })?
         }
     };
@@ -348,13 +355,17 @@ mod tests {
         let rows: String = (0..40).map(|i| format!("to title\t这是第{i}篇论文的摘要\t标题{i}\n")).collect();
         std::fs::write(&table, rows).unwrap();
         let recipe = folder.path().join("r.toml");
-        let answers = format!("nothing\n{}\n9\n2\n3\n\nlong\nquick\n\n", table.display());
+        let answers = format!("nothing\n{}\n9\n2\n2\n3\n\nlong\nquick\n\n", table.display());
         let (draft, said) = answered(&[recipe.to_str().unwrap()], Some(&answers));
         let draft = draft.unwrap();
         assert_eq!((draft.columns.clone(), draft.data.as_str()), (["2".into(), "3".into()], "a.tsv"));
         assert_eq!((draft.model.as_str(), draft.epochs, draft.output.as_str()), (MODEL, 3, "r.run"));
         assert!(!draft.examples.are_labels && draft.examples.rows == 40);
-        assert!(said.contains("2: 这是第0篇论文的摘要") && said.contains("invalid variant: long"), "{said}");
+        assert!(
+            said.contains("2: 这是第0篇论文的摘要") && said.contains("\"long\" is none of quick"),
+            "{said}"
+        );
+        assert!(said.contains("2 is the column of the sources"), "{said}");
         // The end of the answers is no answer.
         assert!(answered(&[recipe.to_str().unwrap()], Some("")).0.is_err());
     }

@@ -136,11 +136,13 @@ pub fn matmul_int8_with(
     match kernel {
         Int8Kernel::Portable => product::product(dot::Plain, y, x, w, outputs),
         #[cfg(target_arch = "x86_64")]
-        // SAFETY (all three): the kernel's existence proves the instruction set.
+        // SAFETY: the kernel's existence proves the instruction set.
         Int8Kernel::Avx2(_) => unsafe { x86::avx2(y, x, w, outputs) },
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
         Int8Kernel::AvxVnni(_) => unsafe { x86::avx_vnni(y, x, w, outputs) },
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
         Int8Kernel::Avx512Vnni(_) => unsafe { x86::avx512_vnni(y, x, w, outputs) },
     }
 }

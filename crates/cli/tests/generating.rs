@@ -140,6 +140,63 @@ fn a_stream_prints_what_a_line_would() {
     run(two).is_wrong_usage("--stream takes one source");
 }
 
+/// The same texts, ids and scores, whatever is looked up, and `--verbose` says in how many steps.
+#[test]
+fn lookup_changes_the_steps_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = trained(folder.path());
+    // After so little training it says the same over and over, which is looked up in what it said.
+    let base = [
+        "generate",
+        "--model",
+        arg(&model),
+        "--json",
+        "--max-new-tokens",
+        "40",
+        "--min-new-tokens",
+        "39",
+        "-v",
+    ];
+    let input = SOURCES.join("\n");
+    let of = |flags: &[&str]| {
+        let out = run_with_input(base.iter().chain(flags), input.as_bytes());
+        let said = out.stderr.lines().find(|line| line.contains("a step and text")).unwrap().to_owned();
+        (out.ok(), said)
+    };
+    let (plain, without) = of(&["--batch-size", "1"]);
+    assert!(without.contains("160 tokens in 160 steps, 1.00 a step and text; none looked up"), "{without}");
+    assert_eq!(of(&["--lookup", "0", "--batch-size", "1"]), (plain.clone(), without));
+    for batch in ["1", "4"] {
+        let (looked_up, with) = of(&["--lookup", "8", "--batch-size", batch]);
+        assert_eq!(looked_up, plain);
+        let a_step = with.split(", ").nth(1).unwrap().split(' ').next().unwrap();
+        assert!(a_step.parse::<f64>().unwrap() > 1.0 && with.contains("% of them right"), "{with}");
+    }
+    // Drawing at temperature 0 takes the best.
+    let cold = of(&["--temperature", "0", "--lookup", "8", "--batch-size", "1"]);
+    assert_eq!(cold.0, plain);
+    let stream = |flags: &[&str]| {
+        let all = ["generate", "--model", arg(&model), "--max-new-tokens", "20", "--stream", SOURCES[0]];
+        run(all.iter().chain(flags)).ok()
+    };
+    assert_eq!(stream(&["--lookup", "5"]), stream(&[]));
+}
+
+/// Beams of the model's own file are no less beams.
+#[test]
+fn lookup_goes_without_beams() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = trained(folder.path());
+    let best = model.join("best");
+    let best = if best.is_dir() { best } else { model.clone() };
+    std::fs::write(best.join("generation_config.json"), r#"{"num_beams": 3}"#).unwrap();
+    let run = |flags: &[&str]| run(["generate", "--model", arg(&best), "甲"].iter().chain(flags));
+    run(&["--lookup", "4"])
+        .is_wrong_usage("--lookup tries what one text would say next, and 3 beams have no one text");
+    run(&["--lookup", "4", "--num-beams", "1"]).ok();
+    run(&["--lookup", "0"]).ok();
+}
+
 #[test]
 fn impossible_flags_are_wrong_usage() {
     let folder = tempfile::tempdir().unwrap();

@@ -33,7 +33,7 @@ const RANGES: [(&str, Range); 15] = [
     ("max-grad-norm", Range::AtLeast0),
     ("min-p", Range::Share),
     ("repetition-penalty", Range::Above0),
-    ("temperature", Range::Above0),
+    ("temperature", Range::AtLeast0),
     ("top-p", Range::Share),
     ("valid-split", Range::Part),
     ("weight-decay", Range::AtLeast0),

@@ -8,7 +8,7 @@ use std::ops::Range;
 use t5kit_formats::{Checkpoint, Result, TensorBytes};
 
 /// After so many bytes read, the checkpoint is opened anew.
-pub(crate) const MAPPED_BYTES: u64 = 64 << 20;
+pub(crate) const MAPPED_BYTES: u64 = 16 << 20;
 /// A band has so many bytes, or one row.
 const BAND_BYTES: usize = 16 << 20;
 

@@ -123,7 +123,7 @@ pub fn matmul_int8(y: MatMut<'_>, x: Activations<'_>, w: &Panels, outputs: Range
 /// [`matmul_int8`] by a kernel of [`int8_kernels_for`], for tests and comparisons.
 pub fn matmul_int8_with(
     kernel: Int8Kernel,
-    y: MatMut<'_>,
+    mut y: MatMut<'_>,
     x: Activations<'_>,
     w: &Panels,
     outputs: Range<usize>,
@@ -132,6 +132,9 @@ pub fn matmul_int8_with(
     assert!(y.rows == x.rows() && y.cols == outputs.len() && outputs.end <= w.rows(), "outputs {outputs:?}");
     if y.rows == 0 || y.cols == 0 {
         return;
+    }
+    if x.cols() == 0 {
+        return (0..y.rows).for_each(|row| y.row_mut(row).fill(0.0));
     }
     match kernel {
         Int8Kernel::Portable => product::product(dot::Plain, y, x, w, outputs),

@@ -15,9 +15,10 @@ def cpu():
             key, _, value = line.partition(":")
             if key.strip() == "model name":
                 model = value.strip()
-            elif key.strip() == "flags":
+            elif key.strip() in ("flags", "Features"):
                 flags = set(value.split())
-    known = ["avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8"]
+    known = ["avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8",
+             "asimd", "asimddp", "i8mm", "bf16"]
     return f"{model}, {os.cpu_count()} logical cores; {' '.join(f for f in known if f in flags)}"
 
 

@@ -62,7 +62,18 @@ fn prefetch(first: *const f32) {
     }
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
+fn prefetch(first: *const f32) {
+    for line in 0..4 {
+        // SAFETY: as above.
+        unsafe {
+            std::arch::asm!("prfm pldl2keep, [{}]", in(reg) first.wrapping_add(16 * line),
+                options(nomem, nostack, preserves_flags));
+        }
+    }
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn prefetch(_: *const f32) {}
 
 /// The sum of the numbers, in many running sums so that reading is what takes the time.
@@ -118,10 +129,15 @@ fn int8_lanes() -> usize {
     if is_x86_feature_detected!("avx512vnni") {
         return 64;
     }
+    #[cfg(target_arch = "aarch64")]
+    if std::arch::is_aarch64_feature_detected!("dotprod") {
+        return 16;
+    }
     32
 }
 
-/// Sums of products of int8 where nothing but the instruction holds them up: `vpdpbusd` on 512 bits, else AVX2's three.
+/// Sums of products of int8 where nothing but the instruction holds them up: `vpdpbusd` on 512 bits, else AVX2's three;
+/// on ARM `sdot`.
 fn int8(times: usize) -> i32 {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx512vnni") {
@@ -130,6 +146,11 @@ fn int8(times: usize) -> i32 {
     } else if is_x86_feature_detected!("avx2") {
         // SAFETY: as above.
         return unsafe { maddubs(times) };
+    }
+    #[cfg(target_arch = "aarch64")]
+    if std::arch::is_aarch64_feature_detected!("dotprod") {
+        // SAFETY: as above.
+        return unsafe { sdot(times) };
     }
     // Something that takes time: what it counts is no floor.
     (0..times * CHAINS * 32).fold(0, |sum: i32, i| sum.wrapping_add(black_box(i as i8) as i32 * 3))
@@ -161,6 +182,24 @@ fn maddubs(times: usize) -> i32 {
         }
     }
     black_box(sums).into_iter().fold(0, |all, sum| all ^ _mm256_extract_epi32::<0>(sum))
+}
+
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon,dotprod")]
+fn sdot(times: usize) -> i32 {
+    use std::arch::aarch64::*;
+    let (a, b) = (vdupq_n_s8(black_box(3)), vdupq_n_s8(black_box(-5)));
+    let mut sums = [vdupq_n_s32(0); CHAINS];
+    for _ in 0..times {
+        for sum in &mut sums {
+            // SAFETY: the function has the instruction enabled, which touches registers alone.
+            unsafe {
+                std::arch::asm!("sdot {sum:v}.4s, {a:v}.16b, {b:v}.16b", sum = inlateout(vreg) *sum, a = in(vreg) a,
+                    b = in(vreg) b, options(pure, nomem, nostack, preserves_flags));
+            }
+        }
+    }
+    black_box(sums).into_iter().fold(0, |all, sum| all ^ vaddvq_s32(sum))
 }
 
 fn main() {

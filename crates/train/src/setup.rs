@@ -95,7 +95,7 @@ pub(crate) fn check(model: &dyn Seq2Seq, options: &TrainOptions) -> Result<(), E
     };
     if options.precision == Precision::Bf16 && !bf16_products() {
         let why = "this processor (or what T5KIT_ISA allows of it) has neither AMX nor AVX-512 BF16, and without them it \
-                   would be slower than f32; leave it out";
+                   would be slower than f32; leave it out, or on ARM try T5KIT_BF16=neon-bf16";
         return refuse("precision", Some(precision.into()), why);
     }
     let (config, parts) = (model.config(), options.parts());

@@ -109,9 +109,17 @@ const EXAMPLES: [(&str, &[&str]); 18] = [
 /// Variables, what they are for, and the flag without which a subcommand does not read them (`None`: each does).
 const ENVIRONMENT: [(&str, Option<&str>, &str); 9] = [
     ("T5KIT_LANG", None, "language of reports, notes and the demo: en, zh [default: the locale's]"),
-    ("T5KIT_ISA", None, "instruction set: portable, avx2, avx512 [default: the best that is there]"),
-    ("T5KIT_BF16", Some("model"), "products in bf16: portable, avx512-bf16, amx [default: the fastest]"),
-    ("T5KIT_INT8", Some("model"), "products in int8: portable, avx2, avx-vnni, avx512-vnni"),
+    ("T5KIT_ISA", None, "instruction set: portable, avx2, avx512, neon [default: the best that is there]"),
+    (
+        "T5KIT_BF16",
+        Some("model"),
+        "products in bf16: portable, avx512-bf16, amx, neon-bf16 [default: the fastest]",
+    ),
+    (
+        "T5KIT_INT8",
+        Some("model"),
+        "products in int8: portable, avx2, avx-vnni, avx512-vnni, neon, neon-dotprod",
+    ),
     ("HF_ENDPOINT", Some("model"), "where names on the hub are fetched [default: https://huggingface.co]"),
     ("HF_HOME", Some("model"), "folder of the hub's tools [default: ~/.cache/huggingface]"),
     ("HF_HUB_CACHE", Some("model"), "where fetched models are kept [default: hub in HF_HOME]"),

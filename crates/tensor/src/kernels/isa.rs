@@ -1,8 +1,8 @@
 //! Which instruction set the kernels use: found out once, at run time, and a user can force it.
 //!
-//! The environment variable `T5KIT_ISA` takes `portable`, `avx2` or `avx512` (and `T5KIT_BF16` and `T5KIT_INT8` choose
-//! among the bf16 and the int8 products). A choice the processor
-//! cannot run is an error, reported by [`init`] when the program starts.
+//! The environment variable `T5KIT_ISA` takes `portable`, `avx2`, `avx512` or, on ARM, `neon` (and `T5KIT_BF16` and
+//! `T5KIT_INT8` choose among the bf16 and the int8 products). A choice the processor cannot run is an error, reported by
+//! [`init`] when the program starts.
 
 use std::sync::OnceLock;
 
@@ -25,6 +25,9 @@ pub(super) enum Kind {
     /// AVX-512 F, BW, DQ and VL on top of those: 16 lanes.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// NEON, as every 64-bit ARM processor has it: 8 lanes in two registers.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 /// `T5KIT_ISA`, `T5KIT_BF16` or `T5KIT_INT8` asks for what this machine does not have or for something unknown.
@@ -51,6 +54,8 @@ impl Isa {
             Kind::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon => "neon",
         }
     }
 
@@ -67,7 +72,12 @@ impl Isa {
 
 /// Every variant this machine can run, the best last.
 pub fn available() -> Vec<Isa> {
+    #[allow(unused_mut)] // where there is but the baseline
     let mut found = vec![Isa(Kind::Portable)];
+    #[cfg(target_arch = "aarch64")]
+    if std::arch::is_aarch64_feature_detected!("neon") {
+        found.push(Isa(Kind::Neon));
+    }
     #[cfg(target_arch = "x86_64")]
     {
         let avx2 = is_x86_feature_detected!("avx2")

@@ -13,7 +13,16 @@ pub(super) fn prefetch(p: *const u8) {
     unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+pub(super) fn prefetch(p: *const u8) {
+    // SAFETY: a hint; the processor ignores addresses that are not the process's.
+    unsafe {
+        std::arch::asm!("prfm pldl2keep, [{}]", in(reg) p, options(nomem, nostack, preserves_flags));
+    }
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(super) fn prefetch(_: *const u8) {}
 
 /// `count` numbers from the start of a cache line on, zero at first.

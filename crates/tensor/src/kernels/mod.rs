@@ -2,7 +2,8 @@
 //!
 //! - `isa`: which instruction sets there are and which is used ([`init`], [`isa()`], [`available`]).
 //! - `vector`: the small trait the kernels are written in, its portable instance, and the `dispatch!` macro that
-//!   compiles a kernel once per instruction set; `avx2` and `avx512` are the instances by intrinsics.
+//!   compiles a kernel once per instruction set; `avx2`, `avx512` and `neon` are the instances by
+//!   intrinsics.
 //! - `math`: exp and its relatives on vectors; then one file a family of kernels.
 //! - `int8`: products of int8 weights with activations quantised as they come ([`matmul_int8`]).
 //! - `bf16`: matrix products of any size in bf16, by AMX or AVX-512 BF16 ([`gemm_bf16`]).
@@ -31,6 +32,8 @@ mod isa;
 mod lines;
 mod lion;
 mod math;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod norm;
 #[cfg(test)]
 mod oracle;

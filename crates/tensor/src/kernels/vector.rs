@@ -317,6 +317,11 @@ macro_rules! dispatch {
         }
         match $crate::kernels::isa::Isa::kind($isa) {
             $crate::kernels::isa::Kind::Portable => $algorithm($crate::kernels::vector::Portable, $($arg),*),
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: an `Isa` is only handed out for what the processor has. No function of its own: the baseline has it.
+            $crate::kernels::isa::Kind::Neon => {
+                $algorithm(unsafe { $crate::kernels::neon::Neon::assume() }, $($arg),*)
+            }
             #[cfg(target_arch = "x86_64")]
             // SAFETY: an `Isa` is only handed out for what the processor has.
             $crate::kernels::isa::Kind::Avx2 => unsafe { avx2($crate::kernels::avx2::Avx2::assume(), $($arg),*) },

@@ -1,4 +1,5 @@
-//! A block of 32×32 results from two packed strips, three ways: AMX tiles, AVX-512 BF16 dot products, plain Rust.
+//! A block of 32×32 results from two packed strips, four ways: AMX tiles, AVX-512 BF16 dot products,
+//! NEON's `bfmmla` (in `neon`), plain Rust.
 
 use super::pack::{Layout, TILE, TILE_DEPTH, TILE_LINES, place};
 
@@ -20,6 +21,9 @@ pub enum Bf16Kernel {
     /// `tdpbf16ps`: 16×16 dot products of 32.
     #[cfg(target_arch = "x86_64")]
     Amx(Proof),
+    /// `bfmmla`: products of 2×4 by 4×2. Its speed beside the f32 product has not been measured on any processor.
+    #[cfg(target_arch = "aarch64")]
+    NeonBf16(Proof),
 }
 
 /// Cannot be made elsewhere.
@@ -52,6 +56,8 @@ impl Bf16Kernel {
             Bf16Kernel::Avx512Bf16(_) => "avx512-bf16",
             #[cfg(target_arch = "x86_64")]
             Bf16Kernel::Amx(_) => "amx",
+            #[cfg(target_arch = "aarch64")]
+            Bf16Kernel::NeonBf16(_) => "neon-bf16",
         }
     }
 
@@ -63,6 +69,8 @@ impl Bf16Kernel {
             Bf16Kernel::Avx512Bf16(_) => true,
             #[cfg(target_arch = "x86_64")]
             Bf16Kernel::Amx(_) => true,
+            #[cfg(target_arch = "aarch64")]
+            Bf16Kernel::NeonBf16(_) => false,
         }
     }
 
@@ -124,6 +132,8 @@ impl Bf16Kernel {
                 Bf16Kernel::Avx512Bf16(_) => avx512_bf16(block, a, b),
                 #[cfg(target_arch = "x86_64")]
                 Bf16Kernel::Amx(_) => amx(block, a, b),
+                #[cfg(target_arch = "aarch64")]
+                Bf16Kernel::NeonBf16(_) => super::neon::bfmmla(block, a, b),
             }
         }
     }
@@ -138,6 +148,16 @@ pub(super) fn available() -> Vec<Bf16Kernel> {
         if amx_allowed() {
             found.push(Bf16Kernel::Amx(Proof(())));
         }
+    }
+    found
+}
+
+/// The kernels of this machine, the best last.
+#[cfg(target_arch = "aarch64")]
+pub(super) fn available() -> Vec<Bf16Kernel> {
+    let mut found = vec![Bf16Kernel::Portable];
+    if std::arch::is_aarch64_feature_detected!("bf16") {
+        found.push(Bf16Kernel::NeonBf16(Proof(())));
     }
     found
 }

@@ -2,15 +2,21 @@
 //! with weights that are stored so.
 //!
 //! Operands in f32 are rounded to bf16 (nearest even) while they are packed into tiles of 1 KiB ([`pack`]); a block
-//! of 32×32 results is then computed by one of three kernels ([`micro`]) from the same tiles: AMX, AVX-512 BF16,
-//! and plain Rust, which any machine can run and the others are tested against.
+//! of 32×32 results is then computed by one of four kernels ([`micro`]) from the same tiles: AMX, AVX-512 BF16, NEON's
+//! `bfmmla`, and plain Rust, which any machine can run and the others are tested against.
 //!
 //! Blocks: so much of k and of the shorter of m and n at a time ([`Bf16Kernel::block`]), so that this operand's packed
 //! part stays in the second-level cache while strips of 32 lines of the other, packed as they are needed, pass through
 //! the first-level one. A layer's weights pass by few tokens, and many tokens by the weights.
 
 mod micro;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod pack;
+#[cfg(target_arch = "aarch64")]
+mod words_neon;
+#[cfg(target_arch = "x86_64")]
+mod words_x86;
 
 use std::cell::RefCell;
 use std::sync::OnceLock;
@@ -33,7 +39,7 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch { held: Lines::new(0), passing: Lines::new(0) });
 }
 
-/// The environment variable that forces a bf16 kernel: `portable`, `avx512-bf16` or `amx`.
+/// The environment variable that forces a bf16 kernel: `portable`, `avx512-bf16`, `amx` or `neon-bf16`.
 pub const BF16_VARIABLE: &str = "T5KIT_BF16";
 
 /// Whether [`gemm_bf16`] is fast here: by AMX or AVX-512 BF16. A `T5KIT_ISA` below `avx512` forbids it.
@@ -72,6 +78,8 @@ pub fn kernels_for(isa: Isa) -> Vec<Bf16Kernel> {
     match isa.kind() {
         #[cfg(target_arch = "x86_64")]
         Kind::Avx512 => micro::available(),
+        #[cfg(target_arch = "aarch64")]
+        Kind::Neon => micro::available(),
         _ => vec![Bf16Kernel::Portable],
     }
 }
@@ -79,8 +87,8 @@ pub fn kernels_for(isa: Isa) -> Vec<Bf16Kernel> {
 /// `c = a·b`, or `c += a·b` with `accumulate`, in bf16 with f32 accumulation; one thread. `a`: [m, k],
 /// `b`: [k, n], `c`: [m, n], the inputs with any strides; b is f32 or the bits of bf16.
 ///
-/// The inputs are rounded to bf16, products and sums are not. Subnormal inputs count as zero with AMX and AVX-512
-/// BF16. An element's value depends on its row of a, its column of b and k alone, not on m, n or how the work is
+/// The inputs are rounded to bf16, products and sums are not. Subnormal inputs count as zero with every kernel but the
+/// portable one. An element's value depends on its row of a, its column of b and k alone, not on m, n or how the work is
 /// split. A thread keeps half a megabyte of scratch. Both operands are packed by every call: split the longer
 /// side of c over threads.
 pub fn gemm_bf16<B: Number>(c: MatMut<'_>, a: MatRef<'_>, b: MatRef<'_, B>, accumulate: bool) {

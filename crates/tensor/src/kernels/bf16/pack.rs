@@ -9,9 +9,15 @@
 //! either direction of the source: sixteen vectors as the source has them, transposed when that is the wrong way.
 
 use super::micro::{Bf16Kernel, STRIP};
+#[cfg(target_arch = "aarch64")]
+use super::words_neon as words;
+#[cfg(target_arch = "x86_64")]
+use super::words_x86 as words;
 use crate::MatRef;
 use crate::kernels::convert::round_to_bf16;
 use crate::kernels::lines::{LINE, prefetch};
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use words::Words;
 
 /// Lines of a tile.
 pub(super) const TILE_LINES: usize = 16;
@@ -37,16 +43,16 @@ pub trait Number: Copy + Default {
     /// 32 of them, rounded.
     ///
     /// # Safety
-    /// The processor has AVX-512 BF16; 32 can be read at `p`.
-    #[cfg(target_arch = "x86_64")]
-    unsafe fn line(p: *const Self) -> std::arch::x86_64::__m512i;
+    /// The processor has a fast kernel's instructions; 32 can be read at `p`.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    unsafe fn line(p: *const Self) -> Words;
 
     /// Sixteen of each, rounded: the first of one, the first of the other, and so on.
     ///
     /// # Safety
-    /// The processor has AVX-512 BF16; 16 can be read at `even` and `odd`.
-    #[cfg(target_arch = "x86_64")]
-    unsafe fn pairs(even: *const Self, odd: *const Self) -> std::arch::x86_64::__m512i;
+    /// The processor has a fast kernel's instructions; 16 can be read at `even` and `odd`.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    unsafe fn pairs(even: *const Self, odd: *const Self) -> Words;
 }
 
 impl Number for f32 {
@@ -54,20 +60,22 @@ impl Number for f32 {
         round_to_bf16(self)
     }
 
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    unsafe fn line(p: *const f32) -> std::arch::x86_64::__m512i {
+    #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx512f,avx512bw,avx512bf16"))]
+    #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon,bf16"))]
+    unsafe fn line(p: *const f32) -> Words {
         // SAFETY: the caller's promise.
-        unsafe { fast::rounded(p, p.add(16)) }
+        unsafe { words::rounded_line(p) }
     }
 
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    unsafe fn pairs(even: *const f32, odd: *const f32) -> std::arch::x86_64::__m512i {
+    #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx512f,avx512bw,avx512bf16"))]
+    #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon,bf16"))]
+    unsafe fn pairs(even: *const f32, odd: *const f32) -> Words {
         // SAFETY: the caller's promise.
-        unsafe { fast::alternated(fast::rounded(even, odd)) }
+        unsafe { words::rounded_pairs(even, odd) }
     }
 }
 
@@ -76,22 +84,22 @@ impl Number for u16 {
         self
     }
 
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    unsafe fn line(p: *const u16) -> std::arch::x86_64::__m512i {
+    #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx512f,avx512bw,avx512bf16"))]
+    #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon,bf16"))]
+    unsafe fn line(p: *const u16) -> Words {
         // SAFETY: the caller's promise.
-        unsafe { std::arch::x86_64::_mm512_loadu_si512(p.cast()) }
+        unsafe { words::line(p) }
     }
 
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    unsafe fn pairs(even: *const u16, odd: *const u16) -> std::arch::x86_64::__m512i {
-        use std::arch::x86_64::*;
+    #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx512f,avx512bw,avx512bf16"))]
+    #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon,bf16"))]
+    unsafe fn pairs(even: *const u16, odd: *const u16) -> Words {
         // SAFETY: the caller's promise.
-        let [even, odd] = unsafe { [even, odd].map(|p| _mm256_loadu_si256(p.cast())) };
-        fast::alternated(_mm512_inserti64x4::<1>(_mm512_castsi256_si512(even), odd))
+        unsafe { words::pairs(even, odd) }
     }
 }
 
@@ -139,9 +147,9 @@ pub(super) fn pack_strip<T: Number>(kernel: Bf16Kernel, out: &mut [u16], side: S
     assert!(last < side.data.len(), "an operand's piece lies within it");
     for (index, tile) in out.chunks_exact_mut(TILE).enumerate() {
         let (line, k) = (index % 2 * TILE_LINES, index / 2 * TILE_DEPTH);
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         if kernel != Bf16Kernel::Portable && (side.k_stride == 1 || side.line_stride == 1) {
-            // SAFETY: this kernel's existence proves AVX-512 BF16; every element is inside, as checked.
+            // SAFETY: this kernel's existence proves its instructions; every element is inside, as checked.
             unsafe { pack_tile(tile, side, line, k, layout) };
             continue;
         }
@@ -164,8 +172,8 @@ pub(super) fn pack_strip<T: Number>(kernel: Bf16Kernel, out: &mut [u16], side: S
 /// way of a copy that is filled up with zeros.
 ///
 /// # Safety
-/// The processor has AVX-512 BF16; the side's elements lie within its data.
-#[cfg(target_arch = "x86_64")]
+/// The processor has a fast kernel's instructions; the side's elements lie within its data.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 unsafe fn pack_tile<T: Number>(tile: &mut [u16], side: Side<'_, T>, line: usize, k: usize, layout: Layout) {
     let (lines, depth) = (side.lines.saturating_sub(line), side.depth - k);
     let along_k = side.k_stride == 1;
@@ -189,8 +197,8 @@ unsafe fn pack_tile<T: Number>(tile: &mut [u16], side: Side<'_, T>, line: usize,
     // SAFETY: the caller's promise; the tile lies within the data, or it is the copy.
     unsafe {
         match along_k {
-            true => fast::tile_along_k(tile, source, stride, transpose),
-            false => fast::tile_along_lines(tile, source, stride, transpose),
+            true => tile_along_k(tile, source, stride, transpose),
+            false => tile_along_lines(tile, source, stride, transpose),
         }
     }
 }
@@ -203,125 +211,39 @@ pub(super) fn place(layout: Layout, l: usize, d: usize) -> usize {
     }
 }
 
-/// Whole tiles by AVX-512 BF16.
-#[cfg(target_arch = "x86_64")]
-mod fast {
-    use std::arch::x86_64::*;
-
-    use super::{Number, TILE, TILE_LINES};
-
-    /// A tile whose source is contiguous along k.
-    ///
-    /// # Safety
-    /// 32 numbers can be read at `source` and at each of the fifteen places `stride` further on.
-    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    pub(super) unsafe fn tile_along_k<T: Number>(
-        tile: &mut [u16],
-        source: *const T,
-        stride: usize,
-        transpose: bool,
-    ) {
-        let mut words = [_mm512_setzero_si512(); TILE_LINES];
-        for (l, words) in words.iter_mut().enumerate() {
-            // SAFETY: the caller's promise.
-            *words = unsafe { T::line(source.add(l * stride)) };
-        }
-        write(tile, words, transpose);
+/// A tile whose source is contiguous along k.
+///
+/// # Safety
+/// 32 numbers can be read at `source` and at each of the fifteen places `stride` further on.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx512f,avx512bw,avx512bf16"))]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon,bf16"))]
+unsafe fn tile_along_k<T: Number>(tile: &mut [u16], source: *const T, stride: usize, transpose: bool) {
+    // SAFETY: the caller's promise.
+    let mut all = [unsafe { T::line(source) }; TILE_LINES];
+    for (l, words) in all.iter_mut().enumerate().skip(1) {
+        // SAFETY: the caller's promise.
+        *words = unsafe { T::line(source.add(l * stride)) };
     }
+    words::write(tile, all, transpose);
+}
 
-    /// A tile whose source is contiguous along the lines.
-    ///
-    /// # Safety
-    /// 16 numbers can be read at `source` and at each of the 31 places `stride` further on.
-    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    pub(super) unsafe fn tile_along_lines<T: Number>(
-        tile: &mut [u16],
-        source: *const T,
-        stride: usize,
-        transpose: bool,
-    ) {
-        let mut words = [_mm512_setzero_si512(); TILE_LINES];
-        for (pair, words) in words.iter_mut().enumerate() {
-            // SAFETY: the caller's promise.
-            *words = unsafe {
-                let even = source.add(2 * pair * stride);
-                T::pairs(even, even.add(stride))
-            };
-        }
-        write(tile, words, transpose);
-    }
-
-    /// Sixteen of one, then sixteen of the other, both rounded.
-    ///
-    /// # Safety
-    /// 16 numbers can be read at `first` and `second`.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bf16")]
-    pub(super) unsafe fn rounded(first: *const f32, second: *const f32) -> __m512i {
-        // SAFETY: the caller's promise; vectors of either kind are 64 bytes without padding or invalid values.
-        unsafe { std::mem::transmute(_mm512_cvtne2ps_pbh(_mm512_loadu_ps(second), _mm512_loadu_ps(first))) }
-    }
-
-    /// Value i of the first sixteen, then of the second, alternating.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw")]
-    pub(super) fn alternated(v: __m512i) -> __m512i {
-        const ORDER: [u16; 32] = {
-            let mut order = [0; 32];
-            let mut i = 0;
-            while i < 32 {
-                order[i] = (i / 2 + i % 2 * 16) as u16;
-                i += 1;
-            }
-            order
+/// A tile whose source is contiguous along the lines.
+///
+/// # Safety
+/// 16 numbers can be read at `source` and at each of the 31 places `stride` further on.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx512f,avx512bw,avx512bf16"))]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon,bf16"))]
+unsafe fn tile_along_lines<T: Number>(tile: &mut [u16], source: *const T, stride: usize, transpose: bool) {
+    // SAFETY: the caller's promise.
+    let mut all = [unsafe { T::pairs(source, source.add(stride)) }; TILE_LINES];
+    for (pair, words) in all.iter_mut().enumerate().skip(1) {
+        // SAFETY: the caller's promise.
+        *words = unsafe {
+            let even = source.add(2 * pair * stride);
+            T::pairs(even, even.add(stride))
         };
-        // SAFETY: the array is one vector long.
-        let order = unsafe { _mm512_loadu_si512(ORDER.as_ptr().cast()) };
-        _mm512_permutexvar_epi16(order, v)
     }
-
-    /// Stores sixteen vectors of sixteen words, transposed or not.
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn write(tile: &mut [u16], words: [__m512i; 16], transpose: bool) {
-        assert_eq!(tile.len(), TILE);
-        let words = if transpose { transposed(words) } else { words };
-        for (part, words) in tile.chunks_exact_mut(32).zip(words) {
-            // SAFETY: the part is 64 bytes.
-            unsafe { _mm512_storeu_si512(part.as_mut_ptr().cast(), words) };
-        }
-    }
-
-    /// The transpose of 16×16 words, in four rounds that exchange neighbours at distance 1, 2, 4 and 8.
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn transposed(r: [__m512i; 16]) -> [__m512i; 16] {
-        let mut a = r;
-        for i in 0..8 {
-            a[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
-            a[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
-        }
-        // b[4q + j]: in each 128-bit quarter, column 4·quarter + j of rows 4q…4q + 3.
-        let mut b = a;
-        for q in 0..4 {
-            let i = 4 * q;
-            b[i] = _mm512_unpacklo_epi64(a[i], a[i + 2]);
-            b[i + 1] = _mm512_unpackhi_epi64(a[i], a[i + 2]);
-            b[i + 2] = _mm512_unpacklo_epi64(a[i + 1], a[i + 3]);
-            b[i + 3] = _mm512_unpackhi_epi64(a[i + 1], a[i + 3]);
-        }
-        let mut c = r;
-        for j in 0..4 {
-            // Quarters 0 and 2, then 1 and 3, of the upper and the lower eight rows; then those together.
-            let even_top = _mm512_shuffle_i32x4::<0x88>(b[j], b[4 + j]);
-            let odd_top = _mm512_shuffle_i32x4::<0xdd>(b[j], b[4 + j]);
-            let even_low = _mm512_shuffle_i32x4::<0x88>(b[8 + j], b[12 + j]);
-            let odd_low = _mm512_shuffle_i32x4::<0xdd>(b[8 + j], b[12 + j]);
-            c[j] = _mm512_shuffle_i32x4::<0x88>(even_top, even_low);
-            c[8 + j] = _mm512_shuffle_i32x4::<0xdd>(even_top, even_low);
-            c[4 + j] = _mm512_shuffle_i32x4::<0x88>(odd_top, odd_low);
-            c[12 + j] = _mm512_shuffle_i32x4::<0xdd>(odd_top, odd_low);
-        }
-        c
-    }
+    words::write(tile, all, transpose);
 }

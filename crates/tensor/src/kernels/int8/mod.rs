@@ -10,9 +10,12 @@
 //!
 //! - `pack`: weights as the kernels want them ([`Panels`]).
 //! - `quantize`: activations ([`Activations`]).
-//! - `product`: the loops, written once over [`dot::Dot`]; `dot` has the plain instance, `x86` those by intrinsics.
+//! - `product`: the loops, written once over [`dot::Dot`]; `dot` has the plain instance, `x86` and `neon` those
+//!   by intrinsics.
 
 mod dot;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod pack;
 mod product;
 mod quantize;
@@ -27,7 +30,8 @@ use crate::MatMut;
 pub use pack::{Bits, Panels};
 pub use quantize::{Activations, SHARE, quantize_row};
 
-/// The environment variable that forces an int8 kernel: `portable`, `avx2`, `avx-vnni` or `avx512-vnni`.
+/// The environment variable that forces an int8 kernel: `portable`, `avx2`, `avx-vnni` or `avx512-vnni`; on ARM
+/// `portable`, `neon` or `neon-dotprod`.
 pub const INT8_VARIABLE: &str = "T5KIT_INT8";
 
 /// A way to multiply in int8. Values but `Portable` are only obtained from [`int8_kernels_for`], so holding one proves
@@ -46,6 +50,12 @@ pub enum Int8Kernel {
     /// `vpdpbusd` on 512 bits.
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni(Proof),
+    /// `smull`: products in 16 bits, as any NEON has them.
+    #[cfg(target_arch = "aarch64")]
+    Neon(Proof),
+    /// `sdot`.
+    #[cfg(target_arch = "aarch64")]
+    NeonDotprod(Proof),
 }
 
 /// Cannot be made elsewhere.
@@ -63,12 +73,17 @@ impl Int8Kernel {
             Int8Kernel::AvxVnni(_) => "avx-vnni",
             #[cfg(target_arch = "x86_64")]
             Int8Kernel::Avx512Vnni(_) => "avx512-vnni",
+            #[cfg(target_arch = "aarch64")]
+            Int8Kernel::Neon(_) => "neon",
+            #[cfg(target_arch = "aarch64")]
+            Int8Kernel::NeonDotprod(_) => "neon-dotprod",
         }
     }
 }
 
 /// The kernels that may run when `isa` is the instruction set, the best last.
 pub fn int8_kernels_for(isa: Isa) -> Vec<Int8Kernel> {
+    #[allow(unused_mut)] // where there is but the baseline
     let mut found = vec![Int8Kernel::Portable];
     #[cfg(target_arch = "x86_64")]
     {
@@ -82,7 +97,14 @@ pub fn int8_kernels_for(isa: Isa) -> Vec<Int8Kernel> {
             found.push(Int8Kernel::Avx512Vnni(Proof(())));
         }
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    if isa.kind() == Kind::Neon {
+        found.push(Int8Kernel::Neon(Proof(())));
+        if std::arch::is_aarch64_feature_detected!("dotprod") {
+            found.push(Int8Kernel::NeonDotprod(Proof(())));
+        }
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let _ = (isa, Kind::Portable);
     found
 }
@@ -147,6 +169,12 @@ pub fn matmul_int8_with(
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         Int8Kernel::Avx512Vnni(_) => unsafe { x86::avx512_vnni(y, x, w, outputs) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: as above.
+        Int8Kernel::Neon(_) => unsafe { neon::neon(y, x, w, outputs) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: as above.
+        Int8Kernel::NeonDotprod(_) => unsafe { neon::neon_dotprod(y, x, w, outputs) },
     }
 }
 

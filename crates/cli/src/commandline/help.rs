@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// Examples by subcommand, as they are typed; a test has the program understand every one of them.
-const EXAMPLES: [(&str, &[&str]); 18] = [
+const EXAMPLES: [(&str, &[&str]); 19] = [
     (
         "tokenize",
         &[
@@ -84,6 +84,14 @@ const EXAMPLES: [(&str, &[&str]); 18] = [
             "t5kit evaluate --model run --data test.tsv --output evaluation",
             "t5kit evaluate --model runs/mt5 runs/bert --name mT5,BERT --data test.tsv --output table",
             "t5kit evaluate --model run --data test.tsv --metric rouge_score:char,sacrebleu:zh,chrf --json",
+        ],
+    ),
+    (
+        "bench",
+        &[
+            "t5kit bench --model run",
+            "t5kit bench --model run --batch-size 1,16,32 --num-beams 1,4 --dtype f32,bf16,int8",
+            "t5kit bench --model run --input papers.tsv --source 2 --max-new-tokens 64 --json",
         ],
     ),
     (

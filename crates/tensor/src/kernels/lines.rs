@@ -7,14 +7,14 @@ pub(crate) const LINE: usize = 64;
 /// what is under way.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub(super) fn prefetch(p: *const u8) {
+pub(crate) fn prefetch(p: *const u8) {
     use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
     // SAFETY: a hint; the processor ignores addresses that are not the process's.
     unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) fn prefetch(_: *const u8) {}
+pub(crate) fn prefetch(_: *const u8) {}
 
 /// `count` numbers from the start of a cache line on, zero at first.
 pub(super) struct Lines<T> {

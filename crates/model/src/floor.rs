@@ -235,11 +235,61 @@ mod tests {
         assert_eq!(long[1].name, "keys and values of the sources");
     }
 
+    /// What `bench/harness/floor.py` says of sixteen sources of 200 to 215 tokens.
+    #[test]
+    fn the_sums_are_those_of_the_harness() {
+        let widths = Widths { rows: 32_704, ..crate::t5::widths(&T5Config::default()) };
+        let sources: Vec<usize> = (200..216).collect();
+        let of = |batch, hypotheses, new_tokens| {
+            let numbers = Generation {
+                number: 4.0,
+                softmax: 4.0,
+                feature: 4.0,
+                sources: &sources,
+                batch,
+                hypotheses,
+                new_tokens,
+            };
+            let parts = widths.generation_work(numbers);
+            parts.iter().skip(1).map(|part| (part.operations, part.bytes)).collect::<Vec<_>>()
+        };
+        let few = [
+            (25_769_803_776.0, 3_221_225_472.0),
+            (10_547_625_984.0, 425_197_568.0),
+            (17_146_314_752.0, 2_143_289_344.0),
+        ];
+        assert_eq!(of(16, 1, 32), few);
+        let beams = of(1, 4, 32);
+        let decoder = [
+            (90_194_313_216.0, 45_097_156_608.0),
+            (5_637_144_576.0, 3_441_426_432.0),
+            (68_585_259_008.0, 34_292_629_504.0),
+        ];
+        assert_eq!((beams[0].0, &beams[1..]), (20_887_633_920.0, &decoder[..]));
+        let encoder = widths.generation_work(Generation {
+            sources: &sources,
+            batch: 16,
+            hypotheses: 1,
+            new_tokens: 1,
+            number: 4.0,
+            softmax: 4.0,
+            feature: 4.0,
+        });
+        assert_eq!(encoder[0].operations, 133_795_184_640.0);
+    }
+
     #[test]
     fn one_stack() {
         let widths = crate::bert::widths(&BertConfig::default());
-        let of =
-            Generation { sources: &[100], batch: 1, hypotheses: 1, new_tokens: 1, number: 4.0, softmax: 4.0, feature: 4.0 };
+        let of = Generation {
+            sources: &[100],
+            batch: 1,
+            hypotheses: 1,
+            new_tokens: 1,
+            number: 4.0,
+            softmax: 4.0,
+            feature: 4.0,
+        };
         let parts = widths.generation_work(of);
         let layer = 12.0 * 768.0 * 768.0;
         assert_eq!(parts[1].operations, 2.0 * 12.0 * layer);

@@ -33,6 +33,7 @@ const EXAMPLES: [(&str, &[&str]); 19] = [
         &[
             "t5kit convert --model mt5/model.ckpt-1000000 --tokenizer mt5 --output mt5-small",
             "t5kit convert --model google/mt5-small --adapter run --dtype bf16 --output merged",
+            "t5kit convert --model run --dtype int8 --check test.tsv --output run-int8",
         ],
     ),
     (

@@ -1,5 +1,7 @@
 //! `t5kit convert`: any model that is read, as a Hugging Face directory.
 
+mod check;
+
 use anyhow::Result;
 use std::path::PathBuf;
 use t5kit_formats::output::AtomicDir;
@@ -39,12 +41,18 @@ pub struct Args {
     /// Replace the folder if it is not empty
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    check: check::CheckArgs,
 }
 
 /// Converts, and says on standard error what to know of the result.
 pub fn run(args: Args) -> Result<()> {
+    args.check.begin()?;
     let out = AtomicDir::create(&args.output, args.force)?;
     if let Some(config) = args.model.bare_configuration() {
+        if args.check.check.is_some() {
+            return Err(usage("--check compares with a model's weights, and a bare configuration has none"));
+        }
         return write(args.model.begin(config, args.init_seed, None)?, &args, out);
     }
     let model = args.model.prepare(None, None)?;
@@ -53,7 +61,8 @@ pub fn run(args: Args) -> Result<()> {
         return Err(usage(format!("--output {}: is the model's own folder", args.output.display())));
     }
     if args.add_tokens.is_some() {
-        return write(model.load()?, &args, out);
+        write(model.load()?, &args, out)?;
+        return args.check.run(&args.model, &args.output);
     }
     let options = ConvertOptions { dtype: args.dtype, max_shard_size: args.max_shard_size };
     let mut monitor = Monitor::default();
@@ -69,7 +78,7 @@ pub fn run(args: Args) -> Result<()> {
         );
     }
     eprintln!("{}: written", args.output.display());
-    Ok(())
+    args.check.run(&args.model, &args.output)
 }
 
 /// Writes a model that is held in memory.

@@ -3,7 +3,7 @@
 mod input;
 pub mod options;
 mod output;
-mod table;
+pub mod table;
 
 use anyhow::Result;
 use std::io::Write;
@@ -82,7 +82,7 @@ pub fn run(mut args: Args) -> Result<()> {
     let form = settle(&model, &args.form.wishes(args.punctuation), &names);
     let mut encoder = Encoder::new(&model, "source", form.max_source_length, args.on_long.into());
     let spelling = Spelling::new(&model.tokenizer, form.punctuation);
-    let sources = args.table.input.as_deref().map(|path| args.table.open(path, &form)).transpose()?;
+    let sources = args.table.input.as_deref().map(|path| args.table.sources.open(path, &form)).transpose()?;
     warn_prompt(&form, sources.as_ref().is_some_and(Sources::has_prompts));
     match (sources, args.table.results(options.num_return_sequences)?) {
         (Some(sources), Some(results)) => {
@@ -105,7 +105,11 @@ pub fn run(mut args: Args) -> Result<()> {
         (sources, _) => {
             let input = match sources {
                 Some(sources) => Input::table(sources)?,
-                None => Input::new(std::mem::take(&mut args.texts), args.table.tables.text.encoding, &form),
+                None => Input::new(
+                    std::mem::take(&mut args.texts),
+                    args.table.sources.tables.text.encoding,
+                    &form,
+                ),
             };
             if args.stream {
                 stream(&model, input, encoder, &options, &spelling)
@@ -138,8 +142,8 @@ fn settings(
         "adapter": args.model.adapter,
         "input": input,
         "input size": bytes,
-        "columns": format!("{:?}", args.table.columns()),
-        "tables": format!("{:?}", args.table.tables),
+        "columns": format!("{:?}", args.table.sources.columns()),
+        "tables": format!("{:?}", args.table.sources.tables),
         "source_prefix": form.source_prefix,
         "prompt_text": form.prompt_text,
         "max_source_length": form.max_source_length,

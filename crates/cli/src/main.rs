@@ -6,6 +6,8 @@
 #[macro_use]
 mod say;
 
+mod bench;
+mod columns;
 mod commandline;
 mod compare;
 mod convert;
@@ -89,6 +91,8 @@ enum Command {
     Score(score::Args),
     /// Generate, score and time: one or several models on a table of examples
     Evaluate(Box<evaluate::Args>),
+    /// Measure how fast a model generates, by batch size, beams and storage type
+    Bench(Box<bench::Args>),
     /// Compare generated text with references: ROUGE, BLEU, chrF, answers, labels
     Metrics(metrics::Args),
     /// Lay several training runs over one another on one page
@@ -110,6 +114,7 @@ impl Command {
             Command::Count(_)
                 | Command::Finetune(_)
                 | Command::Evaluate(_)
+                | Command::Bench(_)
                 | Command::Demo(_)
                 | Command::Run(_)
         )
@@ -140,6 +145,7 @@ impl Command {
             Command::Recipe(args) => recipe::run(args),
             Command::Score(args) => score::run(args),
             Command::Evaluate(args) => evaluate::run(*args),
+            Command::Bench(args) => bench::run(*args),
             Command::Metrics(args) => metrics::run(args),
             Command::Compare(args) => compare::run(args),
             Command::Demo(args) => demo::run(args),

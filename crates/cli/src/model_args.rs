@@ -90,6 +90,15 @@ impl ModelArgs {
     /// What is known of the model before its weights are read, with matrices to be held as `dtype` (`None`: as the file
     /// has them) and `threads` to work on; says on standard error what was let pass. A model of the hub is fetched.
     pub fn prepare(&self, dtype: Option<DType>, threads: Option<NonZeroUsize>) -> Result<Prepared> {
+        let prepared = self.find(dtype, threads)?;
+        for note in &prepared.plan.notes {
+            eprintln!("t5kit: {}: {note}", prepared.plan.path().display());
+        }
+        Ok(prepared)
+    }
+
+    /// The same once more, of a model that was prepared before: what was let pass is not said again.
+    pub fn find(&self, dtype: Option<DType>, threads: Option<NonZeroUsize>) -> Result<Prepared> {
         let reading = &self.reading;
         let allow = Allow {
             missing: reading.allow_missing,
@@ -124,9 +133,6 @@ impl ModelArgs {
             prepared.tokenizer_path().display(),
             threads.map_or_else(Pool::default_threads, NonZeroUsize::get)
         );
-        for note in &prepared.plan.notes {
-            eprintln!("t5kit: {}: {note}", prepared.plan.path().display());
-        }
         Ok(prepared)
     }
 

@@ -9,7 +9,7 @@ use t5kit_train::PairColumns;
 use crate::errors::usage;
 use crate::form::prompt_column;
 use crate::results::Rows;
-use crate::table_flags::{TableFlags, column_name, said, spoken, understood};
+use crate::table_flags::{TableFlags, column_name, said, source_said, spoken, understood};
 
 /// Which columns hold pairs.
 #[derive(clap::Args, Clone, Debug)]
@@ -39,15 +39,27 @@ impl PairFlags {
     /// A table of pairs whose sources are given to a model in this `form`, the columns found; `None` where the file holds
     /// nothing.
     pub fn open(&self, path: &Path, form: &Form) -> Result<Option<Pairs>> {
-        self.open_with(path, form, &self.target[self.target.len().saturating_sub(1)..])
+        self.open_with(path, form, &self.target[self.target.len().saturating_sub(1)..], false)
     }
 
     /// The same with all columns of targets that were asked for: [`Pairs::references`].
     pub fn open_all(&self, path: &Path, form: &Form) -> Result<Option<Pairs>> {
-        self.open_with(path, form, &self.target)
+        self.open_with(path, form, &self.target, false)
     }
 
-    fn open_with(&self, path: &Path, form: &Form, targets: &[String]) -> Result<Option<Pairs>> {
+    /// The same of a table that may hold sources alone: a single column, or a source that was named and nothing that says
+    /// what its target is.
+    pub fn open_with_or_without(&self, path: &Path, form: &Form) -> Result<Option<Pairs>> {
+        self.open_with(path, form, &self.target, true)
+    }
+
+    fn open_with(
+        &self,
+        path: &Path,
+        form: &Form,
+        targets: &[String],
+        may_lack_targets: bool,
+    ) -> Result<Option<Pairs>> {
         let column = |name: &Option<String>| name.as_deref().map(ColumnRef::parse);
         let targets: Vec<ColumnRef> = targets.iter().map(|name| ColumnRef::parse(name)).collect();
         let columns = PairColumns {
@@ -60,7 +72,11 @@ impl PairFlags {
         if table.head().columns.is_empty() {
             return Ok(None);
         }
-        let mut roles = columns.choose(&mut table)?;
+        let chosen = columns.choose(&mut table);
+        let alone = may_lack_targets
+            && targets.is_empty()
+            && (table.head().columns.len() == 1 || self.source.is_some() && chosen.is_err());
+        let mut roles = if alone { sources_alone(&columns, &mut table)? } else { chosen? };
         let others = table.resolve(targets.get(1..).unwrap_or_default())?;
         if let Some(place) = others
             .iter()
@@ -75,9 +91,28 @@ impl PairFlags {
         if self.prompt.is_none() {
             roles.prompt = prompt_column(form, &table, roles.prompt);
         }
-        let (head, form) = (table.head().clone(), form.clone());
-        Ok(Some(Pairs { path, options, form, roles, others, head, total: None, table: Some(table) }))
+        let (head, form, has_targets) = (table.head().clone(), form.clone(), !alone);
+        Ok(Some(Pairs {
+            path,
+            options,
+            form,
+            roles,
+            others,
+            has_targets,
+            head,
+            total: None,
+            table: Some(table),
+        }))
     }
+}
+
+/// The source and the prompt, and in the target's place the source again.
+fn sources_alone(wanted: &PairColumns, table: &mut Table) -> Result<Roles> {
+    let columns: Vec<ColumnRef> = wanted.source.iter().chain(&wanted.prompt).cloned().collect();
+    let mut places = table.resolve(&columns)?.into_iter();
+    let source = wanted.source.as_ref().and_then(|_| places.next()).unwrap_or(0);
+    let prompt = wanted.prompt.as_ref().and_then(|_| places.next());
+    Ok(Roles { source, target: source, prompt })
 }
 
 /// A table of pairs.
@@ -89,6 +124,8 @@ pub struct Pairs {
     pub roles: Roles,
     /// Columns of further targets of the same sources.
     others: Vec<usize>,
+    /// Whether there are targets.
+    pub has_targets: bool,
     head: Head,
     total: Option<u64>,
     table: Option<Table>,
@@ -97,12 +134,11 @@ pub struct Pairs {
 impl Pairs {
     /// Says on standard error what the table was understood as.
     pub fn say(&self) {
-        eprintln!(
-            "t5kit: {}: {}{}",
-            spoken(&self.path),
-            said(&self.head, self.roles, &self.others),
-            understood(&self.head)
-        );
+        let columns = match self.has_targets {
+            true => said(&self.head, self.roles, &self.others),
+            false => source_said(&self.head, self.roles.prompt, self.roles.source),
+        };
+        eprintln!("t5kit: {}: {columns}{}", spoken(&self.path), understood(&self.head));
     }
 
     /// Reads the rows once to the end, so that what is wrong with one is said before any work, and counts them; not

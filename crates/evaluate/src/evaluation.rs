@@ -115,7 +115,7 @@ fn metrics(report: &Report) -> Map<String, Value> {
     report.figures.iter().map(|figure| (figure.name.clone(), of_figure(figure))).collect()
 }
 
-fn of_figure(figure: &Figure) -> Value {
+pub(crate) fn of_figure(figure: &Figure) -> Value {
     let mut value = json!({
         "value": figure.value,
         "low": figure.interval.map(|(low, _)| low),

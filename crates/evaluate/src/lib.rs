@@ -5,13 +5,19 @@
 //! | `outputs` | a model's texts for the sources, and how fast it decodes |
 //! | `memory` | the most memory that this process has held |
 //! | `evaluation` | figures of one or several models over the same examples, as JSON and as a table |
+//! | `bench` | how fast a model generates by batch size and beams, beside the floor |
+//! | `compare` | a model in another storage type beside the original |
 //! | `page` | the same as a page: figures, sentence scores, texts beside each other |
 
+mod bench;
+mod compare;
 mod evaluation;
 mod memory;
 mod outputs;
 mod page;
 
+pub use bench::{BenchFigures, BenchOptions, Cell, CellFigures, Floor, bench};
+pub use compare::{Comparison, Judged, Likelihood, judge};
 pub use evaluation::{Evaluation, ModelFigures, chance};
 pub use memory::{begin_peak, peak_bytes};
 pub use outputs::{Asked, Outputs, Speed, SpeedOptions, outputs};

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use t5kit_formats::progress::{Progress, Watch};
+use t5kit_formats::progress::{Progress, Stopped, Watch};
 use t5kit_generate::{BatchLimits, GenerateOptions, Generated, generate};
 use t5kit_pipeline::{Encoder, OnLong, Pipeline, Settled, Spelling, Wishes};
 use t5kit_tokenizer::Punctuation;
@@ -147,18 +147,38 @@ fn measured(
     let mut found = Speed { options: speed, tokens: 0, seconds: Vec::new() };
     for round in 0..=speed.rounds {
         watch.go_on(Progress::items("measuring", "rounds", round, Some(speed.rounds + 1)))?;
-        let mut tokens = 0;
-        let begun = Instant::now();
-        generate(&*model.model, &model.pool, sources, &options, |_, targets| {
-            tokens += targets.first().map_or(0, |best| best.ids.len());
-            ControlFlow::Continue(())
-        })?;
+        let (tokens, seconds) = timed(model, sources, &options, &mut || ControlFlow::Continue(()))?;
         if round > 0 {
-            found.seconds.push(begun.elapsed().as_secs_f64());
+            found.seconds.push(seconds);
         }
         found.tokens = tokens;
     }
     Ok(found)
+}
+
+/// Generates for all of the sources once: tokens of the best texts, and seconds. After every source
+/// `ask` is asked whether to go on.
+///
+/// # Errors
+/// Those of generating; [`Error::Stopped`] by `ask`.
+pub(crate) fn timed(
+    model: &Pipeline,
+    sources: &[Vec<u32>],
+    options: &GenerateOptions,
+    ask: &mut dyn FnMut() -> ControlFlow<()>,
+) -> Result<(usize, f64), Error> {
+    let (mut tokens, mut flow) = (0, ControlFlow::Continue(()));
+    let begun = Instant::now();
+    generate(&*model.model, &model.pool, sources, options, |_, targets| {
+        tokens += targets.first().map_or(0, |best| best.ids.len());
+        flow = ask();
+        flow
+    })?;
+    let seconds = begun.elapsed().as_secs_f64();
+    if flow.is_break() {
+        return Err(Stopped.into());
+    }
+    Ok((tokens, seconds))
 }
 
 #[cfg(test)]

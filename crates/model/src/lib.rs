@@ -9,6 +9,7 @@ mod config;
 mod convert;
 mod cut;
 mod error;
+pub mod floor;
 mod folder;
 mod init;
 mod inventory;

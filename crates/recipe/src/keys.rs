@@ -127,6 +127,17 @@ const RESULTS: [&str; 3] = ["output", "force", "resume"];
 /// How tables are read: said once, in `[data]`.
 const TABLES: [&str; 8] =
     ["source", "target", "prompt", "format", "sheet", "header", "no-header", "encoding"];
+/// What a conversion is checked with, which is read on a terminal.
+const CHECK: [&str; 8] = [
+    "check",
+    "max-examples",
+    "max-new-tokens",
+    "bootstrap",
+    "threads",
+    "json",
+    "source-prefix",
+    "max-source-length",
+];
 
 /// The sections whose keys are flags.
 pub(crate) const SECTIONS: [SectionSpec; 7] = [
@@ -191,12 +202,14 @@ impl SectionSpec {
     pub fn keys(&self, program: &Program) -> Vec<Key> {
         let mut keys = own(self.name);
         let reads_tables = matches!(self.name, "finetune" | "evaluate");
+        let converts = self.subcommand == "convert";
         let reads_model = matches!(self.name, "finetune" | "evaluate" | "export");
         let flags = program.get(self.subcommand).map_or(&[][..], |subcommand| &subcommand.keys[..]);
         let left = flags.iter().filter(|key| {
             let flag = key.flag.as_str();
             !(self.without.contains(&flag)
                 || RESULTS.contains(&flag)
+                || converts && (CHECK.contains(&flag) || TABLES.contains(&flag))
                 || reads_tables && TABLES.contains(&flag)
                 || reads_model && READING.contains(&flag))
         });

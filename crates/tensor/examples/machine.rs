@@ -8,15 +8,13 @@ use std::hint::black_box;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use t5kit_tensor::{Pool, read_rate};
+
 /// Shapes of mT5-small: [rows, columns, inner]; 3,072 rows stand for the tokens of a training batch.
 const SHAPES: [(usize, usize, usize); 5] =
     [(3072, 384, 512), (3072, 2048, 512), (3072, 512, 1024), (1024, 4096, 512), (16, 2048, 512)];
 /// Sizes in MB: a cache's, an mT5-small decoder step's (layers and softmax of 32,704 rows), a large model's.
 const SIZES: [usize; 3] = [16, 155, 1024];
-/// Places that are read side by side: the processor looks up their pages meanwhile.
-const STREAMS: usize = 8;
-/// How many numbers ahead to ask for: 1 kB.
-const AHEAD: usize = 256;
 const ROUND: Duration = Duration::from_millis(60);
 const ROUNDS: usize = 5;
 
@@ -50,46 +48,6 @@ fn product(c: &mut [f32], a: &[f32], b: &[f32], n: usize, k: usize) {
             gemm_common::Parallelism::None,
         );
     }
-}
-
-/// Asks for the cache lines of 64 numbers: the processor's own prefetching reaches half the bandwidth at most.
-#[cfg(target_arch = "x86_64")]
-fn prefetch(first: *const f32) {
-    use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-    for line in 0..4 {
-        // SAFETY: a hint; the processor ignores addresses that are not the process's.
-        unsafe { _mm_prefetch(first.wrapping_add(16 * line).cast(), _MM_HINT_T1) };
-    }
-}
-
-#[cfg(target_arch = "aarch64")]
-fn prefetch(first: *const f32) {
-    for line in 0..4 {
-        // SAFETY: as above.
-        unsafe {
-            std::arch::asm!("prfm pldl2keep, [{}]", in(reg) first.wrapping_add(16 * line),
-                options(nomem, nostack, preserves_flags));
-        }
-    }
-}
-
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-fn prefetch(_: *const f32) {}
-
-/// The sum of the numbers, in many running sums so that reading is what takes the time.
-fn sum(x: &[f32]) -> f32 {
-    let mut sums = [0.0f32; 64];
-    let streams: Vec<&[[f32; 64]]> =
-        x.chunks(x.len().div_ceil(STREAMS)).map(|part| part.as_chunks::<64>().0).collect();
-    for i in 0..streams[0].len() {
-        for chunk in streams.iter().filter_map(|stream| stream.get(i)) {
-            prefetch(chunk.as_ptr().wrapping_add(AHEAD));
-            for (s, v) in sums.iter_mut().zip(chunk) {
-                *s += v;
-            }
-        }
-    }
-    sums.iter().sum()
 }
 
 /// Calls a second of `work` on every one of `threads` parts at once: the best of some rounds.
@@ -227,12 +185,8 @@ fn main() {
             );
         }
         for size in SIZES {
-            let data = vec![1.0f32; size * 250_000];
-            let mut parts: Vec<_> = data.chunks(data.len().div_ceil(threads)).collect();
-            let calls = rate(&mut parts, |part| {
-                black_box(sum(black_box(part)));
-            });
-            println!("read\t{size}\t{threads}\t{:.1}", calls * size as f64 / 1e3);
+            let bytes = read_rate(&Pool::new(threads), size * 1_000_000);
+            println!("read\t{size}\t{threads}\t{:.1}", bytes / 1e9);
         }
         let mut parts = vec![(); threads];
         let calls = rate(&mut parts, |()| {

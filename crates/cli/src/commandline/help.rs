@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// Examples by subcommand, as they are typed; a test has the program understand every one of them.
-const EXAMPLES: [(&str, &[&str]); 18] = [
+const EXAMPLES: [(&str, &[&str]); 19] = [
     (
         "tokenize",
         &[
@@ -33,6 +33,7 @@ const EXAMPLES: [(&str, &[&str]); 18] = [
         &[
             "t5kit convert --model mt5/model.ckpt-1000000 --tokenizer mt5 --output mt5-small",
             "t5kit convert --model google/mt5-small --adapter run --dtype bf16 --output merged",
+            "t5kit convert --model run --dtype int8 --check test.tsv --output run-int8",
         ],
     ),
     (
@@ -84,6 +85,14 @@ const EXAMPLES: [(&str, &[&str]); 18] = [
             "t5kit evaluate --model run --data test.tsv --output evaluation",
             "t5kit evaluate --model runs/mt5 runs/bert --name mT5,BERT --data test.tsv --output table",
             "t5kit evaluate --model run --data test.tsv --metric rouge_score:char,sacrebleu:zh,chrf --json",
+        ],
+    ),
+    (
+        "bench",
+        &[
+            "t5kit bench --model run",
+            "t5kit bench --model run --batch-size 1,16,32 --num-beams 1,4 --dtype f32,bf16,int8",
+            "t5kit bench --model run --input papers.tsv --source 2 --max-new-tokens 64 --json",
         ],
     ),
     (

@@ -63,7 +63,7 @@ const FLAGS: [(&[&str], &[&str]); 36] = [
         ],
         &["--dtype f16 (or bf16)", "--precision bf16"],
     ),
-    (&["int8", "quantize", "quantization", "load-in-8bit"], &["--dtype bf16 (there is no quantisation)"]),
+    (&["int8", "quantize", "quantization", "load-in-8bit"], &["--dtype int8"]),
     (
         &["device", "devices", "gpu", "gpus", "cuda", "no-cuda", "cpu", "use-cpu", "num-gpus"],
         &["--threads (all work is the processor's)"],
@@ -115,7 +115,7 @@ const GLOBAL: [(&[&str], &str); 2] = [
 ];
 
 /// Subcommands by the names that others have for such work.
-const SUBCOMMANDS: [(&[&str], &str); 11] = [
+const SUBCOMMANDS: [(&[&str], &str); 12] = [
     (&["train", "fit", "fine-tune", "tune", "training", "learn", "sft"], "finetune"),
     (
         &["predict", "infer", "inference", "translate", "summarize", "summarise", "complete", "decode-text"],
@@ -123,6 +123,7 @@ const SUBCOMMANDS: [(&[&str], &str); 11] = [
     ),
     (&["bleu", "rouge", "compare-texts"], "metrics"),
     (&["eval", "evaluation", "test"], "evaluate"),
+    (&["benchmark", "speed", "latency", "throughput", "time"], "bench"),
     (&["encode", "tokenise", "segment"], "tokenize"),
     (&["decode", "detokenise"], "detokenize"),
     (&["info", "show", "describe", "stat", "stats", "summary", "look"], "inspect"),
@@ -137,7 +138,7 @@ const VALUES: [(&[&str], &[&str]); 11] = [
     (&["fp16", "float16", "half"], &["f16", "bf16"]),
     (&["bfloat16"], &["bf16"]),
     (&["fp32", "float32", "float", "full", "no"], &["f32"]),
-    (&["int8", "int4", "q8", "q4"], &["bf16"]),
+    (&["int4", "q8", "q4", "i8", "q8-0"], &["int8"]),
     (&["sgd", "adamw-torch", "adamw-hf", "default"], &["adamw"]),
     (&["adafactor-torch"], &["adafactor"]),
     (&["constant-with-warmup", "none"], &["constant"]),

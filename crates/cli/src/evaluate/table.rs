@@ -3,6 +3,8 @@
 use t5kit_evaluate::Evaluation;
 use t5kit_formats::html::megabytes;
 
+use crate::columns::aligned;
+
 /// The table, in percent, with half the width of each confidence interval; then how many examples, and signatures.
 pub fn of(evaluation: &Evaluation) -> String {
     let Some(first) = evaluation.models.first() else { return String::new() };
@@ -31,18 +33,7 @@ pub fn of(evaluation: &Evaluation) -> String {
         row.push(model.peak_bytes.map_or("–".into(), megabytes));
         rows.push(row);
     }
-    let width = |text: &str| console::measure_text_width(text);
-    let columns = rows[0].len();
-    let widths: Vec<usize> =
-        (0..columns).map(|i| rows.iter().map(|row| width(&row[i])).max().unwrap_or(0)).collect();
-    let mut out = String::new();
-    for row in &rows {
-        for (i, cell) in row.iter().enumerate() {
-            let space = " ".repeat(widths[i] - width(cell));
-            out += &if i == 0 { format!("{cell}{space}") } else { format!("  {space}{cell}") };
-        }
-        out += "\n";
-    }
+    let mut out = aligned(&rows, 1);
     out += &format!("{} examples, in percent", evaluation.examples.sources.len());
     if first.report.figures.iter().any(|figure| figure.interval.is_some()) {
         out += "; ±: half of the 95 % confidence interval";

@@ -19,12 +19,8 @@ pub struct TableArgs {
     /// Sources: a table with a column of them, or a text a line; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "texts")]
     pub input: Option<PathBuf>,
-    /// Column of the sources, by name or by number from 1 [default: the one whose name says so]
-    #[arg(long, value_name = "COLUMN", requires = "input")]
-    source: Option<String>,
-    /// Column of what is to be done, by name or number: the model reads "prompt: source"
-    #[arg(long, value_name = "COLUMN", requires = "input")]
-    prompt: Option<String>,
+    #[command(flatten)]
+    pub sources: SourceFlags,
     /// Write the table with the results beside its rows: .tsv, .csv, .jsonl, .parquet, .txt (the results alone), or - for
     /// standard output
     #[arg(long, short, value_name = "FILE", requires = "input", conflicts_with_all = ["json", "stream"])]
@@ -38,6 +34,18 @@ pub struct TableArgs {
     /// Replace the output if it exists
     #[arg(long, requires = "output")]
     force: bool,
+}
+
+/// Which column holds sources.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Tables")]
+pub struct SourceFlags {
+    /// Column of the sources, by name or by number from 1 [default: the one whose name says so]
+    #[arg(long, value_name = "COLUMN", requires = "input")]
+    source: Option<String>,
+    /// Column of what is to be done, by name or number: the model reads "prompt: source"
+    #[arg(long, value_name = "COLUMN", requires = "input")]
+    prompt: Option<String>,
     #[command(flatten)]
     pub tables: TableFlags,
 }
@@ -55,11 +63,6 @@ pub struct Sources {
 }
 
 impl TableArgs {
-    /// The columns as they were asked for.
-    pub fn columns(&self) -> (&Option<String>, &Option<String>) {
-        (&self.source, &self.prompt)
-    }
-
     /// Where results go, `targets` texts a source, each with its score if there are several; `None` where they are
     /// printed.
     pub fn results(&self, targets: usize) -> Result<Option<Results>> {
@@ -73,13 +76,39 @@ impl TableArgs {
             std::iter::once(name).chain(score)
         });
         let over = Overwriting { resume: self.resume, force: self.force };
-        let (options, output) = (self.tables.options(), output.clone());
+        let (options, output) = (self.sources.tables.options(), output.clone());
         Ok(Some(Results::new(input, options, output, added.collect(), over, "generating")?))
     }
+}
 
-    /// Opens the table, finds the column of the sources, and says so; `form` says how they are given. A file is read once to its end, so that what is
-    /// wrong with a row is said before anything is generated.
+impl SourceFlags {
+    /// The columns as they were asked for.
+    pub fn columns(&self) -> (&Option<String>, &Option<String>) {
+        (&self.source, &self.prompt)
+    }
+
+    /// Opens the table, finds the column of the sources, and says so; `form` says how they are given. A file is read once to
+    /// its end, so that what is wrong with a row is said before anything is generated.
     pub fn open(&self, path: &Path, form: &Form) -> Result<Sources> {
+        let mut sources = self.open_quietly(path, form)?;
+        if let Some(table) = &sources.table {
+            let prompt = sources.prompt.as_ref().map(|(place, _)| *place);
+            let said = source_said(table.head(), prompt, sources.source.0);
+            eprintln!("t5kit: {}: {said}{}", spoken(path), understood(table.head()));
+        }
+        if path.is_file() {
+            let mut total = 0;
+            for row in sources.rows()? {
+                row?;
+                total += 1;
+            }
+            sources.total = Some(total);
+        }
+        Ok(sources)
+    }
+
+    /// The same, and nothing is said or read ahead.
+    pub fn open_quietly(&self, path: &Path, form: &Form) -> Result<Sources> {
         let options = self.tables.options();
         let mut table = Table::open(path, &options)?;
         let wanted: Vec<ColumnRef> =
@@ -102,11 +131,9 @@ impl TableArgs {
         let told = told.filter(|_| named.is_none()).and_then(|roles| roles.prompt);
         let prompt = prompt.or_else(|| prompt_column(form, &table, told));
         let head = table.head();
-        let said = source_said(head, prompt, source);
-        eprintln!("t5kit: {}: {said}{}", spoken(path), understood(head));
         let named = |place: usize| (place, head.columns[place].name.clone());
         let (source, prompt) = (named(source), prompt.map(named));
-        let mut sources = Sources {
+        Ok(Sources {
             path: path.to_path_buf(),
             options,
             source,
@@ -114,16 +141,7 @@ impl TableArgs {
             form: form.clone(),
             total: None,
             table: Some(table),
-        };
-        if path.is_file() {
-            let mut total = 0;
-            for row in sources.rows()? {
-                row?;
-                total += 1;
-            }
-            sources.total = Some(total);
-        }
-        Ok(sources)
+        })
     }
 }
 
@@ -139,6 +157,11 @@ fn only(table: &Table) -> Option<usize> {
 }
 
 impl Sources {
+    /// The first `most` sources.
+    pub fn first(mut self, most: usize) -> Result<Vec<String>> {
+        self.rows()?.take(most).map(|row| Ok(self.item(&row?))).collect()
+    }
+
     /// Whether its rows say what is to be done.
     pub fn has_prompts(&self) -> bool {
         self.prompt.is_some()

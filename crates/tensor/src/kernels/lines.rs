@@ -7,7 +7,7 @@ pub(crate) const LINE: usize = 64;
 /// what is under way.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub(super) fn prefetch(p: *const u8) {
+pub(crate) fn prefetch(p: *const u8) {
     use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
     // SAFETY: a hint; the processor ignores addresses that are not the process's.
     unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
@@ -15,7 +15,7 @@ pub(super) fn prefetch(p: *const u8) {
 
 #[cfg(target_arch = "aarch64")]
 #[inline(always)]
-pub(super) fn prefetch(p: *const u8) {
+pub(crate) fn prefetch(p: *const u8) {
     // SAFETY: a hint; the processor ignores addresses that are not the process's.
     unsafe {
         std::arch::asm!("prfm pldl2keep, [{}]", in(reg) p, options(nomem, nostack, preserves_flags));
@@ -23,7 +23,7 @@ pub(super) fn prefetch(p: *const u8) {
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub(super) fn prefetch(_: *const u8) {}
+pub(crate) fn prefetch(_: *const u8) {}
 
 /// `count` numbers from the start of a cache line on, zero at first.
 pub(super) struct Lines<T> {

@@ -64,7 +64,7 @@ pub use int8::{
     matmul_int8, matmul_int8_with, quantize_row,
 };
 pub use isa::{ISA_VARIABLE, Isa, IsaError, available, init, isa};
-pub(crate) use lines::LINE;
+pub(crate) use lines::{LINE, prefetch};
 pub use lion::lion;
 pub use norm::{layer_norm, layer_norm_backward, rms_norm, rms_norm_backward};
 pub use relative::{add_by_distance, sum_by_distance};

@@ -191,6 +191,17 @@ impl Weight {
         self.len() == 0
     }
 
+    /// Bytes that are held of it: numbers, scales, and other forms that products have made of it so far. Those of a mapped
+    /// file are as many as it has there.
+    pub fn bytes(&self) -> usize {
+        match &self.storage {
+            Storage::Owned(t) => size_of_val(t.data()),
+            Storage::Fixed(_, bytes) => bytes.as_slice().len(),
+            Storage::Int8(q, scales) => q.as_slice().len() + size_of_val(&scales[..]),
+            Storage::Panels(forms) => forms.bytes(),
+        }
+    }
+
     /// How it is stored.
     pub fn dtype(&self) -> DType {
         match &self.storage {
@@ -356,6 +367,11 @@ mod tests {
         assert_eq!(b.to_dtype(DType::F16).to_tensor().data(), [1.0, 1.0, f32::NEG_INFINITY]);
         let h = w.to_dtype(DType::F16);
         assert_eq!(h.to_tensor().data(), w.to_tensor().data());
+        let matrix = Weight::owned(&[3, 4], vec![1.0; 12]);
+        let bytes = |dtype| matrix.to_dtype(dtype).bytes();
+        assert_eq!([DType::F32, DType::Bf16, DType::I8].map(bytes), [48, 24, 12 + 12]);
+        // A whole panel of sixteen rows, and their scales.
+        assert_eq!(matrix.to_dtype(DType::I8).packed().bytes(), 16 * 4 + 16 * 4);
         assert_eq!(h.dtype(), DType::F16);
     }
 }

@@ -26,6 +26,12 @@ impl Forms {
     pub(super) fn as_elements(&self) -> Elements<'_> {
         Elements::Panels(&self.rows, 0, self.rows.rows())
     }
+
+    /// Bytes of all that there is.
+    pub(super) fn bytes(&self) -> usize {
+        let heads = self.heads.get().into_iter().flat_map(|heads| &heads.panels);
+        self.rows.bytes() + heads.map(Panels::bytes).sum::<usize>()
+    }
 }
 
 /// Whole numbers of its own as bytes.

@@ -81,6 +81,11 @@ impl Panels {
         self.cols
     }
 
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.words.data()) + size_of_val(&self.scales[..])
+    }
+
     /// What a weight takes.
     pub fn bits(&self) -> Bits {
         self.bits

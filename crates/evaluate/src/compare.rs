@@ -8,7 +8,7 @@ use t5kit_eval::resample::{interval, samples};
 use t5kit_eval::statistics::{Statistics, Sums};
 use t5kit_eval::{Bootstrap, Figure, Metric, Report, Texts, compute};
 use t5kit_formats::progress::{Progress, Stopped, Watch};
-use t5kit_generate::{BatchLimits, score};
+use t5kit_generate::score;
 use t5kit_pipeline::{Pipeline, Settled};
 
 use crate::evaluation::of_figure;
@@ -45,7 +45,7 @@ pub fn judge(
         pairs.map(|(source, text)| model.encode_pair(source, text, most).into()).unzip();
     let mut log_probs = vec![(0.0, 0); sources.len()];
     let (mut done, mut flow) = (0, ControlFlow::Continue(()));
-    let limits = asked.limits.unwrap_or(BatchLimits::default());
+    let limits = asked.limits.unwrap_or_default();
     score(&*model.model, &model.pool, &sources, &targets, limits, |i, score| {
         log_probs[i] = (score.log_prob(), score.tokens.len());
         done += 1;

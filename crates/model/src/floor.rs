@@ -206,6 +206,7 @@ mod tests {
             hypotheses: 1,
             new_tokens: 32,
             number: 4.0,
+            softmax: 4.0,
             feature: 4.0,
         };
         let parts = widths.generation_work(of);

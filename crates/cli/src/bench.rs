@@ -8,13 +8,13 @@ use std::path::PathBuf;
 use t5kit_evaluate::{BenchFigures, BenchOptions, Cell, bench};
 use t5kit_formats::html::megabytes;
 use t5kit_model::Architecture;
-use t5kit_pipeline::{Encoder, Form, OnLong, Pipeline};
+use t5kit_pipeline::{Encoder, OnLong, Pipeline};
 use t5kit_tensor::{DType, Instructions, instructions, release_cached};
 
 use crate::columns::aligned;
 use crate::errors::{Interrupted, usage};
 use crate::form::{FormArgs, settle, warn_prompt};
-use crate::generate::table::{SourceFlags, Sources};
+use crate::generate::table::SourceFlags;
 use crate::interrupt;
 use crate::lengths::finish;
 use crate::model_args::{ModelArgs, storage_type};
@@ -78,6 +78,8 @@ pub fn run(args: Args) -> Result<()> {
         false => args.dtype.iter().copied().map(Some).collect(),
     };
     let mut measured = Measured::new();
+    // The same for every type.
+    let mut sources = Vec::new();
     for (number, dtype) in dtypes.into_iter().enumerate() {
         // What the type before this one has left is not this one's.
         release_cached();
@@ -86,7 +88,9 @@ pub fn run(args: Args) -> Result<()> {
             _ => args.model.find(dtype, args.threads)?,
         };
         let model = prepared.load()?;
-        let sources = args.sources(&model, number == 0)?;
+        if number == 0 {
+            sources = args.sources(&model)?;
+        }
         measured.threads = model.pool.threads();
         measured.lengths = sources.iter().map(Vec::len).collect();
         let mut monitor = Monitor::default();
@@ -120,14 +124,11 @@ impl Args {
         }
     }
 
-    /// The ids of as many sources as a round has; `says` what they are.
-    fn sources(&self, model: &Pipeline, says: bool) -> Result<Vec<Vec<u32>>> {
+    /// The ids of as many sources as a round has; says what they are.
+    fn sources(&self, model: &Pipeline) -> Result<Vec<Vec<u32>>> {
         let largest = self.batch_size.iter().map(|size| size.get()).max().unwrap_or(1);
         let wanted = self.sources.map_or(32, NonZeroUsize::get).max(largest);
-        let form = match says {
-            true => settle(model, &self.form.wishes(None), &["source_prefix", "max_source_length"]),
-            false => model.form(&self.form.wishes(None)),
-        };
+        let form = settle(model, &self.form.wishes(None), &["source_prefix", "max_source_length"]);
         let most = match model.model.config().most_tokens() {
             None => form.max_source_length,
             Some(positions) => {
@@ -141,45 +142,31 @@ impl Args {
                 room
             }
         };
-        let texts = match &self.input {
-            None => own(model, wanted, most.min(OWN_TOKENS)),
+        let (texts, most) = match &self.input {
+            None => (own(model, wanted, most.min(OWN_TOKENS)), most.min(OWN_TOKENS)),
             Some(path) => {
-                let sources = open(&self.table, path, &form, says)?;
-                let texts = sources.first(wanted)?;
-                if texts.is_empty() {
-                    return Err(usage(format!("{}: holds no source", path.display())));
-                }
-                texts
+                let sources = self.table.open(path, &form)?;
+                warn_prompt(&form, sources.has_prompts());
+                (sources.first(wanted)?, most)
             }
         };
-        let most = if self.input.is_none() { most.min(OWN_TOKENS) } else { most };
         let mut encoder = Encoder::new(model, "source", most, OnLong::Cut);
         let ids = texts.iter().map(|text| encoder.encode(text)).collect::<Result<Vec<_>, _>>()?;
-        if says {
-            match &self.input {
-                None => eprintln!(
-                    "t5kit: no --input: {wanted} sources of the program's own sentences, {most} tokens each"
-                ),
-                Some(_) if ids.len() < wanted => {
-                    eprintln!("t5kit: {} sources, repeated to {wanted}", ids.len());
-                }
-                Some(_) => {}
-            }
-            if self.input.is_some() {
+        match &self.input {
+            None => eprintln!(
+                "t5kit: no --input: {wanted} sources of the program's own sentences, {most} tokens each"
+            ),
+            Some(path) => {
                 finish(encoder);
+                match ids.len() {
+                    0 => return Err(usage(format!("{}: holds no source", path.display()))),
+                    n if n < wanted => eprintln!("t5kit: {n} sources, repeated to {wanted}"),
+                    _ => {}
+                }
             }
         }
         Ok(ids.iter().cycle().take(wanted).cloned().collect())
     }
-}
-
-/// The sources of a table; `says` what it was understood as.
-fn open(table: &SourceFlags, path: &std::path::Path, form: &Form, says: bool) -> Result<Sources> {
-    let sources = if says { table.open(path, form)? } else { table.open_quietly(path, form)? };
-    if says {
-        warn_prompt(form, sources.has_prompts());
-    }
-    Ok(sources)
 }
 
 /// Sources of the program's own sentences, each beginning with another one, of more than so many tokens.

@@ -47,7 +47,6 @@ pub struct Args {
 
 /// Converts, and says on standard error what to know of the result.
 pub fn run(args: Args) -> Result<()> {
-    args.check.begin()?;
     let out = AtomicDir::create(&args.output, args.force)?;
     if let Some(config) = args.model.bare_configuration() {
         if args.check.check.is_some() {
@@ -60,9 +59,10 @@ pub fn run(args: Args) -> Result<()> {
     if real(model.plan.folder()).is_some_and(|folder| Some(folder) == real(&args.output)) {
         return Err(usage(format!("--output {}: is the model's own folder", args.output.display())));
     }
+    let check = args.check.begin(&model)?;
     if args.add_tokens.is_some() {
         write(model.load()?, &args, out)?;
-        return args.check.run(&args.model, &args.output);
+        return args.check.run(check, &args.model, &args.output);
     }
     let options = ConvertOptions { dtype: args.dtype, max_shard_size: args.max_shard_size };
     let mut monitor = Monitor::default();
@@ -78,7 +78,7 @@ pub fn run(args: Args) -> Result<()> {
         );
     }
     eprintln!("{}: written", args.output.display());
-    args.check.run(&args.model, &args.output)
+    args.check.run(check, &args.model, &args.output)
 }
 
 /// Writes a model that is held in memory.

@@ -35,6 +35,12 @@ impl FormArgs {
 /// `of`, those that the subcommand knows.
 pub fn settle(model: &Pipeline, wishes: &FormWishes, of: &[&str]) -> Form {
     let form = model.form(wishes);
+    say_form(&form, of);
+    form
+}
+
+/// Says on standard error what was taken from the model's training, likewise.
+pub fn say_form(form: &Form, of: &[&str]) {
     let taken = form.taken.iter().filter(|(name, _)| of.contains(name));
     let mut parts: Vec<String> = taken.map(|(name, value)| format!("{name} {value}")).collect();
     let prompt = form.prompt_text.as_ref().filter(|text| !text.is_empty());
@@ -42,7 +48,6 @@ pub fn settle(model: &Pipeline, wishes: &FormWishes, of: &[&str]) -> Form {
     if let Some(file) = &form.file {
         say_taken(&file.display().to_string(), &parts);
     }
-    form
 }
 
 /// Says what was taken from a file of the model.

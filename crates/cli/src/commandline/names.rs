@@ -134,11 +134,12 @@ const SUBCOMMANDS: [(&[&str], &str); 12] = [
 ];
 
 /// Values by other names; those suggest themselves that the flag can have.
-const VALUES: [(&[&str], &[&str]); 11] = [
+const VALUES: [(&[&str], &[&str]); 12] = [
     (&["fp16", "float16", "half"], &["f16", "bf16"]),
     (&["bfloat16"], &["bf16"]),
     (&["fp32", "float32", "float", "full", "no"], &["f32"]),
-    (&["int4", "q8", "q4", "i8", "q8-0"], &["int8"]),
+    (&["q8", "i8", "q8-0"], &["int8"]),
+    (&["q4", "i4", "4bit", "q4-0"], &["int4"]),
     (&["sgd", "adamw-torch", "adamw-hf", "default"], &["adamw"]),
     (&["adafactor-torch"], &["adafactor"]),
     (&["constant-with-warmup", "none"], &["constant"]),

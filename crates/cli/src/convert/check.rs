@@ -10,7 +10,7 @@ use t5kit_pipeline::{Form, Prepared, Wishes};
 
 use crate::columns::aligned;
 use crate::errors::usage;
-use crate::form::{FormArgs, settle, warn_prompt};
+use crate::form::{FormArgs, say_form, warn_prompt};
 use crate::model_args::ModelArgs;
 use crate::pairs::PairFlags;
 use crate::progress::Monitor;
@@ -44,23 +44,22 @@ pub struct CheckArgs {
     pairs: PairFlags,
 }
 
-impl CheckArgs {
-    /// Reads the table once, so that what is wrong with it is said before anything is converted.
-    pub fn begin(&self) -> Result<()> {
-        if let Some(path) = &self.check {
-            self.read(path, &Form::default(), true)?;
-        }
-        Ok(())
-    }
+/// A table of examples that was read.
+pub struct Check {
+    examples: Examples,
+    form: Form,
+}
 
-    /// What a model reads in this form, and the right texts where there are any; `says` what the table was understood as.
-    fn read(&self, path: &Path, form: &Form, says: bool) -> Result<Examples> {
+impl CheckArgs {
+    /// Reads the table in the form that the model wants, so that what is wrong with it is said before anything is converted.
+    pub fn begin(&self, original: &Prepared) -> Result<Option<Check>> {
+        let Some(path) = &self.check else { return Ok(None) };
+        let form = self.form.wishes(None).settle(original.trained()?.as_ref());
+        say_form(&form, &["source_prefix", "max_source_length", "punctuation"]);
         let nothing = || usage(format!("{}: holds no example", path.display()));
-        let pairs = self.pairs.open_with_or_without(path, form)?.ok_or_else(nothing)?;
-        match says {
-            true => pairs.say(),
-            false => warn_prompt(form, pairs.roles.prompt.is_some()),
-        }
+        let pairs = self.pairs.open_with_or_without(path, &form)?.ok_or_else(nothing)?;
+        pairs.say();
+        warn_prompt(&form, pairs.roles.prompt.is_some());
         let has_targets = pairs.has_targets;
         let (mut sources, mut references) = pairs.references()?;
         let most = self.max_examples.map_or(usize::MAX, NonZeroUsize::get);
@@ -68,20 +67,23 @@ impl CheckArgs {
         if sources.is_empty() {
             return Err(nothing());
         }
-        Ok(Examples { sources, references: if has_targets { references } else { Vec::new() } })
+        let references = if has_targets { references } else { Vec::new() };
+        Ok(Some(Check { examples: Examples { sources, references }, form }))
     }
 
     /// Compares the model in `folder` with the original, and prints how they differ; nothing where no table was given.
-    pub fn run(&self, original: &ModelArgs, folder: &Path) -> Result<()> {
-        let Some(path) = &self.check else { return Ok(()) };
-        let (examples, first) = self.judge(original.find(None, self.threads)?, path, None, true)?;
-        // Both find the same texts probable: the targets, else what the original has said.
-        let texts = examples.references.first().unwrap_or(&first.texts).clone();
+    pub fn run(&self, check: Option<Check>, original: &ModelArgs, folder: &Path) -> Result<()> {
+        let Some(check) = check else { return Ok(()) };
+        let targets = check.examples.references.first();
+        let first = self.judge(original.find(None, self.threads)?, &check, targets)?;
+        let Examples { sources, .. } = &check.examples;
+        notice_cut(Side::Source, first.cut, sources.len(), check.form.max_source_length, "");
         t5kit_tensor::release_cached();
         let converted = ModelArgs::at(folder.to_string_lossy()).find(None, self.threads)?;
-        let (_, second) = self.judge(converted, path, Some(&texts), false)?;
+        // Both find the same texts probable: the targets, else what the original has said.
+        let second = self.judge(converted, &check, targets.or(Some(&first.texts)))?;
         let bootstrap = Bootstrap { samples: self.bootstrap, ..Bootstrap::default() };
-        let found = Comparison::new(&examples, &first, &second, bootstrap)?;
+        let found = Comparison::new(&check.examples, &first, &second, bootstrap)?;
         let mut out = std::io::stdout().lock();
         match self.json {
             true => writeln!(out, "{:#}", found.to_json())?,
@@ -90,14 +92,8 @@ impl CheckArgs {
         Ok(())
     }
 
-    /// What one model makes of the examples, which are also given; `says` what was settled.
-    fn judge(
-        &self,
-        model: Prepared,
-        path: &Path,
-        texts: Option<&[String]>,
-        says: bool,
-    ) -> Result<(Examples, Judged)> {
+    /// What one model makes of the examples; it scores `texts`, else its own.
+    fn judge(&self, model: Prepared, check: &Check, texts: Option<&Vec<String>>) -> Result<Judged> {
         let model = model.load()?;
         let wishes = Wishes {
             max_new_tokens: self.max_new_tokens.map(NonZeroUsize::get),
@@ -107,30 +103,13 @@ impl CheckArgs {
             ..Wishes::default()
         };
         let settled = model.settle(&wishes)?;
-        let form = match says {
-            true => settle(
-                &model,
-                &self.form.wishes(None),
-                &["source_prefix", "max_source_length", "punctuation"],
-            ),
-            false => model.form(&self.form.wishes(None)),
-        };
-        let examples = self.read(path, &form, false)?;
-        let asked = Asked {
-            wishes,
-            max_source_length: form.max_source_length,
-            punctuation: form.punctuation,
-            ..Asked::default()
-        };
+        let (max_source_length, punctuation) = (check.form.max_source_length, check.form.punctuation);
+        let asked = Asked { wishes, max_source_length, punctuation, ..Asked::default() };
         let mut monitor = Monitor::default();
-        let targets = examples.references.first().map(|targets| &targets[..]);
-        let judged = judge(&model, &examples.sources, targets.or(texts), &asked, &settled, &mut monitor);
+        let sources = &check.examples.sources;
+        let judged = judge(&model, sources, texts.map(|texts| &texts[..]), &asked, &settled, &mut monitor);
         monitor.clear();
-        let judged = judged?;
-        if says {
-            notice_cut(Side::Source, judged.cut, examples.sources.len(), asked.max_source_length, "");
-        }
-        Ok((examples, judged))
+        Ok(judged?)
     }
 }
 

@@ -90,25 +90,6 @@ impl SourceFlags {
     /// Opens the table, finds the column of the sources, and says so; `form` says how they are given. A file is read once to
     /// its end, so that what is wrong with a row is said before anything is generated.
     pub fn open(&self, path: &Path, form: &Form) -> Result<Sources> {
-        let mut sources = self.open_quietly(path, form)?;
-        if let Some(table) = &sources.table {
-            let prompt = sources.prompt.as_ref().map(|(place, _)| *place);
-            let said = source_said(table.head(), prompt, sources.source.0);
-            eprintln!("t5kit: {}: {said}{}", spoken(path), understood(table.head()));
-        }
-        if path.is_file() {
-            let mut total = 0;
-            for row in sources.rows()? {
-                row?;
-                total += 1;
-            }
-            sources.total = Some(total);
-        }
-        Ok(sources)
-    }
-
-    /// The same, and nothing is said or read ahead.
-    pub fn open_quietly(&self, path: &Path, form: &Form) -> Result<Sources> {
         let options = self.tables.options();
         let mut table = Table::open(path, &options)?;
         let wanted: Vec<ColumnRef> =
@@ -131,9 +112,11 @@ impl SourceFlags {
         let told = told.filter(|_| named.is_none()).and_then(|roles| roles.prompt);
         let prompt = prompt.or_else(|| prompt_column(form, &table, told));
         let head = table.head();
+        let said = source_said(head, prompt, source);
+        eprintln!("t5kit: {}: {said}{}", spoken(path), understood(head));
         let named = |place: usize| (place, head.columns[place].name.clone());
         let (source, prompt) = (named(source), prompt.map(named));
-        Ok(Sources {
+        let mut sources = Sources {
             path: path.to_path_buf(),
             options,
             source,
@@ -141,7 +124,16 @@ impl SourceFlags {
             form: form.clone(),
             total: None,
             table: Some(table),
-        })
+        };
+        if path.is_file() {
+            let mut total = 0;
+            for row in sources.rows()? {
+                row?;
+                total += 1;
+            }
+            sources.total = Some(total);
+        }
+        Ok(sources)
     }
 }
 

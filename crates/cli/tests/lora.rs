@@ -79,10 +79,14 @@ fn adapters_are_trained_resumed_merged_and_used() {
     assert!(used.stderr.contains("the base of the adapter"), "{used:#?}");
     assert_eq!(used.ok(), beside);
     assert_eq!(alone("whole/last").code, 0);
-    run(["generate", "--model", adapter, "甲"])
-        .fails(&["the adapter's base, base, cannot be had", "--adapter"]);
+    // From anywhere else it is found where the training was started, in a folder above.
+    assert_eq!(run(["generate", "--model", adapter, text]).ok(), beside);
     let settings = lab.path("whole/best/adapter_config.json");
-    let elsewhere = std::fs::read_to_string(&settings).unwrap().replace("\"base\"", "\"../../base\"");
+    let said = std::fs::read_to_string(&settings).unwrap();
+    std::fs::write(&settings, said.replace("\"base\"", "\"nowhere\"")).unwrap();
+    run(["generate", "--model", adapter, "甲"])
+        .fails(&["the adapter's base, nowhere, cannot be had", "--adapter"]);
+    let elsewhere = said.replace("\"base\"", "\"../../base\"");
     std::fs::write(&settings, elsewhere).unwrap();
     assert_eq!(run(["generate", "--model", adapter, text]).ok(), beside);
     // No adapter on an adapter, and none whose base is one.

@@ -34,16 +34,18 @@ BLOCKS = [Type.Q4_0, Type.Q4_1, Type.Q5_0, Type.Q5_1, Type.Q8_0]
 SOURCES = [[9, 17, 33, 104, 80, 61, 2], [45, 2]]
 TARGETS = [[12, 77, 5, 130, 2], [64, 8, 2]]
 
-# Rows are whole blocks where they have to be. T5 1.0: 226 pieces, 100 sentinels, 10 rows of padding. mT5's kind: bytes.
+# Rows are whole blocks where they have to be. T5 1.0: 221 or 226 pieces, room for 100 sentinels, rows of padding. mT5's
+# kind: bytes.
 T5 = dict(d_model=32, d_kv=16, num_heads=2, d_ff=32, num_layers=2, num_decoder_layers=1, vocab_size=336,
           feed_forward_proj="relu", tie_word_embeddings=True, pad_token_id=3, eos_token_id=2, decoder_start_token_id=3)
+FOLDED = dict(T5, pad_token_id=2, eos_token_id=0, decoder_start_token_id=2)
 MT5 = dict(d_model=16, d_kv=8, num_heads=3, d_ff=24, num_layers=1, num_decoder_layers=2, vocab_size=480,
            feed_forward_proj="gated-gelu", tie_word_embeddings=False, pad_token_id=0, eos_token_id=2,
            decoder_start_token_id=0)
 FILES = [
     # file, seed, configuration, spiece.model, types that matrices have in turn
     ("t5-F16", 31, T5, "symbols", [Type.F16]),
-    ("t5-Q8_0", 31, T5, "symbols", [Type.Q8_0]),
+    ("t5-Q8_0", 31, FOLDED, "casefold", [Type.Q8_0]),
     ("t5-mixed", 31, T5, "symbols", BLOCKS),
     ("mt5-BF16", 32, MT5, "bytes", [Type.BF16]),
 ]
@@ -119,8 +121,9 @@ def write(path, config, weights, spiece, kinds, added={}):
         writer.add_remove_extra_whitespaces(proto.normalizer_spec.remove_extra_whitespaces)
         if proto.normalizer_spec.precompiled_charsmap:
             writer.add_precompiled_charsmap(proto.normalizer_spec.precompiled_charsmap)
-        writer.add_unk_token_id(0)
-        writer.add_bos_token_id(1)
+        pieces = sentencepiece.SentencePieceProcessor(spiece)
+        writer.add_unk_token_id(pieces.unk_id())
+        writer.add_bos_token_id(pieces.bos_id())
     writer.add_eos_token_id(config["eos_token_id"])
     writer.add_pad_token_id(config["pad_token_id"])
     name_of, values, turn = names(config), {}, 0

@@ -89,7 +89,7 @@ fn configurations_are_those_of_the_models() {
     let t5 = of("t5-Q8_0");
     assert_eq!((&*t5.model_type, &*t5.feed_forward_proj, t5.tie_word_embeddings), ("t5", "relu", true));
     assert_eq!((t5.num_layers, t5.num_decoder_layers, t5.num_heads, t5.d_kv, t5.d_ff), (2, 1, 2, 16, 32));
-    assert_eq!((t5.pad_token_id, t5.eos_token_id, t5.decoder_start_token_id), (3, 2, 3));
+    assert_eq!((t5.pad_token_id, t5.eos_token_id, t5.decoder_start_token_id), (2, 0, 2));
     assert_eq!((t5.vocab_size, t5.layer_norm_epsilon), (336, 1e-6));
     let mt5 = of("mt5-BF16");
     assert_eq!(
@@ -107,8 +107,11 @@ fn configurations_are_those_of_the_models() {
 
 #[test]
 fn tokenizers_are_those_they_were_made_from() {
-    for (name, original, rows, kind) in [("t5-F16", "symbols", 336, "t5"), ("mt5-BF16", "bytes", 480, "mt5")]
-    {
+    for (name, original, rows, kind) in [
+        ("t5-F16", "symbols", 336, "t5"),
+        ("t5-Q8_0", "casefold", 336, "t5"),
+        ("mt5-BF16", "bytes", 480, "mt5"),
+    ] {
         let tokenizer = GgufTokenizer::read(&model(name)).unwrap().unwrap();
         let path = tests("tokenizer/tests/goldens").join(format!("{original}.model"));
         let original = SpieceModel::parse(&fs::read(&path).unwrap(), &path).unwrap();

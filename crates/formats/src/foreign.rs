@@ -77,9 +77,9 @@ fn known(path: &Path, head: &[u8]) -> Option<String> {
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_ascii_lowercase();
     let starts = |with: &[u8]| head.starts_with(with);
     let packed = |by: &str| Some(format!("packed by {by}: unpack it first"));
-    if starts(b"GGUF") || [&b"ggml"[..], b"lmgg", b"tjgg", b"algg"].iter().any(|m| head.starts_with(m)) {
-        let what = "weights of llama.cpp (GGUF), which are not read yet: take the Hugging Face folder that they were \
-                    made from";
+    if [&b"ggml"[..], b"lmgg", b"tjgg", b"algg"].iter().any(|m| head.starts_with(m)) {
+        let what = "weights of llama.cpp in its first format (GGML), which are not read: take the GGUF file of the same \
+                    model, or the Hugging Face folder that they were made from";
         return Some(what.to_owned());
     }
     if is_onnx(&name, head) {
@@ -227,8 +227,7 @@ mod tests {
         for (name, head, part) in [
             ("model.safetensors", &b""[..], "empty"),
             ("pytorch_model.bin", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
-            ("m.gguf", b"GGUF\x03\0\0\0", "GGUF"),
-            ("m.bin", b"lmgg\x01\0\0\0", "GGUF"),
+            ("m.bin", b"lmgg\x01\0\0\0", "GGML"),
             ("m.onnx", b"\x08\x07\x12\x07pytorch", "ONNX"),
             ("m", b"\x08\x0a\x12\x0btf2onnx", "ONNX"),
             ("m.tflite", b"\x1c\0\0\0TFL3", "Lite"),

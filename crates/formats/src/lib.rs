@@ -1,4 +1,4 @@
-//! Files in and out, no arithmetic: checkpoints of safetensors, PyTorch and TensorFlow, spiece.model, config.json.
+//! Files in and out, no arithmetic: checkpoints of safetensors, PyTorch, TensorFlow and GGUF, spiece.model, config.json.
 
 pub mod added_tokens;
 mod bytes;
@@ -8,6 +8,7 @@ pub mod encoding;
 pub mod error;
 pub mod foreign;
 pub mod generation_config;
+pub mod gguf;
 mod hdf5;
 pub mod html;
 pub mod hub;

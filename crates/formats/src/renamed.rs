@@ -18,6 +18,21 @@ pub trait Variables {
     /// # Errors
     /// [`Error::NoTensor`] where there is no such one, and those of reading.
     fn bytes(&self, name: &str) -> Result<TensorBytes>;
+
+    /// Gives `take` the bytes of a variable in order, in parts of whole rows: all at once, or `band` rows at a time where
+    /// they have to be made.
+    ///
+    /// # Errors
+    /// Those of [`Self::bytes`] and of `take`.
+    fn bands<E: From<Error>>(
+        &self,
+        name: &str,
+        band: usize,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let _ = band;
+        take(&self.bytes(name)?)
+    }
 }
 
 /// Which weight of transformers a variable is.
@@ -72,6 +87,11 @@ impl<V: Variables> Renamed<V> {
         Ok(Self { variables, weights: places })
     }
 
+    /// The variables themselves.
+    pub(crate) fn variables(&self) -> &V {
+        &self.variables
+    }
+
     /// transformers' names of the weights, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.weights.keys().map(String::as_str)
@@ -98,7 +118,7 @@ impl<V: Variables> Renamed<V> {
     }
 
     /// Gives `take` the rows of a matrix, `band` of them at a time (the last time what is left), so that of a
-    /// transposed one there is never a copy of more. Other weights come whole.
+    /// transposed one there is never a copy of more. Other weights come as [`Variables::bands`] gives them.
     ///
     /// # Errors
     /// Those of [`Self::bytes`] and of `take`.
@@ -117,7 +137,8 @@ impl<V: Variables> Renamed<V> {
                     take(&transpose(&bytes, [rows, columns], range, dtype.size()))
                 })
             }
-            _ => take(&self.bytes(name)?),
+            Some(Place { variable, .. }) => self.variables.bands(variable, band, take),
+            None => take(&self.bytes(name)?),
         }
     }
 }

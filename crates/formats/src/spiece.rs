@@ -48,7 +48,7 @@ pub enum PieceKind {
 }
 
 impl PieceKind {
-    fn from_number(number: u64) -> Option<Self> {
+    pub(crate) fn from_number(number: u64) -> Option<Self> {
         Some(match number {
             1 => Self::Normal,
             2 => Self::Unknown,

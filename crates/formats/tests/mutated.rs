@@ -27,7 +27,7 @@ use t5kit_formats::spiece::{NormalizerSpec, Piece, PieceKind, SpieceModel, Train
 use t5kit_formats::table::{Columns, Format, Table, TableOptions, Texts, open_columns};
 use t5kit_formats::tokenizer_json::{self, TokenizerJson};
 use t5kit_formats::trained::Trained;
-use t5kit_formats::{DType, keep_tokens, keras};
+use t5kit_formats::{DType, gguf, keep_tokens, keras};
 use workbook::workbook;
 
 fn texts(files: &[&str]) -> Vec<Vec<u8>> {
@@ -180,6 +180,16 @@ fn hdf5_of_keras() {
         }
         keras::check(bytes).is_ok()
     });
+}
+
+#[test]
+fn gguf() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/gguf");
+    let files =
+        ["t5-Q8_0", "t5-mixed", "umt5-F32"].map(|n| fs::read(data.join(format!("{n}.gguf"))).unwrap());
+    each("gguf", &files, 4000, |bytes| gguf::check(bytes).is_ok());
+    // Without a tokenizer the lists are all there is before the weights.
+    each("gguf's lists", &files[2..], 4000, |bytes| gguf::check(bytes).is_ok());
 }
 
 #[test]

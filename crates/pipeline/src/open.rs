@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use t5kit_formats::generation_config;
+use t5kit_formats::gguf::GgufTokenizer;
 use t5kit_formats::hub::{self, HubOptions};
 use t5kit_formats::output::AtomicDir;
 use t5kit_formats::peft::{adapter_folder, base_of};
@@ -129,6 +130,13 @@ impl Prepared {
             && has_tokenizer(named)
         {
             options.tokenizer = Some(named.to_owned());
+        }
+        // A GGUF file brings its tokenizer along; what is wrong with it is said where it is read.
+        if options.tokenizer.is_none()
+            && !has_tokenizer(plan.folder())
+            && !matches!(GgufTokenizer::find(plan.path()), Ok(None))
+        {
+            options.tokenizer = Some(plan.path().to_owned());
         }
         Ok(Prepared { plan, options })
     }

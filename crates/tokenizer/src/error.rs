@@ -17,12 +17,12 @@ pub enum Error {
     /// A SentencePiece file that cannot be decoded.
     #[error(transparent)]
     Spiece(#[from] SpieceError),
-    /// A `tokenizer.json` that cannot be read.
+    /// A `tokenizer.json` or a GGUF file that cannot be read.
     #[error(transparent)]
     Formats(#[from] t5kit_formats::Error),
     /// A directory without any tokenizer file.
     #[error(
-        "{}: no tokenizer here: looked for spiece.model, sentencepiece.model, *.model, vocab.txt and tokenizer.json",
+        "{}: no tokenizer here: looked for spiece.model, sentencepiece.model, *.model, vocab.txt, tokenizer.json and a GGUF file",
         path.display()
     )]
     NotFound {

@@ -5,6 +5,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use t5kit_formats::added_tokens::SpecialTokens;
 use t5kit_formats::foreign;
+use t5kit_formats::gguf::GgufTokenizer;
+use t5kit_formats::spiece::SpieceModel;
 
 /// The longest file that is read: far above any real tokenizer, far below what would exhaust memory.
 pub(crate) const MAX_BYTES: u64 = 1 << 30;
@@ -26,6 +28,8 @@ pub(crate) struct Found {
     pub(crate) special: SpecialTokens,
     /// Further files that have been read.
     pub(crate) others: Vec<PathBuf>,
+    /// The SentencePiece model, where the file is one of GGUF that brings it.
+    pub(crate) spiece: Option<SpieceModel>,
 }
 
 impl Found {
@@ -60,8 +64,22 @@ impl Found {
 pub(crate) fn find(path: &Path) -> Result<Found, Error> {
     let is_dir = std::fs::metadata(path).map_err(|source| Error::Io { path: path.into(), source })?.is_dir();
     let file = if is_dir { find_in(path)? } else { path.into() };
-    let mut found =
-        Found { file, config: None, model: None, special: SpecialTokens::default(), others: Vec::new() };
+    let mut found = Found {
+        file,
+        config: None,
+        model: None,
+        special: SpecialTokens::default(),
+        others: Vec::new(),
+        spiece: None,
+    };
+    if let Some(tokenizer) = GgufTokenizer::find(&found.file)? {
+        // What a folder would say beside a spiece.model.
+        let said = [("model_type", tokenizer.model_type.into()), ("vocab_size", tokenizer.rows.into())];
+        found.model = Some(said.map(|(field, value)| (field.to_owned(), value)).into_iter().collect());
+        found.special.tokens = tokenizer.added;
+        found.spiece = Some(tokenizer.model);
+        return Ok(found);
+    }
     if !is_dir && !is_vocab(&found.file) && !is_byte_pairs(&found.file) {
         return Ok(found);
     }
@@ -107,14 +125,32 @@ fn find_in(directory: &Path) -> Result<PathBuf, Error> {
             let known = named(&["vocab.txt", "tokenizer.json"]).or(pairs);
             // A ByT5 has nothing to read but the word that it is one.
             known
-                .or_else(|| named(&[CONFIG, "config.json"]))
-                .ok_or(Error::NotFound { path: directory.into() })
+                .map(Ok)
+                .or_else(|| gguf_in(directory).transpose())
+                .or_else(|| named(&[CONFIG, "config.json"]).map(Ok))
+                .unwrap_or(Err(Error::NotFound { path: directory.into() }))
         }
         1 => Ok(models.remove(0)),
         _ => {
             let names: Vec<_> = models.iter().filter_map(|m| m.file_name()?.to_str()).collect();
             Err(Error::Ambiguous { path: directory.into(), names: names.join(", ") })
         }
+    }
+}
+
+/// The only GGUF file in a directory, where it brings a tokenizer.
+fn gguf_in(directory: &Path) -> Result<Option<PathBuf>, Error> {
+    let io = |source| Error::Io { path: directory.into(), source };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(io)? {
+        let file = entry.map_err(io)?.path();
+        if extension(&file).eq_ignore_ascii_case("gguf") && file.is_file() {
+            found.push(file);
+        }
+    }
+    match found.pop().filter(|_| found.is_empty()) {
+        Some(file) => Ok(GgufTokenizer::find(&file)?.map(|_| file)),
+        None => Ok(None),
     }
 }
 

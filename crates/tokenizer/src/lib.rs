@@ -76,8 +76,9 @@ pub struct Options {
 impl Tokenizer {
     /// Loads a tokenizer from its file, or from a directory that holds one. In a directory the first of these counts:
     /// `spiece.model`, `sentencepiece.model`, a single other `*.model`, `vocab.txt`, `tokenizer.json`, `vocab.json` with
-    /// `merges.txt`, and a `tokenizer_config.json` that says that there is nothing to read (ByT5). A file that ends in
-    /// `.txt` is a WordPiece vocabulary, one that ends in `.json` a `tokenizer.json`, any other a SentencePiece model.
+    /// `merges.txt`, a single GGUF file that brings a tokenizer, and a `tokenizer_config.json` that says that there is
+    /// nothing to read (ByT5). A file that ends in `.txt` is a WordPiece vocabulary, one that ends in `.json` a
+    /// `tokenizer.json`, a GGUF file has a SentencePiece model in its metadata, any other is one.
     ///
     /// In a directory the files beside say which tokens are added and special: `tokenizer_config.json`,
     /// `special_tokens_map.json`, `added_tokens.json`. A `tokenizer.json` with steps that SentencePiece does not have is
@@ -101,7 +102,10 @@ impl Tokenizer {
         if !words && options != Options::default() {
             return Err(Error::Options { path: file.clone() });
         }
-        let bytes = files::read(file, if words { wordpiece::MAX_BYTES } else { files::MAX_BYTES })?;
+        let bytes = match &found.spiece {
+            Some(model) => model.to_bytes(),
+            None => files::read(file, if words { wordpiece::MAX_BYTES } else { files::MAX_BYTES })?,
+        };
         let beside = found.config.iter().map(|(file, _)| file).chain(&found.others);
         let mut source_files: Vec<PathBuf> =
             std::iter::once(file).chain(beside.filter(|other| *other != file)).cloned().collect();

@@ -67,7 +67,8 @@ pub(crate) fn load(bytes: &[u8], found: &Found, options: Options) -> Result<Part
 pub(crate) fn alone(bytes: &[u8], path: &Path) -> Result<Parts, Error> {
     let special = SpecialTokens::default();
     let others = Vec::new();
-    load(bytes, &Found { file: path.into(), config: None, model: None, special, others }, Options::default())
+    let file = path.into();
+    load(bytes, &Found { file, config: None, model: None, special, others, spiece: None }, Options::default())
 }
 
 /// What a Unigram tokenizer is made of.

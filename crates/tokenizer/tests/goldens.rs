@@ -59,6 +59,25 @@ fn tokenizer_json() {
     check("symbols", "json/symbols.json");
 }
 
+/// The same models in the metadata of a GGUF file, with rows for T5's sentinels behind the pieces of one of them.
+#[test]
+fn gguf() {
+    check("symbols", "../../../model/tests/gguf/t5-F16.gguf");
+    check("bytes", "../../../model/tests/gguf/mt5-BF16.gguf");
+    let of = |file: &str| Tokenizer::load(&folder().join(file)).unwrap();
+    let (plain, gguf) = (of("casefold.model"), of("../../../model/tests/gguf/t5-Q8_0.gguf"));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(self::folder().join("casefold.model"), folder.path().join("spiece.model")).unwrap();
+    std::fs::write(folder.path().join("config.json"), r#"{"model_type": "t5", "vocab_size": 336}"#).unwrap();
+    let whole = Tokenizer::load(folder.path()).unwrap();
+    assert_eq!((gguf.vocab_size(), whole.vocab_size()), (plain.vocab_size() + 100, plain.vocab_size() + 100));
+    let text = "今天 <extra_id_0> 很好<extra_id_99>!";
+    assert_eq!(gguf.encode(text), whole.encode(text));
+    assert_eq!((gguf.pad_id(), gguf.eos(), gguf.unk_id()), (whole.pad_id(), whole.eos(), whole.unk_id()));
+    assert_eq!(gguf.sentinels(), whole.sentinels());
+    assert_ne!(gguf.sha256(), "");
+}
+
 #[test]
 fn every_golden_is_checked() {
     let files = std::fs::read_dir(folder()).unwrap().map(|f| f.unwrap().path());

@@ -1,8 +1,8 @@
 //! What is cut of a tokenizer: the pieces of its main file.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use t5kit_formats::gguf::spiece_bytes;
 use t5kit_formats::spiece::{NormalizerSpec, Piece, PieceKind, SpieceModel, TrainerSpec};
 use t5kit_tokenizer::Tokenizer;
 
@@ -26,10 +26,10 @@ impl Pieces {
     /// Those of reading.
     pub(crate) fn of(whole: &Tokenizer, path: &Path) -> Result<Self, Error> {
         let file = whole.source_files().first().cloned().unwrap_or_else(|| path.to_owned());
-        let bytes = fs::read(&file).map_err(t5kit_formats::Error::io(&file, "read"))?;
+        let bytes = spiece_bytes(&file)?;
         let (tokenizer, model) = if is_spiece(&file) {
             // The file's pieces alone: what a configuration puts behind them are rows, and kept in any case.
-            (Tokenizer::load(&file)?, SpieceModel::parse(&bytes, &file)?)
+            (Tokenizer::from_bytes(&bytes, &file)?, SpieceModel::parse(&bytes, &file)?)
         } else {
             let pieces = (0..whole.vocab_size() as u32).map(|id| piece(whole, id)).collect();
             let model = SpieceModel::new(pieces, TrainerSpec::default(), NormalizerSpec::default());

@@ -12,7 +12,7 @@ use crate::tensorflow;
 /// The usual names, in the order in which they count; `NAME.index.json` beside them lists shards.
 const USUAL: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
 /// Endings of files that can be weights under another name.
-const ENDINGS: [&str; 8] = ["safetensors", "bin", "pt", "pth", "ckpt", "weights", "h5", "hdf5"];
+const ENDINGS: [&str; 9] = ["safetensors", "bin", "pt", "pth", "ckpt", "weights", "h5", "hdf5", "gguf"];
 /// Beginnings of names that trainers give to what is no model.
 const NO_MODEL: [&str; 12] = [
     "training_args",

@@ -22,6 +22,7 @@ use self::weight_file::WeightFile;
 use crate::DType;
 pub use crate::bytes::TensorBytes;
 use crate::error::{Error, Result};
+use crate::gguf::GgufFile;
 use crate::tensorflow::MeshCheckpoint;
 
 /// The tensors of a model.
@@ -195,6 +196,14 @@ impl Checkpoint {
         self.named.as_deref()
     }
 
+    /// The only file, where it is one of GGUF: it says its configuration and its tokenizer too.
+    pub fn gguf(&self) -> Option<&GgufFile> {
+        match &self.files[..] {
+            [WeightFile::Gguf(file)] => Some(file),
+            _ => None,
+        }
+    }
+
     /// The format of its files by name.
     pub fn format(&self) -> &'static str {
         self.files.first().map_or("safetensors", WeightFile::format)
@@ -244,6 +253,7 @@ impl Checkpoint {
         match self.file(name)? {
             (WeightFile::Mesh(f), there) => f.bands(there, band, take),
             (WeightFile::Keras(f), there) => f.bands(there, band, take),
+            (WeightFile::Gguf(f), there) => f.bands(there, band, take),
             (file, there) => take(&file.bytes(there)?),
         }
     }

@@ -8,6 +8,7 @@ use crate::DType;
 use crate::bytes::TensorBytes;
 use crate::error::{Error, Result};
 use crate::foreign;
+use crate::gguf::GgufFile;
 use crate::keras::KerasFile;
 use crate::pytorch::TorchFile;
 use crate::safetensors::SafetensorsFile;
@@ -20,6 +21,7 @@ pub(super) enum WeightFile {
     Torch(TorchFile),
     Mesh(MeshCheckpoint),
     Keras(KerasFile),
+    Gguf(GgufFile),
 }
 
 /// The format of a file of tensors, as its first bytes tell it.
@@ -28,6 +30,7 @@ pub(super) enum Format {
     Safetensors,
     Torch,
     Keras,
+    Gguf,
 }
 
 impl Format {
@@ -38,6 +41,9 @@ impl Format {
         }
         if KerasFile::is_one(head) {
             return Some(Self::Keras);
+        }
+        if GgufFile::is_one(head) {
+            return Some(Self::Gguf);
         }
         // Eight bytes of length, then a JSON object.
         (head.get(8) == Some(&b'{')).then_some(Self::Safetensors)
@@ -62,6 +68,7 @@ impl WeightFile {
         match Format::of(&head) {
             Some(Format::Torch) => return Ok(Self::Torch(TorchFile::open(path)?)),
             Some(Format::Keras) => return Ok(Self::Keras(KerasFile::open(path)?)),
+            Some(Format::Gguf) => return Ok(Self::Gguf(GgufFile::open(path)?)),
             Some(Format::Safetensors) => return Ok(Self::Safetensors(SafetensorsFile::open(path)?)),
             None => {}
         }
@@ -77,7 +84,8 @@ impl WeightFile {
         if path.extension().is_some_and(|e| e == "safetensors") {
             return Ok(Self::Safetensors(SafetensorsFile::open(path)?));
         }
-        let what = "no weights in a format that is read here (safetensors, PyTorch's, TensorFlow's, Keras's)";
+        let what =
+            "no weights in a format that is read here (safetensors, PyTorch's, TensorFlow's, Keras's, GGUF)";
         Err(Error::unsupported(path, what))
     }
 
@@ -87,6 +95,7 @@ impl WeightFile {
             Self::Torch(f) => f.names().collect(),
             Self::Mesh(f) => f.names().collect(),
             Self::Keras(f) => f.names().collect(),
+            Self::Gguf(f) => f.names().collect(),
         }
     }
 
@@ -94,6 +103,7 @@ impl WeightFile {
     pub fn notes(&self) -> &[String] {
         match self {
             Self::Torch(f) => f.notes(),
+            Self::Gguf(f) => f.notes(),
             Self::Safetensors(_) | Self::Mesh(_) | Self::Keras(_) => &[],
         }
     }
@@ -104,6 +114,7 @@ impl WeightFile {
             Self::Torch(_) => "PyTorch",
             Self::Mesh(_) => "TensorFlow checkpoint",
             Self::Keras(_) => "Keras (HDF5)",
+            Self::Gguf(_) => "GGUF",
             Self::Safetensors(_) => "safetensors",
         }
     }
@@ -114,6 +125,7 @@ impl WeightFile {
             Self::Torch(f) => f.info(name),
             Self::Mesh(f) => f.info(name),
             Self::Keras(f) => f.info(name),
+            Self::Gguf(f) => f.info(name),
         }
     }
 
@@ -123,6 +135,7 @@ impl WeightFile {
             Self::Torch(f) => f.bytes(name),
             Self::Mesh(f) => f.bytes(name),
             Self::Keras(f) => f.bytes(name),
+            Self::Gguf(f) => f.bytes(name),
         }
     }
 }

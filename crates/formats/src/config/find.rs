@@ -13,11 +13,18 @@ use crate::peft;
 
 impl T5Config {
     /// The configuration that belongs to `checkpoint`: the file `given`, else `config.json`,
-    /// `operative_config.gin` or a single `*config.json` in the checkpoint's folder.
+    /// `operative_config.gin` or a single `*config.json` in the checkpoint's folder. A GGUF file without a `config.json`
+    /// beside it says it by itself.
     ///
     /// # Errors
     /// [`Error::NoModel`] where there is none, and those of the readers.
     pub fn of(checkpoint: &Checkpoint, given: Option<&Path>) -> Result<Self> {
+        if let Some(file) = checkpoint.gguf().filter(|_| given.is_none()) {
+            let folders = [Some(checkpoint.folder()), checkpoint.named_folder()];
+            if !folders.into_iter().flatten().any(|folder| folder.join("config.json").exists()) {
+                return file.config();
+            }
+        }
         let path = path_of(checkpoint, given)?;
         if path.extension().is_none_or(|e| e != "gin") {
             let (mut config, bert4keras) = Self::read_as(&path)?;

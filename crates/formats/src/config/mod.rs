@@ -184,7 +184,7 @@ const ROWS_OF_T5: [usize; 3] = [32_128, 32_100, 384];
 /// A feed-forward layer without gate, or a softmax that is the embedding, is T5 1.0. T5 1.1, ByT5 and mT5 are one
 /// network, and mesh-tensorflow's names (`rms_norm`) are the same; what sets them apart is the vocabulary. That of T5
 /// 1.1 and ByT5 has one size; any other is mT5's, whole or cut, or a model made from it such as T5-PEGASUS.
-fn family_of(vocab_size: usize, gated: bool, tied: bool) -> &'static str {
+pub(crate) fn family_of(vocab_size: usize, gated: bool, tied: bool) -> &'static str {
     if gated && !tied && !ROWS_OF_T5.contains(&vocab_size) { "mt5" } else { "t5" }
 }
 

@@ -4,7 +4,7 @@ use super::Result;
 
 /// Reads on from a place in a file; what lies beyond its end is an error.
 #[derive(Clone)]
-pub(super) struct Reader<'f> {
+pub(crate) struct Reader<'f> {
     rest: &'f [u8],
     taken: usize,
 }

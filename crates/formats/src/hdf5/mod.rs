@@ -4,7 +4,7 @@
 //! headers and groups of the older form (what h5py writes unless it is told otherwise) and contiguous or compact datasets.
 //! Nothing is copied but names: a dataset is a part of the mapped file. Every address is checked, every walk is bounded.
 
-mod bytes;
+pub(crate) mod bytes;
 mod group;
 mod heap;
 mod object;

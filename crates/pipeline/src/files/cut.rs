@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Map, Value};
+use t5kit_formats::gguf::spiece_bytes;
 use t5kit_formats::keep_tokens::Renumbering;
 use t5kit_formats::spiece::SpieceModel;
 use t5kit_formats::tokenizer_json;
@@ -14,7 +15,7 @@ use t5kit_tokenizer::{AddedToken, Tokenizer};
 use super::both::for_both;
 use super::{
     ADDED_TOKENS, Kind, SPECIAL_TOKENS, TOKENIZER_CONFIG, VocabUse, complete, copy, read_object,
-    renumber_added, sentinels_behind, tokenizer_config, write, write_json,
+    renumber_added, sentinels_behind, tokenizer_config, write, write_added_ids, write_json,
 };
 use crate::Error;
 
@@ -52,7 +53,7 @@ impl CutTokenizer {
         let renumbering = Renumbering::new(keep);
         let main = match Kind::of(file) {
             Kind::Spiece => {
-                let model = SpieceModel::parse(&read()?, file)?;
+                let model = SpieceModel::parse(&spiece_bytes(file)?, file)?;
                 let pieces = keep.iter().map(|&row| row as usize).filter(|&row| row < model.pieces.len());
                 let behind = sentinels_behind(tokenizer, &model, rows);
                 let sentinels = keep.iter().filter(|row| behind.contains(row)).count();
@@ -87,9 +88,8 @@ impl CutTokenizer {
             copy(&file, &out.join(SPECIAL_TOKENS))?;
         }
         let json = matches!(self.main, Main::Json(_));
-        if !self.added.is_empty() && (!json || find(ADDED_TOKENS).is_some()) {
-            let ids = self.added.iter().map(|token| (token.content.clone(), Value::from(token.id)));
-            write_json(&out.join(ADDED_TOKENS), &ids.collect::<Map<_, _>>().into())?;
+        if !json || find(ADDED_TOKENS).is_some() {
+            write_added_ids(&self.added, out)?;
         }
         let renumbered = |before: Option<Map<String, Value>>| match before {
             Some(mut config) => {

@@ -11,6 +11,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Map, Value};
+use t5kit_formats::gguf::{is_gguf, spiece_bytes};
 use t5kit_formats::keep_tokens::Renumbering;
 use t5kit_formats::spiece::{SpieceModel, T5_SENTINELS, is_sentinel};
 use t5kit_formats::{generation_config, json, trained};
@@ -44,7 +45,7 @@ pub struct TokenizerOrigin<'a> {
 /// What the main file of a tokenizer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// A SentencePiece model.
+    /// A SentencePiece model, or a GGUF file that has one in its metadata.
     Spiece,
     /// BERT's vocabulary, a piece a line.
     Vocab,
@@ -104,8 +105,11 @@ pub fn write_tokenizer(origin: TokenizerOrigin<'_>, out: &Path) -> Result<bool, 
     }
     let kind = Kind::of(file);
     for (i, name) in kind.names().iter().enumerate() {
-        let from = if i == 0 { file.clone() } else { file.with_file_name(name) };
-        copy(&from, &out.join(name))?;
+        match kind {
+            Kind::Spiece => write(&out.join(name), &spiece_bytes(file)?)?,
+            _ if i == 0 => copy(file, &out.join(name))?,
+            _ => copy(&file.with_file_name(name), &out.join(name))?,
+        }
     }
     if kind != Kind::Spiece {
         copy_small(folder, out, &SMALL)?;
@@ -117,8 +121,10 @@ pub fn write_tokenizer(origin: TokenizerOrigin<'_>, out: &Path) -> Result<bool, 
         // The file beside a spiece.model may have other ids than that (transformers 4.57 writes some without the space
         // before a text), and byte fallback is lost in most: it is made anew where it can be.
         copy_small(folder, out, &SMALL[..3])?;
-        let bytes = fs::read(file).map_err(t5kit_formats::Error::io(file, "read"))?;
-        let model = SpieceModel::parse(&bytes, file)?;
+        if is_gguf(file) {
+            write_added_ids(tokenizer.added_tokens(), out)?;
+        }
+        let model = SpieceModel::parse(&spiece_bytes(file)?, file)?;
         let rows = origin.keep.map_or(origin.rows, <[u32]>::len);
         let sentinels = sentinels_behind(&tokenizer, &model, rows).len();
         complete(&model, sentinels, tokenizer.added_tokens(), None, out)?;
@@ -159,8 +165,7 @@ pub(crate) fn new_tokens_begin(tokenizer: &Tokenizer, rows: usize) -> Result<u32
 
 /// The rows of the sentinels behind the pieces of a SentencePiece file.
 fn sentinels_of(tokenizer: &Tokenizer, file: &Path, rows: usize) -> Result<std::ops::Range<u32>, Error> {
-    let bytes = fs::read(file).map_err(t5kit_formats::Error::io(file, "read"))?;
-    Ok(sentinels_behind(tokenizer, &SpieceModel::parse(&bytes, file)?, rows))
+    Ok(sentinels_behind(tokenizer, &SpieceModel::parse(&spiece_bytes(file)?, file)?, rows))
 }
 
 /// Copies a tokenizer's files into a folder that makes the same tokenizer by itself.
@@ -170,8 +175,13 @@ fn sentinels_of(tokenizer: &Tokenizer, file: &Path, rows: usize) -> Result<std::
 pub(crate) fn copy_tokenizer(tokenizer: &Tokenizer, rows: usize, out: &Path) -> Result<(), Error> {
     let Some((file, beside)) = tokenizer.source_files().split_first() else { return Ok(()) };
     let kind = Kind::of(file);
-    if let Some(name) = kind.names().first() {
-        copy(file, &out.join(name))?;
+    match kind.names().first() {
+        Some(name) if kind == Kind::Spiece => write(&out.join(name), &spiece_bytes(file)?)?,
+        Some(name) => copy(file, &out.join(name))?,
+        None => {}
+    }
+    if is_gguf(file) {
+        write_added_ids(tokenizer.added_tokens(), out)?;
     }
     for file in beside.iter().chain(if kind == Kind::Bytes { Some(file) } else { None }) {
         copy(file, &out.join(file.file_name().unwrap_or_default()))?;
@@ -183,6 +193,15 @@ pub(crate) fn copy_tokenizer(tokenizer: &Tokenizer, rows: usize, out: &Path) -> 
         write_json(&config, &tokenizer_config(None, &Renumbering::new(&[]), sentinels).into())?;
     }
     Ok(())
+}
+
+/// Writes `added_tokens.json` into the folder `out`, where there are such tokens.
+fn write_added_ids(added: &[AddedToken], out: &Path) -> Result<(), Error> {
+    if added.is_empty() {
+        return Ok(());
+    }
+    let ids = added.iter().map(|token| (token.content.clone(), Value::from(token.id)));
+    write_json(&out.join(ADDED_TOKENS), &ids.collect::<Map<_, _>>().into())
 }
 
 /// Adds tokens to the files of a tokenizer in the folder `out`.

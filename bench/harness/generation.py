@@ -165,6 +165,19 @@ def ratio(figures, runs, who):
     return f"{figures['t5kit f32']['samples'] / figures[who]['samples']:.2f}"
 
 
+def line(cell, who, figures, times):
+    """A contestant's row of the table."""
+    whole = f" ({figures['whole']:.2f})" if "whole" in figures else ""
+    return (f"| {cell} | {who} | {figures['samples']:.2f}{whole} | {NEW_TOKENS * figures['samples']:.0f} | "
+            f"{figures['rss'] / 1e9:.2f} | {times} |")
+
+
+def floor_line(cell, kind, seconds, reached):
+    """The floor's."""
+    return (f"| {cell} | floor, {kind} | {SAMPLES / seconds:.2f} | {NEW_TOKENS * SAMPLES / seconds:.0f} | – | "
+            f"{reached:.0%} reached |")
+
+
 def run(space):
     sources, notes, table = abstracts(space), [], []
     half = "bf16" in facts.cpu()  # elsewhere bfloat16 is emulated, slower than float32
@@ -196,14 +209,11 @@ def run(space):
             contestants.update(t5kits(space, sources, size, beams, loads, half))
         figures, runs = space.in_turn(contestants)
         for who, f in figures.items():
-            whole = f" ({f['whole']:.2f})" if "whole" in f else ""
-            table.append(f"| {cell} | {who} | {f['samples']:.2f}{whole} | {NEW_TOKENS * f['samples']:.0f} | "
-                         f"{f['rss'] / 1e9:.2f} | {ratio(figures, runs, who)} |")
+            table.append(line(cell, who, f, ratio(figures, runs, who)))
         if space.t5kit:
             least = floor.seconds(space, floor.generation(space, SAMPLES, size, beams, NEW_TOKENS))
             reached = figures["t5kit f32"]["samples"] * least / SAMPLES
-            table.append(f"| {cell} | floor, f32 | {SAMPLES / least:.2f} | {NEW_TOKENS * SAMPLES / least:.0f} | – | "
-                         f"{reached:.0%} reached |")
+            table.append(floor_line(cell, "f32", least, reached))
     head = ("| cell | program | samples/s | new tokens/s | peak RSS, GB | t5kit f32 is × as fast |\n"
             "|---|---|---|---|---|---|")
     return "\n".join([head, *table, "", *notes])

@@ -47,14 +47,12 @@ def openvino(space, batch, beams):
     return generation.peer_figures(space.timed(line))
 
 
-def ids(result):
-    return result.stdout
-
-
 def check(space, sources):
-    batched = ids(process.run(generation.command(space, 16, model=space.small_int8) + ["--json"], stdin=sources))
-    alone = ids(process.run(generation.command(space, 1, model=space.small_int8) + ["--json"], stdin=sources))
-    loaded = ids(process.run(generation.command(space, 16, dtype="int8") + ["--json"], stdin=sources))
+    def printed(batch, **how):
+        return process.run(generation.command(space, batch, **how) + ["--json"], stdin=sources).stdout
+
+    batched, alone = (printed(batch, model=space.small_int8) for batch in (16, 1))
+    loaded = printed(16, dtype="int8")
     if batched != alone or batched != loaded:
         raise Mismatch("int8: other ids in a batch, alone, or converted while loading")
     return f"Checked: ids and scores of {SAMPLES} sources in batches, one at a time and converted while loading are the same."
@@ -94,16 +92,13 @@ def run(space):
         figures, _ = space.in_turn(contestants)
         for who, f in figures.items():
             space.say(f"{cell}: {who}: {f['samples']:.2f} samples/s")
-            whole = f" ({f['whole']:.2f})" if "whole" in f else ""
             ours = figures.get("t5kit int8")
             times = f"{ours['samples'] / f['samples']:.2f}" if ours and who != "t5kit int8" else "–"
-            table.append(f"| {cell} | {who} | {f['samples']:.2f}{whole} | {NEW_TOKENS * f['samples']:.0f} | "
-                         f"{f['rss'] / 1e9:.2f} | {times} |")
+            table.append(generation.line(cell, who, f, times))
         if space.t5kit:
             least = floor.seconds(space, floor.generation_in_int8(space, SAMPLES, size, beams, NEW_TOKENS))
             reached = figures["t5kit int8"]["samples"] * least / SAMPLES
-            table.append(f"| {cell} | floor, int8 | {SAMPLES / least:.2f} | {NEW_TOKENS * SAMPLES / least:.0f} | – | "
-                         f"{reached:.0%} reached |")
+            table.append(generation.floor_line(cell, "int8", least, reached))
     head = ("| cell | program | samples/s | new tokens/s | peak RSS, GB | t5kit int8 is × as fast |\n"
             "|---|---|---|---|---|---|")
     return "\n".join([head, *table, "", *notes])

@@ -50,7 +50,7 @@ pub fn convert<A: Architecture>(
     let written = |entry: &crate::Entry| entry.slot.stored_in(options.dtype.unwrap_or_else(|| stored(entry)));
     let types: Vec<DType> = plan.entries.iter().map(written).collect();
     // What a configuration calls the type is what others compute in.
-    let first = types.first().copied().filter(|&first| !whole(first)).unwrap_or(DType::F32);
+    let first = types.first().copied().filter(|&first| !is_quantized(first)).unwrap_or(DType::F32);
     let Portable { config, softmax_factor, notes, tables } = plan.config.portable(first);
     config.write(&folder.join("config.json"), true)?;
 
@@ -62,7 +62,7 @@ pub fn convert<A: Architecture>(
     let (mut specs, mut parts) = (Vec::new(), Vec::new());
     for (stream, entry) in plan.entries.iter().zip(&types).enumerate() {
         let (mut spec, dtype): (TensorSpec, DType) = (spec(entry), *entry.1);
-        let scales = whole(dtype).then(|| {
+        let scales = is_quantized(dtype).then(|| {
             TensorSpec::new(&*scales_of(&spec.name), DType::F32, &*scales_shape(&spec.shape, dtype))
         });
         if dtype == DType::I4 {
@@ -131,7 +131,7 @@ enum Part {
 }
 
 /// Whether a type is one of whole numbers, with scales beside them.
-fn whole(dtype: DType) -> bool {
+fn is_quantized(dtype: DType) -> bool {
     matches!(dtype, DType::I8 | DType::I4)
 }
 
@@ -172,7 +172,7 @@ impl<A: Architecture> Weights<A> {
         let slot = self.plan.entries.get(stream).map(|entry| entry.slot.clone());
         let from = self.plan.entries.get(stream).and_then(|entry| entry.tensor.clone());
         // A new parameter, one with its adapter in it and one with its scales is there as a whole.
-        let banded = from.filter(|(_, stored)| self.plan.adapter.is_none() && !whole(*stored));
+        let banded = from.filter(|(_, stored)| self.plan.adapter.is_none() && !is_quantized(*stored));
         if let Some(table) = self.tables.iter().find(|table| table.name == tensor).cloned() {
             let own = table.replaces.then(|| self.plan.weight(stream, self.keep.as_ref())).transpose()?;
             give((table.make)(own.as_ref(), &table.shape).as_rows())?;
@@ -191,7 +191,7 @@ impl<A: Architecture> Weights<A> {
         } else {
             give(self.plan.weight(stream, self.keep.as_ref())?.as_rows())?;
         }
-        if whole(dtype) {
+        if is_quantized(dtype) {
             self.scales.insert(stream, scales);
         }
         Ok(())

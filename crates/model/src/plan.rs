@@ -369,7 +369,7 @@ impl<'c> Found<'c> {
         let called = if stored == DType::I4 { "4 bits" } else { "I8" };
         if !self.names.remove(&scales) {
             return Ok(Some(format!(
-                "is stored as {called} and its scales, {scales}, are missing; `t5kit convert --dtype {}` writes both",
+                "is stored as {called} and its scales, {scales}, are missing; convert the model to {} anew, which writes both",
                 stored.name()
             )));
         }

@@ -39,7 +39,7 @@ pub(crate) use activation::Form;
 pub use activation::{Activation, activate, gated};
 pub use adafactor::{Adafactor, adafactor, adafactor_vector};
 pub use adamw::{AdamW, adamw};
-pub(crate) use attention::Kind;
+pub(crate) use attention::HeldFeatures;
 pub use attention::{
     Attention, CachedAttention, CachedRows, CachedSpan, Columns, FeatureSpan, Features, Mask, Span,
     attend_cached, attend_features, attention, attention_to_features,

@@ -1,6 +1,6 @@
 //! Weights: how a parameter is stored is a property of the weight, not of the model.
 
-mod whole;
+mod quantized;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::cpu::convert;
 use crate::rows::Elements;
 use crate::{DType, MatRef, Rng, Rows, Tensor};
-use whole::Forms;
+use quantized::Forms;
 
 /// Bytes that somebody keeps alive: a part of a mapped file, for example.
 #[derive(Clone)]

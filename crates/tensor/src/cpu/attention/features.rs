@@ -2,7 +2,7 @@
 
 use super::piece::{Derivatives, Kept, KeyDerivatives, with_scratch};
 use super::{Results, each};
-use crate::ops::{Attention, FeatureSpan, Kind};
+use crate::ops::{Attention, FeatureSpan, HeldFeatures};
 use crate::{Context, MatMut, MatRef, Tensor, kernels};
 
 /// The derivatives by `q`, [queries, d], and by the rows `x` where `sum` asks for them: added to what there is.
@@ -70,15 +70,17 @@ pub(crate) fn steps(context: Context<'_>, q: &Tensor, num_heads: usize, spans: &
             let scores = MatMut::new(p, q.rows, keys, keys);
             let queries = &q.data[..q.rows * d];
             match &features.0 {
-                Kind::F32(x) => kernels::matmul_rows(context.isa, scores, queries, d, x.as_rows()),
-                Kind::Int8(x) => x.scores(context.isa, scores, queries),
+                HeldFeatures::F32(x) => kernels::matmul_rows(context.isa, scores, queries, d, x.as_rows()),
+                HeldFeatures::Int8(x) => x.scores(context.isa, scores, queries),
             }
             for p in p.chunks_exact_mut(keys) {
                 kernels::softmax(context.isa, p, 1.0, None);
             }
             match &features.0 {
-                Kind::F32(x) => kernels::matmul_columns(context.isa, out.reborrow(), p, keys, x.as_rows(), 0),
-                Kind::Int8(x) => x.sums(context.isa, out.reborrow(), p),
+                HeldFeatures::F32(x) => {
+                    kernels::matmul_columns(context.isa, out.reborrow(), p, keys, x.as_rows(), 0)
+                }
+                HeldFeatures::Int8(x) => x.sums(context.isa, out.reborrow(), p),
             }
         });
     });

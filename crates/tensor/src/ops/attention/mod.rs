@@ -13,7 +13,7 @@ mod tests;
 use std::ops::Range;
 
 pub use cached::{CachedAttention, CachedRows, CachedSpan, attend_cached};
-pub(crate) use shared::Kind;
+pub(crate) use shared::HeldFeatures;
 pub use shared::{FeatureSpan, Features, attend_features, attention_to_features};
 
 use crate::cpu::attention::Results;

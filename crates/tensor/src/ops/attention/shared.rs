@@ -67,9 +67,9 @@ impl Backward for SharedBackward {
 }
 
 /// What the queries of decoding steps look at: [source tokens, d].
-pub struct Features(pub(crate) Kind);
+pub struct Features(pub(crate) HeldFeatures);
 
-pub(crate) enum Kind {
+pub(crate) enum HeldFeatures {
     F32(Tensor),
     Int8(ByColumns),
 }
@@ -77,23 +77,23 @@ pub(crate) enum Kind {
 impl Features {
     /// As they are.
     pub fn new(x: Tensor) -> Self {
-        Features(Kind::F32(x))
+        Features(HeldFeatures::F32(x))
     }
 
     /// Rounded to whole numbers with a scale a column, where `weight` (whose products the queries are) is int8 too: scores
     /// and sums are int8 products then.
     pub fn beside(x: Tensor, weight: &Weight) -> Self {
         match weight.panels() {
-            Some(_) => Features(Kind::Int8(ByColumns::new(&x))),
-            None => Features(Kind::F32(x)),
+            Some(_) => Features(HeldFeatures::Int8(ByColumns::new(&x))),
+            None => Features(HeldFeatures::F32(x)),
         }
     }
 
     /// Source tokens.
     pub fn rows(&self) -> usize {
         match &self.0 {
-            Kind::F32(x) => x.rows(),
-            Kind::Int8(x) => x.rows(),
+            HeldFeatures::F32(x) => x.rows(),
+            HeldFeatures::Int8(x) => x.rows(),
         }
     }
 }

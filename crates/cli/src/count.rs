@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use t5kit_formats::inputs::Input;
 use t5kit_formats::progress::{Progress, Watch};
 use t5kit_formats::table::{self, ColumnRef, Columns, TableOptions};
 use t5kit_tokenizer::Tokenizer;
-use t5kit_trim::{
-    Corpus, CountOptions, CountWatch, Counts, Input, OnError, Record, State, Tally, Unfinished,
-};
+use t5kit_trim::{Corpus, CountOptions, CountWatch, Counts, OnError, Record, State, Tally, Unfinished};
 
 use crate::errors;
 use crate::model_args::locate_tokenizer;
@@ -88,7 +87,7 @@ pub fn run(args: Args) -> Result<()> {
     }
     if !args.inputs.is_empty() {
         let options = options(&args);
-        let inputs = t5kit_trim::expand(&args.inputs)?;
+        let inputs = t5kit_formats::inputs::expand(&args.inputs)?;
         let tally = count(&tokenizer, &inputs, &options, &args, &kept, &mut counts)?;
         corpora.push(Corpus::new(&args.inputs, &inputs, &options, tally));
     }

@@ -18,7 +18,7 @@ use t5kit_pipeline::Pipeline;
 use t5kit_pipeline::files::TrainingFiles;
 use t5kit_tensor::Pool;
 use t5kit_train::{
-    BEST, Decoding, EVENTS, LAST, LOG, REPORT, Setup, TrainOptions, check_resume, holds_checkpoint,
+    BEST, Data, Decoding, EVENTS, LAST, LOG, REPORT, Setup, TrainOptions, check_resume, holds_checkpoint,
     remove_leavings, train,
 };
 
@@ -133,7 +133,6 @@ pub fn run(args: Args) -> Result<()> {
     display.page = Some(page);
     let setup = Setup {
         pool: &pool,
-        examples: &examples,
         valid: valid.as_ref(),
         options: &options,
         folder: &args.output,
@@ -143,7 +142,7 @@ pub fn run(args: Args) -> Result<()> {
         base: &args.model.model,
         resume,
     };
-    let outcome = train(model, setup, &mut display)?;
+    let outcome = train(model, Data::Examples(&examples), setup, &mut display)?;
     display.finish();
     let folder = args.output.display();
     if outcome.stopped {

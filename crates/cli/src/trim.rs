@@ -94,7 +94,7 @@ pub fn run(args: Args) -> Result<()> {
     drop(checkpoint);
     let sample = match args.sample {
         Some(path) => {
-            let mut inputs = t5kit_trim::expand(&[path.to_string_lossy().into_owned()])?;
+            let mut inputs = t5kit_formats::inputs::expand(&[path.to_string_lossy().into_owned()])?;
             anyhow::ensure!(inputs.len() == 1, "--sample {}: give a single file", path.display());
             let columns = match &args.field[..] {
                 [] => Columns::Text,

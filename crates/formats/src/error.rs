@@ -68,6 +68,14 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// What was named as an input leads to no file.
+    #[error("{argument}: {what}")]
+    Input {
+        /// What was named.
+        argument: String,
+        /// Why nothing comes of it.
+        what: String,
+    },
     /// A place does not hold a model in any form that is read here.
     #[error("{}: {what}", path.display())]
     NoModel {

@@ -12,6 +12,7 @@ pub mod gguf;
 mod hdf5;
 pub mod html;
 pub mod hub;
+pub mod inputs;
 pub mod json;
 pub mod keep_tokens;
 pub mod keras;

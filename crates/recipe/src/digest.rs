@@ -96,7 +96,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
         }
     }
     let argument = path.to_string_lossy().into_owned();
-    Ok(t5kit_trim::expand(&[argument])?.into_iter().map(|input| input.path).collect())
+    Ok(t5kit_formats::inputs::expand(&[argument])?.into_iter().map(|input| input.path).collect())
 }
 
 /// The digest of some bytes.

@@ -1,6 +1,6 @@
 //! Which examples a step sees.
 
-use crate::order::epoch_order;
+use crate::order::{epoch_order, mixed_order};
 use crate::{Examples, TrainOptions};
 
 /// The batches of a run: a fixed number of examples each, or as many as fit a number of tokens, in an order shuffled
@@ -108,7 +108,10 @@ impl<'a> Batches<'a> {
 
     /// The order of an epoch, and where its batches end.
     fn cut(&self, epoch: u64) -> (Vec<u32>, Vec<usize>) {
-        let order = epoch_order(self.examples.len(), self.options.seed, epoch);
+        let order = match &self.examples.tasks[..] {
+            [] => epoch_order(self.examples.len(), self.options.seed, epoch),
+            tasks => mixed_order(tasks, self.options.seed, epoch),
+        };
         let mut cuts = Vec::new();
         let (mut start, mut held) = (0, 0);
         for (at, &example) in order.iter().enumerate() {

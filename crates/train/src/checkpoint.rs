@@ -42,6 +42,9 @@ pub(crate) struct TrainingState {
     pub options: TrainOptions,
     /// [`crate::Examples::fingerprint`] of the training examples.
     pub examples: String,
+    /// Where the stream of the training examples stood after the last step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<serde_json::Value>,
     /// Where adapters are trained, [`crate::lora::fingerprint`] of the model that they belong to.
     pub base: Option<String>,
     /// Number of threads: sums are split over them, so another number gives other last digits.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use t5kit_formats::scratch::{MappedNumbers, Scratch};
 
-use crate::Error;
+use crate::{Error, Task};
 
 /// Sources and targets as ids, each ending in `</s>`.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub struct Examples {
     pub facts: Facts,
     /// The targets as they stand in the file, where they were asked for.
     pub references: Vec<String>,
+    /// The tasks of a mixture, one after another; none where the examples are of one kind.
+    pub tasks: Vec<Task>,
 }
 
 /// What was seen while examples were read.
@@ -165,6 +167,7 @@ impl Default for Examples {
             ends: Vec::new(),
             facts: Facts::default(),
             references: Vec::new(),
+            tasks: Vec::new(),
         }
     }
 }
@@ -207,6 +210,11 @@ impl Examples {
     /// The target of an example.
     pub fn target(&self, example: usize) -> &[u32] {
         self.text(2 * example + 1)
+    }
+
+    /// The task of an example, where there are tasks.
+    pub fn task_of(&self, example: usize) -> Option<usize> {
+        self.tasks.iter().position(|task| task.examples.contains(&example))
     }
 
     /// Number of examples.

@@ -9,6 +9,7 @@ mod checkpoint;
 mod columns;
 mod data;
 mod examples;
+mod feed;
 mod log;
 mod lora;
 mod memory;
@@ -20,6 +21,7 @@ mod report;
 mod schedule;
 mod setup;
 mod split;
+mod tasks;
 mod trainer;
 mod validation;
 
@@ -27,6 +29,7 @@ pub use checkpoint::{BEST, LAST, check_resume, holds_checkpoint, remove_leavings
 pub use columns::{PairColumns, Understood};
 pub use data::{DataOptions, Lengths, ReadWatch, each_pair};
 pub use examples::{Examples, Facts, LengthCounts, Placement, Prompts};
+pub use feed::{Data, Stream};
 pub use log::{EVENTS, EvalRecord, LOG, StepRecord, TrainLog};
 pub use memory::{Memory, predict};
 pub use optimizer::{Optimizer, OptimizerKind, Stepped};
@@ -35,6 +38,7 @@ pub use pass::{PassOptions, accumulate, gradients};
 pub use report::{Curves, REPORT, RunReport, compare, thin, write_report};
 pub use schedule::Schedule;
 pub use setup::{Forecast, Outcome, Setup, TrainWatch};
+pub use tasks::Task;
 pub use trainer::train;
 pub use validation::{Decoding, Sample, ValidationOptions, samples};
 

@@ -43,6 +43,9 @@ pub struct StepRecord {
     pub epoch: f64,
     /// Mean loss of the step's target tokens before its update, with label smoothing and z-loss.
     pub loss: f64,
+    /// Mean loss of each task's target tokens, of those that the step has examples of.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    pub tasks: serde_json::Map<String, Value>,
     /// Learning rate, as the schedule had it.
     pub lr: f64,
     /// Norm of the gradient before clipping.
@@ -141,7 +144,12 @@ impl TrainLog {
             ("speed/tokens_per_second", rate),
             ("memory/rss_bytes", record.rss_bytes as f64),
         ];
-        self.write(record, record.step, scalars.map(|(tag, value)| (tag.to_owned(), value as f32)).into())
+        let tasks = record
+            .tasks
+            .iter()
+            .filter_map(|(name, loss)| Some((format!("train/{name}/loss"), loss.as_f64()?)));
+        let scalars = scalars.map(|(tag, value)| (tag.to_owned(), value)).into_iter().chain(tasks);
+        self.write(record, record.step, scalars.map(|(tag, value)| (tag, value as f32)).collect())
     }
 
     /// Appends a validation.

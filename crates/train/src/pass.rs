@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use t5kit_formats::progress::{Progress, Watch};
 use t5kit_generate::{BatchLimits, Score, score};
 use t5kit_model::{Batch, Seq2Seq};
-use t5kit_tensor::ops::{self, CrossEntropy, NonFinite};
+use t5kit_tensor::ops::{self, CrossEntropy, Losses, NonFinite};
 use t5kit_tensor::{Dropout, Gradients, Graph, Pool, Precision};
 
 use crate::{Error, Examples};
@@ -40,11 +40,11 @@ pub fn gradients(
     gradients.clear();
     let tokens = batch.targets().tokens();
     let loss = CrossEntropy { scale: 1.0 / tokens as f32, ..CrossEntropy::default() };
-    accumulate(model, pool, batch, loss, pass, gradients) / tokens as f64
+    accumulate(model, pool, batch, loss, pass, gradients).sum() / tokens as f64
 }
 
-/// Adds the gradients of a batch's losses, each times `loss.scale`, to `gradients`; returns the losses' sum (without
-/// that factor).
+/// Adds the gradients of a batch's losses, each times `loss.scale`, to `gradients`; returns the losses (without that
+/// factor).
 pub fn accumulate(
     model: &dyn Seq2Seq,
     pool: &Pool,
@@ -52,7 +52,7 @@ pub fn accumulate(
     loss: CrossEntropy,
     pass: PassOptions,
     gradients: &mut Gradients,
-) -> f64 {
+) -> Losses {
     gradients.next_pass();
     let mut graph = Graph::training(model.params(), pool, pass.dropout)
         .with_precision(pass.precision)
@@ -62,7 +62,7 @@ pub fn accumulate(
     let losses = ops::cross_entropy(&graph, &hidden, softmax, targets, loss, Some(&mut *gradients));
     drop(hidden);
     graph.backward(gradients);
-    losses.sum()
+    losses
 }
 
 /// Where the first value that is not finite is: in a weight, or on the way forward through a batch, which is gone

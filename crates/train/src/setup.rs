@@ -20,10 +20,10 @@ pub struct Forecast {
     pub trained: usize,
     /// Predicted memory.
     pub memory: Memory,
-    /// Training examples.
-    pub examples: usize,
-    /// Source and target tokens of an epoch.
-    pub tokens_per_epoch: usize,
+    /// Training examples, where all of them are there.
+    pub examples: Option<usize>,
+    /// Source and target tokens of an epoch, likewise.
+    pub tokens_per_epoch: Option<usize>,
     /// Steps of the whole run.
     pub total_steps: u64,
     /// Steps that a resumed run has behind it.
@@ -61,12 +61,10 @@ pub struct Outcome {
     pub early: bool,
 }
 
-/// What to train on, how, and where to put it.
+/// How to train, and where to put it.
 pub struct Setup<'a> {
     /// The threads.
     pub pool: &'a Pool,
-    /// Training examples.
-    pub examples: &'a Examples,
     /// Validation examples: with them there is a `best/`.
     pub valid: Option<&'a Examples>,
     /// The settings.

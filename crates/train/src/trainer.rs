@@ -4,19 +4,20 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use t5kit_formats::progress::Progress;
-use t5kit_model::{Adapted, Batch, LoraConfig, Model, Seq2Seq, Trainable, open_adapter};
+use t5kit_model::{Adapted, LoraConfig, Model, Seq2Seq, Trainable, open_adapter};
 use t5kit_tensor::ops::CrossEntropy;
 use t5kit_tensor::{Dropout, Gradients, mix};
 
-use crate::batches::Batches;
 use crate::checkpoint::{self, BEST, LAST, TrainingState};
+use crate::feed::{Data, Fed, Feed};
 use crate::log::{EvalRecord, StepRecord, TrainLog};
 use crate::lora;
 use crate::memory::{predict, resident_bytes};
 use crate::pass::{self, PassOptions};
 use crate::setup::{Forecast, Outcome, Setup, TrainWatch, check};
+use crate::tasks::TaskLosses;
 use crate::validation::validate;
-use crate::{Error, Optimizer};
+use crate::{Error, Examples, Optimizer};
 
 /// Steps in a row that may be skipped because something was not finite.
 const PATIENCE: u32 = 4;
@@ -28,7 +29,7 @@ struct Run<'a> {
     optimizer: Optimizer,
     state: TrainingState,
     log: TrainLog,
-    batches: Batches<'a>,
+    feed: Feed<'a>,
     /// Steps of the whole run.
     total: u64,
     /// Those that a resumed run had behind it.
@@ -36,12 +37,19 @@ struct Run<'a> {
 }
 
 /// Trains a model. A resumed run ends with the bytes of one that was never stopped.
-pub fn train(mut model: Model, setup: Setup<'_>, watch: &mut dyn TrainWatch) -> Result<Outcome, Error> {
-    let (examples, options) = (setup.examples, setup.options);
+pub fn train(
+    mut model: Model,
+    data: Data<'_>,
+    setup: Setup<'_>,
+    watch: &mut dyn TrainWatch,
+) -> Result<Outcome, Error> {
+    let options = setup.options;
     check(&*model, options)?;
-    let batches = Batches::new(examples, options);
+    let mut feed = Feed::new(data, options);
+    let examples = feed.examples();
     let held = model.params().iter().map(|(_, _, w)| (w.len() * w.dtype().size()) as u64).sum();
-    let memory = predict(&model.config(), options, Some(held), batches.largest, Some(examples.pieces()));
+    let memory =
+        predict(&model.config(), options, Some(held), feed.largest(), examples.map(Examples::pieces));
     if let Some(available) = t5kit_model::memory::available_bytes()
         && memory.total() > available
     {
@@ -55,7 +63,8 @@ pub fn train(mut model: Model, setup: Setup<'_>, watch: &mut dyn TrainWatch) -> 
         best: None,
         stale: 0,
         options: options.clone(),
-        examples: format!("{:016x}", examples.fingerprint()),
+        examples: feed.fingerprint(),
+        place: None,
         valid: setup.valid.map(|valid| format!("{:016x}", valid.fingerprint())),
         base: options.lora_rank.map(|_| lora::fingerprint(&*model)),
         threads: setup.pool.threads(),
@@ -79,13 +88,14 @@ pub fn train(mut model: Model, setup: Setup<'_>, watch: &mut dyn TrainWatch) -> 
     };
     let trained = model.params().iter().filter(|(id, _, _)| model.params().trains(*id));
     let trained = trained.map(|(_, _, weight)| weight.len()).sum();
-    let total = batches.total();
+    feed.go_to(state.place.as_ref())?;
+    let total = feed.total();
     watch.started(&Forecast {
         parameters: model.params().elements(),
         trained,
         memory,
-        examples: examples.len(),
-        tokens_per_epoch: examples.tokens(),
+        examples: examples.map(Examples::len),
+        tokens_per_epoch: examples.map(Examples::tokens),
         total_steps: total,
         done_steps: state.step,
     });
@@ -96,7 +106,7 @@ pub fn train(mut model: Model, setup: Setup<'_>, watch: &mut dyn TrainWatch) -> 
     }
     let before = state.step;
     let state = TrainingState { options: options.clone(), ..state };
-    let outcome = Run { setup, model, lora, optimizer, state, log, batches, total, before }.run(watch);
+    let outcome = Run { setup, model, lora, optimizer, state, log, feed, total, before }.run(watch);
     t5kit_tensor::release_cached(); // the optimizer's memory: what comes next may load a model
     outcome
 }
@@ -112,7 +122,15 @@ impl Run<'_> {
         let mut gradients = pass::new_gradients(&*self.model);
         let (mut loss, mut skipped) = (None, 0);
         while self.state.step < self.total && !stopped && !self.hopeless() {
-            let record = self.step(&mut gradients)?;
+            let record = match self.step(&mut gradients, watch) {
+                // The reading was stopped: nothing of the step has been done.
+                Err(Error::Stopped(_)) => {
+                    self.save()?;
+                    stopped = true;
+                    break;
+                }
+                record => record?,
+            };
             match record {
                 Ok(record) => {
                     skipped = 0;
@@ -148,7 +166,7 @@ impl Run<'_> {
     fn evaluation_due(&self) -> bool {
         match self.state.options.validation.eval_every {
             Some(steps) => self.at_multiple(steps),
-            None => self.batches.ends_epoch(self.state.step),
+            None => self.feed.ends_epoch(self.state.step),
         }
     }
 
@@ -171,14 +189,17 @@ impl Run<'_> {
     }
 
     /// One step; `Err(what)` when it was skipped because `what` is not finite.
-    fn step(&mut self, gradients: &mut Gradients) -> Result<Result<StepRecord, String>, Error> {
+    fn step(
+        &mut self,
+        gradients: &mut Gradients,
+        watch: &mut dyn TrainWatch,
+    ) -> Result<Result<StepRecord, String>, Error> {
         let start = Instant::now();
         let (options, pool) = (&self.state.options, self.setup.pool);
-        let step = self.batches.step(self.state.step);
-        let packed: Vec<_> =
-            step.iter().map(|b| pass::pack(&*self.model, self.setup.examples, b.iter().copied())).collect();
+        let packed = self.feed.step(&*self.model, self.state.step, watch)?;
+        self.state.place = self.feed.place();
         // The mean is over the target tokens of all the step's batches, as if they were one.
-        let tokens: usize = packed.iter().map(|batch| batch.targets().tokens()).sum();
+        let tokens: usize = packed.iter().map(|fed| fed.batch.targets().tokens()).sum();
         let loss_options = CrossEntropy {
             scale: 1.0 / tokens as f32,
             label_smoothing: options.label_smoothing,
@@ -199,16 +220,19 @@ impl Run<'_> {
             }
         };
         let overflowed = |model: &dyn Seq2Seq, batch: usize| {
-            pass::first_non_finite(model, pool, &packed[batch], pass(batch))
+            pass::first_non_finite(model, pool, &packed[batch].batch, pass(batch))
         };
-        for (i, batch) in packed.iter().enumerate() {
+        let mut by_task = TaskLosses::default();
+        for (i, Fed { batch, tasks }) in packed.iter().enumerate() {
             let model = &*self.model;
             let losses = pass::accumulate(model, pool, batch, loss_options, pass(i), gradients);
-            if !losses.is_finite() {
+            let batch_sum = losses.sum();
+            if !batch_sum.is_finite() {
                 let softmax = || format!("the product with {}", model.params().name(model.softmax().weight));
                 return Ok(Err(overflowed(model, i).unwrap_or_else(softmax)));
             }
-            sum += losses;
+            sum += batch_sum;
+            by_task.add(tasks, batch, &losses.tokens);
         }
         let stepped = self.optimizer.step(self.model.params_mut(), gradients, pool, options, lr);
         if let Some(gradient) = stepped.non_finite {
@@ -219,11 +243,12 @@ impl Run<'_> {
         self.state.updates = self.optimizer.steps;
         Ok(Ok(StepRecord {
             step: self.state.step,
-            epoch: self.batches.epochs_after(self.state.step),
+            epoch: self.feed.epochs_after(self.state.step),
             loss: sum / tokens as f64,
+            tasks: by_task.means(self.feed.examples()),
             lr,
             grad_norm: stepped.grad_norm,
-            real_tokens: packed.iter().map(Batch::tokens).sum(),
+            real_tokens: packed.iter().map(|fed| fed.batch.tokens()).sum(),
             seconds: start.elapsed().as_secs_f64(),
             rss_bytes: resident_bytes(),
         }))
@@ -244,7 +269,7 @@ impl Run<'_> {
             found => found?,
         };
         self.state.evaluated = self.state.step;
-        let epoch = self.batches.epochs_after(self.state.step);
+        let epoch = self.feed.epochs_after(self.state.step);
         let mut record = EvalRecord { step: self.state.step, epoch, valid_loss, best: false, metrics };
         record.best = options.is_better(&record, self.state.best.as_ref());
         if record.best {

@@ -9,7 +9,8 @@ use t5kit_model::{Architecture, Batch, Bert, BertConfig, Seq2Seq, Trainable};
 use t5kit_tensor::ops::CrossEntropy;
 use t5kit_tensor::{Dropout, Gradients, Graph, Pool, Precision, Rng, bf16_products};
 use t5kit_train::{
-    Examples, LAST, PassOptions, Setup, StepRecord, TrainOptions, TrainWatch, accumulate, gradients, train,
+    Data, Examples, LAST, PassOptions, Setup, StepRecord, TrainOptions, TrainWatch, accumulate, gradients,
+    train,
 };
 
 const FAMILY: [&str; 3] = ["bert", "nezha", "roformer"];
@@ -86,7 +87,6 @@ fn run(
     let (pool, mut watch) = (Pool::new(2), Watcher { stop_after, ..Watcher::default() });
     let setup = Setup {
         pool: &pool,
-        examples: &examples,
         valid: None,
         options,
         folder,
@@ -96,7 +96,7 @@ fn run(
         base: "base",
         resume,
     };
-    train(Box::new(model), setup, &mut watch).unwrap();
+    train(Box::new(model), Data::Examples(&examples), setup, &mut watch).unwrap();
     watch.records.iter().map(|record| record.loss).collect()
 }
 
@@ -188,7 +188,7 @@ fn accumulated_gradients_are_those_of_the_big_batch() {
             for &end in ends {
                 let batch = Batch::new(&sources[start..end], &targets[start..end], 60).unwrap();
                 start = end;
-                sum += accumulate(&model, &pool, &batch, loss, PassOptions::default(), &mut found);
+                sum += accumulate(&model, &pool, &batch, loss, PassOptions::default(), &mut found).sum();
             }
             (sum, found)
         };
@@ -269,7 +269,6 @@ fn a_part_that_it_does_not_have_is_refused() {
     let options = TrainOptions { train_parts: vec!["decoder".into()], ..options() };
     let setup = Setup {
         pool: &Pool::new(1),
-        examples: &examples,
         valid: None,
         options: &options,
         folder: folder.path(),
@@ -279,7 +278,10 @@ fn a_part_that_it_does_not_have_is_refused() {
         base: "base",
         resume: false,
     };
-    let error = train(Box::new(start("bert")), setup, &mut Watcher::default()).err().unwrap().to_string();
+    let error = train(Box::new(start("bert")), Data::Examples(&examples), setup, &mut Watcher::default())
+        .err()
+        .unwrap()
+        .to_string();
     assert!(error.starts_with("`train_parts` decoder: this model has no"), "{error}");
 }
 

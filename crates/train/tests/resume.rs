@@ -11,7 +11,7 @@ use t5kit_model::{SpecialIds, T5, T5Config};
 use t5kit_tensor::{Pool, Rng};
 use t5kit_tokenizer::Tokenizer;
 use t5kit_train::{
-    BEST, Decoding, EVENTS, EvalRecord, Examples, LAST, LOG, OptimizerKind, Outcome, Schedule, Setup,
+    BEST, Data, Decoding, EVENTS, EvalRecord, Examples, LAST, LOG, OptimizerKind, Outcome, Schedule, Setup,
     StepRecord, TrainLog, TrainOptions, TrainWatch, ValidationOptions, train,
 };
 
@@ -148,19 +148,8 @@ fn run_on(
     let events = folder.join("tensorboard");
     let (tensorboard, tokenizer_files) = (Some(events.as_path()), &[][..]);
     let (pool, base) = (&pool, "base");
-    let job = Setup {
-        pool,
-        examples,
-        valid,
-        options,
-        folder,
-        tokenizer_files,
-        decoding,
-        tensorboard,
-        base,
-        resume,
-    };
-    train(Box::new(model), job, watch)
+    let job = Setup { pool, valid, options, folder, tokenizer_files, decoding, tensorboard, base, resume };
+    train(Box::new(model), Data::Examples(examples), job, watch)
 }
 
 /// The log without what a clock or the system decides.

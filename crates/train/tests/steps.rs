@@ -9,8 +9,8 @@ use t5kit_model::{Batch, Seq2Seq, T5, T5Config, Trainable};
 use t5kit_tensor::ops::CrossEntropy;
 use t5kit_tensor::{Dropout, Gradients, Graph, Pool, Rng};
 use t5kit_train::{
-    Examples, LAST, OptimizerKind, PassOptions, Setup, StepRecord, TrainOptions, TrainWatch, accumulate,
-    gradients, train,
+    Data, Examples, LAST, OptimizerKind, PassOptions, Setup, StepRecord, TrainOptions, TrainWatch,
+    accumulate, gradients, train,
 };
 
 fn config(tie_word_embeddings: bool) -> T5Config {
@@ -66,7 +66,6 @@ fn run(
     let mut watch = Records::default();
     let job = Setup {
         pool: &pool,
-        examples: &examples,
         valid: None,
         options,
         folder,
@@ -76,7 +75,7 @@ fn run(
         base: "base",
         resume: false,
     };
-    train(Box::new(model), job, &mut watch)?;
+    train(Box::new(model), Data::Examples(&examples), job, &mut watch)?;
     Ok((T5::load(&folder.join(LAST)).unwrap(), watch.0))
 }
 
@@ -107,7 +106,7 @@ fn accumulated_gradients_are_those_of_the_big_batch() {
             for &end in ends {
                 let batch = Batch::new(&sources[start..end], &targets[start..end], model.rows()).unwrap();
                 start = end;
-                sum += accumulate(&model, &pool, &batch, loss, PassOptions::default(), &mut found);
+                sum += accumulate(&model, &pool, &batch, loss, PassOptions::default(), &mut found).sum();
             }
             (sum, found)
         };

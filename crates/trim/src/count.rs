@@ -15,8 +15,8 @@ use t5kit_tokenizer::Tokenizer;
 use crate::Error;
 use crate::chunk::Position;
 use crate::counting::Counting;
-use crate::inputs::Input;
 use crate::queue::CloseOnDrop;
+use t5kit_formats::inputs::Input;
 
 /// What to do about a bad row or file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

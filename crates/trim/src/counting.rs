@@ -13,9 +13,9 @@ use t5kit_tokenizer::Tokenizer;
 use crate::Error;
 use crate::chunk::{Body, Chunk, ChunkReader, Position};
 use crate::count::{CountOptions, CountWatch, OnError, State, Tally};
-use crate::inputs::Input;
 use crate::queue::Queue;
 use crate::split::Splitter;
+use t5kit_formats::inputs::Input;
 
 /// One worker's share.
 #[derive(Default)]

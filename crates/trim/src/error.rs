@@ -8,14 +8,6 @@ use t5kit_formats::table;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// An input argument leads to no file.
-    #[error("{argument}: {what}")]
-    Input {
-        /// The argument as it was given.
-        argument: String,
-        /// Why nothing comes of it.
-        what: String,
-    },
     /// A corpus file or one of its rows cannot be read.
     #[error(transparent)]
     Table(#[from] table::Error),

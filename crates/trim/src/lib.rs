@@ -13,7 +13,6 @@ mod counts;
 mod curve;
 mod error;
 mod html;
-mod inputs;
 mod pieces;
 mod queue;
 mod record;
@@ -30,7 +29,7 @@ pub use choice::Choice;
 pub use count::{CountOptions, CountWatch, Counted, OnError, State, Tally, count};
 pub use counts::Counts;
 pub use error::Error;
-pub use inputs::{Input, expand};
+
 pub use record::{Corpus, Record, Settings};
 pub use report::{ChoiceRecord, CountsFile, Coverage, File, ModelSizes, Report, Vocabulary};
 pub use required::Required;

@@ -6,7 +6,7 @@ use t5kit_formats::table::{ColumnRef, Columns, TableOptions};
 use t5kit_tokenizer::Tokenizer;
 
 use crate::count::{CountOptions, Tally};
-use crate::inputs::Input;
+use t5kit_formats::inputs::Input;
 
 /// The record that goes with counts: the tokenizer they are of and the corpora they were made from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

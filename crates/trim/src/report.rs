@@ -102,7 +102,7 @@ impl ChoiceRecord {
 impl File {
     pub(crate) fn of(file: String, bytes: &[u8]) -> Self {
         use sha2::{Digest, Sha256};
-        Self { file, bytes: bytes.len() as u64, sha256: crate::inputs::hex(&Sha256::digest(bytes)) }
+        Self { file, bytes: bytes.len() as u64, sha256: t5kit_formats::inputs::hex(&Sha256::digest(bytes)) }
     }
 }
 

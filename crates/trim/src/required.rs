@@ -8,7 +8,7 @@ use t5kit_formats::encoding::{Encoding, decode};
 use t5kit_tokenizer::Tokenizer;
 
 use crate::Error;
-use crate::inputs::hex;
+use t5kit_formats::inputs::hex;
 
 /// Names of the built-in sets with what is in them.
 pub const SETS: [(&str, &str); 5] = [

@@ -8,9 +8,9 @@ use t5kit_tokenizer::Tokenizer;
 
 use crate::Error;
 use crate::count::{CountOptions, State};
-use crate::inputs::{Input, hex};
 use crate::record::{Settings, VERSION};
 use sha2::{Digest, Sha256};
+use t5kit_formats::inputs::{Input, hex};
 
 /// An unfinished count: the state, and what it is a state of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,8 +8,8 @@ use t5kit_formats::table::{self, Columns, TableOptions};
 use t5kit_tokenizer::Tokenizer;
 
 use crate::Error;
-use crate::inputs::Input;
 use crate::record::column_names;
+use t5kit_formats::inputs::Input;
 
 /// Held-out text under the uncut and the cut tokenizer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

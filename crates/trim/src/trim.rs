@@ -18,13 +18,13 @@ use crate::Error;
 use crate::builtin::{Builtin, ZH};
 use crate::choice::{Choice, by_frequency, choose, is_indispensable};
 use crate::counts::Counts;
-use crate::inputs::Input;
 use crate::pieces::Pieces;
 use crate::record::program;
 use crate::report::{ChoiceRecord, CountsFile, Coverage, File, ModelSizes, Report, Vocabulary};
 use crate::required::Required;
 use crate::rows::{Layout, keep_tokens_json, read_keep_tokens};
 use crate::sample::{file_name, sample};
+use t5kit_formats::inputs::Input;
 
 /// What to trim, and how.
 #[derive(Debug, Clone)]

@@ -15,7 +15,7 @@ use t5kit_formats::safetensors::{SafetensorsWriter, TensorSpec};
 use t5kit_formats::spiece::SpieceModel;
 use t5kit_formats::table::{Columns, TableOptions};
 use t5kit_tokenizer::Tokenizer;
-use t5kit_trim::{Choice, Chooser, Counts, TrimOptions, expand, trim};
+use t5kit_trim::{Choice, Chooser, Counts, TrimOptions, trim};
 use tempfile::TempDir;
 
 fn job(tokenizer: &Path, counts: &Path, choice: Choice, output: PathBuf) -> TrimOptions {
@@ -450,7 +450,8 @@ fn counts_in_both_forms() {
     let inputs: Vec<String> = vec![small.at("counts.json").to_string_lossy().into_owned()];
     let tally = t5kit_trim::Tally { tokens: 31, ..t5kit_trim::Tally::default() };
     let options = t5kit_trim::CountOptions::default();
-    let corpus = t5kit_trim::Corpus::new(&inputs, &expand(&inputs).unwrap(), &options, tally);
+    let corpus =
+        t5kit_trim::Corpus::new(&inputs, &t5kit_formats::inputs::expand(&inputs).unwrap(), &options, tally);
     let record = t5kit_trim::Record::new(&tokenizer, &counts, vec![corpus]);
     assert_eq!((record.distinct_pieces, record.total.tokens), (4, 31));
     let written = Counts::new(&tokenizer, &counts, record);

@@ -84,13 +84,18 @@ impl TrainWatch for Display<'_> {
             all if all == forecast.parameters => String::new(),
             some => fill(t.of_them_trained, &[("n", &some)]),
         };
+        let data = match (forecast.examples, forecast.tokens_per_epoch) {
+            (Some(examples), Some(tokens)) => {
+                fill(t.planned_examples, &[("examples", &examples), ("tokens", &tokens)])
+            }
+            _ => t.planned_stream.to_owned(),
+        };
         let planned = fill(
             t.planned,
             &[
                 ("parameters", &forecast.parameters),
                 ("trained", &trained),
-                ("examples", &forecast.examples),
-                ("tokens", &forecast.tokens_per_epoch),
+                ("data", &data),
                 ("steps", &forecast.total_steps),
                 ("resumed", &resumed),
                 ("memory", &bytes(forecast.memory.total())),

@@ -392,8 +392,12 @@ texts! {
     set_aside,
     /// The tokens' place.
     tokens_on_disk,
-    /// {parameters}, {trained}, {examples}, {tokens}, {steps}, {resumed}, {memory}.
+    /// {parameters}, {trained}, {data}, {steps}, {resumed}, {memory}.
     planned,
+    /// {examples}, {tokens}.
+    planned_examples,
+    /// Of a stream.
+    planned_stream,
     /// {n}.
     of_them_trained,
     /// {n}.

@@ -1,4 +1,4 @@
-//! From the arguments of a command line to the list of corpus files.
+//! From what a person names to the list of a corpus's files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use sha2::{Digest, Sha256};
 
 use crate::Error;
 
-/// One file of the corpus.
+/// One file of a corpus.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Input {
     /// Where it is; `-` is standard input.
     pub path: PathBuf,
     /// Its size on disk in bytes; 0 for standard input and pipes.
     pub bytes: u64,
-    /// SHA-256 of its first 64 KiB, in hexadecimal, by which a resumed count knows the file again; empty
+    /// SHA-256 of its first 64 KiB, in hexadecimal, by which resumed work knows the file again; empty
     /// for standard input and pipes.
     pub head_sha256: String,
 }
@@ -28,7 +28,7 @@ const HEAD_BYTES: u64 = 64 << 10;
 /// standard input. A file reached twice is taken once.
 ///
 /// # Errors
-/// [`Error::Input`] for an argument that leads nowhere, [`Error::Files`] for a file that cannot be read.
+/// [`Error::Input`] for an argument that leads nowhere, [`Error::Io`] for a file that cannot be read.
 pub fn expand(arguments: &[String]) -> Result<Vec<Input>, Error> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for argument in arguments {
@@ -64,7 +64,7 @@ pub fn expand(arguments: &[String]) -> Result<Vec<Input>, Error> {
 fn walk(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<(), Error> {
     let mut entries: Vec<PathBuf> = fs::read_dir(folder)
         .and_then(|list| list.map(|entry| entry.map(|e| e.path())).collect())
-        .map_err(t5kit_formats::Error::io(folder, "read"))?;
+        .map_err(Error::io(folder, "read"))?;
     entries.sort();
     for path in entries {
         let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
@@ -83,7 +83,7 @@ fn walk(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<(), Error> {
 
 impl Input {
     fn new(path: PathBuf) -> Result<Self, Error> {
-        let fail = || t5kit_formats::Error::io(&path, "read");
+        let fail = || Error::io(&path, "read");
         if path.as_os_str() == "-" || !fs::metadata(&path).map_err(fail())?.is_file() {
             return Ok(Self { path, bytes: 0, head_sha256: String::new() });
         }
@@ -101,7 +101,7 @@ impl Input {
 }
 
 /// Bytes in hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -8,24 +8,20 @@ pub mod presets;
 mod report;
 mod validation;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use t5kit_formats::generation_config::Decoded;
-use t5kit_formats::lang::fill;
 use t5kit_model::Architecture;
 use t5kit_pipeline::Pipeline;
 use t5kit_pipeline::files::TrainingFiles;
-use t5kit_tensor::Pool;
-use t5kit_train::{
-    BEST, Data, Decoding, EVENTS, LAST, LOG, REPORT, Setup, TrainOptions, check_resume, holds_checkpoint,
-    remove_leavings, train,
-};
+use t5kit_train::{Data, Decoding, EVENTS, Setup, TrainOptions, check_resume, train};
 
-use crate::errors::{Interrupted, usage};
+use crate::errors::usage;
 use crate::lang::lang;
 use crate::model_args::ModelArgs;
 use crate::new_tokens;
+use crate::training::{self, RunArgs};
 use crate::typed;
 use data::DataArgs;
 pub use data::OnError;
@@ -43,34 +39,18 @@ use validation::ValidationArgs;
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// Folder of the run: best/, last/, train_log.jsonl and report.html
-    #[arg(long, value_name = "DIR")]
-    output: PathBuf,
     /// Times through the examples
     #[arg(long, value_name = "N", default_value = "3")]
     epochs: u64,
     /// End after this many steps, if the epochs have more
     #[arg(long, value_name = "N")]
     max_steps: Option<u64>,
-    /// Decides the order of the examples and the dropout masks
-    #[arg(long, value_name = "N", default_value = "0")]
-    seed: u64,
-    /// Decides the random weights of a bare config.json
-    #[arg(long, value_name = "N", default_value = "0")]
-    init_seed: u64,
     /// Words that become tokens of their own, one a line; their rows begin as the mean of those of the pieces that they
     /// were before
     #[arg(long, value_name = "FILE")]
     add_tokens: Option<PathBuf>,
-    /// Threads to work on [default: all cores]
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
-    /// Go on from the output folder's last/, bit for bit; from the beginning where there is none yet
-    #[arg(long)]
-    resume: bool,
-    /// Replace the run that the output folder holds
-    #[arg(long, conflicts_with = "resume")]
-    force: bool,
+    #[command(flatten)]
+    pub run: RunArgs,
     #[command(flatten)]
     optimization: Optimization,
     #[command(flatten)]
@@ -87,34 +67,39 @@ pub struct Args {
 /// Trains, saves, and says where.
 pub fn run(args: Args) -> Result<()> {
     let options = args.options()?;
-    let resume = args.check_output()?;
+    let resume = args.run.check_output(&args.model)?;
     if resume {
-        let threads = args.threads.map_or_else(Pool::default_threads, NonZeroUsize::get);
-        check_resume(&args.output, &options, threads)?;
+        check_resume(&args.run.output, &options, args.run.threads())?;
     }
     let mut loaded = args.open_model(resume)?;
     new_tokens::add(&mut loaded, args.add_tokens.as_deref())?;
     let decoding = loaded.generate_options();
     let (rows, most_tokens) = (loaded.model.rows(), loaded.model.config().most_tokens());
-    let (examples, valid, prompt) =
-        args.data.read(&loaded.tokenizer, &loaded.pool, &args.output, rows, most_tokens, args.seed)?;
+    let (examples, valid, prompt) = args.data.read(
+        &loaded.tokenizer,
+        &loaded.pool,
+        &args.run.output,
+        rows,
+        most_tokens,
+        args.run.seed,
+    )?;
     let punctuation = args.validation.punctuation.into();
     let trained = args.data.trained(&examples, valid.as_ref(), prompt, punctuation);
     // They are copied into every checkpoint, a tokenizer that was cut for this run among them.
     let files = TrainingFiles::new(&loaded, &trained, decoded(&options))?;
     let copied = if args.lora.lora_rank.is_some() { &files.fixed[..] } else { &files.all };
     let Pipeline { model, tokenizer, pool, .. } = loaded;
-    let tensorboard = args.validation.tensorboard(&args.output);
+    let tensorboard = args.validation.tensorboard(&args.run.output);
     if let Some(events) = tensorboard.as_ref().map(|folder| folder.join(EVENTS))
         && events.exists()
-        && !(args.resume || args.force)
+        && !(args.run.resume || args.run.force)
     {
         bail!("{}: is another run's; give a folder of its own, or --force to replace it", events.display());
     }
     let (shown, bytes_share) = report::seen(&tokenizer, &examples);
     let page = Page {
         lang: lang(),
-        folder: &args.output,
+        folder: &args.run.output,
         model: &args.model.model,
         train: &args.data.train,
         command: typed::command_line(&args.command_line()),
@@ -135,7 +120,7 @@ pub fn run(args: Args) -> Result<()> {
         pool: &pool,
         valid: valid.as_ref(),
         options: &options,
-        folder: &args.output,
+        folder: &args.run.output,
         tokenizer_files: copied,
         decoding: Some(Decoding { tokenizer: &tokenizer, options: decoding, punctuation }),
         tensorboard: tensorboard.as_deref(),
@@ -144,28 +129,10 @@ pub fn run(args: Args) -> Result<()> {
     };
     let outcome = train(model, Data::Examples(&examples), setup, &mut display)?;
     display.finish();
-    let folder = args.output.display();
-    if outcome.stopped {
-        eprintln!("t5kit: {}", fill(lang().texts().stopped_and_saved, &[("step", &outcome.steps)]));
-        return Err(Interrupted.into());
-    }
-    if let Some(page) = &display.page {
-        page.finish(&args.trained()?, &pool, outcome.best.as_ref())?;
-    }
-    let t = lang().texts();
-    let early = if outcome.early { t.ended_early } else { "" };
-    let best = outcome.best.map_or(String::new(), |best| {
-        let decisive = options.validation.decides();
-        let (name, value) = match decisive.and_then(|name| Some((name, best.metrics.get(name)?.as_f64()?))) {
-            Some((name, value)) => (name, value),
-            None => (t.validation_loss, best.valid_loss),
-        };
-        fill(t.best_was, &[("name", &name), ("value", &format!("{value:.4}")), ("step", &best.step)])
-    });
-    let values: [(&str, &dyn std::fmt::Display); 4] =
-        [("steps", &outcome.steps), ("best", &best), ("folder", &folder), ("page", &REPORT)];
-    eprintln!("t5kit: {early}{}", fill(t.trained_model, &values));
-    Ok(())
+    training::ended(&outcome, &args.run.output, &options, || match &display.page {
+        Some(page) => page.finish(&args.trained()?, &pool, outcome.best.as_ref()),
+        None => Ok(()),
+    })
 }
 
 /// How targets are generated while such a run is validated.
@@ -183,7 +150,7 @@ impl Args {
         Ok(TrainOptions {
             epochs: self.epochs,
             max_steps: self.max_steps,
-            seed: self.seed,
+            seed: self.run.seed,
             validation,
             ..options
         })
@@ -192,53 +159,6 @@ impl Args {
     /// Tokens of a source and of a target, at most.
     pub fn lengths(&self) -> [usize; 2] {
         [self.data.max_source_length.get(), self.data.max_target_length.get()]
-    }
-
-    /// Threads to work on.
-    pub fn threads(&self) -> usize {
-        self.threads.map_or_else(Pool::default_threads, NonZeroUsize::get)
-    }
-
-    /// Refuses an output folder that holds something, or what the run begins from; returns whether to resume.
-    fn check_output(&self) -> Result<bool> {
-        let output = &self.output;
-        if self.resume && output.is_dir() {
-            remove_leavings(output);
-        }
-        if self.resume && holds_checkpoint(&output.join(LAST)) {
-            return Ok(true);
-        }
-        let empty = match std::fs::read_dir(output) {
-            Ok(mut entries) => entries.next().is_none(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
-            Err(error) => return Err(error).with_context(|| format!("{}: cannot be read", output.display())),
-        };
-        // A run that was killed before its first checkpoint leaves its log, and best/ at most.
-        let ours = self.resume && [LOG, LAST, BEST].iter().any(|name| output.join(name).exists());
-        if !(empty || self.force || ours) {
-            bail!(
-                "{}: is not empty; go on with --resume, replace the run with --force, or choose another folder",
-                output.display()
-            );
-        }
-        // Checkpoints here go when the run begins; its tokenizer is copied later.
-        let real = |path: &Path| std::fs::canonicalize(path).ok();
-        let [run, last, best] =
-            [output.clone(), output.join(LAST), output.join(BEST)].map(|path| real(&path));
-        let goes = |path: &Path| {
-            Some(path) == run.as_deref()
-                || [&last, &best].into_iter().flatten().any(|folder| path.starts_with(folder))
-        };
-        let begins = [Some(Path::new(&self.model.model)), self.model.tokenizer.as_deref()];
-        if let Some(path) =
-            begins.into_iter().flatten().find(|path| real(path).is_some_and(|path| goes(&path)))
-        {
-            bail!(
-                "{}: would be replaced by the run that begins from it; choose another --output",
-                path.display()
-            );
-        }
-        Ok(false)
     }
 
     /// The command line from the subcommand on.
@@ -262,42 +182,19 @@ impl Args {
     /// The run's best model, else its last.
     fn trained(&self) -> Result<Pipeline> {
         match self.lora.lora_rank {
-            Some(_) => ModelArgs { adapter: Some(self.output.clone()), ..self.model.clone() },
-            None => ModelArgs::at(self.output.to_string_lossy()),
+            Some(_) => ModelArgs { adapter: Some(self.run.output.clone()), ..self.model.clone() },
+            None => ModelArgs::at(self.run.output.to_string_lossy()),
         }
         .open(Some(NonZeroUsize::MIN))
     }
 
     fn open_model(&self, resume: bool) -> Result<Pipeline> {
         let lora = self.lora.lora_rank.is_some();
-        if lora && self.model.adapter.is_some() {
-            let why = "merge it into the model first, by t5kit convert";
-            return Err(usage(format!("--adapter and --lora-rank: one adapter lies on another; {why}")));
-        }
-        let last = self.output.join(LAST);
         if lora && self.add_tokens.is_some() {
             let what = "--add-tokens with --lora-rank: an adapter holds no rows for new tokens; add them with t5kit \
                         convert first";
             return Err(usage(what.to_owned()));
         }
-        // An adapter goes on beside its base.
-        if resume && last.join("config.json").is_file() {
-            return ModelArgs::at(last.to_string_lossy()).open(self.threads);
-        }
-        if let Some(path) = self.model.bare_configuration() {
-            if lora {
-                let why =
-                    "adapters are nothing without the weights that they were trained beside; give a model";
-                return Err(usage(format!("--model {}: {why}", path.display())));
-            }
-            return self.model.begin(path, self.init_seed, self.threads);
-        }
-        let prepared = self.model.prepare(None, self.threads)?;
-        if lora && let Some(adapter) = prepared.adapter() {
-            let why =
-                "an adapter, and --lora-rank lays another on it; make it a model first, by t5kit convert";
-            return Err(usage(format!("--model {}: {why}", adapter.display())));
-        }
-        Ok(prepared.load()?)
+        self.run.open_model(&self.model, lora, resume)
     }
 }

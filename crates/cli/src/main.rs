@@ -38,6 +38,7 @@ mod score;
 mod split;
 mod table_flags;
 mod tokenize;
+mod training;
 mod trim;
 mod typed;
 mod vocab_flags;

@@ -135,7 +135,7 @@ impl<'a> Known<'a> {
         match (stage.name, command) {
             ("data", Command::Split(args)) => self.data(args.options()?),
             ("finetune", Command::Finetune(args)) => {
-                self.finetune(stage, &words, &args.options()?, args.lengths(), args.threads())
+                self.finetune(stage, &words, &args.options()?, args.lengths(), args.run.threads())
             }
             ("evaluate", _) => self.evaluate(stage, &words),
             ("model" | "trim" | "export", _) => {

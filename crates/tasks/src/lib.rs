@@ -3,3 +3,4 @@
 
 pub mod objective;
 pub mod suite;
+pub mod template;

@@ -1,34 +1,30 @@
 //! `t5kit finetune`: examples to a trained model.
 
 mod data;
-mod display;
-mod lora;
-mod optimization;
 pub mod presets;
-mod report;
 mod validation;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use t5kit_formats::generation_config::Decoded;
 use t5kit_model::Architecture;
 use t5kit_pipeline::Pipeline;
 use t5kit_pipeline::files::TrainingFiles;
-use t5kit_train::{Data, Decoding, EVENTS, Setup, TrainOptions, check_resume, train};
+use t5kit_train::{Data, Decoding, Setup, TrainOptions, check_resume, train};
 
 use crate::errors::usage;
 use crate::lang::lang;
 use crate::model_args::ModelArgs;
 use crate::new_tokens;
+use crate::training::display::Display;
+use crate::training::lora::LoraArgs;
+use crate::training::optimization::Optimization;
+use crate::training::report::{self, Page};
 use crate::training::{self, RunArgs};
 use crate::typed;
 use data::DataArgs;
+use presets::Preset;
 pub use data::OnError;
-use display::Display;
-use lora::LoraArgs;
-use optimization::Optimization;
-use report::Page;
 use validation::ValidationArgs;
 
 /// The flags of `t5kit finetune`.
@@ -51,6 +47,9 @@ pub struct Args {
     add_tokens: Option<PathBuf>,
     #[command(flatten)]
     pub run: RunArgs,
+    /// Settings of a known recipe; flags given beside it win
+    #[arg(long, help_heading = "Optimization", value_name = "NAME")]
+    preset: Option<Preset>,
     #[command(flatten)]
     optimization: Optimization,
     #[command(flatten)]
@@ -86,16 +85,11 @@ pub fn run(args: Args) -> Result<()> {
     let punctuation = args.validation.punctuation.into();
     let trained = args.data.trained(&examples, valid.as_ref(), prompt, punctuation);
     // They are copied into every checkpoint, a tokenizer that was cut for this run among them.
-    let files = TrainingFiles::new(&loaded, &trained, decoded(&options))?;
+    let files = TrainingFiles::new(&loaded, &trained, training::decoded(&options))?;
     let copied = if args.lora.lora_rank.is_some() { &files.fixed[..] } else { &files.all };
     let Pipeline { model, tokenizer, pool, .. } = loaded;
     let tensorboard = args.validation.tensorboard(&args.run.output);
-    if let Some(events) = tensorboard.as_ref().map(|folder| folder.join(EVENTS))
-        && events.exists()
-        && !(args.run.resume || args.run.force)
-    {
-        bail!("{}: is another run's; give a folder of its own, or --force to replace it", events.display());
-    }
+    args.run.check_events(tensorboard.as_deref())?;
     let (shown, bytes_share) = report::seen(&tokenizer, &examples);
     let page = Page {
         lang: lang(),
@@ -108,6 +102,7 @@ pub fn run(args: Args) -> Result<()> {
         settings: args.settings(pool.threads()),
         lengths: args.lengths(),
         examples: &examples,
+        sampled: false,
         valid: valid.as_ref(),
         shown,
         bytes_share,
@@ -133,13 +128,6 @@ pub fn run(args: Args) -> Result<()> {
         Some(page) => page.finish(&args.trained()?, &pool, outcome.best.as_ref()),
         None => Ok(()),
     })
-}
-
-/// How targets are generated while such a run is validated.
-fn decoded(options: &TrainOptions) -> Decoded {
-    let how = &options.validation;
-    let num_beams = (!how.metrics.is_empty()).then_some(how.num_beams.max(1));
-    Decoded { num_beams, max_new_tokens: how.max_new_tokens }
 }
 
 impl Args {

@@ -29,6 +29,7 @@ mod metrics;
 mod model_args;
 mod new_tokens;
 mod pairs;
+mod pretrain;
 mod progress;
 mod punctuation;
 mod recipe;
@@ -80,6 +81,8 @@ enum Command {
     Convert(convert::Args),
     /// Train a model on pairs of source and target
     Finetune(Box<finetune::Args>),
+    /// Go on training a model on text alone: spans hidden and found again, and other objectives
+    Pretrain(Box<pretrain::Args>),
     /// Generate text for sources
     Generate(Box<generate::Args>),
     /// Cut a table of examples into parts for training, validation and testing
@@ -114,6 +117,7 @@ impl Command {
             self,
             Command::Count(_)
                 | Command::Finetune(_)
+                | Command::Pretrain(_)
                 | Command::Evaluate(_)
                 | Command::Bench(_)
                 | Command::Demo(_)
@@ -140,6 +144,7 @@ impl Command {
             Command::Inspect(args) => inspect::run(args),
             Command::Convert(args) => convert::run(args),
             Command::Finetune(args) => finetune::run(*args),
+            Command::Pretrain(args) => pretrain::run(*args),
             Command::Generate(args) => generate::run(*args),
             Command::Split(args) => split::run(args),
             Command::Run(args) => run::run(args),

@@ -1,12 +1,20 @@
 //! What every subcommand that trains has: its folder, its seeds, its threads, and how it begins or goes on.
 
+pub mod display;
+pub mod lora;
+pub mod optimization;
+pub mod report;
+
 use anyhow::{Context, Result, bail};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use t5kit_formats::generation_config::Decoded;
 use t5kit_formats::lang::fill;
 use t5kit_pipeline::Pipeline;
 use t5kit_tensor::Pool;
-use t5kit_train::{BEST, LAST, LOG, Outcome, REPORT, TrainOptions, holds_checkpoint, remove_leavings};
+use t5kit_train::{
+    BEST, EVENTS, LAST, LOG, Outcome, REPORT, TrainOptions, holds_checkpoint, remove_leavings,
+};
 
 use crate::errors::{Interrupted, usage};
 use crate::lang::lang;
@@ -39,6 +47,20 @@ impl RunArgs {
     /// Threads to work on.
     pub fn threads(&self) -> usize {
         self.threads.map_or_else(Pool::default_threads, NonZeroUsize::get)
+    }
+
+    /// Refuses a folder for TensorBoard that another run has its events in.
+    pub fn check_events(&self, tensorboard: Option<&Path>) -> Result<()> {
+        if let Some(events) = tensorboard.map(|folder| folder.join(EVENTS))
+            && events.exists()
+            && !(self.resume || self.force)
+        {
+            bail!(
+                "{}: is another run's; give a folder of its own, or --force to replace it",
+                events.display()
+            );
+        }
+        Ok(())
     }
 
     /// Refuses an output folder that holds something, or what the run begins from; returns whether to resume.
@@ -110,6 +132,13 @@ impl RunArgs {
         }
         Ok(prepared.load()?)
     }
+}
+
+/// How targets are generated while such a run is validated.
+pub fn decoded(options: &TrainOptions) -> Decoded {
+    let how = &options.validation;
+    let num_beams = (!how.metrics.is_empty()).then_some(how.num_beams.max(1));
+    Decoded { num_beams, max_new_tokens: how.max_new_tokens }
 }
 
 /// Says how a run has ended, and with an error where it was stopped; `finish` is done first where it was not.

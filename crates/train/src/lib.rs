@@ -21,6 +21,7 @@ mod report;
 mod schedule;
 mod setup;
 mod split;
+mod stream;
 mod tasks;
 mod trainer;
 mod validation;
@@ -38,6 +39,7 @@ pub use pass::{PassOptions, accumulate, gradients};
 pub use report::{Curves, REPORT, RunReport, compare, thin, write_report};
 pub use schedule::Schedule;
 pub use setup::{Forecast, Outcome, Setup, TrainWatch};
+pub use stream::{DocumentSource, Documents, StreamFacts, StreamOptions, WINDOW_BYTES, held_out_examples};
 pub use tasks::Task;
 pub use trainer::train;
 pub use validation::{Decoding, Sample, ValidationOptions, samples};
@@ -51,6 +53,15 @@ use options::listed;
 /// Why training cannot begin or go on. What the caller sets is called by its field, between backticks.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// What an objective makes of a text.
+    #[error(transparent)]
+    Objective(#[from] t5kit_tasks::objective::Error),
+    /// A training state whose place in its data means nothing.
+    #[error("the training state's place in the data {what}; remove the folder to start again")]
+    Place {
+        /// What is wrong.
+        what: String,
+    },
     /// Reading examples.
     #[error(transparent)]
     Table(#[from] t5kit_formats::table::Error),

@@ -73,6 +73,8 @@ pub struct RunReport<'a> {
     pub settings: &'a [(&'a str, String)],
     /// Training examples.
     pub examples: &'a Examples,
+    /// Whether these are but the first of a stream.
+    pub sampled: bool,
     /// Validation examples.
     pub valid: Option<&'a Examples>,
     /// Training examples to show: source and target as the model sees them.
@@ -319,6 +321,7 @@ mod tests {
             options: &TrainOptions::default(),
             settings: &[("train", "a<b".into())],
             examples: &examples,
+            sampled: false,
             valid: Some(&examples),
             shown: &[("甲".into(), "<i>".into())],
             best: Some(&best),

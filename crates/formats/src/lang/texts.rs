@@ -398,6 +398,12 @@ texts! {
     planned_examples,
     /// Of a stream.
     planned_stream,
+    /// Examples that stand for a stream.
+    first_of_stream,
+    /// {n}.
+    held_out_examples,
+    /// {n}.
+    documents_too_short,
     /// {n}.
     of_them_trained,
     /// {n}.

@@ -12,10 +12,11 @@ const BARS: usize = 30;
 
 pub fn data(out: &mut String, r: &RunReport<'_>) {
     let t = r.lang.texts();
-    let columns: Vec<(&str, &Examples)> = [(t.training, Some(r.examples)), (t.validation, r.valid)]
-        .into_iter()
-        .filter_map(|(name, examples)| Some((name, examples?)))
-        .collect();
+    let columns: Vec<(&str, &Examples)> =
+        [(if r.sampled { t.first_of_stream } else { t.training }, Some(r.examples)), (t.validation, r.valid)]
+            .into_iter()
+            .filter_map(|(name, examples)| Some((name, examples?)))
+            .collect();
     let _ = write!(out, "<h2>{}</h2>\n<table>\n<tr><th></th>", t.data);
     columns.iter().for_each(|(name, _)| {
         let _ = write!(out, "<th>{name}</th>");

@@ -6,16 +6,12 @@ use anyhow::Result;
 use t5kit_model::Part;
 use t5kit_train::{OptimizerKind, PRECISIONS, Schedule, TrainOptions};
 
-use super::presets::Preset;
 use crate::errors::usage;
 
 /// How parameters are changed.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Optimization")]
 pub struct Optimization {
-    /// Settings of a known recipe; flags given beside it win
-    #[arg(long, value_name = "NAME")]
-    preset: Option<Preset>,
     /// Examples a batch [default: 16]
     #[arg(long, value_name = "N", conflicts_with = "batch_tokens")]
     batch_size: Option<NonZeroUsize>,

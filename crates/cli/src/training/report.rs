@@ -28,6 +28,8 @@ pub struct Page<'a> {
     pub settings: Vec<(&'static str, String)>,
     pub lengths: [usize; 2],
     pub examples: &'a Examples,
+    /// Whether these are but the first of many more.
+    pub sampled: bool,
     pub valid: Option<&'a Examples>,
     /// Training examples to show.
     pub shown: Vec<(String, String)>,
@@ -60,6 +62,7 @@ impl Page<'_> {
             options: self.options,
             settings: &self.settings,
             examples: self.examples,
+            sampled: self.sampled,
             valid: self.valid,
             shown: &self.shown,
             best,

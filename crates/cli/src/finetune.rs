@@ -23,8 +23,8 @@ use crate::training::report::{self, Page};
 use crate::training::{self, RunArgs};
 use crate::typed;
 use data::DataArgs;
-use presets::Preset;
 pub use data::OnError;
+use presets::Preset;
 use validation::ValidationArgs;
 
 /// The flags of `t5kit finetune`.

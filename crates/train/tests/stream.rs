@@ -97,7 +97,10 @@ fn an_epoch_has_every_document_once_and_none_that_is_held_out() {
         let most = (500.0 * (1.0 - held_out)) as usize;
         assert!((most * 6 / 10..=most + 40).contains(&counts.len()), "{} of {most}", counts.len());
         assert_eq!(out.is_empty(), held_out == 0.0);
-        assert!(texts.iter().take(20).any(|text| text.contains("a.txt")) || texts[..20].iter().any(|t| t.contains("b.txt")));
+        assert!(
+            texts.iter().take(20).any(|text| text.contains("a.txt"))
+                || texts[..20].iter().any(|t| t.contains("b.txt"))
+        );
     }
 }
 
@@ -113,7 +116,9 @@ fn from_any_place_on_it_is_the_same_stream_whatever_the_threads() {
         let mut options = options(folder.path(), &weights);
         if name == "gap-sentences" {
             let sentences = "一二三四五。六七八九十。甲乙丙丁。\n".repeat(40);
-            ["a.txt", "b.txt"].iter().for_each(|file| std::fs::write(folder.path().join(file), &sentences).unwrap());
+            ["a.txt", "b.txt"]
+                .iter()
+                .for_each(|file| std::fs::write(folder.path().join(file), &sentences).unwrap());
             options = self::options(folder.path(), &weights[..2]);
             options.budget = Budget { source: 128, target: 128 };
         }
@@ -132,13 +137,19 @@ fn from_any_place_on_it_is_the_same_stream_whatever_the_threads() {
             assert_eq!(resumed.place(), place);
             if at % 7 == 3 {
                 assert_eq!(batch(&mut resumed), all[at], "{name} from {at}");
-                assert_eq!(resumed.epochs(), { batch(&mut other); other.epochs() });
+                assert_eq!(resumed.epochs(), {
+                    batch(&mut other);
+                    other.epochs()
+                });
             } else {
                 assert_eq!(batch(&mut other), all[at], "{name}, {at}");
             }
         }
         let seeded = StreamOptions { seed: 8, ..options.clone() };
-        assert_ne!(Documents::new(seeded, &objective, name, &tokenizer, &one).fingerprint(), whole.fingerprint());
+        assert_ne!(
+            Documents::new(seeded, &objective, name, &tokenizer, &one).fingerprint(),
+            whole.fingerprint()
+        );
     }
 }
 

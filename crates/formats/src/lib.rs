@@ -30,6 +30,7 @@ pub mod table;
 pub mod tensorflow;
 pub mod tfevents;
 pub mod tokenizer_json;
+pub mod toml;
 pub mod trained;
 mod wire;
 

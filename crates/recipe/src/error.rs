@@ -1,30 +1,16 @@
 //! What can go wrong with a recipe.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Where something stands: `recipe.toml:12:3`, or `--set data.file`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place(pub(crate) String);
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+use t5kit_formats::toml::{self, Place};
 
 /// An error of this crate; each is one line that says where and how to mend it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Something in the recipe.
-    #[error("{place}: {what}")]
-    Recipe {
-        /// Where it stands.
-        place: Place,
-        /// What is wrong.
-        what: String,
-    },
+    #[error(transparent)]
+    Recipe(#[from] toml::Error),
     /// A file that the recipe names and that is not there.
     #[error("{place}: {what}")]
     Missing {
@@ -74,7 +60,7 @@ pub enum Error {
 impl Error {
     /// Whether the recipe asks for what is impossible, whatever the files hold.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Error::Recipe { .. })
+        matches!(self, Error::Recipe(_))
     }
 
     /// What became of a file.
@@ -85,5 +71,5 @@ impl Error {
 
 /// An error at a place of the recipe.
 pub(crate) fn at(place: &Place, what: impl Into<String>) -> Error {
-    Error::Recipe { place: place.clone(), what: what.into() }
+    toml::at(place, what).into()
 }

@@ -2,7 +2,7 @@
 //!
 //! The program describes its flags ([`Subcommand`]), so a flag that is added there is a key here.
 
-use crate::error::Place;
+use t5kit_formats::toml::Place;
 
 /// What a value of a key is.
 #[derive(Clone, Debug, PartialEq, Eq)]

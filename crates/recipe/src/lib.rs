@@ -7,7 +7,6 @@
 
 mod change;
 mod digest;
-mod document;
 mod draft;
 mod error;
 mod keys;
@@ -21,7 +20,8 @@ mod understand;
 
 pub use change::{Change, all_changes};
 pub use draft::{Draft, Examples};
-pub use error::{Error, Place};
+pub use error::Error;
+pub use t5kit_formats::toml::Place;
 pub use keys::{Given, Key, Kind, Names, Program, Subcommand};
 pub use recipe::Recipe;
 pub use schema::schema;

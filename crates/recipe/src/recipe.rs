@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::document::{self, Node, Section};
-use crate::error::{Error, Place, at};
+use t5kit_formats::toml::{self, Node, Place, Section};
+use crate::error::{Error, at};
 use crate::keys::{Program, own};
 use crate::stages::{Stage, stages};
 use crate::understand::{Settings, Word, missing, section, settings};
@@ -52,7 +52,7 @@ impl Recipe {
             },
         })?;
         // Editors of Windows begin a file with a mark.
-        let recipe = document::read(path, text.trim_start_matches('\u{feff}'), sets)?;
+        let recipe = toml::read(path, text.trim_start_matches('\u{feff}'), sets)?;
         let parts = parts(&recipe.root, program)?;
         let inner = ["model", "trim", "data", "finetune", "evaluate", "compare", "export"];
         let top = settings(program, "", "", &own(""), &recipe.root, &recipe.place, &inner)?;
@@ -66,7 +66,7 @@ impl Recipe {
         let (seed, threads) = (top.word("seed").cloned(), top.word("threads").cloned());
         let recipe =
             Recipe { name, output, path: path.to_path_buf(), sets: sets.to_vec(), seed, threads, parts };
-        recipe.check(&Place(path.display().to_string()))?;
+        recipe.check(&Place::of_file(path))?;
         Ok(recipe)
     }
 

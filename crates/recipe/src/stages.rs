@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use t5kit_formats::lang::Lang;
 
-use crate::error::Place;
+use t5kit_formats::toml::Place;
 use crate::keys::{Given, Program};
 use crate::recipe::Recipe;
 use crate::understand::{Setting, Settings, Word};

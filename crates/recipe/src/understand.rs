@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::document::{Entry, Node, Section, Value};
-use crate::error::{Error, Place, at};
+use t5kit_formats::toml::{Entry, Node, Place, Section, Value};
+use crate::error::{Error, at};
 use crate::keys::{Key, Kind, Names, Program, SECTIONS, SectionSpec, near, same};
 
 /// An argument: a text as it stands, or a file.

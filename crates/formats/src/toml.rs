@@ -1,30 +1,67 @@
-//! A recipe as text: TOML read into values that know where they stand, and what `--set` puts in their place.
+//! TOML read into values that know where they stand, and what a command line sets in their place: recipes, mixtures.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use toml_edit::{Document, Item, Table, TableLike};
 
-use crate::error::{Error, Place, at};
+/// Where something stands: `recipe.toml:12:3`, or `--set data.file`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place(String);
+
+impl Place {
+    /// The place of what a whole file says.
+    pub fn of_file(path: &Path) -> Self {
+        Place(path.display().to_string())
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Something in a file that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {what}")]
+pub struct Error {
+    /// Where it stands.
+    pub place: Place,
+    /// What is wrong, and how to mend it.
+    pub what: String,
+}
+
+/// An error at a place.
+pub fn at(place: &Place, what: impl Into<String>) -> Error {
+    Error { place: place.clone(), what: what.into() }
+}
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
-pub(crate) struct Value {
+pub struct Value {
+    /// What it is.
     pub node: Node,
+    /// Where it stands.
     pub place: Place,
-    /// The folder that relative paths in it begin from: the recipe's, or for what was typed the working directory.
+    /// The folder that relative paths in it begin from: the file's, or for what was typed the working directory.
     pub home: PathBuf,
 }
 
 /// What a value is.
 #[derive(Clone, Debug)]
-pub(crate) enum Node {
+pub enum Node {
+    /// True or false.
     Bool(bool),
     /// A whole number as it is written.
     Integer(String),
     /// A number with a point or an exponent as it is written.
     Float(String),
+    /// Text.
     Text(String),
+    /// Values in brackets.
     List(Vec<Value>),
+    /// Keys with values.
     Section(Section),
     /// A date or a time, which no key wants.
     Date,
@@ -47,19 +84,24 @@ impl Node {
 
 /// Keys and their values, in the order of the file.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Section {
+pub struct Section {
+    /// Each key once.
     pub entries: Vec<Entry>,
 }
 
 /// A key with its value.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
+pub struct Entry {
+    /// The key.
     pub key: String,
+    /// Where the key stands.
     pub place: Place,
+    /// What it is given.
     pub value: Value,
 }
 
 impl Section {
+    /// The entry of a key.
     pub fn get(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.key == key)
     }
@@ -140,19 +182,20 @@ impl Source<'_> {
     }
 }
 
-/// A recipe's file, and what is set over it.
+/// A file, with what is set over it.
 #[derive(Clone, Debug)]
-pub(crate) struct Recipe {
+pub struct File {
+    /// Its keys and sections.
     pub root: Section,
     /// The file itself, for what has no place of its own.
     pub place: Place,
 }
 
-/// Reads the recipe in `text`, which lies in the file `path`, and puts `sets` (`section.key=value`) in their places.
+/// Reads what `text` says, which lies in the file `path`, and puts `sets` (`section.key=value`) in their places.
 ///
 /// # Errors
 /// What is no TOML, with the place.
-pub(crate) fn read(path: &Path, text: &str, sets: &[String]) -> Result<Recipe, Error> {
+pub fn read(path: &Path, text: &str, sets: &[String]) -> Result<File, Error> {
     let home = path.parent().map(Path::to_path_buf).unwrap_or_default();
     let source = Source { name: path.display().to_string(), text, home, fixed: None };
     let document = Document::parse(text).map_err(|error| source.error(&error))?;
@@ -160,7 +203,7 @@ pub(crate) fn read(path: &Path, text: &str, sets: &[String]) -> Result<Recipe, E
     for set in sets {
         put(&mut root, set)?;
     }
-    Ok(Recipe { root, place: Place(path.display().to_string()) })
+    Ok(File { root, place: Place::of_file(path) })
 }
 
 /// Sets `section.key=value`: the value is TOML, or text as it stands.
@@ -217,7 +260,7 @@ mod tests {
 
     fn parsed(text: &str, sets: &[&str]) -> Result<Section, String> {
         let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
-        read(Path::new("a/b.toml"), text, &sets).map(|recipe| recipe.root).map_err(|e| e.to_string())
+        read(Path::new("a/b.toml"), text, &sets).map(|file| file.root).map_err(|e| e.to_string())
     }
 
     #[test]

@@ -181,8 +181,7 @@ mod tests {
                 output: "out".into(),
             };
             let text = draft.text();
-            let recipe =
-                toml::read("x.toml".as_ref(), &text, &[]).unwrap_or_else(|e| panic!("{e}\n{text}"));
+            let recipe = toml::read("x.toml".as_ref(), &text, &[]).unwrap_or_else(|e| panic!("{e}\n{text}"));
             assert!(text.contains("max_source_length = 256") && text.contains("valid = 1 "), "{text}");
             assert_eq!(recipe.root.get("trim").is_some(), model.contains("mt5"));
             assert!(text.contains("source = 2\n") && text.contains("target = \"标题\"\n"));

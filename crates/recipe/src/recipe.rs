@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use t5kit_formats::toml::{self, Node, Place, Section};
 use crate::error::{Error, at};
 use crate::keys::{Program, own};
 use crate::stages::{Stage, stages};
 use crate::understand::{Settings, Word, missing, section, settings};
+use t5kit_formats::toml::{self, Node, Place, Section};
 
 /// A recipe.
 pub struct Recipe {

@@ -147,7 +147,7 @@ impl Watch for Again<'_> {
 }
 
 impl ReadWatch for Again<'_> {
-    fn bad_row(&mut self, _error: &t5kit_train::Error) -> ControlFlow<()> {
+    fn bad_row(&mut self, _error: &dyn std::fmt::Display) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 }

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use t5kit_formats::lang::Lang;
 
-use t5kit_formats::toml::Place;
 use crate::keys::{Given, Program};
 use crate::recipe::Recipe;
 use crate::understand::{Setting, Settings, Word};
+use t5kit_formats::toml::Place;
 
 /// What stages write, within the output folder.
 pub(crate) mod made {

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use t5kit_formats::toml::{Entry, Node, Place, Section, Value};
 use crate::error::{Error, at};
 use crate::keys::{Key, Kind, Names, Program, SECTIONS, SectionSpec, near, same};
+use t5kit_formats::toml::{Entry, Node, Place, Section, Value};
 
 /// An argument: a text as it stands, or a file.
 #[derive(Clone, Debug, PartialEq, Eq)]

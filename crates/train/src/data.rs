@@ -7,12 +7,13 @@ use std::sync::Mutex;
 use t5kit_formats::progress::{Progress, Watch};
 use t5kit_formats::table::{ReadRow, Row, Rows, Table, TableOptions};
 use t5kit_formats::trained::with_prompt;
+use t5kit_tasks::mixture::Task;
 use t5kit_tensor::Pool;
 use t5kit_tokenizer::Tokenizer;
 
 use crate::Error;
 use crate::columns::{PairColumns, Understood};
-use crate::examples::{Building, Examples, Placement};
+use crate::examples::{Building, Examples, Facts, Placement};
 
 /// Lengths that texts are cut to, `</s>` included.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +46,7 @@ pub struct DataOptions {
 /// Who watches the reading: its stage is `reading`, which counts examples.
 pub trait ReadWatch: Watch {
     /// A row that cannot be used: whether to go on without it, or to end with its error.
-    fn bad_row(&mut self, _error: &Error) -> ControlFlow<()> {
+    fn bad_row(&mut self, _error: &dyn std::fmt::Display) -> ControlFlow<()> {
         ControlFlow::Break(())
     }
 
@@ -81,43 +82,117 @@ impl Examples {
         options: &DataOptions,
         watch: &mut dyn ReadWatch,
     ) -> Result<Self, Error> {
-        let told =
-            |building: &Building| Progress::items("reading", "examples", building.examples.len(), None);
-        let mut building = Building::new(options.placement.clone());
-        let (mut window, mut bytes) = (Vec::new(), 0);
+        let mut gathering = Gathering::new(tokenizer, pool, options);
         for path in paths {
-            let before = building.examples.len() + window.len();
+            let before = gathering.len();
             let mut rows = open(path, &options.columns, &options.table, watch)?;
             for row in rows.by_ref() {
                 let pair = row.map_err(Error::from).and_then(|row| pair(path, row, &options.source_prefix));
                 match pair {
-                    Ok(Some(pair)) => {
-                        bytes += pair.source.len() + pair.target.len();
-                        let first = &mut building.examples.facts.first;
-                        first.get_or_insert_with(|| [pair.source.clone(), pair.target.clone()]);
-                        building.examples.facts.prompts.add(pair.prompt.as_deref());
-                        window.push(pair);
-                    }
-                    Ok(None) => building.examples.facts.blank += 1,
+                    Ok(Some(pair)) => gathering.push(pair, watch)?,
+                    Ok(None) => gathering.facts().blank += 1,
                     Err(error) if error.is_bad_row() && watch.bad_row(&error).is_continue() => {
-                        building.examples.facts.skipped += 1;
+                        gathering.facts().skipped += 1;
                     }
                     Err(error) => return Err(error),
                 }
-                if bytes >= WINDOW_BYTES {
-                    tokenize(&mut building, std::mem::take(&mut window), tokenizer, pool, options)?;
-                    bytes = 0;
-                    watch.go_on(told(&building))?;
-                }
             }
-            building.examples.facts.replaced += rows.replaced();
-            if building.examples.len() + window.len() == before {
+            gathering.facts().replaced += rows.replaced();
+            if gathering.len() == before {
                 return Err(Error::NoExamples { path: path.clone() });
             }
         }
-        tokenize(&mut building, window, tokenizer, pool, options)?;
-        watch.go_on(told(&building))?;
-        building.finish()
+        gathering.finish(watch)
+    }
+
+    /// Reads a part of a task of a mixture, as [`Examples::read`] reads a table.
+    ///
+    /// # Errors
+    /// Those of [`t5kit_tasks::mixture::Task::each`], and those of [`Examples::read`].
+    pub fn read_task(
+        task: &Task,
+        paths: &[PathBuf],
+        tokenizer: &Tokenizer,
+        pool: &Pool,
+        options: &DataOptions,
+        watch: &mut dyn ReadWatch,
+    ) -> Result<Self, Error> {
+        let mut gathering = Gathering::new(tokenizer, pool, options);
+        for path in paths {
+            let before = gathering.len();
+            // Both the rows and what becomes of them are watched.
+            let shared = std::cell::RefCell::new(&mut *watch);
+            let mut bad_row = |error: &t5kit_tasks::mixture::Error| shared.borrow_mut().bad_row(error);
+            let seen = task.each(path, &options.table, &mut bad_row, |pair| {
+                let source = format!("{}{}", options.source_prefix, pair.source);
+                gathering.push(Pair { source, target: pair.target, prompt: None }, *shared.borrow_mut())
+            })?;
+            gathering.facts().blank += seen.blank;
+            gathering.facts().skipped += seen.skipped;
+            if gathering.len() == before {
+                return Err(Error::NoExamples { path: path.clone() });
+            }
+        }
+        gathering.finish(watch)
+    }
+}
+
+/// Examples that are being read: pairs of texts come in, and are tokenized when there are many.
+struct Gathering<'a> {
+    building: Building,
+    window: Vec<Pair>,
+    bytes: usize,
+    tokenizer: &'a Tokenizer,
+    pool: &'a Pool,
+    options: &'a DataOptions,
+}
+
+impl<'a> Gathering<'a> {
+    fn new(tokenizer: &'a Tokenizer, pool: &'a Pool, options: &'a DataOptions) -> Self {
+        let building = Building::new(options.placement.clone());
+        Gathering { building, window: Vec::new(), bytes: 0, tokenizer, pool, options }
+    }
+
+    fn len(&self) -> usize {
+        self.building.examples.len() + self.window.len()
+    }
+
+    fn facts(&mut self) -> &mut Facts {
+        &mut self.building.examples.facts
+    }
+
+    fn push(&mut self, pair: Pair, watch: &mut dyn ReadWatch) -> Result<(), Error> {
+        self.bytes += pair.source.len() + pair.target.len();
+        let facts = self.facts();
+        facts.first.get_or_insert_with(|| [pair.source.clone(), pair.target.clone()]);
+        facts.prompts.add(pair.prompt.as_deref());
+        self.window.push(pair);
+        if self.bytes >= WINDOW_BYTES {
+            self.tokenize()?;
+            watch.go_on(self.told())?;
+        }
+        Ok(())
+    }
+
+    fn tokenize(&mut self) -> Result<(), Error> {
+        self.bytes = 0;
+        tokenize(
+            &mut self.building,
+            std::mem::take(&mut self.window),
+            self.tokenizer,
+            self.pool,
+            self.options,
+        )
+    }
+
+    fn told(&self) -> Progress<'static> {
+        Progress::items("reading", "examples", self.building.examples.len(), None)
+    }
+
+    fn finish(mut self, watch: &mut dyn ReadWatch) -> Result<Examples, Error> {
+        self.tokenize()?;
+        watch.go_on(self.told())?;
+        self.building.finish()
     }
 }
 

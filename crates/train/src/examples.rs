@@ -44,6 +44,24 @@ pub struct Facts {
     pub prompts: Prompts,
 }
 
+impl Facts {
+    /// What was seen of other examples too.
+    fn add(&mut self, other: Facts) {
+        for side in 0..2 {
+            self.cut[side] += other.cut[side];
+            self.missed_sentinels[side] += other.missed_sentinels[side];
+            self.longest[side] = self.longest[side].max(other.longest[side]);
+            for (&tokens, &count) in &other.lengths[side].0 {
+                *self.lengths[side].0.entry(tokens).or_default() += count;
+            }
+        }
+        self.skipped += other.skipped;
+        self.blank += other.blank;
+        self.replaced += other.replaced;
+        self.first = self.first.take().or(other.first);
+    }
+}
+
 /// The prompts before sources.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Prompts {
@@ -185,6 +203,25 @@ impl Examples {
         Examples { ids: Ids::Memory(ids), ends, ..Examples::default() }
     }
 
+    /// The examples of several tasks, one after another.
+    ///
+    /// # Errors
+    /// Those of keeping ids on the disk.
+    pub fn join(parts: Vec<(Task, Examples)>, placement: &Placement) -> Result<Self, Error> {
+        let mut building = Building::new(placement.clone());
+        for (task, part) in parts {
+            let start = building.examples.len();
+            for i in 0..part.len() {
+                let (source, target) = (part.source(i), part.target(i));
+                building.push(&[source, target].concat(), &[source.len() as u32, target.len() as u32])?;
+            }
+            building.examples.facts.add(part.facts);
+            building.examples.references.extend(part.references);
+            building.examples.tasks.push(Task { examples: start..start + part.ends.len() / 2, ..task });
+        }
+        building.finish()
+    }
+
     /// Whether the ids are in a file.
     pub fn on_disk(&self) -> bool {
         matches!(self.ids, Ids::Disk(_))
@@ -250,6 +287,8 @@ impl Examples {
     /// A number that changes with any id: to recognise the examples of a resumed run.
     pub fn fingerprint(&self) -> u64 {
         let ids = self.ids().iter().fold(0, |hash, &id| t5kit_tensor::mix(hash, u64::from(id)));
+        let rates = self.tasks.iter().map(|task| task.rate.to_bits());
+        let ids = rates.fold(ids, t5kit_tensor::mix);
         self.ends.iter().fold(ids, |hash, &end| t5kit_tensor::mix(hash, end as u64))
     }
 

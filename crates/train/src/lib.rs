@@ -42,7 +42,7 @@ pub use setup::{Forecast, Outcome, Setup, TrainWatch};
 pub use stream::{DocumentSource, Documents, StreamFacts, StreamOptions, WINDOW_BYTES, held_out_examples};
 pub use tasks::Task;
 pub use trainer::train;
-pub use validation::{Decoding, Sample, ValidationOptions, samples};
+pub use validation::{Decoding, MEAN, Sample, ValidationOptions, samples};
 
 use std::path::PathBuf;
 
@@ -53,6 +53,9 @@ use options::listed;
 /// Why training cannot begin or go on. What the caller sets is called by its field, between backticks.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A task of a mixture.
+    #[error(transparent)]
+    Mixture(#[from] t5kit_tasks::mixture::Error),
     /// What an objective makes of a text.
     #[error(transparent)]
     Objective(#[from] t5kit_tasks::objective::Error),
@@ -196,6 +199,7 @@ impl Error {
     pub fn is_bad_row(&self) -> bool {
         match self {
             Error::Table(error) => error.is_bad_row(),
+            Error::Mixture(error) => error.is_bad_row(),
             Error::EmptyText { .. } => true,
             _ => false,
         }

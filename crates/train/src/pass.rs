@@ -1,6 +1,6 @@
 //! One pass over a batch: its loss, and the gradients of all parameters.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use t5kit_formats::progress::{Progress, Watch};
 use t5kit_generate::{BatchLimits, Score, score};
@@ -83,7 +83,7 @@ pub(crate) fn first_non_finite(
     graph.found().map(String::from)
 }
 
-/// The mean loss of all target tokens of some examples, without dropout. Its stage is `validating`.
+/// The mean loss of all target tokens of some examples, without dropout, and that of each task's. Its stage is `validating`.
 ///
 /// # Errors
 /// [`Error::Stopped`] where `watch` stops it.
@@ -93,7 +93,7 @@ pub(crate) fn evaluate(
     examples: &Examples,
     batch_size: usize,
     watch: &mut dyn Watch,
-) -> Result<f64, Error> {
+) -> Result<(f64, Vec<f64>), Error> {
     let sources: Vec<&[u32]> = (0..examples.len()).map(|i| examples.source(i)).collect();
     let targets: Vec<&[u32]> = (0..examples.len()).map(|i| examples.target(i)).collect();
     let limits = BatchLimits { sequences: batch_size, tokens: usize::MAX };
@@ -107,15 +107,18 @@ pub(crate) fn evaluate(
     })?;
     end?;
     // Added up in the order of the sources' lengths, whoever was first: sums in another order differ in their last bit.
-    let mut order: Vec<usize> = (0..examples.len()).collect();
-    order.sort_by_key(|&i| std::cmp::Reverse(sources[i].len()));
-    let batch = |batch: &[usize]| {
-        let losses = batch.iter().flat_map(|&i| &scores[i].tokens).map(|&log_prob| f64::from(-log_prob));
-        losses.sum::<f64>()
+    let mean = |which: Range<usize>| {
+        let tokens: usize = which.clone().map(|i| targets[i].len()).sum();
+        let mut order: Vec<usize> = which.collect();
+        order.sort_by_key(|&i| std::cmp::Reverse(sources[i].len()));
+        let batch = |batch: &[usize]| {
+            let losses = batch.iter().flat_map(|&i| &scores[i].tokens).map(|&log_prob| f64::from(-log_prob));
+            losses.sum::<f64>()
+        };
+        order.chunks(batch_size).map(batch).sum::<f64>() / tokens.max(1) as f64
     };
-    let sum: f64 = order.chunks(batch_size).map(batch).sum();
-    let tokens: usize = targets.iter().map(|target| target.len()).sum();
-    Ok(sum / tokens.max(1) as f64)
+    let tasks = examples.tasks.iter().map(|task| mean(task.examples.clone())).collect();
+    Ok((mean(0..examples.len()), tasks))
 }
 
 /// Packs examples; they were checked when they were read.

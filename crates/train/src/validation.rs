@@ -1,6 +1,6 @@
 //! When and how a run is validated: loss and generated metrics, which checkpoint is the best, when to give up.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use serde::{Deserialize, Serialize};
 use t5kit_eval::{Metric, Scorer};
@@ -91,7 +91,7 @@ pub struct Sample {
     pub output: String,
 }
 
-/// Generates targets for the first `count` examples, in order. Its stage is `generating`.
+/// Generates targets for some of the examples, in order. Its stage is `generating`.
 ///
 /// # Errors
 /// [`Error::Stopped`] where `watch` stops it; those of generating.
@@ -99,21 +99,23 @@ pub fn samples(
     model: &dyn Seq2Seq,
     pool: &Pool,
     examples: &Examples,
-    count: usize,
+    which: Range<usize>,
     decoding: &Decoding<'_>,
     options: &ValidationOptions,
     watch: &mut dyn Watch,
 ) -> Result<Vec<Sample>, Error> {
-    let count = count.min(examples.len());
+    let which = which.start.min(examples.len())..which.end.min(examples.len());
+    let count = which.len();
     let text = |ids: &[u32]| decoding.tokenizer.decode(ids);
-    let mut samples: Vec<Sample> = (0..count)
+    let mut samples: Vec<Sample> = which
+        .clone()
         .map(|i| Sample {
             source: text(examples.source(i)),
             reference: examples.references.get(i).cloned().unwrap_or_else(|| text(examples.target(i))),
             output: String::new(),
         })
         .collect();
-    let sources: Vec<Vec<u32>> = (0..count).map(|i| examples.source(i).to_vec()).collect();
+    let sources: Vec<Vec<u32>> = which.map(|i| examples.source(i).to_vec()).collect();
     let how = GenerateOptions {
         num_beams: options.num_beams.max(1),
         max_new_tokens: options.max_new_tokens.max(1),
@@ -155,15 +157,40 @@ pub(crate) fn validate(
     options: &ValidationOptions,
     watch: &mut dyn Watch,
 ) -> Result<Found, Error> {
-    let loss = pass::evaluate(model, pool, valid, batch_size, watch)?;
+    let (loss, by_task) = pass::evaluate(model, pool, valid, batch_size, watch)?;
     let mut metrics = serde_json::Map::new();
-    if let Some(decoding) = decoding.filter(|_| !options.metrics.is_empty()) {
-        let named: Vec<Metric> = options.metrics.iter().filter_map(|name| Metric::by_name(name)).collect();
-        let count = options.max_examples.unwrap_or(usize::MAX).min(valid.len());
-        let samples = samples(model, pool, valid, count, decoding, options, watch)?;
-        let mut scorer = Scorer::new(&named);
-        samples.iter().for_each(|sample| scorer.add(&sample.output, &sample.reference));
-        metrics.extend(scorer.scores().into_iter().map(|(metric, score)| (metric.name(), score.into())));
+    for (task, loss) in valid.tasks.iter().zip(by_task) {
+        metrics.insert(format!("{}/loss", task.name), loss.into());
+    }
+    let Some(decoding) = decoding else { return Ok((loss, metrics)) };
+    let most = options.max_examples.unwrap_or(usize::MAX);
+    if !options.metrics.is_empty() {
+        let samples = samples(model, pool, valid, 0..most.min(valid.len()), decoding, options, watch)?;
+        metrics.extend(scores(&options.metrics, &samples).map(|(name, score)| (name, score.into())));
+    }
+    let mut firsts = Vec::new();
+    for task in valid.tasks.iter().filter(|task| !task.metrics.is_empty()) {
+        let start = task.examples.start;
+        let which = start..task.examples.end.min(start.saturating_add(most));
+        let samples = samples(model, pool, valid, which, decoding, options, watch)?;
+        for (i, (name, score)) in scores(&task.metrics, &samples).enumerate() {
+            firsts.extend((i == 0).then_some(score));
+            metrics.insert(format!("{}/{name}", task.name), score.into());
+        }
+    }
+    if !firsts.is_empty() {
+        metrics.insert(MEAN.to_owned(), (firsts.iter().sum::<f64>() / firsts.len() as f64).into());
     }
     Ok((loss, metrics))
 }
+
+/// The scores of samples by these metrics.
+fn scores(metrics: &[String], samples: &[Sample]) -> impl Iterator<Item = (String, f64)> {
+    let named: Vec<Metric> = metrics.iter().filter_map(|name| Metric::by_name(name)).collect();
+    let mut scorer = Scorer::new(&named);
+    samples.iter().for_each(|sample| scorer.add(&sample.output, &sample.reference));
+    scorer.scores().into_iter().map(|(metric, score)| (metric.name(), score)).collect::<Vec<_>>().into_iter()
+}
+
+/// What the mean of the tasks' first metrics is called.
+pub const MEAN: &str = "mean";

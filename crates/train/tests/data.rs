@@ -50,7 +50,7 @@ impl Watch for Skip {
 }
 
 impl ReadWatch for Skip {
-    fn bad_row(&mut self, error: &Error) -> ControlFlow<()> {
+    fn bad_row(&mut self, error: &dyn std::fmt::Display) -> ControlFlow<()> {
         self.0.push(error.to_string());
         ControlFlow::Continue(())
     }

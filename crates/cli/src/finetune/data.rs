@@ -209,7 +209,7 @@ impl Watch for Reading {
 }
 
 impl ReadWatch for Reading {
-    fn bad_row(&mut self, error: &Error) -> ControlFlow<()> {
+    fn bad_row(&mut self, error: &dyn std::fmt::Display) -> ControlFlow<()> {
         if !self.skip {
             return ControlFlow::Break(());
         }

@@ -298,7 +298,7 @@ impl t5kit_formats::progress::Watch for Passing {
 }
 
 impl t5kit_train::ReadWatch for Passing {
-    fn bad_row(&mut self, _error: &t5kit_train::Error) -> std::ops::ControlFlow<()> {
+    fn bad_row(&mut self, _error: &dyn std::fmt::Display) -> std::ops::ControlFlow<()> {
         std::ops::ControlFlow::Continue(())
     }
 }

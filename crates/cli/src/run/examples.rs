@@ -76,7 +76,7 @@ impl t5kit_formats::progress::Watch for Passing<'_> {
 }
 
 impl t5kit_train::ReadWatch for Passing<'_> {
-    fn bad_row(&mut self, _error: &t5kit_train::Error) -> std::ops::ControlFlow<()> {
+    fn bad_row(&mut self, _error: &dyn std::fmt::Display) -> std::ops::ControlFlow<()> {
         std::ops::ControlFlow::Continue(())
     }
 }

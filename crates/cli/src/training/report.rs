@@ -81,7 +81,7 @@ impl Page<'_> {
         let from = self.valid.unwrap_or(self.examples);
         let how = &self.options.validation;
         let mut quiet = |_: Progress<'_>| interrupt::flow();
-        let samples = samples(&*loaded.model, pool, from, SAMPLES, &decoding, how, &mut quiet)?;
+        let samples = samples(&*loaded.model, pool, from, 0..SAMPLES, &decoding, how, &mut quiet)?;
         self.write(None, best, &samples)
     }
 }

@@ -1,0 +1,318 @@
+//! A mixture's file: TOML, every key with its place.
+
+use std::path::{Path, PathBuf};
+
+use t5kit_formats::toml::{self, Entry, Node, Place, Section, Value, at};
+
+use super::{Error, Form, Mixing, Mixture, Task};
+use crate::template::{LabelMap, Template, ready};
+
+/// Keys of the whole file.
+const KEYS: [&str; 5] = ["mixing", "temperature", "alpha", "cap", "task"];
+/// Keys of a task.
+const TASK_KEYS: [&str; 13] = [
+    "use",
+    "train",
+    "valid",
+    "valid_split",
+    "source",
+    "target",
+    "label",
+    "labels",
+    "metric",
+    "metrics",
+    "weight",
+    "rate",
+    "header",
+];
+
+impl Mixture {
+    /// Reads a mixture's file. Files that it names are beside it.
+    ///
+    /// # Errors
+    /// What is no TOML, keys that there are not, values that mean nothing, each with its place.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(t5kit_formats::Error::io(path, "read"))?;
+        let file = toml::read(path, text.trim_start_matches('\u{feff}'), &[])?;
+        let root = &file.root;
+        known(root, &KEYS)?;
+        let tasks = match root.get("task").map(|entry| (&entry.value.node, &entry.place)) {
+            Some((Node::Section(tasks), _)) if !tasks.entries.is_empty() => tasks,
+            Some((Node::Section(_), place)) => return Err(at(place, NO_TASK).into()),
+            Some((_, place)) => return Err(at(place, NO_TASK).into()),
+            None => return Err(at(&file.place, NO_TASK).into()),
+        };
+        let mixing = mixing(root)?;
+        let tasks =
+            tasks.entries.iter().map(|entry| task(entry, mixing)).collect::<Result<Vec<_>, Error>>()?;
+        if mixing == Mixing::Rates {
+            let sum: f64 = tasks.iter().map(|task| task.weight).sum();
+            if (sum - 1.0).abs() > 1e-6 {
+                let rates: Vec<String> =
+                    tasks.iter().map(|task| format!("{} {}", task.name, task.weight)).collect();
+                let what = format!("the tasks' rates add up to {sum}, not to 1: {}", rates.join(", "));
+                return Err(at(&root.get("mixing").expect("it says rates").place, what).into());
+            }
+        }
+        Ok(Mixture { tasks, mixing })
+    }
+}
+
+const NO_TASK: &str = "a mixture has tasks: write [task.NAME] with train, source and target below it";
+
+fn mixing(root: &Section) -> Result<Mixing, Error> {
+    let cap = match root.get("cap") {
+        None => None,
+        Some(entry) => match number(entry)? {
+            cap if cap >= 1.0 && cap.fract() == 0.0 => Some(cap as u64),
+            _ => return Err(at(&entry.value.place, "cap is a number of examples, 1 or more").into()),
+        },
+    };
+    let above = |entry: &Entry, most: f64| -> Result<f64, Error> {
+        let value = number(entry)?;
+        let range = if most.is_finite() { format!("above 0 and at most {most}") } else { "above 0".into() };
+        match value > 0.0 && value <= most && value.is_finite() {
+            true => Ok(value),
+            false => {
+                Err(at(&entry.value.place, format!("{} must be {range}, not {value}", entry.key)).into())
+            }
+        }
+    };
+    let temperature = match (root.get("temperature"), root.get("alpha")) {
+        (Some(_), Some(alpha)) => {
+            return Err(at(&alpha.place, "alpha is 1 / temperature: give one of them").into());
+        }
+        (Some(entry), None) => Some(above(entry, f64::INFINITY)?),
+        (None, Some(entry)) => Some(1.0 / above(entry, 1.0)?),
+        (None, None) => None,
+    };
+    let name = match root.get("mixing") {
+        None if temperature.is_some() => "temperature",
+        None => "examples",
+        Some(entry) => text(entry)?,
+    };
+    let entry = root.get("mixing");
+    let place = || entry.map_or_else(|| root.entries[0].place.clone(), |entry| entry.value.place.clone());
+    let mixing = match name {
+        "examples" => Mixing::Examples { cap },
+        "temperature" => match temperature {
+            Some(temperature) => Mixing::Temperature { temperature, cap },
+            None => return Err(at(&place(), "mixing by temperature: give temperature, or alpha").into()),
+        },
+        "equal" => Mixing::Equal,
+        "rates" => Mixing::Rates,
+        other => return Err(at(&place(), unknown("way of mixing", other, &Mixing::NAMES)).into()),
+    };
+    if temperature.is_some() && !matches!(mixing, Mixing::Temperature { .. }) {
+        let what = format!("temperature means nothing to mixing = \"{name}\"; leave one out");
+        return Err(at(&place(), what).into());
+    }
+    if cap.is_some() && matches!(mixing, Mixing::Equal | Mixing::Rates) {
+        return Err(at(&place(), format!("cap means nothing to mixing = \"{name}\"; leave one out")).into());
+    }
+    Ok(mixing)
+}
+
+fn task(entry: &Entry, mixing: Mixing) -> Result<Task, Error> {
+    let (name, place) = (entry.key.clone(), entry.place.clone());
+    let Node::Section(keys) = &entry.value.node else {
+        return Err(at(&place, format!("{name} is a section: write [task.{name}]")).into());
+    };
+    known(keys, &TASK_KEYS)?;
+    if name.contains(['/', ',']) || name.trim().is_empty() || ["loss", "mean"].contains(&name.as_str()) {
+        let what = format!("a task cannot be called {name:?}: its figures are called NAME/METRIC");
+        return Err(at(&place, what).into());
+    }
+    let files = |key: &str| keys.get(key).map(paths).transpose();
+    let train = files("train")?.unwrap_or_default();
+    let valid = files("valid")?.unwrap_or_default();
+    if train.is_empty() && valid.is_empty() {
+        return Err(
+            at(&place, format!("task {name} has no files: give train, or valid alone to evaluate")).into()
+        );
+    }
+    let valid_split = match keys.get("valid_split") {
+        None => None,
+        Some(entry) => match number(entry)? {
+            share if share > 0.0 && share < 1.0 => Some(share),
+            _ => {
+                return Err(
+                    at(&entry.value.place, "valid_split is a share between 0 and 1, such as 0.05").into()
+                );
+            }
+        },
+    };
+    if let (Some(split), false) = (keys.get("valid_split"), valid.is_empty()) {
+        return Err(at(&split.place, "valid_split and valid: give one of them").into());
+    }
+    let form = form(&name, keys, &place)?;
+    let metrics = metrics(keys, &form)?;
+    let weight = match (keys.get("weight"), keys.get("rate"), mixing) {
+        (Some(entry), _, Mixing::Rates) => {
+            return Err(at(&entry.place, "mixing = \"rates\" wants rate, not weight").into());
+        }
+        (_, None, Mixing::Rates) => {
+            return Err(
+                at(&place, format!("task {name} has no rate, and mixing = \"rates\" wants one")).into()
+            );
+        }
+        (_, Some(entry), Mixing::Rates) | (Some(entry), None, _) => match number(entry)? {
+            weight if weight >= 0.0 && weight.is_finite() => weight,
+            _ => return Err(at(&entry.value.place, format!("{} is 0 or more", entry.key)).into()),
+        },
+        (_, Some(entry), _) => {
+            return Err(at(&entry.place, "rate is for mixing = \"rates\"; give weight").into());
+        }
+        (None, None, _) => 1.0,
+    };
+    let has_header = match keys.get("header").map(|entry| (&entry.value.node, &entry.value.place)) {
+        None => None,
+        Some((Node::Bool(header), _)) => Some(*header),
+        Some((_, place)) => return Err(at(place, "header is true or false").into()),
+    };
+    Ok(Task { name, place, train, valid, valid_split, form, metrics, weight, has_header })
+}
+
+fn form(name: &str, keys: &Section, place: &Place) -> Result<Form, Error> {
+    if let Some(entry) = keys.get("use") {
+        let called = text(entry)?;
+        if let Some(other) = ["source", "target", "label", "labels"].iter().find_map(|key| keys.get(key)) {
+            return Err(at(
+                &other.place,
+                format!("use = \"{called}\" says the {}; leave one out", other.key),
+            )
+            .into());
+        }
+        return match ready::by_name(called) {
+            Some(ready) => Ok(Form::Ready(ready)),
+            None => Err(at(&entry.value.place, unknown("task", called, &ready::NAMES)).into()),
+        };
+    }
+    let template = |key: &str| -> Result<Template, Error> {
+        let Some(entry) = keys.get(key) else {
+            let what = format!(
+                "task {name} has no {key}: give a template such as \"{{text}}\", or use = a ready task"
+            );
+            return Err(at(place, what).into());
+        };
+        Template::parse(text(entry)?)
+            .map_err(|source| Error::Template { place: entry.value.place.clone(), source })
+    };
+    let (source, target) = (template("source")?, template("target")?);
+    let labels = match keys.get("labels") {
+        None => None,
+        Some(entry) => {
+            let Node::Section(map) = &entry.value.node else {
+                return Err(at(
+                    &entry.value.place,
+                    "labels is a map such as { \"0\" = \"负面\", \"1\" = \"正面\" }",
+                )
+                .into());
+            };
+            let pairs = map.entries.iter().map(|entry| Ok((entry.key.clone(), text(entry)?.to_owned())));
+            let pairs = pairs.collect::<Result<Vec<_>, Error>>()?;
+            let map = LabelMap::new(pairs)
+                .map_err(|source| Error::Template { place: entry.value.place.clone(), source })?;
+            if map.is_empty() {
+                return Err(at(&entry.value.place, "labels is empty; leave it out").into());
+            }
+            let of_target: Vec<&str> = target.columns().collect();
+            let column = match (keys.get("label"), &of_target[..]) {
+                (Some(entry), _) => column(entry)?,
+                (None, [column]) => (*column).to_owned(),
+                (None, _) => {
+                    let what =
+                        "which column do labels name? The target has several; say so with label = \"COLUMN\"";
+                    return Err(at(&entry.place, what).into());
+                }
+            };
+            Some((column, map))
+        }
+    };
+    if let (Some(entry), None) = (keys.get("label"), &labels) {
+        return Err(at(&entry.place, "label is the column of labels, which are missing").into());
+    }
+    Ok(Form::Templates { source, target, labels })
+}
+
+fn metrics(keys: &Section, form: &Form) -> Result<Vec<String>, Error> {
+    if let (Some(_), Some(entry)) = (keys.get("metric"), keys.get("metrics")) {
+        return Err(at(&entry.place, "metric and metrics: give one of them").into());
+    }
+    let Some(entry) = keys.get("metric").or_else(|| keys.get("metrics")) else {
+        return Ok(match form {
+            Form::Ready(ready) => vec![ready.metric.to_owned()],
+            Form::Templates { labels: Some(_), .. } => vec!["accuracy".to_owned()],
+            Form::Templates { .. } => Vec::new(),
+        });
+    };
+    let names = match &entry.value.node {
+        Node::List(list) => list.iter().map(|value| text_of(&entry.key, value).map(str::to_owned)).collect(),
+        _ => text(entry).map(|name| vec![name.to_owned()]),
+    }?;
+    Ok(names)
+}
+
+/// A key that there is not is an error, with the nearest that there is.
+fn known(section: &Section, keys: &[&str]) -> Result<(), Error> {
+    match section.entries.iter().find(|entry| !keys.contains(&entry.key.as_str())) {
+        Some(entry) => Err(at(&entry.place, unknown("key", &entry.key, keys)).into()),
+        None => Ok(()),
+    }
+}
+
+fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+    let near = known.iter().map(|known| (strsim::jaro_winkler(name, known), known));
+    let nearest = near.filter(|(near, _)| *near > 0.75).max_by(|a, b| a.0.total_cmp(&b.0));
+    let meant = nearest.map_or(String::new(), |(_, known)| format!(", did you mean {known}?"));
+    format!("there is no {what} {name}{meant}; there are {}", known.join(", "))
+}
+
+fn text(entry: &Entry) -> Result<&str, Error> {
+    text_of(&entry.key, &entry.value)
+}
+
+fn text_of<'v>(key: &str, value: &'v Value) -> Result<&'v str, Error> {
+    match &value.node {
+        Node::Text(text) => Ok(text),
+        other => Err(at(&value.place, format!("{key} is text in quotes, not {}", other.kind())).into()),
+    }
+}
+
+/// A column by name or number.
+fn column(entry: &Entry) -> Result<String, Error> {
+    match &entry.value.node {
+        Node::Integer(number) => Ok(number.clone()),
+        _ => text(entry).map(str::to_owned),
+    }
+}
+
+fn number(entry: &Entry) -> Result<f64, Error> {
+    match &entry.value.node {
+        Node::Integer(number) | Node::Float(number) => {
+            number.parse().map_err(|_| at(&entry.value.place, format!("{} is no number", entry.key)).into())
+        }
+        other => {
+            Err(at(&entry.value.place, format!("{} is a number, not {}", entry.key, other.kind())).into())
+        }
+    }
+}
+
+/// Files, beside the mixture's own; folders and patterns of files too.
+fn paths(entry: &Entry) -> Result<Vec<PathBuf>, Error> {
+    let values: Vec<&Value> = match &entry.value.node {
+        Node::List(list) => list.iter().collect(),
+        _ => vec![&entry.value],
+    };
+    let mut paths = Vec::new();
+    for value in values {
+        let path = value.home.join(text_of(&entry.key, value)?);
+        let found = t5kit_formats::inputs::expand(&[path.to_string_lossy().into_owned()])
+            .map_err(|error| at(&value.place, error.to_string()))?;
+        paths.extend(found.into_iter().map(|input| input.path));
+    }
+    match paths.is_empty() {
+        true => Err(at(&entry.value.place, format!("{} names no file", entry.key)).into()),
+        false => Ok(paths),
+    }
+}

@@ -1,0 +1,134 @@
+//! A task's rows as sources and targets.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use t5kit_formats::table::{Row, Rows, Table, TableOptions};
+
+use super::{Error, Form, Task};
+use crate::template::{LabelMap, Template};
+
+/// An example.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// What the model reads.
+    pub source: String,
+    /// What it is to say.
+    pub target: String,
+}
+
+/// What was seen while a file was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Bad rows left out.
+    pub skipped: usize,
+    /// Rows with nothing in them.
+    pub blank: usize,
+}
+
+impl Task {
+    /// Gives the examples of a file to `each`, in order. `bad_row` says whether to go on without a row that cannot be
+    /// used.
+    ///
+    /// # Errors
+    /// A file that cannot be read or lacks a column; a bad row, unless it is to be left out; those of `each`.
+    pub fn each<E: From<Error>>(
+        &self,
+        path: &Path,
+        options: &TableOptions,
+        bad_row: &mut dyn FnMut(&Error) -> ControlFlow<()>,
+        mut each: impl FnMut(Pair) -> Result<(), E>,
+    ) -> Result<Seen, E> {
+        let mut seen = Seen::default();
+        let (mut rows, wording) = self.open(path, options)?;
+        for row in rows.by_ref() {
+            let pair = row.map_err(Error::from).and_then(|row| self.pair(path, row, &wording));
+            match pair {
+                Ok(Some(pair)) => each(pair)?,
+                Ok(None) => seen.blank += 1,
+                Err(error) if error.is_bad_row() && bad_row(&error).is_continue() => seen.skipped += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(seen)
+    }
+
+    /// The rows of a file, and how one of them is said.
+    fn open(&self, path: &Path, options: &TableOptions) -> Result<(Rows, Wording), Error> {
+        let has_header = self.has_header.or(options.has_header);
+        let options = TableOptions { text_as_table: true, has_header, ..options.clone() };
+        let table = Table::open(path, &options)?;
+        let numbered: Vec<String> = (1..=table.head().columns.len()).map(|n| n.to_string()).collect();
+        let names: Vec<&str> = match table.head().header {
+            Some(false) => numbered.iter().map(String::as_str).collect(),
+            _ => table.names(),
+        };
+        let template = |source| Error::Template { place: self.place.clone(), source };
+        let (source, target, labels) = match &self.form {
+            Form::Templates { source, target, labels } => (source.clone(), target.clone(), labels.clone()),
+            Form::Ready(ready) => {
+                let (source, target) = ready.templates(&names).map_err(template)?;
+                let map = ready.label_map().map_err(template)?;
+                let labels = ready.label_column(&names).filter(|_| !map.is_empty());
+                (source, target, labels.map(|column| (column.to_owned(), map)))
+            }
+        };
+        // A number names a column whatever it is called.
+        let known: Vec<&str> = names.iter().copied().chain(numbered.iter().map(String::as_str)).collect();
+        let mut columns: Vec<String> = Vec::new();
+        let label = labels.as_ref().map(|(column, _)| column.as_str());
+        for template in [&source, &target] {
+            if template.columns().any(|name| !known.contains(&name)) {
+                template
+                    .check(&names)
+                    .map_err(|source| Error::Template { place: self.place.clone(), source })?;
+            }
+        }
+        for name in source.columns().chain(target.columns()).chain(label) {
+            if !columns.iter().any(|known| known == name) {
+                columns.push(name.to_owned());
+            }
+        }
+        let place = |name: &String| {
+            let named = names.iter().position(|known| known == name);
+            named.or_else(|| numbered.iter().position(|number| number == name))
+        };
+        let places: Vec<usize> = columns.iter().filter_map(place).collect();
+        Ok((table.rows_at(&places)?, Wording { source, target, labels, columns }))
+    }
+
+    /// The example of a row; `None` where there is nothing in it.
+    fn pair(&self, path: &Path, row: Row, wording: &Wording) -> Result<Option<Pair>, Error> {
+        if row.values.iter().all(|value| value.trim().is_empty()) {
+            return Ok(None);
+        }
+        let Wording { source, target, labels, columns } = wording;
+        let place = |name: &str| columns.iter().position(|column| column == name).unwrap_or(0);
+        let mut values: Vec<&str> = row.values.iter().map(String::as_str).collect();
+        if let Some((column, map)) = labels {
+            let at = place(column);
+            values[at] = map.name(values[at], path, row.line).map_err(Error::Label)?;
+        }
+        let fill = |template: &Template| template.fill(|name| values[place(name)]);
+        // A template's own words are always there: what is empty is a column.
+        let empty = |template: &Template| {
+            template.columns().count() > 0
+                && template.columns().all(|name| values[place(name)].trim().is_empty())
+        };
+        for (template, what) in [(source, "source"), (target, "target")] {
+            if empty(template) {
+                let (path, task) = (path.to_path_buf(), self.name.clone());
+                return Err(Error::Empty { path, line: row.line, what, task });
+            }
+        }
+        Ok(Some(Pair { source: fill(source), target: fill(target) }))
+    }
+}
+
+/// How a row is said: the templates, the labels, and the columns in the order of a row's values.
+struct Wording {
+    source: Template,
+    target: Template,
+    labels: Option<(String, LabelMap)>,
+    columns: Vec<String>,
+}

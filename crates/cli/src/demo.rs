@@ -5,7 +5,7 @@
 
 mod data;
 mod grammar;
-mod vocabulary;
+pub mod vocabulary;
 
 use crate::errors::Interrupted;
 use crate::inside;

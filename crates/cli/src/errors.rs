@@ -62,6 +62,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
     error.is::<Usage>()
         || error.downcast_ref().is_some_and(t5kit_pipeline::Error::is_usage)
         || error.downcast_ref().is_some_and(t5kit_recipe::Error::is_usage)
+        || error.downcast_ref().is_some_and(t5kit_tasks::objective::Error::is_usage)
         || matches!(error.downcast_ref(), Some(t5kit_generate::Error::Options(_)))
         || matches!(error.downcast_ref(), Some(t5kit_tokenizer::Error::Options { .. }))
         || matches!(
@@ -72,12 +73,13 @@ fn is_usage(error: &anyhow::Error) -> bool {
 }
 
 /// Fields whose flag has another name.
-const RENAMED: [(&str, &str); 16] = [
+const RENAMED: [(&str, &str); 17] = [
     ("base", "model"),
     ("columns", "field"),
     ("do_sample", "sample"),
     ("examples", "train"),
     ("lengths.source", "max-source-length"),
+    ("mean_span_length", "mean-noise-span-length"),
     ("prompt_lookup_num_tokens", "lookup"),
     ("table.encoding", "encoding"),
     ("table.format", "format"),

@@ -28,6 +28,7 @@ mod manual;
 mod metrics;
 mod model_args;
 mod new_tokens;
+mod objective;
 mod pairs;
 mod pretrain;
 mod progress;
@@ -91,6 +92,8 @@ enum Command {
     Run(run::Args),
     /// Write, check and describe the files that `t5kit run` runs
     Recipe(recipe::Args),
+    /// Show what a model learns from text alone: inputs and targets of the pre-training objectives
+    Objective(objective::Args),
     /// Say how probable a model finds given targets
     Score(score::Args),
     /// Generate, score and time: one or several models on a table of examples
@@ -149,6 +152,7 @@ impl Command {
             Command::Split(args) => split::run(args),
             Command::Run(args) => run::run(args),
             Command::Recipe(args) => recipe::run(args),
+            Command::Objective(args) => objective::run(args),
             Command::Score(args) => score::run(args),
             Command::Evaluate(args) => evaluate::run(*args),
             Command::Bench(args) => bench::run(*args),

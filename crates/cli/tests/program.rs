@@ -4,7 +4,7 @@ mod common;
 use common::{finish, program, run};
 use std::process::Stdio;
 
-const SUBCOMMANDS: [&str; 14] = [
+const SUBCOMMANDS: [&str; 15] = [
     "tokenize",
     "detokenize",
     "count",
@@ -13,6 +13,7 @@ const SUBCOMMANDS: [&str; 14] = [
     "convert",
     "finetune",
     "generate",
+    "objective",
     "score",
     "metrics",
     "compare",

@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// Examples by subcommand, as they are typed; a test has the program understand every one of them.
-const EXAMPLES: [(&str, &[&str]); 19] = [
+const EXAMPLES: [(&str, &[&str]); 20] = [
     (
         "tokenize",
         &[
@@ -76,6 +76,14 @@ const EXAMPLES: [(&str, &[&str]); 19] = [
             "t5kit recipe new titles.toml --data title.tsv --source 2 --target 3 --model google/mt5-small",
             "t5kit recipe check titles.toml",
             "t5kit recipe schema > schema.json",
+        ],
+    ),
+    (
+        "objective",
+        &[
+            "t5kit objective --show",
+            "t5kit objective --show --objective span-corruption --tokenizer mt5-small --json < lines.txt",
+            "t5kit objective --show --objective ul2,prefix-lm --tokenizer mt5-small --text 今天天气不错",
         ],
     ),
     ("score", &["t5kit score --model run --input pairs.tsv > scores.tsv"]),

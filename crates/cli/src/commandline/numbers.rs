@@ -15,6 +15,7 @@ enum Range {
     AtLeast0,
     /// A probability that is not certain: at least 0 and below 1.
     Below1,
+    AtLeast1,
     /// From 0 to 1.
     Share,
     /// Between 0 and 1, neither of them.
@@ -22,7 +23,7 @@ enum Range {
 }
 
 /// The flags with such numbers, in whatever subcommand they are.
-const RANGES: [(&str, Range); 15] = [
+const RANGES: [(&str, Range); 17] = [
     ("coverage", Range::Share),
     ("diversity-penalty", Range::AtLeast0),
     ("dropout", Range::Below1),
@@ -31,7 +32,9 @@ const RANGES: [(&str, Range); 15] = [
     ("length-penalty", Range::Any),
     ("lora-alpha", Range::Above0),
     ("max-grad-norm", Range::AtLeast0),
+    ("mean-noise-span-length", Range::AtLeast1),
     ("min-p", Range::Share),
+    ("noise-density", Range::Part),
     ("repetition-penalty", Range::Above0),
     ("temperature", Range::AtLeast0),
     ("top-p", Range::Share),
@@ -47,6 +50,7 @@ impl Range {
                 Range::Any => true,
                 Range::Above0 => x > 0.0,
                 Range::AtLeast0 => x >= 0.0,
+                Range::AtLeast1 => x >= 1.0,
                 Range::Below1 => (0.0..1.0).contains(&x),
                 Range::Share => (0.0..=1.0).contains(&x),
                 Range::Part => 0.0 < x && x < 1.0,
@@ -58,6 +62,7 @@ impl Range {
             Range::Any => "finite",
             Range::Above0 => "above 0",
             Range::AtLeast0 => "at least 0",
+            Range::AtLeast1 => "at least 1",
             Range::Below1 => "at least 0 and below 1",
             Range::Share => "from 0 to 1",
             Range::Part => "between 0 and 1",

@@ -48,6 +48,15 @@ pub fn build(grammar: &Grammar, pairs: &[Pair], path: &Path) -> Result<Tokenizer
     Ok(Tokenizer::load(path)?)
 }
 
+/// A tokenizer for which every character of the texts is a token: to look at something without a model's.
+pub fn of_characters<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Tokenizer> {
+    let mut counts = BTreeMap::from([("▁".to_string(), 1)]);
+    for c in texts.flat_map(str::chars).filter(|c| *c != ' ') {
+        *counts.entry(c.into()).or_default() += 1;
+    }
+    Ok(Tokenizer::from_bytes(&model(&counts).to_bytes(), Path::new("spiece.model"))?)
+}
+
 fn is_mark(c: char) -> bool {
     MARKS.contains(c)
 }
@@ -113,8 +122,13 @@ fn recount(
         .collect()
 }
 
-/// Writes a model of the strings and of the pieces that every such model has.
 fn write(counts: &BTreeMap<String, usize>, path: &Path) -> Result<()> {
+    std::fs::write(path, model(counts).to_bytes())
+        .map_err(|e| anyhow::anyhow!("cannot write {}: {e}", path.display()))
+}
+
+/// A model of the strings and of the pieces that every such model has.
+fn model(counts: &BTreeMap<String, usize>) -> SpieceModel {
     let total: usize = counts.values().sum();
     let score = |count: usize| ((count.max(1) as f64) / total.max(1) as f64).ln() as f32;
     let mut normal: Vec<Piece> = counts
@@ -143,8 +157,7 @@ fn write(counts: &BTreeMap<String, usize>, path: &Path) -> Result<()> {
     let trainer =
         TrainerSpec { vocab_size: pieces.len() as i64, byte_fallback: true, ..TrainerSpec::default() };
     let normalizer = NormalizerSpec { name: "identity".into(), ..NormalizerSpec::default() };
-    std::fs::write(path, SpieceModel::new(pieces, trainer, normalizer).to_bytes())
-        .map_err(|e| anyhow::anyhow!("cannot write {}: {e}", path.display()))
+    SpieceModel::new(pieces, trainer, normalizer)
 }
 
 /// Every pair of letters of each script, with and without the ▁ that begins a word.

@@ -176,6 +176,8 @@ pub(super) const TEXTS: Texts = Texts {
     cut_some: "{n} ({share} %)",
     one_was_cut: "1 {what} of {all} was cut at {length} tokens{part}",
     several_were_cut: "{n} {what} of {all} were cut at {length} tokens{part}",
+    every_character_a_token: "no tokenizer was given: every character counts as a token; --tokenizer takes a model's",
+    objective_left_out: "left out: {why}",
     one_misses_a_blank: "1 {what} names a blank such as <extra_id_0> that this tokenizer takes for ordinary text; write a space before it, and give it a number that the tokenizer has",
     several_miss_a_blank: "{n} {what} name a blank such as <extra_id_0> that this tokenizer takes for ordinary text; write a space before it, and give it a number that the tokenizer has",
     one_has_no_blank: "1 {what} names a blank such as <extra_id_0>, and this vocabulary has none, as BERT's: it is read as ordinary text; models of T5's and mT5's vocabularies fill in blanks",

@@ -364,6 +364,10 @@ texts! {
     one_was_cut,
     /// Several: {n}, {all}, {what}, {length}, {part}.
     several_were_cut,
+    /// Of `objective`, without a tokenizer.
+    every_character_a_token,
+    /// An objective that makes no example of a text: {why}.
+    objective_left_out,
     /// {what}.
     one_misses_a_blank,
     /// {n}, {what}.

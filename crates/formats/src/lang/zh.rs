@@ -176,6 +176,8 @@ pub(super) const TEXTS: Texts = Texts {
     cut_some: "{n} 条（{share} %）",
     one_was_cut: "{all} 条{what}中有 1 条在 {length} 个词元处被截断{part}",
     several_were_cut: "{all} 条{what}中有 {n} 条在 {length} 个词元处被截断{part}",
+    every_character_a_token: "没有给出分词器：每个字符算一个词元；用 --tokenizer 可指定模型的分词器",
+    objective_left_out: "略去：{why}",
     one_misses_a_blank: "有 1 条{what}含有 <extra_id_0> 之类的空位，但这个分词器把它当成普通文字；请在它前面加一个空格，并使用分词器有的编号",
     several_miss_a_blank: "有 {n} 条{what}含有 <extra_id_0> 之类的空位，但这个分词器把它当成普通文字；请在它前面加一个空格，并使用分词器有的编号",
     one_has_no_blank: "有 1 条{what}含有 <extra_id_0> 之类的空位，而这个词表没有空位（BERT 的词表都没有），它被当成普通文字；填空要用 T5 或 mT5 词表的模型",

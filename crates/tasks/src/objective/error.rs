@@ -31,8 +31,8 @@ pub enum Error {
     },
     /// The vocabulary has no sentinels.
     #[error(
-        "{objective} needs sentinels and the vocabulary has none (no <extra_id_0>): take a tokenizer of T5 or mT5, or \
-         drop-tokens, deshuffling, prefix-lm, full-lm or gap-sentences, which need none"
+        "{objective} needs sentinels and the vocabulary has none (no <extra_id_0>): take a tokenizer of T5 (its folder, \
+         as its spiece.model alone has none) or mT5, or drop-tokens, deshuffling, prefix-lm, full-lm, gap-sentences"
     )]
     NoSentinels {
         /// The objective's name.
@@ -87,6 +87,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether what was asked for is impossible whatever the texts and the vocabulary are.
+    pub fn is_usage(&self) -> bool {
+        !matches!(self, Error::NoSentinels { .. } | Error::TooFewSentinels { .. } | Error::TooShort { .. })
+    }
+
     pub(super) fn unknown(name: &str) -> Self {
         let near = |known: &&'static str| strsim::jaro_winkler(&name.to_lowercase(), known);
         let nearest = Objective::NAMES.into_iter().max_by(|a, b| near(a).total_cmp(&near(b)));

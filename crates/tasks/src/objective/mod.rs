@@ -101,6 +101,9 @@ impl Objective {
         "gap-sentences",
     ];
 
+    /// What UL2 puts before its inputs: for short spans, for long or dense ones, for a prefix.
+    pub const MODES: [&'static str; 3] = ["[NLU]", "[NLG]", "[S2S]"];
+
     /// The objective of a name, with the parameters of its paper: `noise_density` 0.15 (`prefix-lm` 0.5,
     /// `gap-sentences` 0.25), `mean_span_length` 3, sentences chosen as T5 PEGASUS does.
     ///

@@ -15,11 +15,6 @@ pub enum SentenceChoice {
     Rouge1,
 }
 
-impl SentenceChoice {
-    /// The names on the command line.
-    pub const NAMES: [&'static str; 2] = ["lcs", "rouge1"];
-}
-
 /// The sentences of a text, with the blanks behind them; one that holds blanks alone belongs to the one before. They end
 /// with 。！？；… and a line, quotes and brackets that close after them included, and with . ! ? ; before a blank.
 pub(super) fn cut(text: &str) -> Vec<&str> {

@@ -1,5 +1,7 @@
 //! UL2's mixture of denoisers (Tay et al. 2022, table 1).
 
+use super::Objective;
+
 /// A denoiser: its share of the examples, its mode's name, which is put before the input, and what it hides.
 pub(super) struct Denoiser {
     pub(super) rate: f64,
@@ -17,16 +19,20 @@ const fn spans(mode: &'static str, mean_span_length: f64, noise_density: f64) ->
     Denoiser { rate: (1.0 - SEQUENTIAL) / 6.0, mode, noise_density, mean_span_length: Some(mean_span_length) }
 }
 
-/// R is `[NLU]`, X `[NLG]`, S `[S2S]` in the released checkpoints.
+/// The paper's R (regular), X (extreme) and S (sequential) are these in the released checkpoints.
+const R: &str = Objective::MODES[0];
+const X: &str = Objective::MODES[1];
+const S: &str = Objective::MODES[2];
+
 pub(super) const DENOISERS: [Denoiser; 7] = [
-    spans("[NLU]", 3.0, 0.15),
-    spans("[NLU]", 8.0, 0.15),
-    spans("[NLG]", 3.0, 0.5),
-    spans("[NLG]", 8.0, 0.5),
-    spans("[NLG]", 64.0, 0.15),
-    spans("[NLG]", 64.0, 0.5),
+    spans(R, 3.0, 0.15),
+    spans(R, 8.0, 0.15),
+    spans(X, 3.0, 0.5),
+    spans(X, 8.0, 0.5),
+    spans(X, 64.0, 0.15),
+    spans(X, 64.0, 0.5),
     // A target of a quarter of the text on average: uniform up to a half.
-    Denoiser { rate: SEQUENTIAL, mode: "[S2S]", noise_density: 0.25, mean_span_length: None },
+    Denoiser { rate: SEQUENTIAL, mode: S, noise_density: 0.25, mean_span_length: None },
 ];
 
 /// The denoiser of a number that is uniform in [0, 1).

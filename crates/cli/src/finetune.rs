@@ -1,6 +1,7 @@
 //! `t5kit finetune`: examples to a trained model.
 
 mod data;
+pub mod mixture;
 pub mod presets;
 mod validation;
 
@@ -95,7 +96,7 @@ pub fn run(args: Args) -> Result<()> {
         lang: lang(),
         folder: &args.run.output,
         model: &args.model.model,
-        train: &args.data.train,
+        train: args.data.files(),
         command: typed::command_line(&args.command_line()),
         parameters: model.params().elements(),
         options: &options,
@@ -134,7 +135,8 @@ impl Args {
     /// The settings that decide what the run computes.
     pub fn options(&self) -> Result<TrainOptions> {
         let options = self.lora.apply(self.optimization.options(self.lora.lora_rank.is_some())?);
-        let validation = self.validation.options(self.data.max_target_length.get())?;
+        let mixture = self.data.mixture()?;
+        let validation = self.validation.options(self.data.max_target_length.get(), mixture.as_ref())?;
         Ok(TrainOptions {
             epochs: self.epochs,
             max_steps: self.max_steps,
@@ -159,12 +161,14 @@ impl Args {
         let files = |files: &[PathBuf]| -> String {
             files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
         };
-        vec![
+        let settings = [
             ("model", self.model.model.clone()),
             ("train", files(&self.data.train)),
+            ("mixture", files(self.data.mixture.as_slice())),
             ("valid", files(&self.data.valid)),
             ("threads", threads.to_string()),
-        ]
+        ];
+        settings.into_iter().filter(|(_, value)| !value.is_empty()).collect()
     }
 
     /// The run's best model, else its last.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use t5kit_formats::progress::{Progress, Watch};
 use t5kit_formats::table::ColumnRef;
 use t5kit_recipe::{PARTS, Part, SplitOptions, split};
-use t5kit_train::{Error, PairColumns, ReadWatch, Understood};
+use t5kit_train::{PairColumns, ReadWatch, Understood};
 
 use crate::errors::usage;
 use crate::finetune::OnError;

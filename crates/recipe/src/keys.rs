@@ -172,6 +172,7 @@ pub(crate) const SECTIONS: [SectionSpec; 7] = [
             "train",
             "valid",
             "valid-split",
+            "mixture",
             "on-error",
             "init-seed",
             "add-tokens",

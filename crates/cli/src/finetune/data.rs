@@ -11,7 +11,7 @@ use t5kit_formats::trained::Trained;
 use t5kit_tensor::Pool;
 use t5kit_tokenizer::{Punctuation, PunctuationCount, Tokenizer};
 use t5kit_train::{
-    DataOptions, Error, Examples, Facts, Lengths, PairColumns, Placement, Prompts, ReadWatch, Understood,
+    DataOptions, Examples, Facts, Lengths, PairColumns, Placement, Prompts, ReadWatch, Understood,
 };
 
 use crate::lang::lang;
@@ -25,8 +25,11 @@ use crate::table_flags::{TableFlags, said, spoken, understood};
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
     /// Training examples: TSV, CSV, JSON, JSON lines, Parquet or a workbook (.xlsx), plain, .gz or .zst
-    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "mixture")]
     pub train: Vec<PathBuf>,
+    /// Instead of --train: several tasks, each with its files, templates and metrics, as a TOML file describes them
+    #[arg(long, value_name = "FILE", group = "validating", conflicts_with_all = ["train", "valid", "valid_split", "source", "target", "prompt"])]
+    pub mixture: Option<PathBuf>,
     /// Validation examples: they decide which checkpoint is the best
     #[arg(long, value_name = "FILE", num_args = 1.., group = "validating")]
     pub valid: Vec<PathBuf>,
@@ -101,29 +104,28 @@ impl DataArgs {
         most_tokens: Option<usize>,
         seed: u64,
     ) -> Result<(Examples, Option<Examples>, Option<String>)> {
+        if let Some(mixture) = self.mixture()? {
+            let (train, valid) =
+                self.read_mixture(&mixture, tokenizer, pool, output, rows, most_tokens, seed)?;
+            return Ok((train, valid, None));
+        }
         let t = lang().texts();
         let column = |name: &Option<String>| name.as_deref().map(ColumnRef::parse);
-        let (source, target) = (self.max_source_length.get(), self.max_target_length.get());
-        let lengths = Lengths { source, target, pair: most_tokens };
         let options = DataOptions {
             columns: PairColumns {
                 source: column(&self.source),
                 target: column(&self.target),
                 prompt: column(&self.prompt),
             },
-            source_prefix: self.source_prefix.clone(),
-            table: self.tables.options(),
-            lengths,
-            placement: self.placement(output),
-            references: false,
+            ..self.options(output, most_tokens)
         };
+        let lengths = options.lengths;
         let mut prompt = None;
         let mut read = |paths: &[PathBuf], references, part| -> Result<Examples> {
-            let skip = self.on_error == OnError::Skip;
             let options = DataOptions { references, ..options.clone() };
-            let mut reading = Reading { skip, monitor: Monitor::default(), prompt: None };
+            let mut reading = Reading::new(self.skips());
             let examples = Examples::read(paths, tokenizer, pool, &options, &mut reading);
-            reading.monitor.clear();
+            reading.clear();
             prompt = prompt.take().or(reading.prompt);
             let examples = examples?;
             examples.check_ids(tokenizer.vocab_size(), rows)?;
@@ -147,6 +149,28 @@ impl DataArgs {
         let valid =
             (!self.valid.is_empty()).then(|| read(&self.valid, true, t.part_validation)).transpose()?;
         Ok((train, valid, prompt))
+    }
+
+    /// The files to train on, or the mixture's.
+    pub fn files(&self) -> &[PathBuf] {
+        if self.train.is_empty() { self.mixture.as_slice() } else { &self.train }
+    }
+
+    /// Whether bad rows are left out.
+    pub(super) fn skips(&self) -> bool {
+        self.on_error == OnError::Skip
+    }
+
+    pub(super) fn options(&self, output: &Path, most_tokens: Option<usize>) -> DataOptions {
+        let (source, target) = (self.max_source_length.get(), self.max_target_length.get());
+        DataOptions {
+            columns: PairColumns::default(),
+            source_prefix: self.source_prefix.clone(),
+            table: self.tables.options(),
+            lengths: Lengths { source, target, pair: most_tokens },
+            placement: self.placement(output),
+            references: false,
+        }
     }
 
     /// What training fixes about the texts, where its examples are these.
@@ -195,11 +219,22 @@ impl DataArgs {
 }
 
 /// Shows the reading and decides about bad rows.
-struct Reading {
+pub(super) struct Reading {
     skip: bool,
     monitor: Monitor,
     /// The name of the prompts' column, empty where it has none.
     prompt: Option<String>,
+}
+
+impl Reading {
+    pub(super) fn new(skip: bool) -> Self {
+        Reading { skip, monitor: Monitor::default(), prompt: None }
+    }
+
+    /// Takes the display away.
+    pub(super) fn clear(&mut self) {
+        self.monitor.clear();
+    }
 }
 
 impl Watch for Reading {
@@ -230,7 +265,7 @@ impl ReadWatch for Reading {
 }
 
 /// Says how long the texts are, and what became of rows that are no examples.
-fn say_facts(facts: &Facts, lengths: Lengths, part: &str) {
+pub(super) fn say_facts(facts: &Facts, lengths: Lengths, part: &str) {
     let t = lang().texts();
     for (side, what, most) in [(0, Side::Source, lengths.source), (1, Side::Target, lengths.target)] {
         let counts = &facts.lengths[side];

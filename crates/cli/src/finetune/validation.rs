@@ -4,7 +4,8 @@ use anyhow::Result;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use t5kit_eval::Metric;
-use t5kit_train::ValidationOptions;
+use t5kit_tasks::mixture::{Mixture, Task};
+use t5kit_train::{MEAN, ValidationOptions};
 
 use crate::errors::usage;
 use crate::metrics::metric_of_a_run;
@@ -49,8 +50,8 @@ pub struct ValidationArgs {
 }
 
 impl ValidationArgs {
-    /// The options; `max_target_length` is how long targets are.
-    pub fn options(&self, max_target_length: usize) -> Result<ValidationOptions> {
+    /// The options; `max_target_length` is how long targets are. The tasks of a mixture have metrics of their own.
+    pub fn options(&self, max_target_length: usize, mixture: Option<&Mixture>) -> Result<ValidationOptions> {
         let mut metrics: Vec<String> = Vec::new();
         for metric in &self.metric {
             let name = metric.name();
@@ -58,25 +59,56 @@ impl ValidationArgs {
                 metrics.push(name);
             }
         }
-        if let Some(best) = &self.best_metric
+        let mut best_metric = self.best_metric.clone();
+        let mut of_tasks: Vec<String> = Vec::new();
+        if let Some(mixture) = mixture {
+            if !metrics.is_empty() {
+                let why = "each task of a mixture has its own; say them there";
+                return Err(usage(format!("--metric: {why}")));
+            }
+            let validated = |task: &&Task| !task.valid.is_empty() || task.valid_split.is_some();
+            for task in mixture.tasks.iter().filter(validated) {
+                let names = task.metrics.iter().filter_map(|name| Metric::by_name(name));
+                of_tasks.extend(names.map(|metric| format!("{}/{}", task.name, metric.name())));
+            }
+            if !of_tasks.is_empty() {
+                of_tasks.push(MEAN.to_owned());
+                best_metric.get_or_insert_with(|| MEAN.to_owned());
+            }
+            let losses = mixture.tasks.iter().filter(validated).map(|task| format!("{}/loss", task.name));
+            let losses: Vec<String> = losses.collect();
+            if let Some(best) = best_metric.as_ref().filter(|best| losses.contains(best)) {
+                return Err(usage(format!(
+                    "--best-metric {best}: less of it is better; give loss, for all tasks"
+                )));
+            }
+        }
+        if let Some(best) = &best_metric
             && best != "loss"
             && !metrics.contains(best)
+            && !of_tasks.contains(best)
         {
-            return Err(usage(format!("--best-metric {best}: give loss or one of --metric")));
+            let known = match of_tasks.is_empty() {
+                true => "one of --metric".to_owned(),
+                false => of_tasks.join(", "),
+            };
+            return Err(usage(format!("--best-metric {best}: give loss or {known}")));
         }
         // A preset may have a metric, so clap cannot ask for it.
         let beside = [
             ("--eval-num-beams", self.eval_num_beams.is_some()),
             ("--eval-max-examples", self.eval_max_examples.is_some()),
         ];
-        if let Some((flag, _)) = beside.iter().find(|(_, given)| *given && metrics.is_empty()) {
+        if let Some((flag, _)) =
+            beside.iter().find(|(_, given)| *given && metrics.is_empty() && of_tasks.is_empty())
+        {
             return Err(usage(format!("{flag}: is about generated texts; give --metric too")));
         }
         Ok(ValidationOptions {
             eval_every: self.eval_every.map(NonZeroU64::get),
             save_every: self.save_every.map(NonZeroU64::get),
             metrics,
-            best_metric: self.best_metric.clone(),
+            best_metric,
             early_stopping_patience: self.early_stopping_patience.map(NonZeroU64::get),
             num_beams: self.eval_num_beams.map_or(1, NonZeroUsize::get),
             max_new_tokens: self.eval_max_new_tokens.map_or(max_target_length, NonZeroUsize::get),

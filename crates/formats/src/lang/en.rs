@@ -190,6 +190,7 @@ pub(super) const TEXTS: Texts = Texts {
     several_empty_rows: "{n} empty rows were passed over",
     one_surrogate: "1 lone surrogate was replaced by U+FFFD",
     several_surrogates: "{n} lone surrogates were replaced by U+FFFD",
+    task_of_mixture: "task {task}: {n} examples, {valid} for validation; {share} % of what is trained on",
     set_aside: "{n} of {all} examples are set aside for validation",
     planned: "{parameters} parameters{trained}; {data}, {steps} steps{resumed}; about {memory} of memory",
     planned_examples: "{examples} examples, {tokens} tokens an epoch",

@@ -392,6 +392,8 @@ texts! {
     one_surrogate,
     /// {n}.
     several_surrogates,
+    /// {task}, {n}, {valid}, {share}.
+    task_of_mixture,
     /// {n}, {all}.
     set_aside,
     /// The tokens' place.

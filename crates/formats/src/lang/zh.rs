@@ -190,6 +190,7 @@ pub(super) const TEXTS: Texts = Texts {
     several_empty_rows: "跳过了 {n} 个空行",
     one_surrogate: "有 1 个孤立的代理码元换成了 U+FFFD",
     several_surrogates: "有 {n} 个孤立的代理码元换成了 U+FFFD",
+    task_of_mixture: "任务 {task}：{n} 条样本，{valid} 条用于验证；占训练的 {share} %",
     set_aside: "从 {all} 条样本中留出 {n} 条用于验证",
     planned: "{parameters} 个参数{trained}；{data}，共 {steps} 步{resumed}；约需 {memory} 内存",
     planned_examples: "{examples} 条样本，每轮 {tokens} 个词元",

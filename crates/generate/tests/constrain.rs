@@ -15,7 +15,6 @@ use t5kit_generate::{
     BatchLimits, Event, GenerateOptions, Generated, Request, Session, SessionLimits, generate,
     generate_stream, score,
 };
-use t5kit_model::Seq2Seq;
 use t5kit_tensor::Pool;
 
 fn named(texts: &[Vec<u32>], end: &[u32]) -> Texts {
@@ -54,7 +53,6 @@ fn lists_give_what_the_reference_gives() {
                     "beam4" => (o.num_beams, o.num_return_sequences) = (4, 4),
                     "beam5" => {
                         (o.num_beams, o.num_return_sequences, o.length_penalty) = (5, 5, 0.0);
-                        o.early_stopping = t5kit_generate::EarlyStopping::Yes;
                     }
                     other => panic!("{other}"),
                 }

@@ -127,7 +127,7 @@ fn encoded(texts: &[String], tokenizer: &Tokenizer, options: &GenerateOptions) -
         end.swap(0, at);
     }
     // What comes before a target's own tokens, where that is more than the start.
-    let before = tokenizer.target_wrap(options.ids.start).before;
+    let before = tokenizer.target_wrap(tokenizer.start_id()).before;
     let mut all = Vec::with_capacity(texts.len());
     for text in texts {
         let own = ids(text, tokenizer, &options.prefix)?;

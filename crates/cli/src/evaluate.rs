@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use t5kit_eval::{Bootstrap, Metric};
 use t5kit_evaluate::{
-    Asked, Evaluation, Examples, Outputs, SpeedOptions, begin_peak, outputs, page, peak_bytes,
+    Asked, Evaluation, Examples, ModelFigures, Outputs, SpeedOptions, begin_peak, outputs, page, peak_bytes,
 };
 use t5kit_formats::output::AtomicDir;
 use t5kit_formats::table::{Format, TableWriter};
@@ -19,6 +19,7 @@ use t5kit_pipeline::Form;
 use t5kit_tensor::DType;
 use t5kit_tokenizer::Punctuation;
 
+use crate::constrain::{of_references, say_unfinished};
 use crate::errors::{Interrupted, usage};
 use crate::form::{FormArgs, settle, warn_prompt};
 use crate::generate::options::{OptionArgs, say};
@@ -113,13 +114,14 @@ pub struct Args {
 
 /// Evaluates all models, writes the folder, and prints the table.
 pub fn run(args: Args) -> Result<()> {
-    let asked = args.asked()?;
+    let mut asked = args.asked()?;
     let names = args.names()?;
     if args.tokenizer.is_some() && args.model.len() > 1 {
         return Err(usage("--tokenizer goes with one model; of several each has its own"));
     }
     let folder = AtomicDir::create(&args.output, args.force)?;
     let (sources, references) = args.read(&Form::default(), true)?;
+    of_references(&mut asked.wishes.constrain, &references);
     let mut evaluation = Evaluation {
         data: args.data.file_name().unwrap_or(args.data.as_os_str()).to_string_lossy().into_owned(),
         examples: Examples { sources, references },
@@ -175,6 +177,7 @@ impl Args {
             wishes,
             max_source_length: 0,
             punctuation: Punctuation::default(),
+            asks_punctuation: self.punctuation.is_some(),
             limits: self.batch_size.map(|size| limits(Some(size), None, BatchLimits::default())),
             speed,
         })
@@ -270,6 +273,7 @@ impl Args {
         }
         let found = found?;
         let peak = peak_bytes().filter(|_| begun);
+        say_unfinished(found.unfinished);
         notice_cut(Side::Source, found.cut, sources.len(), asked.max_source_length, &format!(" ({name})"));
         Ok((found, peak))
     }
@@ -291,13 +295,23 @@ impl Args {
         let more = (2..=evaluation.examples.references.len()).map(|n| format!("reference {n}"));
         let mut columns = vec!["source".to_owned(), "reference".to_owned()];
         columns.extend(more);
-        columns.extend(evaluation.models.iter().map(|model| model.name.clone()));
+        // A label's probability goes behind it: `probability` where there is one model.
+        let labels = |model: &ModelFigures| !model.outputs.probabilities.is_empty();
+        for model in &evaluation.models {
+            columns.push(model.name.clone());
+            let one = evaluation.models.len() == 1;
+            let name = if one { "probability".into() } else { format!("{} probability", model.name) };
+            columns.extend(labels(model).then_some(name));
+        }
         let mut writer = TableWriter::new(Format::Tsv, std::io::BufWriter::new(file), &columns, true, false)?;
         for i in 0..evaluation.examples.sources.len() {
-            let texts = std::iter::once(&evaluation.examples.sources)
-                .chain(&evaluation.examples.references)
-                .chain(evaluation.models.iter().map(|model| &model.outputs.texts));
-            writer.row(&texts.map(|texts| Value::from(texts[i].as_str())).collect::<Vec<_>>())?;
+            let given = std::iter::once(&evaluation.examples.sources).chain(&evaluation.examples.references);
+            let mut row: Vec<Value> = given.map(|texts| Value::from(texts[i].as_str())).collect();
+            for model in &evaluation.models {
+                row.push(Value::from(model.outputs.texts[i].as_str()));
+                row.extend(model.outputs.probabilities.get(i).map(|&probability| json!(probability)));
+            }
+            writer.row(&row)?;
         }
         writer.finish()?.flush()?;
         Ok(())

@@ -14,6 +14,7 @@ use t5kit_generate::{GenerateOptions, Generated, Noticed, Steps, TextStream, gen
 use t5kit_pipeline::{Encoder, Form, Pipeline, Spelling, named_options};
 use t5kit_tensor::DType;
 
+use crate::constrain::{check_labels, say_fewer, say_unfinished, unfinished};
 use crate::errors::usage;
 use crate::form::{FormArgs, settle, warn_prompt};
 use crate::lang::lang;
@@ -72,33 +73,42 @@ pub fn run(mut args: Args) -> Result<()> {
     // What is wrong with the flags alone is said before anything is read.
     let wishes = args.options.wishes(args.stream)?;
     wishes.check()?;
+    check_labels(wishes.constrain.as_ref(), args.stream)?;
     let model = args.model.prepare(args.dtype, args.threads)?.load()?;
     let settled = model.settle(&wishes)?;
     say(&settled);
     let mut options = settled.options;
+    say_fewer(&options);
+    let labels = options.labels().map(|labels| labels.names().len());
+    if let (Some(all), true, None) = (labels, args.json, wishes.num_return_sequences) {
+        options.num_return_sequences = all;
+    }
     options.scores = args.json || options.num_return_sequences > 1;
     options.limits = Some(limits(args.batch_size, args.batch_tokens, options.batch_limits()));
     let names = ["source_prefix", "max_source_length", "punctuation"];
     let form = settle(&model, &args.form.wishes(args.punctuation), &names);
     let mut encoder = Encoder::new(&model, "source", form.max_source_length, args.on_long.into());
     let spelling = Spelling::new(&model.tokenizer, form.punctuation);
+    let spelling = spelling.constrained(&options, args.punctuation.is_some());
     let sources = args.table.input.as_deref().map(|path| args.table.sources.open(path, &form)).transpose()?;
     warn_prompt(&form, sources.as_ref().is_some_and(Sources::has_prompts));
-    match (sources, args.table.results(options.num_return_sequences)?) {
+    match (sources, args.table.results(options.num_return_sequences, labels.is_some())?) {
         (Some(sources), Some(results)) => {
             let settings = settings(&args, &form, &options)?;
-            let scored = options.num_return_sequences > 1;
+            let asked = options.num_return_sequences;
             let first_source = options.first_source;
-            let mut steps = Steps::default();
+            let (mut steps, mut open) = (Steps::default(), 0);
             results.write(sources, window(&model, &options), settings, |texts, first, give| {
                 options.first_source = first_source + first;
                 let noticed = each_source(&model, &mut encoder, texts, &options, |targets| {
-                    give(table::cells(scored, &targets, |target| spelling.text(target)))
+                    open += unfinished(&options, &targets);
+                    give(table::cells(asked, &targets, |target| spelling.text(target)))
                 })?;
                 steps += noticed.steps;
                 Ok(())
             })?;
             say_steps(steps);
+            say_unfinished(open);
             finish(encoder);
             Ok(())
         }
@@ -169,16 +179,18 @@ fn lines(
     spelling: &Spelling<'_>,
     json: bool,
 ) -> Result<()> {
-    let mut printer = Printer::new(spelling, json);
-    let mut sources_before = 0;
+    let mut printer = Printer::new(spelling, json, options.num_return_sequences > 1);
+    let (mut sources_before, mut open) = (0, 0);
     let mut steps = Steps::default();
     loop {
         let texts = input.window(window(model, &options))?;
         if texts.is_empty() {
             break;
         }
-        let noticed =
-            each_source(model, &mut encoder, &texts, &options, |targets| Ok(printer.print(&targets)?))?;
+        let noticed = each_source(model, &mut encoder, &texts, &options, |targets| {
+            open += unfinished(&options, &targets);
+            Ok(printer.print(&targets)?)
+        })?;
         if sources_before == 0 {
             warn_untuned(noticed);
         }
@@ -187,6 +199,7 @@ fn lines(
         options.first_source += texts.len() as u64;
     }
     say_steps(steps);
+    say_unfinished(open);
     finish(encoder);
     Ok(())
 }
@@ -260,6 +273,7 @@ fn stream(
         eprintln!("t5kit: {}", lang().texts().punctuation_as_it_came);
     }
     say_steps(noticed.steps);
+    say_unfinished(unfinished(options, std::slice::from_ref(&target)));
     warn_untuned(noticed);
     Ok(())
 }

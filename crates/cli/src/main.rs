@@ -10,6 +10,7 @@ mod bench;
 mod columns;
 mod commandline;
 mod compare;
+mod constrain;
 mod convert;
 mod count;
 mod demo;

@@ -20,6 +20,8 @@ pub struct Asked {
     pub max_source_length: usize,
     /// What happens to half-width punctuation in generated Chinese.
     pub punctuation: Punctuation,
+    /// Whether that was asked for, and is not the model's own.
+    pub asks_punctuation: bool,
     /// Sources worked on together.
     pub limits: Option<BatchLimits>,
     /// How the speed is measured; `None`: it is not.
@@ -91,6 +93,12 @@ pub struct Outputs {
     pub speed: Option<Speed>,
     /// Pieces of its tokenizer.
     pub pieces: usize,
+    /// The probability of each text among the labels, where labels were scored.
+    #[serde(default)]
+    pub probabilities: Vec<f32>,
+    /// Texts that are no whole ones of those that were permitted.
+    #[serde(default)]
+    pub unfinished: usize,
 }
 
 /// Generates the best text for each source; its stages are `generating` and `measuring`. What became of the model's own
@@ -109,6 +117,7 @@ pub fn outputs(
     let mut encoder = Encoder::new(model, "source", asked.max_source_length, OnLong::Cut);
     let ids = sources.iter().map(|text| encoder.encode(text)).collect::<Result<Vec<_>, _>>()?;
     let spelling = Spelling::new(&model.tokenizer, asked.punctuation);
+    let spelling = spelling.constrained(options, asked.asks_punctuation);
     let mut found = Outputs {
         texts: vec![String::new(); sources.len()],
         cut: encoder.cut(),
@@ -120,6 +129,13 @@ pub fn outputs(
     generate(&*model.model, &model.pool, &ids, &whole, |i, targets: Vec<Generated>| {
         if let Some(best) = targets.first() {
             found.texts[i] = spelling.text(best);
+            if let Some(probability) = best.probability {
+                found.probabilities.resize(ids.len(), 0.0);
+                found.probabilities[i] = probability;
+            }
+            let permitted = options.constraint.as_ref();
+            let said = best.ids.get(options.prefix.len()..).unwrap_or_default();
+            found.unfinished += usize::from(permitted.is_some_and(|constraint| !constraint.accepts(said)));
             found.tokens += best.ids.len();
         }
         done += 1;

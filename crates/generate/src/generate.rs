@@ -114,7 +114,7 @@ impl<'w> Work<'w> {
         let work = Work { model, sources, options, limits, order, rows_of_one };
         let mut session = Session::new(model, limits);
         session.check_options(&work.options)?;
-        (0..sources.len()).try_for_each(|i| session.check_source(&sources[i], work.number(i)))?;
+        (0..sources.len()).try_for_each(|i| session.check(&work.request(i)))?;
         Ok(work)
     }
 
@@ -135,8 +135,9 @@ impl<'w> Work<'w> {
         memory::available_bytes().is_none_or(|available| needed <= available)
     }
 
-    fn number(&self, source: usize) -> u64 {
-        self.options.first_source + source as u64
+    fn request(&self, source: usize) -> Request {
+        let request = Request::new(self.sources[source].clone(), self.options.clone());
+        Request { number: self.options.first_source + source as u64, ..request }
     }
 
     /// Every thread by itself, as long as there is enough for all.
@@ -193,8 +194,7 @@ impl<'w> Share<'w> {
     /// Takes the source at this place of the order.
     fn admit(&mut self, place: usize) {
         let source = self.work.order[place];
-        let request = Request::new(self.work.sources[source].clone(), self.work.options.clone());
-        let id = self.session.admit(Request { number: self.work.number(source), ..request });
+        let id = self.session.admit(self.work.request(source));
         assert_eq!(id.expect("checked before").0 as usize, self.sources.len(), "requests are counted");
         self.sources.push(source);
     }
@@ -227,7 +227,7 @@ pub fn generate_stream(
     options: &GenerateOptions,
     mut each: impl FnMut(u32) -> ControlFlow<()>,
 ) -> Result<(Generated, Noticed), Error> {
-    if options.num_beams > 1 || options.num_return_sequences > 1 {
+    if options.num_beams > 1 || options.num_return_sequences > 1 || options.labels().is_some() {
         return Err(Error::Options("only a single greedy or sampled target can be streamed".into()));
     }
     let mut session = Session::new(model, SessionLimits::default());

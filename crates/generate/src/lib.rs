@@ -8,6 +8,7 @@
 
 mod apart;
 mod batches;
+pub mod constrain;
 mod defaults;
 mod generate;
 mod lookup;

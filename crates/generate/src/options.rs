@@ -1,10 +1,13 @@
 //! How to generate: transformers' `GenerationConfig`, as far as it is supported, under its names.
 
+use std::sync::Arc;
+
 use t5kit_formats::generation_config::EarlyStopping;
 use t5kit_model::SpecialIds;
 
 use crate::Error;
 use crate::batches::BatchLimits;
+use crate::constrain::{Constraint, Texts};
 
 /// What a hypothesis's log-probability is divided by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,6 +78,9 @@ pub struct GenerateOptions {
     /// once; 0: off (transformers' is `None`). Changes no result, only how soon it is there; proposals that do not pay are
     /// not tried. Without beams, and with nothing drawn.
     pub prompt_lookup_num_tokens: usize,
+    /// Which texts may come behind the prefix, and whether they are searched for or scored (transformers has a function,
+    /// `prefix_allowed_tokens_fn`).
+    pub constraint: Option<Arc<Constraint>>,
     /// How large batches may become; `None`: what suits the kind of search.
     pub limits: Option<BatchLimits>,
 }
@@ -110,8 +116,14 @@ impl GenerateOptions {
             first_sentinel: None,
             scores: false,
             prompt_lookup_num_tokens: 0,
+            constraint: None,
             limits: None,
         }
+    }
+
+    /// The labels that are scored, where nothing is searched for.
+    pub fn labels(&self) -> Option<&Texts> {
+        self.constraint.as_deref().and_then(Constraint::labels)
     }
 
     /// Whether tokens come of a draw.
@@ -121,6 +133,9 @@ impl GenerateOptions {
 
     /// Hypotheses that a source has at most.
     pub(crate) fn most_rows(&self) -> usize {
+        if let Some(labels) = self.labels() {
+            return labels.names().len().max(1);
+        }
         if self.num_beams > 1 { self.num_beams } else { self.num_return_sequences }
     }
 
@@ -129,6 +144,7 @@ impl GenerateOptions {
         self.limits.unwrap_or_else(|| {
             let plain = BatchLimits::default();
             let each = self.num_beams.max(if self.do_sample { self.num_return_sequences } else { 1 });
+            let each = if self.labels().is_some() { self.most_rows() } else { each };
             match each {
                 0 | 1 => plain,
                 _ => BatchLimits { sequences: (2 * plain.sequences / each).max(1), ..plain },
@@ -169,6 +185,20 @@ impl GenerateOptions {
         Ok(())
     }
 
+    /// An error where labels are scored and searched for, or more are asked for than there are.
+    fn check_labels(&self, labels: &Texts) -> Result<(), Error> {
+        let (all, asked) = (labels.names().len(), self.num_return_sequences);
+        let what = match () {
+            () if all == 0 => "`constraint`: there are no labels".into(),
+            () if self.num_beams > 1 || self.draws() || self.prompt_lookup_num_tokens > 0 => {
+                "labels are scored, not searched for: leave out beams, sampling and `prompt_lookup_num_tokens`".into()
+            }
+            () if asked > all => format!("`num_return_sequences` {asked} is more than the {all} labels"),
+            () => return Ok(()),
+        };
+        Err(Error::Options(what))
+    }
+
     /// An error where tokens are looked up of a search that cannot say what comes next by itself.
     pub fn check_lookup(&self) -> Result<(), Error> {
         let fail = |message: String| Err(Error::Options(message));
@@ -201,7 +231,9 @@ impl GenerateOptions {
                 self.num_beams
             ));
         }
-        if !self.do_sample && self.num_return_sequences > self.num_beams {
+        if let Some(labels) = self.labels() {
+            self.check_labels(labels)?;
+        } else if !self.do_sample && self.num_return_sequences > self.num_beams {
             return fail(format!(
                 "`num_return_sequences` {} needs as many beams (`num_beams` is {}) or sampling",
                 self.num_return_sequences, self.num_beams

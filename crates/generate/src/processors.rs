@@ -3,11 +3,13 @@
 //! Each is a small piece that changes a few scores of one hypothesis; source: transformers 4.57,
 //! `generation/logits_process.py` and `GenerationMixin._get_logits_processor`.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use t5kit_tensor::ops::LogitsRow;
 
 use crate::GenerateOptions;
+use crate::constrain::Constrained;
 
 /// The scores of one hypothesis's next token: logits, or log-probabilities in beam search. The latter are kept as
 /// logits and the logarithm of their softmax's denominator, so that changing a few costs nothing for the others.
@@ -35,6 +37,23 @@ impl<'a> Scores<'a> {
     /// Changes the score of an id, if it has a row.
     pub fn set(&mut self, id: u32, score: f32) {
         self.logits.set(id, score + self.shift);
+    }
+
+    /// Makes all ids impossible but these.
+    pub fn keep(&mut self, ids: &[u32]) {
+        let kept: Vec<(u32, f32)> = ids.iter().filter_map(|&id| Some((id, self.logits.get(id)?))).collect();
+        self.logits.map(|_| f32::NEG_INFINITY);
+        kept.into_iter().for_each(|(id, x)| self.logits.set(id, x));
+    }
+
+    /// Makes all ids impossible but those whose bit is set, the lowest of a word first.
+    pub fn keep_where(&mut self, bits: &[u64]) {
+        let at = Cell::new(0);
+        self.logits.map(|x| {
+            let id = at.replace(at.get() + 1);
+            let kept = bits.get(id / 64).is_some_and(|word| word >> (id % 64) & 1 == 1);
+            if kept { x } else { f32::NEG_INFINITY }
+        });
     }
 
     /// Makes an id impossible.
@@ -164,6 +183,9 @@ impl Processors {
         }
         if options.min_new_tokens > 0 {
             all.push(Box::new(MinNewTokens { count: options.min_new_tokens, end: end.clone() }));
+        }
+        if let Some(constraint) = options.constraint.clone() {
+            all.push(Box::new(Constrained { constraint, max_new_tokens: options.max_new_tokens }));
         }
         all.push(Box::new(Suppress {
             ids: options.suppress.clone(),

@@ -60,5 +60,8 @@ pub struct Generated {
     /// How good it is, when asked for. Greedy and sampled: the sum of the log-probabilities (natural) that the model
     /// gives its tokens, without the prefix's. Beam search: transformers' `sequences_scores`, the sum of the processed
     /// log-probabilities over the length normalisation.
+    /// Labels: their log-probability, over the length normalisation that was asked for.
     pub score: Option<f32>,
+    /// Labels: the share of it among all labels, 0 to 1.
+    pub probability: Option<f32>,
 }

@@ -175,8 +175,17 @@ impl<'m> Session<'m> {
         self.prepare(options).map(|_| ())
     }
 
+    /// Whether a request could be.
+    pub(crate) fn check(&mut self, request: &Request) -> Result<(), Error> {
+        self.check_source(&request.source, request.number)?;
+        match request.options.labels() {
+            Some(_) => self.prepare_for(request).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
     /// Whether one with this source could.
-    pub(crate) fn check_source(&self, source: &[u32], number: u64) -> Result<(), Error> {
+    fn check_source(&self, source: &[u32], number: u64) -> Result<(), Error> {
         let checked = Packed::new([source]).and_then(|packed| packed.check_ids(self.model.rows()));
         let index = number as usize + 1;
         checked.map_err(|source| Error::Sequence { what: "source", index, source })?;
@@ -193,6 +202,10 @@ impl<'m> Session<'m> {
         let Some(room) = self.most_tokens.map(|most| most.saturating_sub(given).max(1)) else {
             return Ok(prepared);
         };
+        if let (true, Some(most)) = (room < prepared.needs(), self.most_tokens) {
+            let (index, tokens) = (request.number as usize + 1, request.source.len());
+            return Err(Error::Positions { index, tokens, most });
+        }
         if request.options.max_new_tokens <= room {
             return Ok(prepared);
         }
@@ -261,7 +274,8 @@ impl<'m> Session<'m> {
         }
         let fed = Packed::new(slots).expect("every slot is fed something");
         self.steps.steps += 1;
-        self.steps.proposed += (fed.tokens() - fed.len()) as u64;
+        let certain: usize = self.active.iter().filter(|a| a.chooses()).map(|a| a.search.ahead()).sum();
+        self.steps.proposed += (fed.tokens() - fed.len() - certain) as u64;
         let mut graph = Graph::inference(self.model.params(), pool, Regime::Steps);
         let hidden = self.model.step(&mut graph, &fed, &mut self.cache);
         self.look(&graph, hidden, &fed);
@@ -345,6 +359,7 @@ impl<'m> Session<'m> {
                 return true;
             }
             let before = events.len();
+            let ahead = active.search.ahead();
             let mut token = |sample, id| events.push(Event::Token { request, sample, id });
             let next = active.search.advance(&active.prepared, &mut self.acceptance, &mut token);
             self.steps.continued += rows.len() as u64;
@@ -352,6 +367,7 @@ impl<'m> Session<'m> {
                 Search::Single(_) => events.len() - before,
                 // They tell at the end.
                 Search::Beam(_) => rows.len(),
+                Search::Labels(_) => rows.len() + ahead,
             } as u64;
             match next {
                 Next::Rows(of) => {

@@ -147,6 +147,12 @@ pub enum Error {
         /// Why not.
         what: &'static str,
     },
+    /// Texts or a pattern that nothing can be constrained to.
+    #[error("`constrain`: {what}")]
+    Constrain {
+        /// What is wrong with it.
+        what: String,
+    },
     /// A text that is longer than allowed, and not to be cut.
     #[error(
         "{what} {number} has {tokens} tokens, more than {most}: shorten it, raise `max_{what}_length`, or let it be cut \
@@ -173,6 +179,7 @@ impl Error {
                 | Error::NoEffect { .. }
                 | Error::OtherKind { .. }
                 | Error::BadWord { .. }
+                | Error::Constrain { .. }
                 | Error::Generate(t5kit_generate::Error::Options(_))
         )
     }

@@ -17,6 +17,7 @@
 //! files that every model folder needs beside its weights.
 
 mod add_tokens;
+mod constrain;
 mod error;
 pub mod files;
 mod form;
@@ -27,6 +28,7 @@ mod pipeline;
 mod spelling;
 mod wishes;
 
+pub use constrain::Constrain;
 pub use error::Error;
 pub use form::{Form, FormWishes};
 pub use ids::settle_ids;

@@ -3,13 +3,14 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use t5kit_formats::generation_config::{EarlyStopping, GenerationConfig};
 use t5kit_generate::{GenerateOptions, LengthNormalization, word_ids};
 use t5kit_model::{Architecture, Config, SpecialIds};
 use t5kit_tokenizer::Tokenizer;
 
-use crate::Error;
+use crate::{Constrain, Error};
 
 /// How to generate, as far as somebody cares: the fields of [`GenerateOptions`] of the same names. `None` is the
 /// model's own value, else the program's.
@@ -40,6 +41,8 @@ pub struct Wishes {
     pub bad_words: Vec<String>,
     /// What every target begins with.
     pub prefix: Option<String>,
+    /// Which texts may come.
+    pub constrain: Option<Constrain>,
     /// Whether sentinels (`<extra_id_0>`, …) may be produced.
     pub allow_sentinels: bool,
     /// Whether one target is wanted, as it is chosen: no beams, whatever the model's files say.
@@ -124,7 +127,25 @@ impl Wishes {
         }
         o.do_sample = self.draws();
         o.check_lookup()?;
+        if self.scores_labels() {
+            let wished = [
+                (self.num_beams.is_some_and(|n| n > 1), "`num_beams`"),
+                (self.draws(), "sampling"),
+                (self.prompt_lookup_num_tokens.is_some_and(|n| n > 0), "`prompt_lookup_num_tokens`"),
+                (self.min_new_tokens.is_some_and(|n| n > 0), "`min_new_tokens`"),
+                (self.no_repeat_ngram_size.is_some_and(|n| n > 0), "`no_repeat_ngram_size`"),
+                (self.repetition_penalty.is_some_and(|x| x != 1.0), "`repetition_penalty`"),
+                (!self.bad_words.is_empty(), "`bad_words`"),
+            ];
+            if let Some((_, other)) = wished.into_iter().find(|(wished, _)| *wished) {
+                return Err(Error::Exclusive("labels, which are scored and not generated,", other));
+            }
+        }
         Ok(())
+    }
+
+    fn scores_labels(&self) -> bool {
+        matches!(self.constrain, Some(Constrain::Labels(_)))
     }
 
     /// `o`, which are the program's defaults, becomes what the model's say, then what is wished.
@@ -162,6 +183,9 @@ impl Wishes {
             notes.push(Note::Ignored(values.ignored));
         }
         notes.extend(self.choose(&mut o));
+        if self.scores_labels() {
+            (o.num_return_sequences, o.prompt_lookup_num_tokens) = (1, 0);
+        }
         let mut taken = differences(&before, &o);
         self.fill(&mut o);
         let after = differences(&before, &o);
@@ -170,6 +194,10 @@ impl Wishes {
         self.forbid(tokenizer, &mut o)?;
         self.check_effect(&o)?;
         o.check_lookup()?;
+        if let Some(constrain) = &self.constrain {
+            let of_labels = self.length_penalty.unwrap_or(0.0);
+            o.constraint = Some(Arc::new(constrain.settle(tokenizer, &o, of_labels)?));
+        }
         Ok(Settled { options: o, file, taken, notes })
     }
 
@@ -189,7 +217,10 @@ impl Wishes {
             (o.num_beams, o.num_beam_groups, o.diversity_penalty) = (1, 1, 0.0);
         };
         let mut note = None;
-        if self.draws() {
+        if self.scores_labels() {
+            plain(o);
+            o.do_sample = false;
+        } else if self.draws() {
             plain(o);
             o.do_sample = true;
         } else if self.do_sample == Some(false) || self.num_beams.is_some() {
@@ -251,7 +282,7 @@ impl Wishes {
             (self.min_p.is_some(), "min_p"),
         ];
         let beams = [
-            (self.length_penalty.is_some(), "length_penalty"),
+            (self.length_penalty.is_some() && !self.scores_labels(), "length_penalty"),
             (self.length_normalization.is_some(), "length_normalization"),
             (self.early_stopping.is_some(), "early_stopping"),
             (self.num_beam_groups.is_some(), "num_beam_groups"),

@@ -20,6 +20,7 @@ mod protected;
 mod punctuation;
 mod special;
 pub mod stream;
+mod surface;
 mod unigram;
 mod wordpiece;
 
@@ -36,6 +37,7 @@ use sha2::{Digest, Sha256};
 use special::Special;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+pub use surface::{LeadingSpace, Surfaces};
 pub use t5kit_formats::added_tokens::AddedToken;
 pub use t5kit_formats::spiece::PieceKind;
 use t5kit_formats::spiece::is_sentinel;

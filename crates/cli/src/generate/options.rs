@@ -94,6 +94,11 @@ pub struct OptionArgs {
     /// A word that must not occur, or @FILE with one a line; may be repeated
     #[arg(long, value_name = "WORD|@FILE", help_heading = "What may come")]
     bad_words: Vec<String>,
+    /// What alone may come: list:TEXT,… or list:@FILE (a text a line): one of these; trie:…: what begins with one of these;
+    /// regex:PATTERN: what matches from beginning to end; labels:…: the likeliest of these, scored instead of searched
+    /// for, with probabilities. May be repeated
+    #[arg(long, value_name = "KIND:WHAT", help_heading = "What may come")]
+    constrain: Vec<String>,
     /// What every text begins with
     #[arg(long, value_name = "TEXT", help_heading = "What may come")]
     prefix: Option<String>,
@@ -144,6 +149,7 @@ impl OptionArgs {
             prompt_lookup_num_tokens: self.lookup,
             bad_words: self.bad_words()?,
             prefix: self.prefix.clone(),
+            constrain: crate::constrain::wished(&self.constrain)?,
             allow_sentinels: self.allow_sentinels,
             single,
         })

@@ -63,16 +63,19 @@ pub struct Sources {
 }
 
 impl TableArgs {
-    /// Where results go, `targets` texts a source, each with its score if there are several; `None` where they are
-    /// printed.
-    pub fn results(&self, targets: usize) -> Result<Option<Results>> {
+    /// Where results go, `targets` texts a source, each with its score if there are several, or as a label with its
+    /// probability; `None` where they are printed.
+    pub fn results(&self, targets: usize, labels: bool) -> Result<Option<Results>> {
         let (Some(input), Some(output)) = (&self.input, &self.output) else { return Ok(None) };
         let name = |i: usize| match i {
             0 => self.column.clone(),
             i => format!("{}_{}", self.column, i + 1),
         };
         let added = (0..targets).map(name).flat_map(|name| {
-            let score = (targets > 1).then(|| format!("{name}_score"));
+            let score = match labels {
+                true => Some(format!("{name}_probability")),
+                false => (targets > 1).then(|| format!("{name}_score")),
+            };
             std::iter::once(name).chain(score)
         });
         let over = Overwriting { resume: self.resume, force: self.force };
@@ -187,11 +190,17 @@ impl Rows for Sources {
     }
 }
 
-/// A source's targets as cells: each text, and its score where they are written.
-pub fn cells(scored: bool, targets: &[Generated], text: impl Fn(&Generated) -> String) -> Vec<Value> {
+/// A source's targets as cells, as many as are `asked` for: each text, and its score, a label's probability, where
+/// several are written or labels.
+pub fn cells(asked: usize, targets: &[Generated], text: impl Fn(&Generated) -> String) -> Vec<Value> {
     let cell = |target: &Generated| {
-        let score = scored.then(|| target.score.map_or(Value::Null, |score| json!(score)));
-        std::iter::once(Value::String(text(target))).chain(score).collect::<Vec<_>>()
+        let number = target.probability.or(target.score.filter(|_| asked > 1));
+        let number = (asked > 1 || number.is_some()).then(|| number.map_or(Value::Null, |x| json!(x)));
+        std::iter::once(Value::String(text(target))).chain(number).collect::<Vec<_>>()
     };
-    targets.iter().flat_map(cell).collect()
+    let mut cells: Vec<Value> = targets.iter().flat_map(cell).collect();
+    // Fewer come back where no more are permitted.
+    let missing = asked.saturating_sub(targets.len()) * if asked > 1 { 2 } else { 1 };
+    cells.extend(std::iter::repeat_n(Value::Null, missing));
+    cells
 }

@@ -212,6 +212,9 @@ pub(super) const TEXTS: Texts = Texts {
     prompt_missing: "this model was trained with a prompt before each source{column}: give its column by --prompt, or write it before the sources",
     looks_untuned: "this model wants to begin with <extra_id_0>: it has learnt to fill in blanks and nothing else, and needs fine-tuning for your task (t5kit finetune)",
     punctuation_as_it_came: "punctuation was printed as it came, half-width; without --stream it is restored",
+    constrained_unfinished: "{count} texts were left unfinished: other options forbid what the constraint asks for, or the model has no room for it",
+    constrained_fewer: "the list has {count} texts: no more than that come back",
+    labels_of_references: "--constrain labels: the {count} labels of the references: {labels}",
 
     recipe_title: "{name} · recipe",
     recipe_stages: "What was done",

@@ -436,6 +436,12 @@ texts! {
     looks_untuned,
     /// Of --stream.
     punctuation_as_it_came,
+    /// Of --constrain: {count}.
+    constrained_unfinished,
+    /// {count}.
+    constrained_fewer,
+    /// {count}, {labels}.
+    labels_of_references,
 
     // A recipe's report, and what is said while it runs.
     /// Title of a recipe's report: {name}.

@@ -212,6 +212,9 @@ pub(super) const TEXTS: Texts = Texts {
     prompt_missing: "这个模型训练时每条输入前都有任务说明{column}：请用 --prompt 指定那一列，或把它写在输入前面",
     looks_untuned: "这个模型总想以 <extra_id_0> 开头：它只学过填空，需要先针对你的任务微调（t5kit finetune）",
     punctuation_as_it_came: "标点按生成的样子输出，是半角的；不加 --stream 时会恢复成全角",
+    constrained_unfinished: "有 {count} 条文本没有写完：其他选项禁止了约束所要求的内容，或者模型已没有位置",
+    constrained_fewer: "列表只有 {count} 条文本，返回的不会更多",
+    labels_of_references: "--constrain labels：采用参考答案中的 {count} 个标签：{labels}",
 
     recipe_title: "{name} · 配方",
     recipe_stages: "做了什么",

@@ -114,6 +114,8 @@ impl Beams {
             all.sort_by(|a, b| b.score.total_cmp(&a.score));
         }
         all.truncate(prepared.options.num_return_sequences);
-        all.into_iter().map(|f| Generated { ids: f.ids[1..].to_vec(), score: Some(f.score) }).collect()
+        all.into_iter()
+            .map(|f| Generated { ids: f.ids[1..].to_vec(), score: Some(f.score), probability: None })
+            .collect()
     }
 }

@@ -4,6 +4,7 @@
 //! the logits of each (on whichever thread, [`Search::look`]) and then asks how they go on ([`Search::advance`]).
 
 mod beam;
+mod labels;
 mod nbest;
 mod single;
 
@@ -47,6 +48,9 @@ impl Prepared {
     /// Rows that a request has when its first tokens are chosen.
     pub fn first_rows(&self) -> usize {
         let o = &self.options;
+        if o.labels().is_some() {
+            return 1;
+        }
         if o.num_beams > 1 { o.num_beam_groups } else { o.num_return_sequences }
     }
 
@@ -60,8 +64,16 @@ impl Prepared {
         self.options.prompt_lookup_num_tokens > 0
     }
 
+    /// Tokens that one text of it may have beyond what is given and must have room for: a label has all of its own.
+    pub fn needs(&self) -> usize {
+        self.options.labels().map_or(1, |labels| labels.longest())
+    }
+
     /// Tokens that a request's rows are fed at most, all together.
     pub fn budget(&self) -> usize {
+        if let Some(labels) = self.options.labels() {
+            return self.given.len().saturating_add(labels.beginnings());
+        }
         self.given.len().saturating_add(self.options.max_new_tokens).saturating_mul(self.most_rows())
     }
 }
@@ -103,12 +115,16 @@ pub(crate) enum Search {
     Single(single::Samples),
     /// Beams and groups of beams.
     Beam(beam::Beams),
+    /// Labels, which are scored.
+    Labels(labels::Labels),
 }
 
 impl Search {
     /// Before the first token; `number` is the request's among all that the caller has.
     pub fn new(prepared: &Prepared, number: u64) -> Self {
-        if prepared.options.num_beams > 1 {
+        if let Some(labels) = labels::Labels::new(prepared) {
+            Search::Labels(labels)
+        } else if prepared.options.num_beams > 1 {
             Search::Beam(beam::Beams::new(prepared))
         } else {
             Search::Single(single::Samples::new(prepared, number))
@@ -145,13 +161,22 @@ impl Search {
         match self {
             Search::Single(search) => search.fed(rows),
             Search::Beam(search) => search.fed(rows),
+            Search::Labels(search) => search.fed(rows),
+        }
+    }
+
+    /// Tokens that its rows are fed beyond their first and that are not merely proposed.
+    pub fn ahead(&self) -> usize {
+        match self {
+            Search::Labels(search) => search.ahead(),
+            Search::Single(_) | Search::Beam(_) => 0,
         }
     }
 
     /// In how many turns a step's rows are looked at: groups of beams see what those before them have taken.
     pub fn turns(&self) -> usize {
         match self {
-            Search::Single(_) => 1,
+            Search::Single(_) | Search::Labels(_) => 1,
             Search::Beam(search) => search.groups(),
         }
     }
@@ -169,6 +194,7 @@ impl Search {
         match self {
             Search::Single(search) => (turn == 0).then(|| search.look(prepared, extra, row, ahead, logits)),
             Search::Beam(search) => search.look(prepared, extra, turn, row, logits),
+            Search::Labels(search) => (turn == 0).then(|| search.look(row, ahead, logits)),
         }
     }
 
@@ -176,7 +202,8 @@ impl Search {
     pub fn take(&mut self, prepared: &Prepared, turn: usize, looks: Vec<Option<Look>>) {
         match self {
             Search::Single(search) if turn == 0 => search.take(looks),
-            Search::Single(_) => {}
+            Search::Labels(search) if turn == 0 => search.take(looks),
+            Search::Single(_) | Search::Labels(_) => {}
             Search::Beam(search) => search.take(prepared, turn, looks),
         }
     }
@@ -192,6 +219,7 @@ impl Search {
         match self {
             Search::Single(search) => search.advance(prepared, session, token),
             Search::Beam(search) => search.advance(prepared),
+            Search::Labels(search) => search.advance(prepared),
         }
     }
 }

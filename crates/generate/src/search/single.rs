@@ -159,8 +159,11 @@ impl Samples {
             return Next::Rows(parents);
         }
         self.ended.sort_by_key(|hypothesis| hypothesis.sample);
-        let target =
-            |h: Hypothesis| Generated { ids: h.ids[1..].to_vec(), score: options.scores.then_some(h.score) };
+        let target = |h: Hypothesis| Generated {
+            ids: h.ids[1..].to_vec(),
+            score: options.scores.then_some(h.score),
+            probability: None,
+        };
         Next::Done(std::mem::take(&mut self.ended).into_iter().map(target).collect())
     }
 }

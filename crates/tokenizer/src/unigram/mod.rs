@@ -38,8 +38,8 @@ const KEPT_CHARS: usize = 1 << 18;
 /// A Unigram model, ready to encode and decode.
 pub(crate) struct Unigram {
     pub(crate) vocab: Vocab,
-    normalizer: Normalizer,
-    denormalizer: Option<Normalizer>,
+    pub(crate) normalizer: Normalizer,
+    pub(crate) denormalizer: Option<Normalizer>,
     unk_surface: String,
     searcher: Searcher,
     /// What is done to a text before the normaliser sees it, for models that come from a `tokenizer.json`.

@@ -29,6 +29,7 @@ mod superglue;
 mod winograd;
 mod zero_shot;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -186,6 +187,26 @@ impl SuiteTask {
             0 => Err(Error::Empty { task: self.name, files }),
             _ => Ok(facts),
         }
+    }
+
+    /// The texts that targets are among: [`SuiteTask::labels`], or where the set is closed but of the data set's making
+    /// (IFLYTEK's 119 kinds of apps) those of its training examples, sorted; `None` where any text may be right.
+    ///
+    /// # Errors
+    /// Those of [`SuiteTask::read`] where the training examples are needed.
+    pub fn closed_labels(&self, folder: &Path) -> Result<Option<Vec<String>>, Error> {
+        if let Some(labels) = self.labels {
+            return Ok(Some(labels.iter().map(|&label| label.to_owned()).collect()));
+        }
+        if !self.form.has_labels_of_its_own() {
+            return Ok(None);
+        }
+        let mut labels = BTreeSet::new();
+        self.read(folder, Split::Train, None, &mut |example| {
+            labels.insert(example.target);
+            Ok(())
+        })?;
+        Ok(Some(labels.into_iter().collect()))
     }
 
     /// The paper's figures of predictions: names and values, up to 1 as those of `t5kit-eval` are (`t5` prints them a

@@ -61,6 +61,11 @@ impl RowForm {
 const NO_AGREEMENT: &str = "-";
 
 impl Form {
+    /// Whether targets are labels that no table here names.
+    pub fn has_labels_of_its_own(&self) -> bool {
+        matches!(self, Form::Tsv(form) | Form::Json(form) if matches!(form.labels, Labels::Text))
+    }
+
     pub fn read(&self, input: &Input<'_>, out: &mut Out<'_>) -> Result<(), Error> {
         match self {
             Form::Tsv(form) => input.files.iter().try_for_each(|path| form.read_tsv(path, input, out)),

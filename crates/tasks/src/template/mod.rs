@@ -142,7 +142,7 @@ impl Template {
         })
     }
 
-    /// Looks whether all its columns are there.
+    /// Looks whether all its columns are there; of those that it does not name the nearest may be meant.
     ///
     /// # Errors
     /// [`Error::Column`] for the first that is not.
@@ -153,7 +153,10 @@ impl Template {
                 template: self.text.clone(),
                 column: column.to_owned(),
                 columns: columns.iter().map(|&name| name.to_owned()).collect(),
-                meant: nearest(column, columns.iter().copied()),
+                meant: nearest(
+                    column,
+                    columns.iter().copied().filter(|name| !self.columns().any(|c| c == *name)),
+                ),
             }),
         }
     }

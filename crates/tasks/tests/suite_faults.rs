@@ -16,21 +16,29 @@ fn read(
     language: Option<&str>,
     files: &[(&str, &[u8])],
 ) -> Result<(Facts, Vec<SuiteExample>), String> {
-    let folder = tempfile::tempdir().unwrap();
+    read_in(tempfile::tempdir().unwrap().path(), name, split, language, files)
+}
+
+fn read_in(
+    folder: &Path,
+    name: &str,
+    split: Split,
+    language: Option<&str>,
+    files: &[(&str, &[u8])],
+) -> Result<(Facts, Vec<SuiteExample>), String> {
     for (path, content) in files {
-        let path = folder.path().join(path);
+        let path = folder.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
     let mut examples = Vec::new();
-    let facts = task(name).read(folder.path(), split, language, &mut |example| {
+    let facts = task(name).read(folder, split, language, &mut |example| {
         examples.push(example);
         Ok(())
     });
-    let shown = format!("{}/", folder.path().display());
-    facts
-        .map(|facts| (facts, examples))
-        .map_err(|e| e.to_string().replace(&shown, "").replace(&shown[..shown.len() - 1], "."))
+    let shown = format!("{}/", folder.display());
+    let said = |e: suite::Error| e.to_string().replace(&shown, "").replace(&shown[..shown.len() - 1], ".");
+    facts.map(|facts| (facts, examples)).map_err(said)
 }
 
 fn said(name: &str, split: Split, files: &[(&str, &str)]) -> String {
@@ -248,7 +256,7 @@ fn no_bytes_bring_it_down() {
                 .collect();
             let files: Vec<(&str, &[u8])> =
                 files.iter().map(|(path, bytes)| (*path, bytes.as_slice())).collect();
-            if let Err(said) = read(&name, split, case["language"].as_str(), &files) {
+            if let Err(said) = read_in(folder.path(), &name, split, case["language"].as_str(), &files) {
                 assert!(!said.is_empty() && !said.contains('\n'), "{name}: {said}");
             }
         }

@@ -159,7 +159,7 @@ pub(super) static TASKS: [SuiteTask; 12] = [
     ),
     SuiteTask {
         name: "wnli_simple",
-        source: "Raffel et al. 2020, section 2.4; t5.data.preprocessors.wnli_simple",
+        source: "Raffel et al. 2020, appendix B; t5.data.preprocessors.wnli_simple",
         metrics: &[],
         reported: Split::Validation,
         languages: EN,

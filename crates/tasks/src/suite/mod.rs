@@ -106,7 +106,8 @@ pub struct Facts {
 #[derive(Clone, Copy, Debug)]
 struct Files {
     split: Split,
-    /// Of each file that is needed the places where it may lie; `{lang}` stands for the language.
+    /// Of each file that is needed the places where it may lie; `{lang}` stands for the language's code, `{name}`
+    /// for its English name.
     places: &'static [&'static [&'static str]],
     /// The languages that the split is there in, where they are not the task's.
     languages: Option<&'static [&'static str]>,
@@ -241,7 +242,8 @@ impl SuiteTask {
                 return Err(Error::Language { task: self.name, split, language, there });
             }
         };
-        let place = |place: &&str| place.replace("{lang}", language);
+        let name = questions::language_name(language);
+        let place = |place: &&str| place.replace("{lang}", language).replace("{name}", name);
         let places = files.places.iter().map(|places| places.iter().map(place).collect()).collect();
         Ok((places, language))
     }

@@ -47,21 +47,28 @@ pub(super) fn multilingual(input: &Input<'_>, out: &mut Out<'_>) -> Result<(), E
     each_question(input, |question| padded_example(question, foreign_punctuation, out))
 }
 
-/// TyDiQA-GoldP as mT5 has it: all languages in one file, told by how ids begin.
+/// What TyDiQA's ids and files call its languages.
+const TYDIQA: [(&str, &str); 9] = [
+    ("ar", "arabic"),
+    ("bn", "bengali"),
+    ("en", "english"),
+    ("fi", "finnish"),
+    ("id", "indonesian"),
+    ("ko", "korean"),
+    ("ru", "russian"),
+    ("sw", "swahili"),
+    ("te", "telugu"),
+];
+
+/// The name of a language of TyDiQA; of any other its code.
+pub(super) fn language_name(code: &str) -> &str {
+    TYDIQA.iter().find(|(other, _)| *other == code).map_or(code, |(_, name)| name)
+}
+
+/// TyDiQA-GoldP as mT5 has it: all languages may be in one file, told by how ids begin.
 pub(super) fn tydiqa(input: &Input<'_>, out: &mut Out<'_>) -> Result<(), Error> {
-    const NAMES: [(&str, &str); 9] = [
-        ("ar", "arabic"),
-        ("bn", "bengali"),
-        ("en", "english"),
-        ("fi", "finnish"),
-        ("id", "indonesian"),
-        ("ko", "korean"),
-        ("ru", "russian"),
-        ("sw", "swahili"),
-        ("te", "telugu"),
-    ];
-    let name = NAMES.iter().find(|(code, _)| *code == input.language).map(|(_, name)| *name);
-    each_question(input, |question| match question.id.split('-').next() == name {
+    let name = language_name(input.language);
+    each_question(input, |question| match question.id.split('-').next() == Some(name) {
         true => padded_example(question, foreign_punctuation, out),
         false => Ok(()),
     })

@@ -145,6 +145,7 @@ pub(super) static TASKS: [SuiteTask; 6] = [
                 split: Split::Validation,
                 places: &[&[
                     "MLQA_V1/dev/dev-context-{lang}-question-{lang}.json",
+                    "mlqa/MLQA_V1/dev/dev-context-{lang}-question-{lang}.json",
                     "dev/dev-context-{lang}-question-{lang}.json",
                 ]],
                 languages: None,
@@ -153,6 +154,7 @@ pub(super) static TASKS: [SuiteTask; 6] = [
                 split: Split::Test,
                 places: &[&[
                     "MLQA_V1/test/test-context-{lang}-question-{lang}.json",
+                    "mlqa/MLQA_V1/test/test-context-{lang}-question-{lang}.json",
                     "test/test-context-{lang}-question-{lang}.json",
                 ]],
                 languages: None,
@@ -177,7 +179,12 @@ pub(super) static TASKS: [SuiteTask; 6] = [
             },
             Files {
                 split: Split::Validation,
-                places: &[&["tydiqa-goldp-v1.1-dev.json", "tydiqa/tydiqa-goldp-v1.1-dev.json"]],
+                places: &[&[
+                    "tydiqa-goldp-v1.1-dev.json",
+                    "tydiqa/tydiqa-goldp-v1.1-dev.json",
+                    "tydiqa-goldp-v1.1-dev/tydiqa-goldp-dev-{name}.json",
+                    "tydiqa/tydiqa-goldp-v1.1-dev/tydiqa-goldp-dev-{name}.json",
+                ]],
                 languages: None,
             },
         ],

@@ -235,6 +235,7 @@ fn no_bytes_bring_it_down() {
     for case in goldens["examples"].as_array().unwrap() {
         let name = format!("{}/{}", case["suite"].as_str().unwrap(), case["task"].as_str().unwrap());
         let split = Split::by_name(case["split"].as_str().unwrap()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
         for _ in 0..40 {
             let files: Vec<(&str, Vec<u8>)> = case["files"]
                 .as_object()

@@ -169,7 +169,12 @@ pub(super) static TASKS: [SuiteTask; 11] = [
             },
             Files {
                 split: Split::Test,
-                places: &[&["chid_public/test1.1.json", "chid_public/test.json", "chid/test.json"]],
+                places: &[&[
+                    "chid_public/test1.1.json",
+                    "chid/test1.1.json",
+                    "chid_public/test1.0.json",
+                    "chid/test1.0.json",
+                ]],
                 languages: None,
             },
         ],
@@ -181,22 +186,37 @@ pub(super) static TASKS: [SuiteTask; 11] = [
             Files {
                 split: Split::Train,
                 places: &[
-                    &["c3_public/d-train.json", "c3_public/c3-d-train.json", "c3-d-train.json"],
-                    &["c3_public/m-train.json", "c3_public/c3-m-train.json", "c3-m-train.json"],
+                    &[
+                        "c3_public/d-train.json",
+                        "c3/d-train.json",
+                        "c3_public/c3-d-train.json",
+                        "c3-d-train.json",
+                    ],
+                    &[
+                        "c3_public/m-train.json",
+                        "c3/m-train.json",
+                        "c3_public/c3-m-train.json",
+                        "c3-m-train.json",
+                    ],
                 ],
                 languages: None,
             },
             Files {
                 split: Split::Validation,
                 places: &[
-                    &["c3_public/d-dev.json", "c3_public/c3-d-dev.json", "c3-d-dev.json"],
-                    &["c3_public/m-dev.json", "c3_public/c3-m-dev.json", "c3-m-dev.json"],
+                    &["c3_public/d-dev.json", "c3/d-dev.json", "c3_public/c3-d-dev.json", "c3-d-dev.json"],
+                    &["c3_public/m-dev.json", "c3/m-dev.json", "c3_public/c3-m-dev.json", "c3-m-dev.json"],
                 ],
                 languages: None,
             },
             Files {
                 split: Split::Test,
-                places: &[&["c3_public/test1.1.json", "c3_public/test1.0.json", "c3_public/test.json"]],
+                places: &[&[
+                    "c3_public/test1.1.json",
+                    "c3/test1.1.json",
+                    "c3_public/test1.0.json",
+                    "c3/test1.0.json",
+                ]],
                 languages: None,
             },
         ],

@@ -312,7 +312,7 @@ impl Suite {
     }
 
     /// Those of its tasks that are trained on one language and measured on several, in the form of mT5's tables
-    /// (Xue et al. 2021, table 2 and appendix B: languages as columns, then the mean).
+    /// (Xue et al. 2021, table 2 and the appendix: languages as columns, then the mean).
     pub fn zero_shot(&self) -> Vec<ZeroShot> {
         let several = self.tasks.iter().filter(|task| task.languages.len() > 1);
         several

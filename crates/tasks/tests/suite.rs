@@ -123,3 +123,35 @@ fn scores_are_the_references() {
         }
     }
 }
+
+#[test]
+fn what_tasks_say_of_themselves_holds() {
+    for name in suite::NAMES {
+        let suite = suite::by_name(name).unwrap();
+        assert_eq!(suite.name, name);
+        for task in suite.tasks() {
+            assert!(task.splits().any(|split| split == task.reported), "{name}/{}", task.name);
+            for language in task.languages {
+                for metric in task.metrics {
+                    let metric = metric.replace("{lang}", language);
+                    assert!(t5kit_eval::Metric::by_name(&metric).is_some(), "{name}/{}: {metric}", task.name);
+                }
+                let places = task.files(task.reported, Some(language));
+                assert!(!places.is_empty() && places.iter().all(|place| !place.contains('{')), "{places:?}");
+            }
+        }
+    }
+    let zero_shot = suite::by_name("zero-shot").unwrap().zero_shot();
+    let names: Vec<&str> = zero_shot.iter().map(|row| row.task.name).collect();
+    assert_eq!(names, ["xnli", "paws-x", "wikiann", "xquad", "mlqa", "tydiqa"]);
+    assert_eq!(zero_shot[3].figures, ["em", "f1"]);
+    assert_eq!(zero_shot[2].languages.len(), 40);
+    for row in zero_shot {
+        // What is learnt from is there in the one language, and needs no name.
+        assert_eq!(row.task.files(Split::Train, None), row.task.files(Split::Train, Some(row.trained_on)));
+        assert!(
+            row.languages.contains(&row.trained_on) && row.task.files(Split::Train, Some("zh")).is_empty()
+        );
+    }
+    assert!(suite::by_name("glue").unwrap().zero_shot().is_empty());
+}

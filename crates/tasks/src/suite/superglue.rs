@@ -93,7 +93,7 @@ pub(super) static TASKS: [SuiteTask; 11] = [
     },
     SuiteTask {
         source: "Raffel et al. 2020, section 2.4; t5.data.preprocessors.record",
-        metrics: &[],
+        metrics: &["squad"],
         ..task("record", jsonl!("ReCoRD"), Form::Own(record), None, Score::Record)
     },
     rows(

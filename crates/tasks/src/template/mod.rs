@@ -142,7 +142,7 @@ impl Template {
         })
     }
 
-    /// Looks whether all its columns are there.
+    /// Looks whether all its columns are there; of those that it does not name the nearest may be meant.
     ///
     /// # Errors
     /// [`Error::Column`] for the first that is not.
@@ -153,7 +153,10 @@ impl Template {
                 template: self.text.clone(),
                 column: column.to_owned(),
                 columns: columns.iter().map(|&name| name.to_owned()).collect(),
-                meant: nearest(column, columns.iter().copied()),
+                meant: nearest(
+                    column,
+                    columns.iter().copied().filter(|name| !self.columns().any(|c| c == *name)),
+                ),
             }),
         }
     }
@@ -192,7 +195,27 @@ pub(crate) fn nearest<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_with_its_braces_doubled_is_itself(text: String, cell: String, column in "[a-z.]{1,8}") {
+            let escaped = text.replace('{', "{{").replace('}', "}}");
+            prop_assert_eq!(Template::parse(&escaped).unwrap().fill(|_| ""), text.clone());
+            let template = Template::parse(&format!("{escaped}{{{column}}}{escaped}")).unwrap();
+            prop_assert_eq!(template.columns().collect::<Vec<_>>(), [column.as_str()]);
+            prop_assert_eq!(template.fill(|_| &cell), format!("{text}{cell}{text}"));
+        }
+
+        #[test]
+        fn no_text_brings_it_down(text in "[a{}：]{0,12}") {
+            if let Ok(template) = Template::parse(&text) {
+                template.fill(|_| "b");
+            }
+        }
+    }
 
     #[test]
     fn parses_and_fills() {

@@ -7,6 +7,7 @@
 //! | `evaluation` | figures of one or several models over the same examples, as JSON and as a table |
 //! | `bench` | how fast a model generates by batch size and beams, beside the floor |
 //! | `compare` | a model in another storage type beside the original |
+//! | `tasks` | figures of models on several tasks: a suite's, or a mixture's |
 //! | `page` | the same as a page: figures, sentence scores, texts beside each other |
 
 mod bench;
@@ -15,6 +16,7 @@ mod evaluation;
 mod memory;
 mod outputs;
 mod page;
+mod tasks;
 
 pub use bench::{BenchFigures, BenchOptions, Cell, CellFigures, Floor, bench};
 pub use compare::{Comparison, Judged, Likelihood, judge};
@@ -22,6 +24,7 @@ pub use evaluation::{Evaluation, ModelFigures, chance};
 pub use memory::{begin_peak, peak_bytes};
 pub use outputs::{Asked, Outputs, Speed, SpeedOptions, outputs};
 pub use page::{page, title};
+pub use tasks::{Judge, Part, TaskEvaluation};
 
 /// The examples that models are evaluated on.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +47,9 @@ pub enum Error {
     /// The texts do not go with the metrics.
     #[error(transparent)]
     Figures(#[from] t5kit_eval::Error),
+    /// A suite's figures.
+    #[error(transparent)]
+    Suite(#[from] t5kit_tasks::suite::Error),
     /// It was asked to stop.
     #[error(transparent)]
     Stopped(#[from] t5kit_formats::progress::Stopped),

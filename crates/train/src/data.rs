@@ -8,6 +8,7 @@ use t5kit_formats::progress::{Progress, Watch};
 use t5kit_formats::table::{ReadRow, Row, Rows, Table, TableOptions};
 use t5kit_formats::trained::with_prompt;
 use t5kit_tasks::mixture::Task;
+use t5kit_tasks::suite::Split;
 use t5kit_tensor::Pool;
 use t5kit_tokenizer::Tokenizer;
 
@@ -111,28 +112,22 @@ impl Examples {
     /// Those of [`t5kit_tasks::mixture::Task::each`], and those of [`Examples::read`].
     pub fn read_task(
         task: &Task,
-        paths: &[PathBuf],
+        split: Split,
         tokenizer: &Tokenizer,
         pool: &Pool,
         options: &DataOptions,
         watch: &mut dyn ReadWatch,
     ) -> Result<Self, Error> {
         let mut gathering = Gathering::new(tokenizer, pool, options);
-        for path in paths {
-            let before = gathering.len();
-            // Both the rows and what becomes of them are watched.
-            let shared = std::cell::RefCell::new(&mut *watch);
-            let mut bad_row = |error: &t5kit_tasks::mixture::Error| shared.borrow_mut().bad_row(error);
-            let seen = task.each(path, &options.table, &mut bad_row, |pair| {
-                let source = format!("{}{}", options.source_prefix, pair.source);
-                gathering.push(Pair { source, target: pair.target, prompt: None }, *shared.borrow_mut())
-            })?;
-            gathering.facts().blank += seen.blank;
-            gathering.facts().skipped += seen.skipped;
-            if gathering.len() == before {
-                return Err(Error::NoExamples { path: path.clone() });
-            }
-        }
+        // Both the rows and what becomes of them are watched.
+        let shared = std::cell::RefCell::new(&mut *watch);
+        let mut bad_row = |error: &t5kit_tasks::mixture::Error| shared.borrow_mut().bad_row(error);
+        let seen = task.each(split, &options.table, &mut bad_row, |pair| {
+            let source = format!("{}{}", options.source_prefix, pair.source);
+            gathering.push(Pair { source, target: pair.target, prompt: None }, *shared.borrow_mut())
+        })?;
+        gathering.facts().blank += seen.blank;
+        gathering.facts().skipped += seen.skipped;
         gathering.finish(watch)
     }
 }

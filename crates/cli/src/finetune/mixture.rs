@@ -1,9 +1,10 @@
 //! The mixture of `t5kit finetune`: its tasks read, their rates said.
 
 use anyhow::Result;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use t5kit_formats::lang::fill;
 use t5kit_tasks::mixture::Mixture;
+use t5kit_tasks::suite::Split;
 use t5kit_tensor::Pool;
 use t5kit_tokenizer::Tokenizer;
 use t5kit_train::{DataOptions, Examples, Task};
@@ -19,7 +20,7 @@ impl DataArgs {
     pub fn mixture(&self) -> Result<Option<Mixture>> {
         let Some(path) = &self.mixture else { return Ok(None) };
         let mixture = read(path)?;
-        if let Some(task) = mixture.tasks.iter().find(|task| task.train.is_empty()) {
+        if let Some(task) = mixture.tasks.iter().find(|task| !task.has(Split::Train)) {
             return Err(usage(format!(
                 "{}: task {} has nothing to train on: give train",
                 task.place, task.name
@@ -50,22 +51,24 @@ impl DataArgs {
         let placement = &options.placement;
         let (mut train, mut valid) = (Vec::new(), Vec::new());
         for task in &mixture.tasks {
-            let read = |paths: &[PathBuf], references| -> Result<Examples> {
+            let read = |split, references| -> Result<Examples> {
                 let options = DataOptions { references, ..options.clone() };
                 let mut reading = Reading::new(self.skips());
-                let examples = Examples::read_task(task, paths, tokenizer, pool, &options, &mut reading);
+                let examples = Examples::read_task(task, split, tokenizer, pool, &options, &mut reading);
                 reading.clear();
                 let examples = examples?;
                 examples.check_ids(tokenizer.vocab_size(), rows)?;
                 Ok(examples)
             };
-            let all = read(&task.train, task.valid_split.is_some())?;
+            let all = read(Split::Train, task.valid_split.is_some())?;
             let (own, aside) = match task.valid_split {
                 Some(share) => {
                     let (own, aside) = all.split(share, seed, placement)?;
                     (own, Some(aside))
                 }
-                None => (all, (!task.valid.is_empty()).then(|| read(&task.valid, true)).transpose()?),
+                None => {
+                    (all, task.has(Split::Validation).then(|| read(Split::Validation, true)).transpose()?)
+                }
             };
             let of =
                 |rate| Task { name: task.name.clone(), examples: 0..0, rate, metrics: task.metrics.clone() };

@@ -66,7 +66,7 @@ impl ValidationArgs {
                 let why = "each task of a mixture has its own; say them there";
                 return Err(usage(format!("--metric: {why}")));
             }
-            let validated = |task: &&Task| !task.valid.is_empty() || task.valid_split.is_some();
+            let validated = |task: &&Task| task.is_validated();
             for task in mixture.tasks.iter().filter(validated) {
                 let names = task.metrics.iter().filter_map(|name| Metric::by_name(name));
                 of_tasks.extend(names.map(|metric| format!("{}/{}", task.name, metric.name())));

@@ -5,13 +5,17 @@ use std::path::{Path, PathBuf};
 use t5kit_formats::toml::{self, Entry, Node, Place, Section, Value, at};
 
 use super::{Error, Form, Mixing, Mixture, Task};
+use crate::suite;
 use crate::template::{LabelMap, Template, ready};
 
 /// Keys of the whole file.
 const KEYS: [&str; 5] = ["mixing", "temperature", "alpha", "cap", "task"];
 /// Keys of a task.
-const TASK_KEYS: [&str; 13] = [
+const TASK_KEYS: [&str; 16] = [
     "use",
+    "suite",
+    "folder",
+    "language",
     "train",
     "valid",
     "valid_split",
@@ -126,7 +130,11 @@ fn task(entry: &Entry, mixing: Mixing) -> Result<Task, Error> {
     let files = |key: &str| keys.get(key).map(paths).transpose();
     let train = files("train")?.unwrap_or_default();
     let valid = files("valid")?.unwrap_or_default();
-    if train.is_empty() && valid.is_empty() {
+    let form = form(&name, keys, &place)?;
+    if let (Form::Suite { .. }, Some(entry)) = (&form, keys.get("train").or(keys.get("valid"))) {
+        return Err(at(&entry.place, "a suite's files are found in its folder; leave this out").into());
+    }
+    if train.is_empty() && valid.is_empty() && !matches!(form, Form::Suite { .. }) {
         return Err(
             at(&place, format!("task {name} has no files: give train, or valid alone to evaluate")).into()
         );
@@ -145,7 +153,6 @@ fn task(entry: &Entry, mixing: Mixing) -> Result<Task, Error> {
     if let (Some(split), false) = (keys.get("valid_split"), valid.is_empty()) {
         return Err(at(&split.place, "valid_split and valid: give one of them").into());
     }
-    let form = form(&name, keys, &place)?;
     let metrics = metrics(keys, &form)?;
     let weight = match (keys.get("weight"), keys.get("rate"), mixing) {
         (Some(entry), _, Mixing::Rates) => {
@@ -174,6 +181,12 @@ fn task(entry: &Entry, mixing: Mixing) -> Result<Task, Error> {
 }
 
 fn form(name: &str, keys: &Section, place: &Place) -> Result<Form, Error> {
+    if let Some(entry) = keys.get("suite") {
+        return of_suite(entry, keys);
+    }
+    if let Some(entry) = keys.get("folder").or(keys.get("language")) {
+        return Err(at(&entry.place, format!("{} goes with suite = \"SUITE/TASK\"", entry.key)).into());
+    }
     if let Some(entry) = keys.get("use") {
         let called = text(entry)?;
         if let Some(other) = ["source", "target", "label", "labels"].iter().find_map(|key| keys.get(key)) {
@@ -235,6 +248,33 @@ fn form(name: &str, keys: &Section, place: &Place) -> Result<Form, Error> {
     Ok(Form::Templates { source, target, labels })
 }
 
+/// A task of a suite: `suite = "glue/sst2"` with its folder.
+fn of_suite(entry: &Entry, keys: &Section) -> Result<Form, Error> {
+    let called = text(entry)?;
+    if let Some(other) = ["use", "source", "target", "label", "labels"].iter().find_map(|key| keys.get(key)) {
+        return Err(
+            at(&other.place, format!("suite = \"{called}\" says the {}; leave one out", other.key)).into()
+        );
+    }
+    let (suite, task) = called.split_once('/').unwrap_or((called, ""));
+    let Some(suite) = suite::by_name(suite) else {
+        return Err(at(&entry.value.place, unknown("suite", suite, &suite::NAMES)).into());
+    };
+    let Some(task) = suite.task(task) else {
+        let names: Vec<&str> = suite.tasks().iter().map(|task| task.name).collect();
+        let what = unknown(&format!("task of {}", suite.name), task, &names);
+        return Err(at(&entry.value.place, format!("{what}: write {}/TASK", suite.name)).into());
+    };
+    let Some(folder) = keys.get("folder") else {
+        return Err(
+            at(&entry.place, format!("suite = \"{called}\" needs folder, where its files are")).into()
+        );
+    };
+    let folder = folder.value.home.join(text(folder)?);
+    let language = keys.get("language").map(|entry| text(entry).map(str::to_owned)).transpose()?;
+    Ok(Form::Suite { task, folder, language })
+}
+
 fn metrics(keys: &Section, form: &Form) -> Result<Vec<String>, Error> {
     if let (Some(_), Some(entry)) = (keys.get("metric"), keys.get("metrics")) {
         return Err(at(&entry.place, "metric and metrics: give one of them").into());
@@ -242,6 +282,10 @@ fn metrics(keys: &Section, form: &Form) -> Result<Vec<String>, Error> {
     let Some(entry) = keys.get("metric").or_else(|| keys.get("metrics")) else {
         return Ok(match form {
             Form::Ready(ready) => vec![ready.metric.to_owned()],
+            Form::Suite { task, language, .. } => {
+                let language = language.as_deref().unwrap_or(task.languages[0]);
+                task.metrics.iter().map(|name| name.replace("{lang}", language)).collect()
+            }
             Form::Templates { labels: Some(_), .. } => vec!["accuracy".to_owned()],
             Form::Templates { .. } => Vec::new(),
         });

@@ -27,6 +27,7 @@ use std::path::PathBuf;
 
 use t5kit_formats::toml::{self, Place};
 
+use crate::suite::{self, Split, SuiteTask};
 use crate::template::{self, LabelMap, Template, ready::Ready};
 pub use rates::Mixing;
 pub use read::{Pair, Seen};
@@ -44,6 +45,22 @@ pub enum Error {
         place: Place,
         /// What is wrong.
         source: template::Error,
+    },
+    /// A suite's files.
+    #[error("{place}: {source}")]
+    Suite {
+        /// The task.
+        place: Place,
+        /// What is wrong.
+        source: suite::Error,
+    },
+    /// A file without an example.
+    #[error("{}: holds no example of task {task}", path.display())]
+    Nothing {
+        /// The file.
+        path: PathBuf,
+        /// The task.
+        task: String,
     },
     /// A row with a label that the map does not have.
     #[error(transparent)]
@@ -130,14 +147,39 @@ pub enum Form {
     },
     /// In words that are there by name.
     Ready(&'static Ready),
+    /// A task of a suite, whose files are in a folder.
+    Suite {
+        /// The task.
+        task: &'static SuiteTask,
+        /// The folder.
+        folder: PathBuf,
+        /// The language of its training examples, where there are several.
+        language: Option<String>,
+    },
 }
 
 impl Task {
+    /// Whether it has examples of that part: to train on, or of their own to validate on.
+    pub fn has(&self, split: Split) -> bool {
+        match (&self.form, split) {
+            (Form::Suite { task, .. }, Split::Train) => task.splits().any(|split| split == Split::Train),
+            (Form::Suite { .. }, _) => self.valid_split.is_none(),
+            (_, Split::Train) => !self.train.is_empty(),
+            _ => !self.valid.is_empty(),
+        }
+    }
+
+    /// Whether a run validates it.
+    pub fn is_validated(&self) -> bool {
+        self.has(Split::Validation) || self.valid_split.is_some()
+    }
+
     /// The closed set of targets that it has, where it has one.
     pub fn labels(&self) -> Vec<&str> {
         match &self.form {
             Form::Templates { labels: Some((_, map)), .. } => map.labels(),
             Form::Templates { .. } => Vec::new(),
+            Form::Suite { task, .. } => task.labels.unwrap_or(&[]).to_vec(),
             Form::Ready(ready) => {
                 let mut names: Vec<&str> = Vec::new();
                 for (_, name) in ready.labels {

@@ -6,6 +6,7 @@ use std::path::Path;
 use t5kit_formats::table::{Row, Rows, Table, TableOptions};
 
 use super::{Error, Form, Task};
+use crate::suite::{Split, SuiteExample};
 use crate::template::{LabelMap, Template};
 
 /// An example.
@@ -27,30 +28,60 @@ pub struct Seen {
 }
 
 impl Task {
-    /// Gives the examples of a file to `each`, in order. `bad_row` says whether to go on without a row that cannot be
-    /// used.
+    /// Gives the examples to train on, or to validate on, to `each`, in order. `bad_row` says whether to go on without a
+    /// row that cannot be used; those of a suite's published files are never left out.
     ///
     /// # Errors
-    /// A file that cannot be read or lacks a column; a bad row, unless it is to be left out; those of `each`.
+    /// A file that cannot be read, lacks a column or holds no example; a bad row, unless it is to be left out; those of
+    /// `each`.
     pub fn each<E: From<Error>>(
         &self,
-        path: &Path,
+        split: Split,
         options: &TableOptions,
         bad_row: &mut dyn FnMut(&Error) -> ControlFlow<()>,
         mut each: impl FnMut(Pair) -> Result<(), E>,
     ) -> Result<Seen, E> {
         let mut seen = Seen::default();
-        let (mut rows, wording) = self.open(path, options)?;
-        for row in rows.by_ref() {
-            let pair = row.map_err(Error::from).and_then(|row| self.pair(path, row, &wording));
-            match pair {
-                Ok(Some(pair)) => each(pair)?,
-                Ok(None) => seen.blank += 1,
-                Err(error) if error.is_bad_row() && bad_row(&error).is_continue() => seen.skipped += 1,
-                Err(error) => return Err(error.into()),
+        if let Form::Suite { .. } = &self.form {
+            for example in self.of_suite(split)? {
+                each(Pair { source: example.source, target: example.target })?;
+            }
+            return Ok(seen);
+        }
+        let files = if split == Split::Train { &self.train } else { &self.valid };
+        for path in files {
+            let mut examples = 0;
+            let (mut rows, wording) = self.open(path, options)?;
+            for row in rows.by_ref() {
+                let pair = row.map_err(Error::from).and_then(|row| self.pair(path, row, &wording));
+                match pair {
+                    Ok(Some(pair)) => {
+                        examples += 1;
+                        each(pair)?;
+                    }
+                    Ok(None) => seen.blank += 1,
+                    Err(error) if error.is_bad_row() && bad_row(&error).is_continue() => seen.skipped += 1,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            if examples == 0 {
+                return Err(Error::Nothing { path: path.clone(), task: self.name.clone() }.into());
             }
         }
         Ok(seen)
+    }
+
+    /// The examples of a suite's task: to train on, or those that the suite reports, in the language trained on.
+    fn of_suite(&self, split: Split) -> Result<Vec<SuiteExample>, Error> {
+        let Form::Suite { task, folder, language } = &self.form else { return Ok(Vec::new()) };
+        let split = if split == Split::Train { split } else { Split::Validation };
+        let mut examples = Vec::new();
+        let read = task.read(folder, split, language.as_deref(), &mut |example| {
+            examples.push(example);
+            Ok(())
+        });
+        read.map_err(|source| Error::Suite { place: self.place.clone(), source })?;
+        Ok(examples)
     }
 
     /// The rows of a file, and how one of them is said.
@@ -65,6 +96,7 @@ impl Task {
         };
         let template = |source| Error::Template { place: self.place.clone(), source };
         let (source, target, labels) = match &self.form {
+            Form::Suite { .. } => unreachable!("a suite's files are read by it"),
             Form::Templates { source, target, labels } => (source.clone(), target.clone(), labels.clone()),
             Form::Ready(ready) => {
                 let (source, target) = ready.templates(&names).map_err(template)?;

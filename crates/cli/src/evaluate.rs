@@ -2,6 +2,7 @@
 
 mod kept;
 mod table;
+mod tasks;
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
@@ -15,7 +16,7 @@ use t5kit_evaluate::{
 use t5kit_formats::output::AtomicDir;
 use t5kit_formats::table::{Format, TableWriter};
 use t5kit_generate::BatchLimits;
-use t5kit_pipeline::Form;
+use t5kit_pipeline::{Constrain, Form};
 use t5kit_tensor::DType;
 use t5kit_tokenizer::Punctuation;
 
@@ -49,8 +50,10 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_delimiter = ',', num_args = 1..)]
     name: Vec<String>,
     /// Table of examples: sources and the right texts for them
-    #[arg(long, visible_alias = "input", value_name = "FILE")]
-    data: PathBuf,
+    #[arg(long, visible_alias = "input", value_name = "FILE", required_unless_present = "mixture")]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    tasks: tasks::TaskArgs,
     #[command(flatten)]
     pairs: PairFlags,
     /// Examples taken, the first; others are left out [default: all]
@@ -114,6 +117,9 @@ pub struct Args {
 
 /// Evaluates all models, writes the folder, and prints the table.
 pub fn run(args: Args) -> Result<()> {
+    if args.tasks.suite.is_some() || args.tasks.mixture.is_some() {
+        return args.check_tasks().and_then(|()| tasks::run(&args));
+    }
     let mut asked = args.asked()?;
     let names = args.names()?;
     if args.tokenizer.is_some() && args.model.len() > 1 {
@@ -123,7 +129,7 @@ pub fn run(args: Args) -> Result<()> {
     let (sources, references) = args.read(&Form::default(), true)?;
     of_references(&mut asked.wishes.constrain, &references);
     let mut evaluation = Evaluation {
-        data: args.data.file_name().unwrap_or(args.data.as_os_str()).to_string_lossy().into_owned(),
+        data: args.table().file_name().unwrap_or(args.table().as_os_str()).to_string_lossy().into_owned(),
         examples: Examples { sources, references },
         models: Vec::new(),
     };
@@ -164,6 +170,39 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 impl Args {
+    /// The table of examples.
+    fn table(&self) -> &Path {
+        self.data.as_deref().expect("clap asks for it where there are no tasks")
+    }
+
+    /// Examples taken at most.
+    fn most(&self) -> usize {
+        self.max_examples.map_or(usize::MAX, NonZeroUsize::get)
+    }
+
+    /// Whether labels are to be scored, whichever they are.
+    fn constrains_labels(&self) -> Result<bool> {
+        Ok(
+            matches!(self.options.wishes(false)?.constrain, Some(Constrain::Labels(labels)) if labels.is_empty()),
+        )
+    }
+
+    /// Flags that mean nothing where tasks say what is measured.
+    fn check_tasks(&self) -> Result<()> {
+        let (source, target, prompt) = self.pairs.columns();
+        let columns =
+            [("--source", source.is_some()), ("--target", target.is_some()), ("--prompt", prompt.is_some())];
+        let given =
+            columns.into_iter().chain([("--metric", !self.metric.is_empty())]).find(|(_, given)| *given);
+        match given {
+            Some((flag, _)) => Err(usage(format!("{flag}: tasks have their own; leave it out"))),
+            None if self.tokenizer.is_some() && self.model.len() > 1 => {
+                Err(usage("--tokenizer goes with one model; of several each has its own"))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// How every model is asked.
     fn asked(&self) -> Result<Asked> {
         let wishes = self.options.wishes(false)?;
@@ -186,14 +225,14 @@ impl Args {
     /// What a model reads in this form, and the right texts, a list for each column of them; `says` what the table was
     /// understood as.
     fn read(&self, form: &Form, says: bool) -> Result<(Vec<String>, Vec<Vec<String>>)> {
-        let nothing = || usage(format!("{}: holds no example", self.data.display()));
-        let pairs = self.pairs.open_all(&self.data, form)?.ok_or_else(nothing)?;
+        let nothing = || usage(format!("{}: holds no example", self.table().display()));
+        let pairs = self.pairs.open_all(self.table(), form)?.ok_or_else(nothing)?;
         match says {
             true => pairs.say(),
             false => warn_prompt(form, pairs.roles.prompt.is_some()),
         }
         let (mut sources, mut references) = pairs.references()?;
-        let most = self.max_examples.map_or(usize::MAX, NonZeroUsize::get);
+        let most = self.most();
         std::iter::once(&mut sources).chain(&mut references).for_each(|texts| texts.truncate(most));
         if sources.is_empty() {
             return Err(nothing());

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use t5kit_formats::generation_config::{EarlyStopping, GenerationConfig};
+use t5kit_generate::constrain::check_pattern;
 use t5kit_generate::{GenerateOptions, LengthNormalization, word_ids};
 use t5kit_model::{Architecture, Config, SpecialIds};
 use t5kit_tokenizer::Tokenizer;
@@ -127,6 +128,9 @@ impl Wishes {
         }
         o.do_sample = self.draws();
         o.check_lookup()?;
+        if let Some(Constrain::Regex(pattern)) = &self.constrain {
+            check_pattern(pattern).map_err(|error| Error::Constrain { what: error.to_string() })?;
+        }
         if self.scores_labels() {
             let wished = [
                 (self.num_beams.is_some_and(|n| n > 1), "`num_beams`"),

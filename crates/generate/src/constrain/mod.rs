@@ -13,7 +13,7 @@ mod vocabulary;
 use std::fmt;
 
 pub use automaton::Automaton;
-pub use pattern::PatternError;
+pub use pattern::{PatternError, check_pattern};
 pub use texts::Texts;
 pub use vocabulary::Vocabulary;
 

@@ -31,6 +31,14 @@ pub enum PatternError {
     Nothing,
 }
 
+/// Whether a pattern is a regular expression, which is known before there is a vocabulary.
+///
+/// # Errors
+/// [`PatternError::Syntax`].
+pub fn check_pattern(pattern: &str) -> Result<(), PatternError> {
+    regex_syntax::parse(pattern).map(|_| ()).map_err(|error| syntax(pattern, &error))
+}
+
 /// Bytes of the automaton before it is made deterministic, at most: what that takes grows with it.
 const MOST_BYTES: usize = 4 << 20;
 /// Bytes of the automaton itself.

@@ -61,8 +61,11 @@ fn lists_give_what_the_reference_gives() {
                     outputs.iter().zip(want.as_array().unwrap()).filter(|(_, want)| !want.is_null())
                 {
                     let want: common::Hypotheses = serde_json::from_value(want.clone()).unwrap();
-                    let same =
-                        common::compare(&format!("{name}, {what}, {case}"), &[got.clone()], &[want.clone()]);
+                    let same = common::compare(
+                        &format!("{name}, {what}, {case}"),
+                        std::slice::from_ref(got),
+                        std::slice::from_ref(&want),
+                    );
                     seen += same;
                     fewer += usize::from(want.len() < o.num_return_sequences);
                 }

@@ -14,9 +14,10 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use t5kit_formats::encoding::Encoding;
 use t5kit_formats::lang::fill;
-use t5kit_tasks::objective::{Budget, Choices, Error, Objective, Prepared, SentenceChoice, Unit};
+use t5kit_tasks::objective::{Budget, Error, Objective, Prepared, SentenceChoice, Unit};
 use t5kit_tensor::{Rng, mix};
 use t5kit_tokenizer::Tokenizer;
+use t5kit_train::Drawn;
 
 /// The text of the blog post behind this project (kexue.fm/archives/7867), whose blanks its own figure shows.
 const POEM: &str = "明月几时有，把酒问青天，不知天上宫阙，今夕是何年。我欲乘风归去，唯恐琼楼玉宇，高处不胜寒；起舞弄清影，何似在人间。";
@@ -239,18 +240,5 @@ impl Show<'_> {
             writeln!(self.out, "  {}{pad}  {text}", style(side).dim())?;
         }
         Ok(())
-    }
-}
-
-/// The project's random numbers as an objective asks for them.
-struct Drawn(Rng);
-
-impl Choices for Drawn {
-    fn uniform(&mut self) -> f64 {
-        self.0.uniform()
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        self.0.below(n)
     }
 }

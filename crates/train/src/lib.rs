@@ -39,7 +39,9 @@ pub use pass::{PassOptions, accumulate, gradients};
 pub use report::{Curves, REPORT, RunReport, compare, thin, write_report};
 pub use schedule::Schedule;
 pub use setup::{Forecast, Outcome, Setup, TrainWatch};
-pub use stream::{DocumentSource, Documents, StreamFacts, StreamOptions, WINDOW_BYTES, held_out_examples};
+pub use stream::{
+    DocumentSource, Documents, Drawn, StreamFacts, StreamOptions, WINDOW_BYTES, held_out_examples,
+};
 pub use tasks::Task;
 pub use trainer::train;
 pub use validation::{Decoding, MEAN, Sample, ValidationOptions, samples};

@@ -208,7 +208,7 @@ impl Stream for Documents<'_> {
 }
 
 /// An objective's choices, out of a stream of random numbers.
-struct Drawn(Rng);
+pub struct Drawn(pub Rng);
 
 impl Choices for Drawn {
     fn uniform(&mut self) -> f64 {

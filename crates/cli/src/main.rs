@@ -93,7 +93,7 @@ enum Command {
     Run(run::Args),
     /// Write, check and describe the files that `t5kit run` runs
     Recipe(recipe::Args),
-    /// Show what a model learns from text alone: inputs and targets of the pre-training objectives
+    /// Show what the pre-training objectives make of texts: inputs and targets
     Objective(objective::Args),
     /// Say how probable a model finds given targets
     Score(score::Args),

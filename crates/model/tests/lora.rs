@@ -45,7 +45,7 @@ fn logits_by_steps(model: &T5, precision: Precision, tokens: usize) -> Vec<f32> 
     let pool = Pool::new(2);
     let mut bulk = Graph::inference(&model.params, &pool, Regime::Bulk).with_precision(precision);
     let inputs = batch.inputs(model.special_ids().start);
-    let mut steps = Graph::inference(&model.params, &pool, Regime::Steps);
+    let mut steps = Graph::inference(&model.params, &pool, Regime::Steps).with_precision(precision);
     let mut rows = vec![Vec::new(); inputs.tokens()];
     for (i, range) in inputs.ranges().enumerate() {
         // One source at a time.

@@ -53,6 +53,14 @@ fn in_bf16(precision: Precision, sides: &[Side<'_>]) -> bool {
     }
 }
 
+/// Whether the rows of x are rounded to bf16 and multiplied so: in steps what passes over whole sequences do, where the
+/// processor multiplies bf16 as it is. The number of rows has no say.
+fn rows_in_bf16(context: Context<'_>, sides: &[Side<'_>]) -> bool {
+    context.precision == Precision::Stored
+        && kernels::bf16_rows(context.isa)
+        && in_bf16(context.precision, sides)
+}
+
 fn many_rows(context: Context<'_>, y: MatMut<'_>, x: &Tensor, sides: &[Side<'_>]) {
     let mut rest = y;
     for Side { weight, bias } in sides {
@@ -88,7 +96,16 @@ pub(crate) fn rows_of_weights(context: Context<'_>, y: &mut Tensor, x: &Tensor, 
     let (rows, k, out) = (x.rows(), x.cols(), y.cols());
     let quantized =
         sides.iter().any(|side| side.weight.panels().is_some()).then(|| Quantized::new(context, x));
-    let bytes = if quantized.is_some() { 1 } else { size_of::<f32>() };
+    let rounded = (quantized.is_none() && rows_in_bf16(context, sides)).then(|| {
+        let mut bits = vec![0u16; x.data().len()];
+        kernels::f32_to_bf16(context.isa, &mut bits, x.data());
+        bits
+    });
+    let bytes = match (&quantized, &rounded) {
+        (Some(_), _) => 1,
+        (None, Some(_)) => size_of::<u16>(),
+        (None, None) => size_of::<f32>(),
+    };
     let resident = (RESIDENT / (bytes * k.max(1))).max(1);
     let columns = if out * k < 32 << 10 {
         std::iter::once(0..out).collect()
@@ -120,9 +137,21 @@ pub(crate) fn rows_of_weights(context: Context<'_>, y: &mut Tensor, x: &Tensor, 
                         kernels::matmul_int8(here.reborrow(), x, panels, from..to);
                     }
                     _ => {
-                        let x = &x.data()[at * k..(at + here.rows) * k];
+                        let here_of_x = at * k..(at + here.rows) * k;
                         let weights = weight.as_rows().slice(from..to);
-                        kernels::matmul_rows(context.isa, here.reborrow(), x, k, weights);
+                        match &rounded {
+                            Some(x) => kernels::matmul_rows_bf16(
+                                context.isa,
+                                here.reborrow(),
+                                &x[here_of_x],
+                                k,
+                                weights,
+                            ),
+                            None => {
+                                let x = &x.data()[here_of_x];
+                                kernels::matmul_rows(context.isa, here.reborrow(), x, k, weights);
+                            }
+                        }
                     }
                 }
                 if let Some(bias) = bias {

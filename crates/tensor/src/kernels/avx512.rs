@@ -54,6 +54,12 @@ impl Simd for Avx512 {
         unsafe { _mm512_mask_storeu_ps(p, mask(count), v) }
     }
     #[inline(always)]
+    fn add_pairs(self, x: __m512, w: __m512, sum: __m512) -> __m512 {
+        // SAFETY: only `matmul_rows_bf16` calls it, where the processor has the instruction; vectors of either kind are
+        // 64 bytes without invalid values.
+        unsafe { _mm512_dpbf16_ps(sum, std::mem::transmute(x), std::mem::transmute(w)) }
+    }
+    #[inline(always)]
     unsafe fn load_bf16(self, p: *const u16) -> __m512 {
         unsafe {
             let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast()));

@@ -69,6 +69,6 @@ pub use lion::lion;
 pub use norm::{layer_norm, layer_norm_backward, rms_norm, rms_norm_backward};
 pub use relative::{add_by_distance, sum_by_distance};
 pub use rotary::rotate;
-pub use rows::matmul_rows;
+pub use rows::{bf16_rows, matmul_rows, matmul_rows_bf16};
 pub use softmax::{exp_sub_scale, logsumexp, softmax, softmax_again, softmax_backward};
 pub use top::top;

@@ -8,7 +8,7 @@
 //! So an element's bits depend on neither m, n nor the tile it falls in, and generation gives the same for a batch
 //! of 1 as for one of many.
 
-use super::Isa;
+use super::isa::{Isa, Kind};
 use super::vector::{Simd, dispatch};
 use crate::MatMut;
 use crate::rows::{Elements, Rows};
@@ -18,17 +18,7 @@ use crate::rows::{Elements, Rows};
 ///
 /// An element's value depends on its row of x and of w, k and the instruction set alone (see the module).
 pub fn matmul_rows(isa: Isa, mut y: MatMut<'_>, x: &[f32], ldx: usize, w: Rows<'_>) {
-    let (m, n, ldy, k) = (y.rows, y.cols, y.stride(), w.cols());
-    assert_eq!(Some(w.len()), n.checked_mul(k), "weights of a product with {n} columns over {k}");
-    if m == 0 || n == 0 {
-        return;
-    }
-    let end = (m - 1).checked_mul(ldx).and_then(|start| start.checked_add(k));
-    assert!(end.is_some_and(|end| end <= x.len()), "x of {m} rows of {k}, {ldx} apart");
-    if k == 0 {
-        return (0..m).for_each(|i| y.row_mut(i).fill(0.0));
-    }
-    let shape = Shape { ldy, ldx, m, n, k };
+    let Some(shape) = Shape::of(&mut y, x.len(), ldx, w) else { return };
     let y = Out(y.as_mut_ptr());
     match w.elements() {
         Elements::F32(w) => dispatch!(isa, product(y: Out, x: &[f32], w: &[f32], shape: Shape)),
@@ -41,6 +31,58 @@ pub fn matmul_rows(isa: Isa, mut y: MatMut<'_>, x: &[f32], ldx: usize, w: Rows<'
             dispatch!(isa, product(y: Out, x: &[f32], w: &[F16], shape: Shape))
         }
         Elements::Int8(..) | Elements::Panels(..) => panic!("int8 is multiplied by `matmul_int8`"),
+    }
+}
+
+/// The same with weights in bf16 and x in bf16 too, which the processor multiplies as they are, two at a time: twice as
+/// many operations a second, and a result that differs by x's rounding.
+///
+/// An element's value depends on its row of x and of w, and k, alone.
+///
+/// # Panics
+/// Where [`bf16_rows`] says that there is no instruction for it, or the weights are of another type.
+#[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut, unused_variables))]
+pub fn matmul_rows_bf16(isa: Isa, mut y: MatMut<'_>, x: &[u16], ldx: usize, w: Rows<'_>) {
+    assert!(bf16_rows(isa), "AVX-512 BF16");
+    let Elements::Bf16(bits) = w.elements() else { panic!("weights in bf16") };
+    let Some(shape) = Shape::of(&mut y, x.len(), ldx, w) else { return };
+    let (y, x, w) = (Out(y.as_mut_ptr()), Pairs::of(x), Pairs::of(bits));
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c")]
+        fn avx512_bf16(s: super::avx512::Avx512, y: Out, x: &[Pairs], w: &[Pairs], shape: Shape) {
+            product(s, y, x, w, shape)
+        }
+        // SAFETY: `bf16_rows` has seen that the processor has all of it.
+        unsafe { avx512_bf16(super::avx512::Avx512::assume(), y, x, w, shape) }
+    }
+}
+
+/// Whether [`matmul_rows_bf16`] can be used where this is the instruction set.
+pub fn bf16_rows(isa: Isa) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if matches!(isa.kind(), Kind::Avx512) {
+        return is_x86_feature_detected!("avx512bf16");
+    }
+    let _ = isa;
+    false
+}
+
+impl Shape {
+    /// The sizes, checked; `None` where nothing is left to do.
+    fn of(y: &mut MatMut<'_>, x: usize, ldx: usize, w: Rows<'_>) -> Option<Self> {
+        let (m, n, ldy, k) = (y.rows, y.cols, y.stride(), w.cols());
+        assert_eq!(Some(w.len()), n.checked_mul(k), "weights of a product with {n} columns over {k}");
+        if m == 0 || n == 0 {
+            return None;
+        }
+        let end = (m - 1).checked_mul(ldx).and_then(|start| start.checked_add(k));
+        assert!(end.is_some_and(|end| end <= x), "x of {m} rows of {k}, {ldx} apart");
+        if k == 0 {
+            (0..m).for_each(|i| y.row_mut(i).fill(0.0));
+            return None;
+        }
+        Some(Shape { ldy, ldx, m, n, k })
     }
 }
 
@@ -89,6 +131,97 @@ pub(super) trait Stored: Copy {
     /// # Safety
     /// `count` can be read at `p`.
     unsafe fn load_part<S: Simd>(s: S, p: *const Self, count: usize) -> S::F;
+}
+
+/// A stored weight and how it is multiplied: by what, and how many at a time.
+trait Factor: Stored {
+    /// What x is made of.
+    type X: Copy;
+    /// Numbers of a vector, in multiples of its lanes.
+    const LANES: usize;
+    /// # Safety
+    /// A vector's worth can be read at `p`.
+    unsafe fn load_x<S: Simd>(s: S, p: *const Self::X) -> S::F;
+    /// The first `count` (fewer than a vector's), then zeros.
+    ///
+    /// # Safety
+    /// `count` can be read at `p`.
+    unsafe fn load_x_part<S: Simd>(s: S, p: *const Self::X, count: usize) -> S::F;
+    /// `sum + x · w`, lane by lane.
+    fn mul_add<S: Simd>(s: S, x: S::F, w: S::F, sum: S::F) -> S::F;
+}
+
+/// Weights that are widened to f32, by x in f32.
+macro_rules! widened {
+    ($($weight:ty),*) => {$(
+        impl Factor for $weight {
+            type X = f32;
+            const LANES: usize = 1;
+            #[inline(always)]
+            unsafe fn load_x<S: Simd>(s: S, p: *const f32) -> S::F {
+                // SAFETY: the caller's promise.
+                unsafe { s.load(p) }
+            }
+            #[inline(always)]
+            unsafe fn load_x_part<S: Simd>(s: S, p: *const f32, count: usize) -> S::F {
+                // SAFETY: the caller's promise.
+                unsafe { s.load_part(p, count) }
+            }
+            #[inline(always)]
+            fn mul_add<S: Simd>(s: S, x: S::F, w: S::F, sum: S::F) -> S::F {
+                s.mul_add(x, w, sum)
+            }
+        }
+    )*};
+}
+widened!(f32, Bf16, F16);
+
+/// Weights in bf16, multiplied as they are by x in bf16, two to a lane.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Pairs(u16);
+
+impl Pairs {
+    fn of(bits: &[u16]) -> &[Pairs] {
+        // SAFETY: `Pairs` is a transparent u16.
+        unsafe { std::slice::from_raw_parts(bits.as_ptr().cast(), bits.len()) }
+    }
+}
+
+impl Stored for Pairs {
+    #[inline(always)]
+    unsafe fn load<S: Simd>(s: S, p: *const Pairs) -> S::F {
+        // SAFETY: the caller's promise: a vector of pairs is as many bytes as one of f32.
+        unsafe { s.load(p.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn load_part<S: Simd>(s: S, p: *const Pairs, count: usize) -> S::F {
+        let mut padded = [0u16; 32];
+        // SAFETY: the caller's promise; no vector has more than 32 of them.
+        unsafe {
+            std::ptr::copy_nonoverlapping(p.cast(), padded[..count].as_mut_ptr(), count);
+            s.load(padded.as_ptr().cast())
+        }
+    }
+}
+
+impl Factor for Pairs {
+    type X = Pairs;
+    const LANES: usize = 2;
+    #[inline(always)]
+    unsafe fn load_x<S: Simd>(s: S, p: *const Pairs) -> S::F {
+        // SAFETY: the caller's promise.
+        unsafe { Self::load(s, p) }
+    }
+    #[inline(always)]
+    unsafe fn load_x_part<S: Simd>(s: S, p: *const Pairs, count: usize) -> S::F {
+        // SAFETY: the caller's promise.
+        unsafe { Self::load_part(s, p, count) }
+    }
+    #[inline(always)]
+    fn mul_add<S: Simd>(s: S, x: S::F, w: S::F, sum: S::F) -> S::F {
+        s.add_pairs(x, w, sum)
+    }
 }
 
 impl Stored for f32 {
@@ -173,7 +306,7 @@ const BLOCK: usize = 8;
 const AHEAD: usize = 1024;
 
 #[inline(always)]
-fn product<S: Simd, W: Stored>(s: S, y: Out, x: &[f32], w: &[W], shape: Shape) {
+fn product<S: Simd, W: Factor>(s: S, y: Out, x: &[W::X], w: &[W], shape: Shape) {
     let Shape { m, n, k, .. } = shape;
     let row_bytes = k * size_of::<W>();
     // Where memory is all that counts, rows from eight places keep more requests under way than eight neighbours,
@@ -206,7 +339,7 @@ struct Columns {
 /// the block is prefetched; the tiles share that evenly: all at once it would wait for the memory instead of overlapping
 /// with the arithmetic.
 #[inline(always)]
-fn pass<S: Simd, W: Stored>(s: S, y: Out, x: &[f32], w: &[W], shape: Shape, columns: Columns, ahead: usize) {
+fn pass<S: Simd, W: Factor>(s: S, y: Out, x: &[W::X], w: &[W], shape: Shape, columns: Columns, ahead: usize) {
     let Shape { ldy, ldx, m, k, .. } = shape;
     let ldw = columns.apart * k;
     let tiles = m.div_ceil(S::TILE_ROWS);
@@ -248,12 +381,12 @@ fn pass<S: Simd, W: Stored>(s: S, y: Out, x: &[f32], w: &[W], shape: Shape, colu
 }
 
 /// A tile's place: the first of its elements in y, x and the weights.
-struct Tile<W> {
+struct Tile<W: Factor> {
     y: *mut f32,
     ldy: usize,
     /// Between columns of y.
     apart: usize,
-    x: *const f32,
+    x: *const W::X,
     ldx: usize,
     w: *const W,
     ldw: usize,
@@ -263,7 +396,7 @@ struct Tile<W> {
     share: usize,
 }
 
-impl<W: Stored> Tile<W> {
+impl<W: Factor> Tile<W> {
     /// Computes `MR` rows by `NR` columns (a multiple of 4, or 1).
     ///
     /// # Safety
@@ -274,22 +407,23 @@ impl<W: Stored> Tile<W> {
         let Tile { y, ldy, apart, x, ldx, w, ldw, k, ahead, share } = self;
         let mut fetch = w.cast::<u8>().wrapping_add(ahead);
         let mut sums = [[s.splat(0.0); NR]; MR];
-        let whole = k / S::LANES * S::LANES;
+        let lanes = W::LANES * S::LANES;
+        let whole = k / lanes * lanes;
         // One request a step and column, evenly spread: where they are closer than a line they cost next to nothing.
-        let spread = share / (k / S::LANES).max(1);
-        for l in (0..whole).step_by(S::LANES) {
-            // SAFETY: l + LANES ≤ k, and the caller's promise; a prefetch may go anywhere.
+        let spread = share / (k / lanes).max(1);
+        for l in (0..whole).step_by(lanes) {
+            // SAFETY: l + lanes ≤ k, and the caller's promise; a prefetch may go anywhere.
             unsafe {
                 let mut xs = [s.splat(0.0); MR];
                 for i in 0..MR {
-                    xs[i] = s.load(x.add(i * ldx + l));
+                    xs[i] = W::load_x(s, x.add(i * ldx + l));
                 }
                 for j in 0..NR {
                     let at = w.add(j * ldw + l);
                     s.prefetch(fetch.wrapping_add(j * ldw * size_of::<W>()));
                     let weights = W::load(s, at);
                     for i in 0..MR {
-                        sums[i][j] = s.mul_add(xs[i], weights, sums[i][j]);
+                        sums[i][j] = W::mul_add(s, xs[i], weights, sums[i][j]);
                     }
                 }
                 fetch = fetch.wrapping_add(spread);
@@ -301,8 +435,8 @@ impl<W: Stored> Tile<W> {
                 for j in 0..NR {
                     let weights = W::load_part(s, w.add(j * ldw + whole), k - whole);
                     for i in 0..MR {
-                        let xs = s.load_part(x.add(i * ldx + whole), k - whole);
-                        sums[i][j] = s.mul_add(xs, weights, sums[i][j]);
+                        let xs = W::load_x_part(s, x.add(i * ldx + whole), k - whole);
+                        sums[i][j] = W::mul_add(s, xs, weights, sums[i][j]);
                     }
                 }
             }

@@ -38,6 +38,13 @@ pub(super) trait Simd: Copy {
     /// # Safety
     /// `LANES` numbers can be read at `p`.
     unsafe fn load_bf16(self, p: *const u16) -> Self::F;
+    /// `sum + x₀·w₀ + x₁·w₁` in each lane, x and w vectors of pairs in bf16.
+    ///
+    /// # Panics
+    /// Where there is no instruction for it.
+    fn add_pairs(self, _x: Self::F, _w: Self::F, _sum: Self::F) -> Self::F {
+        unreachable!("no instruction multiplies pairs of bf16 here")
+    }
     /// f16 bits, widened.
     ///
     /// # Safety

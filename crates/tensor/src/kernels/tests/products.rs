@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use super::super::{Isa, dot, matmul_columns, matmul_rows, oracle};
+use super::super::{Isa, bf16_rows, dot, f32_to_bf16, matmul_columns, matmul_rows, matmul_rows_bf16, oracle};
 use super::{SIZES, assert_close, numbers, on_every_isa};
 use crate::{MatMut, Rows};
 
@@ -40,6 +40,47 @@ fn check(isa: Isa, m: usize, n: usize, k: usize) {
         let bound = 1e-6 * (k as f32).sqrt().max(1.0);
         assert_close(&format!("{} {name} {m}×{n} over {k}", isa.name()), &got, &want, bound, 1e-6);
     }
+}
+
+/// Rows of x in bf16 with weights in bf16, against the product of the same numbers in f32; alone each row has the bits that
+/// it has in company.
+#[test]
+fn rows_in_bf16_are_the_products_of_the_rounded_numbers() {
+    on_every_isa(|isa| {
+        if !bf16_rows(isa) {
+            return;
+        }
+        for (m, n, k) in [
+            (1, 1, 1),
+            (3, 9, 31),
+            (1, 40, 32),
+            (2, 65, 33),
+            (6, 13, 64),
+            (7, 5, 100),
+            (16, 48, 257),
+            (65, 8, 96),
+        ] {
+            let (ldx, ldy) = (k + 3, n + 2);
+            let x = numbers(m * ldx, 1);
+            let mut bits = vec![0; x.len()];
+            f32_to_bf16(isa, &mut bits, &x);
+            let rounded: Vec<f32> = bits.iter().map(|&bits| bf16::from_bits(bits).to_f32()).collect();
+            let weights = Weights::new(n * k, 2);
+            let w = Rows::bf16(&weights.bf16, k);
+            let mut got = vec![7.5; m * ldy];
+            let mut want = got.clone();
+            matmul_rows_bf16(isa, MatMut::new(&mut got, m, n, ldy), &bits, ldx, w);
+            oracle::matmul_rows(&mut want, ldy, n, &rounded, ldx, m, w);
+            let bound = 1e-6 * (k as f32).sqrt().max(1.0);
+            assert_close(&format!("{m}×{n} over {k}"), &got, &want, bound, 1e-6);
+            for i in 0..m {
+                let mut alone = vec![0.0; n];
+                let y = MatMut::new(&mut alone, 1, n, n);
+                matmul_rows_bf16(isa, y, &bits[i * ldx..i * ldx + k], k, w);
+                assert_eq!(alone, got[i * ldy..i * ldy + n], "row {i} of {m}×{n} over {k}");
+            }
+        }
+    });
 }
 
 #[test]

@@ -132,6 +132,7 @@ impl Command {
     /// Says what was typed, from the subcommand on, where it is not the process's own command line: pages show it.
     fn typed(&mut self, arguments: &[String]) {
         let command = match self {
+            Command::Pretrain(args) => &mut args.command,
             Command::Finetune(args) => &mut args.command,
             Command::Evaluate(args) => &mut args.command,
             _ => return,

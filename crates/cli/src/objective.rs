@@ -145,7 +145,7 @@ impl Args {
 
     /// The texts with the numbers of their lines: the one given, those of standard input, or the poem where there are
     /// none. Empty lines are none.
-    fn texts(&self) -> Result<Box<dyn Iterator<Item = Result<(usize, String)>>>> {
+    fn texts(&self) -> Result<Texts> {
         let poem = || (1, POEM.to_owned());
         if let Some(text) = &self.text {
             return Ok(Box::new(std::iter::once(Ok((1, text.clone())))));
@@ -166,6 +166,9 @@ impl Args {
         Ok(Box::new(std::iter::once(first).chain(lines)))
     }
 }
+
+/// Texts with the numbers of their lines.
+type Texts = Box<dyn Iterator<Item = Result<(usize, String)>>>;
 
 /// Where examples are printed.
 struct Show<'a> {

@@ -9,6 +9,7 @@ use t5kit_formats::trained::Trained;
 use t5kit_model::Architecture;
 use t5kit_pipeline::Pipeline;
 use t5kit_pipeline::files::TrainingFiles;
+use t5kit_tasks::objective::Budget;
 use t5kit_tokenizer::Punctuation;
 use t5kit_train::{
     Data, Documents, Examples, Setup, Stream, TrainOptions, ValidationOptions, check_resume,
@@ -40,7 +41,7 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     max_steps: NonZeroU64,
     #[command(flatten)]
-    run: RunArgs,
+    pub run: RunArgs,
     #[command(flatten)]
     optimization: Optimization,
     #[command(flatten)]
@@ -49,6 +50,9 @@ pub struct Args {
     data: DataArgs,
     #[command(flatten)]
     validation: ValidationArgs,
+    /// The command line from the subcommand on, where it is not the process's own.
+    #[arg(skip)]
+    pub command: Vec<String>,
 }
 
 /// When a run is validated, saved and logged.
@@ -126,7 +130,7 @@ pub fn run(args: Args) -> Result<()> {
         folder: &args.run.output,
         model: &args.model.model,
         train: &names,
-        command: typed::command_line(&std::env::args().skip(1).collect::<Vec<_>>()),
+        command: typed::command_line(&args.command_line()),
         parameters: model.params().elements(),
         options: &options,
         settings: args.settings(objective.name(), pool.threads()),
@@ -176,7 +180,7 @@ fn sample(documents: &mut Documents<'_>, monitor: &mut Monitor) -> Result<Exampl
 
 impl Args {
     /// The settings that decide what the run computes.
-    fn options(&self) -> Result<TrainOptions> {
+    pub fn options(&self) -> Result<TrainOptions> {
         let options = self.lora.apply(self.optimization.options(self.lora.lora_rank.is_some())?);
         let every = self.validation.eval_every.map_or(EVAL_EVERY, NonZeroU64::get);
         if options.batch_tokens.is_some() {
@@ -197,6 +201,17 @@ impl Args {
             },
             ..options
         })
+    }
+
+    /// Tokens of a source and of a target, at most.
+    pub fn lengths(&self) -> Result<[usize; 2]> {
+        let Budget { source, target } = self.data.budget(&self.data.objective()?);
+        Ok([source, target])
+    }
+
+    /// The command line from the subcommand on.
+    fn command_line(&self) -> Vec<String> {
+        if self.command.is_empty() { std::env::args().skip(1).collect() } else { self.command.clone() }
     }
 
     /// What the report says of the run beside its options.

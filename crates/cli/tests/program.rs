@@ -4,13 +4,14 @@ mod common;
 use common::{finish, program, run};
 use std::process::Stdio;
 
-const SUBCOMMANDS: [&str; 15] = [
+const SUBCOMMANDS: [&str; 16] = [
     "tokenize",
     "detokenize",
     "count",
     "trim",
     "inspect",
     "convert",
+    "pretrain",
     "finetune",
     "generate",
     "objective",

@@ -93,6 +93,14 @@ impl Draft {
             "valid = {held}  # rows, or a share such as 0.05; the rest is trained on\n\
              test = {held}  # rows that nothing is chosen by; no source is in two parts\n"
         );
+        out += &format!(
+            "\n# To learn from text alone first, before the examples:\n{}",
+            commented(
+                "[pretrain]\n\
+                 data = [\"corpus.txt\"]  # files, folders and patterns; =2 behind one draws it twice as often\n\
+                 max_steps = 10000\n"
+            )
+        );
         let [source, target] =
             [(0, 512), (1, 256)].map(|(i, most)| length(self.examples.characters[i], most));
         let (metric, evaluated) = match self.examples.are_labels {

@@ -32,6 +32,8 @@ pub enum Names {
     FileOrWord,
     /// A word, or `@` and a file.
     AtFile,
+    /// A file, folder or pattern, which has to be there; `=` and a number may stand behind it.
+    Weighted,
 }
 
 /// A key of a section.
@@ -140,7 +142,7 @@ const CHECK: [&str; 8] = [
 ];
 
 /// The sections whose keys are flags.
-pub(crate) const SECTIONS: [SectionSpec; 7] = [
+pub(crate) const SECTIONS: [SectionSpec; 8] = [
     SectionSpec {
         name: "model",
         subcommand: "convert",
@@ -180,6 +182,13 @@ pub(crate) const SECTIONS: [SectionSpec; 7] = [
         ],
         help: "Train the model on the training part",
     },
+    // Behind [finetune], which a key that both have is likelier meant for.
+    SectionSpec {
+        name: "pretrain",
+        subcommand: "pretrain",
+        without: &["init-seed", "add-tokens", "allow-spare-rows"],
+        help: "Let the model go on learning from text alone, before it is fine-tuned",
+    },
     SectionSpec {
         name: "evaluate",
         subcommand: "evaluate",
@@ -204,7 +213,7 @@ impl SectionSpec {
         let mut keys = own(self.name);
         let reads_tables = matches!(self.name, "finetune" | "evaluate");
         let converts = self.subcommand == "convert";
-        let reads_model = matches!(self.name, "finetune" | "evaluate" | "export");
+        let reads_model = matches!(self.name, "pretrain" | "finetune" | "evaluate" | "export");
         let flags = program.get(self.subcommand).map_or(&[][..], |subcommand| &subcommand.keys[..]);
         let left = flags.iter().filter(|key| {
             let flag = key.flag.as_str();

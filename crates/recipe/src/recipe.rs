@@ -30,6 +30,7 @@ pub(crate) struct Parts {
     pub trim: Option<Settings>,
     pub count: Option<Settings>,
     pub data: Option<Settings>,
+    pub pretrain: Option<Settings>,
     pub finetune: Option<Settings>,
     pub evaluate: Option<Settings>,
     pub compare: Vec<Settings>,
@@ -54,7 +55,7 @@ impl Recipe {
         // Editors of Windows begin a file with a mark.
         let recipe = toml::read(path, text.trim_start_matches('\u{feff}'), sets)?;
         let parts = parts(&recipe.root, program)?;
-        let inner = ["model", "trim", "data", "finetune", "evaluate", "compare", "export"];
+        let inner = ["model", "trim", "data", "pretrain", "finetune", "evaluate", "compare", "export"];
         let top = settings(program, "", "", &own(""), &recipe.root, &recipe.place, &inner)?;
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let home = path.parent().unwrap_or(Path::new(""));
@@ -92,6 +93,16 @@ impl Recipe {
         }
         if let Some(data) = &p.data {
             self.check_data(data)?;
+        }
+        if let Some(pretrain) = &p.pretrain {
+            for (flag, key, what) in [
+                ("data", "data", "the text to learn from"),
+                ("max-steps", "max_steps", "the steps after which it ends"),
+            ] {
+                if pretrain.get(flag).is_none() {
+                    return Err(at(&pretrain.place, format!("[pretrain] needs {key}: {what}")));
+                }
+            }
         }
         let wants = |settings: &Option<Settings>, what: &str| match (settings, &p.data) {
             (Some(settings), None) => Err(at(&settings.place, format!("[{what}] needs [data]"))),
@@ -131,10 +142,13 @@ impl Recipe {
                 ));
             }
         }
-        if [&p.trim, &p.finetune, &p.evaluate, &p.export, &p.data].iter().all(|part| part.is_none()) {
+        if [&p.trim, &p.pretrain, &p.finetune, &p.evaluate, &p.export, &p.data]
+            .iter()
+            .all(|part| part.is_none())
+        {
             return Err(at(
                 whole,
-                "asks for nothing: add [trim], [data] with [finetune], [evaluate] or [export]",
+                "asks for nothing: add [trim], [pretrain], [data] with [finetune], [evaluate] or [export]",
             ));
         }
         Ok(())
@@ -166,7 +180,7 @@ impl Recipe {
     /// It, with its place.
     pub fn check_files(&self) -> Result<(), Error> {
         let p = &self.parts;
-        let all = [&p.model, &p.trim, &p.count, &p.data, &p.finetune, &p.evaluate, &p.export];
+        let all = [&p.model, &p.trim, &p.count, &p.data, &p.pretrain, &p.finetune, &p.evaluate, &p.export];
         let settings = all.into_iter().flatten().chain(&p.compare);
         settings.into_iter().find_map(missing).map_or(Ok(()), Err)
     }
@@ -218,6 +232,7 @@ fn parts(root: &Section, program: &Program) -> Result<Parts, Error> {
         count: count.map(|entry| section(program, "trim.count", entry, &[])).transpose()?,
         trim,
         data: one("data", &[])?,
+        pretrain: one("pretrain", &[])?,
         finetune: one("finetune", &[])?,
         evaluate: one("evaluate", &[])?,
         compare,

@@ -15,6 +15,7 @@ pub(crate) mod made {
     pub const COUNTS: &str = "counts.tsv";
     pub const TRIMMED: &str = "trimmed";
     pub const DATA: &str = "data";
+    pub const PRETRAINED: &str = "pretrained";
     pub const RUN: &str = "run";
     pub const EVALUATION: &str = "evaluation";
     pub const EXPORT: &str = "export";
@@ -22,7 +23,7 @@ pub(crate) mod made {
 
 /// A stage.
 pub struct Stage {
-    /// Its name: `model`, `count`, `trim`, `data`, `finetune`, `evaluate` or `export`.
+    /// Its name: `model`, `count`, `trim`, `data`, `pretrain`, `finetune`, `evaluate` or `export`.
     pub name: &'static str,
     /// Its arguments, the subcommand first.
     pub(crate) arguments: Vec<Argument>,
@@ -105,6 +106,7 @@ pub(crate) fn called(name: &'static str, lang: Lang) -> &'static str {
         "count" => t.stage_count,
         "trim" => t.stage_trim,
         "data" => t.stage_data,
+        "pretrain" => t.stage_pretrain,
         "finetune" => t.stage_finetune,
         "evaluate" => t.stage_evaluate,
         "export" => t.stage_export,
@@ -211,7 +213,7 @@ pub(crate) fn stages(recipe: &Recipe, program: &Program) -> Vec<Stage> {
     let converts =
         |setting: &&Setting| ["dtype", "add-tokens", "max-shard-size"].contains(&setting.flag.as_str());
     // Training reads a model in every way there is; what comes without it reads a folder.
-    let folder = p.trim.is_some() || p.finetune.is_none();
+    let folder = p.trim.is_some() || p.pretrain.is_none() && p.finetune.is_none();
     let odd = model.settings.iter().any(|setting| folder && plain(&setting) || converts(&setting));
     if odd || model.get("path").is_none() {
         let mut convert = line("convert");
@@ -275,6 +277,17 @@ pub(crate) fn stages(recipe: &Recipe, program: &Program) -> Vec<Stage> {
         stages.push(split.stage("data", &[], &settings.place, made::DATA, &["split.json"]));
         "data"
     });
+    if let Some(pretrain) = &p.pretrain {
+        let mut train = line("pretrain");
+        begin_from(&mut train, &begin, model, &[]);
+        train.all(pretrain);
+        train.common("seed", recipe.seed.as_ref());
+        train.common("threads", recipe.threads.as_ref());
+        train.made("output", made::PRETRAINED);
+        let (after, place) = ([begin.stage], &pretrain.place);
+        stages.push(train.stage("pretrain", &after, place, made::PRETRAINED, &["report.html"]));
+        begin = Begin { stage: Some("pretrain"), made: Some(made::PRETRAINED) };
+    }
     let has = |part: &str| p.data.as_ref().is_some_and(|data| data.get(part).is_some());
     let part = |name: &str| format!("{}/{name}.tsv", made::DATA);
     if let Some(finetune) = &p.finetune {

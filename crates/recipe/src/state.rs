@@ -182,7 +182,11 @@ impl State {
                 Argument::Word(word) => match word.input() {
                     Some(path) => {
                         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-                        (format!("{flag} {}", name.unwrap_or_default()), self.files.of(path, watch)?)
+                        let mut value = self.files.of(path, watch)?;
+                        if let Some(weight) = word.weight() {
+                            value += &format!("={weight}");
+                        }
+                        (format!("{flag} {}", name.unwrap_or_default()), value)
                     }
                     None => match word.typed().strip_prefix("--") {
                         Some(name) => {

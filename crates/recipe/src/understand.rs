@@ -15,6 +15,8 @@ pub(crate) enum Word {
     Input(PathBuf),
     /// The same with a mark before its path: `@words.txt`.
     Marked(char, PathBuf),
+    /// The same with a weight behind it: `news=2`.
+    Weighted(PathBuf, String),
 }
 
 impl Word {
@@ -24,6 +26,7 @@ impl Word {
             Word::Text(text) => text.clone(),
             Word::Input(path) => path.to_string_lossy().into_owned(),
             Word::Marked(mark, path) => format!("{mark}{}", path.display()),
+            Word::Weighted(path, weight) => format!("{}={weight}", path.display()),
         }
     }
 
@@ -31,7 +34,15 @@ impl Word {
     pub fn input(&self) -> Option<&Path> {
         match self {
             Word::Text(_) => None,
-            Word::Input(path) | Word::Marked(_, path) => Some(path),
+            Word::Input(path) | Word::Marked(_, path) | Word::Weighted(path, _) => Some(path),
+        }
+    }
+
+    /// The weight that is behind it.
+    pub fn weight(&self) -> Option<&str> {
+        match self {
+            Word::Weighted(_, weight) => Some(weight),
+            _ => None,
         }
     }
 }
@@ -200,6 +211,11 @@ fn word(key: &Key, value: &Value) -> Option<Word> {
         Names::FileOrWord if is_text && (text.starts_with(['.', '/']) || is_there(&place(&text))) => {
             Word::Input(place(&text))
         }
+        Names::Weighted if is_text => match text.rsplit_once('=') {
+            // What is there by the whole name has no weight.
+            Some((path, weight)) if !place(&text).exists() => Word::Weighted(place(path), weight.to_owned()),
+            _ => Word::Input(place(&text)),
+        },
         Names::AtFile if text.starts_with('@') => Word::Marked('@', place(&text[1..])),
         _ => Word::Text(text),
     })

@@ -36,7 +36,7 @@ pub use memory::{Memory, predict};
 pub use optimizer::{Optimizer, OptimizerKind, Stepped};
 pub use options::{Difference, PRECISIONS, TrainOptions};
 pub use pass::{PassOptions, accumulate, gradients};
-pub use report::{Curves, REPORT, RunReport, compare, thin, write_report};
+pub use report::{Curves, REPORT, RunReport, TASK_LOSS, compare, thin, write_report};
 pub use schedule::Schedule;
 pub use setup::{Forecast, Outcome, Setup, TrainWatch};
 pub use stream::{

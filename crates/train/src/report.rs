@@ -17,7 +17,7 @@ use t5kit_formats::output::AtomicFile;
 use crate::log::{EvalRecord, LOG};
 use crate::{Error, Examples, Sample, TrainOptions};
 pub use compare::compare;
-pub use curves::{Curves, thin};
+pub use curves::{Curves, TASK_LOSS, thin};
 use data::data;
 use warnings::{part, warnings};
 
@@ -129,7 +129,7 @@ fn cards(out: &mut String, r: &RunReport<'_>, curves: &Curves, steps: u64) {
     out.push_str("<div class=\"cards\">\n");
     if let Some(best) = r.best {
         let at = fill(t.best_at, &[("step", &thousands(best.step))]);
-        for (name, value) in &best.metrics {
+        for (name, value) in best.metrics.iter().filter(|(name, _)| !name.ends_with(TASK_LOSS)) {
             html::card(out, format_args!("{:.4}", value.as_f64().unwrap_or(f64::NAN)), &[name, &at]);
         }
         html::card(out, format_args!("{:.4}", best.valid_loss), &[t.validation_loss, &at]);
@@ -173,7 +173,25 @@ fn charts(out: &mut String, r: &RunReport<'_>, curves: &Curves) {
         smooth: false,
     }));
     chart(t.loss, losses, mark.clone(), 320.0, false);
-    let metrics: Vec<_> = valid.iter().filter(|(name, _)| name != "valid_loss").collect();
+    for tasks in curves.tasks.chunks(html::COLOURS) {
+        let series = tasks.iter().map(|(name, points)| line(points, name)).collect();
+        chart(t.loss_by_task, series, None, 320.0, false);
+    }
+    let is_loss = |name: &str| name.ends_with(TASK_LOSS);
+    let losses: Vec<_> = valid.iter().filter(|(name, _)| is_loss(name)).collect();
+    for tasks in losses.chunks(html::COLOURS) {
+        let series = tasks
+            .iter()
+            .map(|(name, points)| Series {
+                name: name.trim_end_matches(TASK_LOSS),
+                points: points.clone(),
+                dots: true,
+                smooth: false,
+            })
+            .collect();
+        chart(t.valid_loss_by_task, series, mark.clone(), 260.0, false);
+    }
+    let metrics: Vec<_> = valid.iter().filter(|(name, _)| name != "valid_loss" && !is_loss(name)).collect();
     for four in metrics.chunks(4) {
         let series = four
             .iter()
@@ -342,5 +360,47 @@ mod tests {
         }
         assert!(!page.contains("<b></td>") && !page.contains("NaN") && page.matches("<script").count() == 1);
         assert!(page.matches("<table").count() == page.matches("</table>").count());
+    }
+
+    #[test]
+    fn a_mixture_has_losses_by_task_and_they_are_no_metrics() {
+        let log = "{\"step\":1,\"loss\":3,\"tasks\":{\"a<b\":2.5},\"lr\":1,\"real_tokens\":1,\"seconds\":1}\n\
+             {\"step\":2,\"loss\":2,\"tasks\":{\"a<b\":1.5,\"title\":4},\"lr\":1,\"real_tokens\":1,\"seconds\":1}\n\
+             {\"step\":2,\"epoch\":1,\"valid_loss\":2,\"a<b/loss\":1.25,\"title/bleu\":0.5,\"best\":true}\n";
+        let curves = Curves::read(log);
+        assert_eq!(curves.tasks.len(), 2);
+        assert_eq!(curves.tasks[0], ("a<b".to_owned(), vec![(1.0, 2.5), (2.0, 1.5)]));
+        assert_eq!(curves.tasks[1], ("title".to_owned(), vec![(2.0, 4.0)]));
+        let examples = Examples::from_ids([(&[5, 1][..], &[7, 1][..])]);
+        let best: EvalRecord = serde_json::from_str(log.lines().nth(2).unwrap()).unwrap();
+        let report = RunReport {
+            lang: Lang::En,
+            run: "run",
+            model: "mt5",
+            data: "mixture.toml",
+            date: "2026-01-01",
+            going_on: None,
+            lengths: [256, 32],
+            bytes_share: 0.0,
+            program: "t5kit 0",
+            command: "t5kit finetune",
+            parameters: 5,
+            options: &TrainOptions::default(),
+            settings: &[],
+            examples: &examples,
+            sampled: false,
+            valid: Some(&examples),
+            shown: &[],
+            best: Some(&best),
+            samples: &[],
+        };
+        let page = page(&report, &curves);
+        for title in ["Training loss by task", "Validation loss by task", "Metrics of generated targets"] {
+            assert_eq!(page.matches(&format!("<h3>{title}</h3>")).count(), 1, "{title}");
+        }
+        let (before, metrics) = page.split_once("<h3>Metrics of generated targets</h3>").unwrap();
+        let (metrics, _) = metrics.split_once("<h3>").unwrap();
+        assert!(metrics.contains("title/bleu") && !metrics.contains("a&lt;b"), "{metrics}");
+        assert!(before.contains("a&lt;b") && !page.contains("a<b") && !page.contains("a&lt;b/loss"));
     }
 }

@@ -93,6 +93,7 @@ fn names(argument: &Arg) -> Names {
     match () {
         () if parts.contains(&"@FILE") => Names::AtFile,
         () if name == "MODEL" => Names::FileOrWord,
+        () if name == "PATH[=WEIGHT]" => Names::Weighted,
         () if !parts.iter().any(&file) => Names::Nothing,
         // A number is none of text.
         () if parts.iter().all(|part| file(part) || number(part)) => Names::File,
@@ -129,6 +130,7 @@ mod tests {
             ("convert", "tokenizer", Names::FileOrWord),
             ("generate", "bad-words", Names::AtFile),
             ("finetune", "source", Names::Nothing),
+            ("pretrain", "data", Names::Weighted),
         ] {
             assert_eq!(of(subcommand, flag).names, names, "{subcommand} --{flag}");
         }

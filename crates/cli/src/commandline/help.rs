@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// Examples by subcommand, as they are typed; a test has the program understand every one of them.
-const EXAMPLES: [(&str, &[&str]); 20] = [
+const EXAMPLES: [(&str, &[&str]); 21] = [
     (
         "tokenize",
         &[
@@ -37,12 +37,21 @@ const EXAMPLES: [(&str, &[&str]); 20] = [
         ],
     ),
     (
+        "pretrain",
+        &[
+            "t5kit pretrain --model mt5-zh --data corpus.txt --max-steps 10000 --output pretrained",
+            "t5kit pretrain --model mt5-zh --data news.jsonl.gz=2 books --max-steps 10000 -o pretrained",
+            "t5kit pretrain --model mt5-zh --data news --objective ul2 --max-steps 10000 -o pretrained",
+        ],
+    ),
+    (
         "finetune",
         &[
             "t5kit finetune --model mt5-zh --train train.tsv --valid valid.tsv --output run",
             "t5kit finetune --model mt5-zh --train train.tsv --valid valid.tsv --output run --resume",
             "t5kit finetune --model mt5-zh --train csl.tsv --valid dev.tsv --preset bojone --output run",
             "t5kit finetune --model google/mt5-small --train train.tsv --lora-rank 8 --lr 1e-3 --output run",
+            "t5kit finetune --model mt5-zh --mixture mixture.toml --output run",
         ],
     ),
     (
@@ -93,6 +102,8 @@ const EXAMPLES: [(&str, &[&str]); 20] = [
             "t5kit evaluate --model run --data test.tsv --output evaluation",
             "t5kit evaluate --model runs/mt5 runs/bert --name mT5,BERT --data test.tsv --output table",
             "t5kit evaluate --model run --data test.tsv --metric rouge_score:char,sacrebleu:zh,chrf --json",
+            "t5kit evaluate --model run --suite zero-shot --task xquad --data xquad --output table",
+            "t5kit evaluate --model run --mixture mixture.toml --constrain labels --output table",
         ],
     ),
     (

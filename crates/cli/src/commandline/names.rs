@@ -115,7 +115,8 @@ const GLOBAL: [(&[&str], &str); 2] = [
 ];
 
 /// Subcommands by the names that others have for such work.
-const SUBCOMMANDS: [(&[&str], &str); 12] = [
+const SUBCOMMANDS: [(&[&str], &str); 13] = [
+    (&["pre-train", "pretraining", "continue-pretraining", "cpt"], "pretrain"),
     (&["train", "fit", "fine-tune", "tune", "training", "learn", "sft"], "finetune"),
     (
         &["predict", "infer", "inference", "translate", "summarize", "summarise", "complete", "decode-text"],

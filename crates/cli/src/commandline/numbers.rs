@@ -23,10 +23,11 @@ enum Range {
 }
 
 /// The flags with such numbers, in whatever subcommand they are.
-const RANGES: [(&str, Range); 17] = [
+const RANGES: [(&str, Range); 18] = [
     ("coverage", Range::Share),
     ("diversity-penalty", Range::AtLeast0),
     ("dropout", Range::Below1),
+    ("held-out", Range::Below1),
     ("label-smoothing", Range::Below1),
     ("learning-rate", Range::Above0),
     ("length-penalty", Range::Any),

@@ -66,31 +66,8 @@ impl DataArgs {
         batch_size: usize,
         seed: u64,
     ) -> Result<(Objective, StreamOptions)> {
-        let mut objective = Objective::by_name(&self.objective).map_err(|e| usage(e.to_string()))?;
-        if let Some(density) = self.noise_density {
-            if !objective.has_noise_density() {
-                return Err(usage(format!("--noise-density: {} has none", objective.name())));
-            }
-            objective.noise_density = density;
-        }
-        if let Some(length) = self.mean_noise_span_length {
-            if !objective.has_mean_span_length() {
-                let what = "has no spans of a mean length; span-corruption has";
-                return Err(usage(format!("--mean-noise-span-length: {} {what}", objective.name())));
-            }
-            objective.mean_span_length = length;
-        }
-        if !(0.0..1.0).contains(&self.held_out) {
-            return Err(usage(format!("--held-out {}: give a share below 1, such as 0.01", self.held_out)));
-        }
-        let source = self.max_source_length.get();
-        let taken_out =
-            objective.is_cut_out() && objective.name() != "prefix-lm" && objective.name() != "ul2";
-        let target = match self.max_target_length {
-            Some(target) => target.get(),
-            None if taken_out => TARGET.min(source),
-            None => source,
-        };
+        let objective = self.objective()?;
+        let Budget { source, target } = self.budget(&objective);
         if let Some(most) = most_tokens
             && source + target > most
         {
@@ -112,6 +89,38 @@ impl DataArgs {
             seed,
         };
         Ok((objective, options))
+    }
+
+    /// The objective with its numbers.
+    pub fn objective(&self) -> Result<Objective> {
+        let mut objective = Objective::by_name(&self.objective).map_err(|e| usage(e.to_string()))?;
+        if let Some(density) = self.noise_density {
+            if !objective.has_noise_density() {
+                return Err(usage(format!("--noise-density: {} has none", objective.name())));
+            }
+            objective.noise_density = density;
+        }
+        if let Some(length) = self.mean_noise_span_length {
+            if !objective.has_mean_span_length() {
+                let what = "has no spans of a mean length; span-corruption has";
+                return Err(usage(format!("--mean-noise-span-length: {} {what}", objective.name())));
+            }
+            objective.mean_span_length = length;
+        }
+        Ok(objective)
+    }
+
+    /// What an objective's sources and targets are cut to.
+    pub fn budget(&self, objective: &Objective) -> Budget {
+        let source = self.max_source_length.get();
+        let taken_out =
+            objective.is_cut_out() && objective.name() != "prefix-lm" && objective.name() != "ul2";
+        let target = match self.max_target_length {
+            Some(target) => target.get(),
+            None if taken_out => TARGET.min(source),
+            None => source,
+        };
+        Budget { source, target }
     }
 
     /// Each `--data` with a weight is a source of its own; where none has one, all files are one source.

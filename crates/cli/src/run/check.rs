@@ -19,6 +19,7 @@ pub fn check(recipe: &Recipe, stages: &[Stage]) -> Result<()> {
         // What shows only when the flags are put together.
         let together = match &parsed.cli.command {
             Command::Split(args) => args.options().map(drop),
+            Command::Pretrain(args) => args.options().map(drop),
             Command::Finetune(args) => args.options().map(drop),
             _ => Ok(()),
         };

@@ -134,8 +134,16 @@ impl<'a> Known<'a> {
         let command = commandline::parse(line)?.cli.command;
         match (stage.name, command) {
             ("data", Command::Split(args)) => self.data(args.options()?),
+            ("pretrain", Command::Pretrain(args)) => {
+                let lengths = args.lengths()?;
+                // As many examples as there are steps for, each as long as it may be.
+                let tokens = lengths.map(|n| n as f64);
+                let texts = Texts { rows: [usize::MAX, 0, 0], tokens, longest: lengths };
+                self.training(stage, &words, &args.options()?, lengths, args.run.threads(), Some(texts))
+            }
             ("finetune", Command::Finetune(args)) => {
-                self.finetune(stage, &words, &args.options()?, args.lengths(), args.run.threads())
+                let texts = self.texts()?;
+                self.training(stage, &words, &args.options()?, args.lengths(), args.run.threads(), texts)
             }
             ("evaluate", _) => self.evaluate(stage, &words),
             ("model" | "trim" | "export", _) => {
@@ -209,15 +217,16 @@ impl<'a> Known<'a> {
         Ok(self.texts.clone())
     }
 
-    fn finetune(
+    fn training(
         &mut self,
         stage: &Stage,
         words: &[String],
         options: &TrainOptions,
         lengths: [usize; 2],
         threads: usize,
+        texts: Option<Texts>,
     ) -> Result<Needs> {
-        let (Some(model), Some(texts)) = (self.model(words), self.texts()?) else { return Ok(unknown()) };
+        let (Some(model), Some(texts)) = (self.model(words), texts) else { return Ok(unknown()) };
         let t = lang().texts();
         let [source, target] = [0, 1].map(|i| texts.tokens[i].min(lengths[i] as f64));
         let widths = model.config.widths();

@@ -7,8 +7,13 @@ use t5kit_formats::spiece::{NormalizerSpec, Piece, PieceKind, SpieceModel, Train
 /// The characters that the tokenizer has.
 pub const CHARACTERS: &str = "▁甲乙丙丁戊己庚辛壬癸abcdefghij，。";
 
-/// Writes `spiece.model` into the folder; pad 0, eos 1, unk 2.
+/// Writes `spiece.model` into the folder; pad 0, eos 1, unk 2, and one sentinel.
 pub fn tokenizer(folder: &Path) -> PathBuf {
+    tokenizer_with_sentinels(folder, 1)
+}
+
+/// The same with so many sentinels.
+pub fn tokenizer_with_sentinels(folder: &Path, sentinels: usize) -> PathBuf {
     let piece = |text: &str, kind, score| Piece { text: text.into(), kind, score, ..Piece::default() };
     let mut pieces = vec![
         piece("<pad>", PieceKind::Control, 0.0),
@@ -21,7 +26,9 @@ pub fn tokenizer(folder: &Path) -> PathBuf {
             .enumerate()
             .map(|(i, c)| piece(&c.to_string(), PieceKind::Normal, -1.0 - i as f32 / 10.0)),
     );
-    pieces.push(piece("▁<extra_id_0>", PieceKind::UserDefined, 0.0));
+    // The last is <extra_id_0>, as in mT5.
+    let sentinel = |i: usize| piece(&format!("▁<extra_id_{i}>"), PieceKind::UserDefined, 0.0);
+    pieces.extend((0..sentinels).rev().map(sentinel));
     let normalizer = NormalizerSpec { name: "identity".into(), ..NormalizerSpec::default() };
     let model = SpieceModel::new(pieces, TrainerSpec::default(), normalizer);
     file(folder, "spiece.model", model.to_bytes())

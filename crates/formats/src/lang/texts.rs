@@ -130,6 +130,10 @@ texts! {
     training,
     /// The series of validation.
     validation,
+    /// Chart of a mixture.
+    loss_by_task,
+    /// Chart of a mixture.
+    valid_loss_by_task,
     /// Chart of metrics.
     metrics_of_targets,
     /// Chart.
@@ -600,6 +604,8 @@ texts! {
     stage_trim,
     /// A stage.
     stage_data,
+    /// A stage.
+    stage_pretrain,
     /// A stage.
     stage_finetune,
     /// A stage.

@@ -18,6 +18,9 @@ const SHOWN: usize = 6;
 /// Characters of a text that are shown.
 const LENGTH: usize = 160;
 
+/// A step, and what was found there by name.
+type Best = (u64, Vec<(String, f64)>);
+
 /// All of it.
 #[derive(Default)]
 pub struct Facts {
@@ -25,7 +28,9 @@ pub struct Facts {
     pub trim: Option<t5kit_trim::Report>,
     pub curves: Option<Curves>,
     /// The best validation: step, and values by name.
-    pub best: Option<(u64, Vec<(String, f64)>)>,
+    pub best: Option<Best>,
+    /// The same of pre-training.
+    pretrained: (Option<Curves>, Option<Best>),
     pub evaluation: Option<Table>,
     /// Columns of the outputs, and the first of them.
     pub outputs: Option<(Vec<String>, Vec<Vec<String>>)>,
@@ -62,6 +67,11 @@ impl Facts {
         }
         if has("trim") {
             facts.trim = from_json(&output.join(made::TRIMMED).join("trim_report.json"));
+        }
+        if has("pretrain")
+            && let Ok(log) = std::fs::read_to_string(output.join(made::PRETRAINED).join(LOG))
+        {
+            facts.pretrained = (Some(Curves::read(&log)), best(&log));
         }
         if has("finetune")
             && let Ok(log) = std::fs::read_to_string(output.join(made::RUN).join(LOG))
@@ -110,20 +120,8 @@ impl Facts {
                 };
                 data.parts.iter().map(part).collect::<Vec<_>>().join(", ")
             }),
-            "finetune" => {
-                let steps =
-                    self.curves.as_ref().and_then(|curves| curves.loss.last()).map_or(0, |p| p.0 as u64);
-                let mut said = fill(t.recipe_steps, &[("n", &thousands(steps))]);
-                if let Some((step, values)) = &self.best {
-                    let decisive = values.iter().find(|(name, _)| name != "valid_loss").or(values.first());
-                    if let Some((name, value)) = decisive {
-                        let name = if name == "valid_loss" { t.validation_loss } else { name };
-                        let at = fill(t.best_at, &[("step", &thousands(*step))]);
-                        said += &format!(", {name} {value:.4} ({at})");
-                    }
-                }
-                said
-            }
+            "pretrain" => trained(&self.pretrained.0, &self.pretrained.1, t),
+            "finetune" => trained(&self.curves, &self.best, t),
             "evaluate" => self
                 .evaluation
                 .as_ref()
@@ -132,6 +130,21 @@ impl Facts {
             _ => String::new(),
         }
     }
+}
+
+/// The steps of a run and its best validation.
+fn trained(curves: &Option<Curves>, best: &Option<Best>, t: &Texts) -> String {
+    let steps = curves.as_ref().and_then(|curves| curves.loss.last()).map_or(0, |p| p.0 as u64);
+    let mut said = fill(t.recipe_steps, &[("n", &thousands(steps))]);
+    if let Some((step, values)) = best {
+        let decisive = values.iter().find(|(name, _)| name != "valid_loss").or(values.first());
+        if let Some((name, value)) = decisive {
+            let name = if name == "valid_loss" { t.validation_loss } else { name };
+            let at = fill(t.best_at, &[("step", &thousands(*step))]);
+            said += &format!(", {name} {value:.4} ({at})");
+        }
+    }
+    said
 }
 
 /// `train`, `valid` or `test` for people.
@@ -163,7 +176,7 @@ fn from_json<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
 }
 
 /// The last validation that was the best so far.
-fn best(log: &str) -> Option<(u64, Vec<(String, f64)>)> {
+fn best(log: &str) -> Option<Best> {
     let records = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let best = records.rev().find(|record| record["best"] == true)?;
     let values = best.as_object()?.iter().filter(|(name, _)| !["step", "epoch"].contains(&name.as_str()));

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use t5kit_formats::html::{self, Chart, Series, escape, megabytes, thousands};
 use t5kit_formats::lang::fill;
-use t5kit_train::thin;
+use t5kit_train::{TASK_LOSS, thin};
 
 use super::facts::{Facts, part_name, shorten};
 use super::markdown::cells;
@@ -80,6 +80,7 @@ fn stages(out: &mut String, story: &Story<'_>, facts: &Facts) {
         let memory = record.filter(|r| r.peak_bytes > 0).map_or("–".into(), |r| megabytes(r.peak_bytes));
         let link = match *name {
             "trim" => Some(format!("{}/trim_report.html", made::TRIMMED)),
+            "pretrain" => Some(format!("{}/report.html", made::PRETRAINED)),
             "finetune" => Some(format!("{}/report.html", made::RUN)),
             "evaluate" => Some(format!("{}/evaluation.html", made::EVALUATION)),
             _ => None,
@@ -180,6 +181,7 @@ fn training(out: &mut String, story: &Story<'_>, facts: &Facts) {
     };
     chart(t.loss, losses, mark.clone(), 280.0);
     let metrics: Vec<Series<'_>> = valid(false)
+        .filter(|(name, _)| !name.ends_with(TASK_LOSS))
         .take(html::COLOURS)
         .map(|(name, points)| Series { name, points: points.clone(), dots: true, smooth: false })
         .collect();

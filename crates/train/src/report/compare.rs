@@ -9,7 +9,7 @@ use t5kit_formats::html::{self, COLOURS, Chart, Series, escape, thousands};
 use t5kit_formats::lang::Lang;
 use t5kit_formats::output::AtomicFile;
 
-use super::curves::{Curves, thin};
+use super::curves::{Curves, TASK_LOSS, thin};
 use super::flatten;
 use crate::Error;
 use crate::checkpoint::{LAST, STATE};
@@ -112,7 +112,8 @@ fn page(runs: &[Compared], lang: Lang) -> String {
         for name in &names {
             let points = run.curves.valid.iter().find(|(other, _)| other == name).map(|(_, points)| points);
             // The best: a loss is to be low, a metric high.
-            let better = |a: f64, b: f64| if *name == "valid_loss" { a.min(b) } else { a.max(b) };
+            let is_loss = *name == "valid_loss" || name.ends_with(TASK_LOSS);
+            let better = |a: f64, b: f64| if is_loss { a.min(b) } else { a.max(b) };
             let best = points.and_then(|points| points.iter().map(|p| p.1).reduce(better));
             let _ = write!(out, "<td>{}</td>", best.map_or_else(String::new, |value| format!("{value:.4}")));
         }

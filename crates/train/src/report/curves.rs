@@ -22,9 +22,14 @@ pub struct Curves {
     pub tokens: f64,
     /// The most memory in use after a step, in bytes.
     pub rss: f64,
+    /// Loss of each task's training examples, of a mixture.
+    pub tasks: Vec<(String, Vec<(f64, f64)>)>,
     /// Validation loss, then each metric by name.
     pub valid: Vec<(String, Vec<(f64, f64)>)>,
 }
+
+/// What the name of a task's validation loss ends with; what is before it is the task.
+pub const TASK_LOSS: &str = "/loss";
 
 impl Curves {
     /// Of a `train_log.jsonl`; lines that are none of its own are passed over.
@@ -39,15 +44,17 @@ impl Curves {
                     else {
                         continue;
                     };
-                    match curves.valid.iter_mut().find(|(name, _)| name == key) {
-                        Some((_, points)) => points.push((step, value)),
-                        None => curves.valid.push((key.clone(), vec![(step, value)])),
-                    }
+                    add(&mut curves.valid, key, (step, value));
                 }
                 continue;
             }
             let (seconds, tokens) = (number("seconds"), number("real_tokens"));
             curves.loss.push((step, number("loss")));
+            for (task, loss) in line["tasks"].as_object().into_iter().flatten() {
+                if let Some(loss) = loss.as_f64() {
+                    add(&mut curves.tasks, task, (step, loss));
+                }
+            }
             curves.lr.push((step, number("lr")));
             curves.grad_norm.push((step, number("grad_norm")));
             curves.rate.push((step, tokens / seconds.max(1e-9)));
@@ -56,6 +63,14 @@ impl Curves {
             curves.rss = curves.rss.max(number("rss_bytes"));
         }
         curves
+    }
+}
+
+/// Adds a point to the curve of that name.
+fn add(curves: &mut Vec<(String, Vec<(f64, f64)>)>, name: &str, point: (f64, f64)) {
+    match curves.iter_mut().find(|(known, _)| known == name) {
+        Some((_, points)) => points.push(point),
+        None => curves.push((name.to_owned(), vec![point])),
     }
 }
 

@@ -202,7 +202,7 @@ impl Window {
                         bytes += text.len() + 1;
                         self.texts.push(text);
                     }
-                    if at.text % TOLD == 0 {
+                    if at.text.is_multiple_of(TOLD) {
                         watch.go_on(Progress::items("reading", "documents", self.texts.len(), None))?;
                     }
                 }

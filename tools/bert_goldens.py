@@ -29,7 +29,7 @@ from transformers.modeling_outputs import CausalLMOutput
 
 from make_generation_goldens import beam_search
 from make_goldens import (
-    TRAIN_BATCHES, TRAININGS, batch_loss, check, generate, generation_cases, gradients, relative, training_losses,
+    TRAIN_BATCHES, TRAININGS, batch_loss, check, forward, generate, generation_cases, gradients, relative, training_losses,
 )
 
 PAD, UNK, CLS, SEP, MASK = range(5)
@@ -213,14 +213,14 @@ def random_target(length, pieces, generator):
     return random_source(length + 1, pieces, generator)[1:]
 
 
-def searched(model, sources, options):
+def searched(model, sources, options, end=SEP):
     """make_goldens.py's `generate`, and groups of beams, which transformers 4.57's has no more."""
     if "num_beam_groups" not in options:
-        return generate(model, sources, options, SEP)
+        return generate(model, sources, options, end)
     outputs = []
     for source in sources:
         source = torch.tensor([source])
-        found = beam_search(lambda ids: model.following(source, ids), source[:, -1:], pad=PAD, eos=SEP, **options)
+        found = beam_search(lambda ids: model.following(source, ids), source[:, -1:], pad=PAD, eos=end, **options)
         outputs.append([{"ids": ids, "score": score} for ids, score in found])
     return outputs, math.inf
 
@@ -240,20 +240,32 @@ def cases(spec):
     return found
 
 
-def make(name, spec, out):
+def silent_gradients(name, gradients):
+    """Those that are nothing but rounding: a key's bias adds the same to all scores of a query."""
+    return {k for k in gradients if k.endswith("key.bias") and name != "roformer"}
+
+
+# What `make` wants of a kind of models.
+BERT = SimpleNamespace(
+    config=lambda spec: {**spec["config"], **COMMON}, random_weights=random_weights, load=load, source=random_source,
+    target=random_target, searched=searched, cases=cases, silent=silent_gradients, end=SEP, least=3, encoder=(),
+)
+
+
+def make(name, spec, out, kind=BERT):
     print(name)
     directory = os.path.join(out, name)
     shutil.rmtree(directory, ignore_errors=True)
     os.makedirs(directory)
     generator = torch.Generator().manual_seed(spec["seed"])
     with open(os.path.join(directory, "config.json"), "w") as f:
-        json.dump({**spec["config"], **COMMON}, f, indent=2)
+        json.dump(kind.config(spec), f, indent=2)
         f.write("\n")
-    save_file(random_weights(spec, generator), os.path.join(directory, "model.safetensors"), {"format": "pt"})
-    sources = [random_source(n, spec["pieces"], generator) for n in SOURCE_LENGTHS]
-    targets = [random_target(n, spec["pieces"], generator) for n in TARGET_LENGTHS]
+    save_file(kind.random_weights(spec, generator), os.path.join(directory, "model.safetensors"), {"format": "pt"})
+    sources = [kind.source(n, spec["pieces"], generator) for n in SOURCE_LENGTHS]
+    targets = [kind.target(n, spec["pieces"], generator) for n in TARGET_LENGTHS]
     examples = list(zip(sources, targets))
-    exact, single = (load(directory, spec, t) for t in (torch.float64, torch.float32))
+    exact, single = (kind.load(directory, spec, t) for t in (torch.float64, torch.float32))
 
     def of(model, example):
         source, target = (torch.tensor([ids]) for ids in example)
@@ -269,9 +281,9 @@ def make(name, spec, out):
     print(f"  logits std {logits.std():.2f}")
     check("logits, f32 against f64", relative(logits32, logits), 3e-6)
     grads, grads32 = gradients(exact, examples), gradients(single, examples)
-    # A key's bias adds the same to all scores of a query: its gradient is nothing but rounding.
-    real = [k for k in grads if not k.endswith("key.bias") or name == "roformer"]
-    for k in grads.keys() - set(real):
+    silent = kind.silent(name, grads)
+    real = [k for k in grads if k not in silent]
+    for k in silent:
         assert grads[k].abs().max() < 1e-12 * max(g.abs().max() for g in grads.values()), k
     check("gradients, f32 against f64", max(relative(grads32[k], grads[k]) for k in real), 2e-5)
     norm = math.sqrt(sum(g.square().sum().item() for g in grads.values()))
@@ -279,23 +291,23 @@ def make(name, spec, out):
     training = {}
     for key, how in TRAININGS.items():
         losses, losses32 = (
-            training_losses(load(directory, spec, t), examples, **how) for t in (torch.float64, torch.float32)
+            training_losses(kind.load(directory, spec, t), examples, **how) for t in (torch.float64, torch.float32)
         )
         check(f"{key} losses, f32 against f64", relative(losses32, losses), 1e-5)
         training[key] = losses
 
     generation = {}
-    for key, options in cases(spec).items():
+    for key, options in kind.cases(spec).items():
         with torch.no_grad():
-            outputs, lead = searched(exact, sources, options)
-            outputs32, _ = searched(single, sources, options)
+            outputs, lead = kind.searched(exact, sources, options)
+            outputs32, _ = kind.searched(single, sources, options)
         outputs = [found if agree(found, found32) else [] for found, found32 in zip(outputs, outputs32)]
-        assert sum(map(bool, outputs)) >= 3, f"{key}: too many close calls: choose another seed"
+        assert sum(map(bool, outputs)) >= kind.least, f"{key}: too many close calls: choose another seed"
         ids = [[x["ids"] for x in group] for group in outputs if group]
-        ends = sum(row[-1] == SEP for group in ids for row in group)
+        ends = sum(row[-1] == kind.end for group in ids for row in group)
         print(f"  {key}: lengths {[len(group[0]) for group in ids]}, {ends} ended, first {ids[0][0][:8]}", end="")
         print(f", smallest lead {lead:.1e}" if math.isfinite(lead) else "")
-        assert ends or not key == "greedy_suppressed", f"{key}: no output ends with [SEP]: choose another seed"
+        assert ends or not key == "greedy_suppressed", f"{key}: no output ends: choose another seed"
         assert lead > 2e-4, f"{key}: a token led by {lead:.1e} only: choose another seed"
         generation[key] = {"options": options, "outputs": outputs}
 
@@ -311,7 +323,12 @@ def make(name, spec, out):
         f.write("{\n" + lines + "\n}\n")
     weights = load_file(os.path.join(directory, "model.safetensors"))
     assert weights.keys() == grads.keys(), weights.keys() ^ grads.keys()
-    save_file({"logits": logits.float().contiguous()}, os.path.join(directory, "golden.safetensors"))
+    values = {"logits": logits}
+    if name in kind.encoder:
+        with torch.no_grad():
+            values["encoder"] = torch.cat([forward(exact, *e)[0] for e in examples])
+    values = {k: v.float().contiguous() for k, v in values.items()}
+    save_file(values, os.path.join(directory, "golden.safetensors"))
     save_file({k: g.float().contiguous() for k, g in grads.items()}, os.path.join(directory, "gradients.safetensors"))
     size = sum(os.path.getsize(os.path.join(directory, f)) for f in os.listdir(directory))
     print(f"  {sum(w.numel() for w in weights.values())} parameters, {size / 1e3:.0f} kB")

@@ -10,7 +10,7 @@ use t5kit_pipeline::Pipeline;
 use t5kit_tensor::DType;
 
 use crate::errors::usage;
-use crate::model_args::{ModelArgs, storage_type};
+use crate::model_args::{Beginning, ModelArgs, storage_type};
 use crate::new_tokens;
 use crate::progress::Monitor;
 
@@ -31,9 +31,8 @@ pub struct Args {
     /// Bytes of weights in one file, at most: 5GB, 500MB, 1GiB; a larger model becomes several files and an index
     #[arg(long, value_name = "SIZE", default_value = "5GB", value_parser = size)]
     max_shard_size: u64,
-    /// Decides the random weights of a bare config.json
-    #[arg(long, value_name = "N", default_value = "0")]
-    init_seed: u64,
+    #[command(flatten)]
+    beginning: Beginning,
     /// Words that become tokens of their own, one a line; their rows begin as the mean of those of the pieces that they
     /// were before
     #[arg(long, value_name = "FILE")]
@@ -47,12 +46,13 @@ pub struct Args {
 
 /// Converts, and says on standard error what to know of the result.
 pub fn run(args: Args) -> Result<()> {
+    args.beginning.check(&args.model)?;
     let out = AtomicDir::create(&args.output, args.force)?;
     if let Some(config) = args.model.bare_configuration() {
         if args.check.check.is_some() {
             return Err(usage("--check compares with a model's weights, and a bare configuration has none"));
         }
-        return write(args.model.begin(config, args.init_seed, None)?, &args, out);
+        return write(args.model.begin(config, &args.beginning, None)?, &args, out);
     }
     let model = args.model.prepare(None, None)?;
     let real = |path: &std::path::Path| std::fs::canonicalize(path).ok();

@@ -178,7 +178,7 @@ fn sizes(config: &Config) -> Value {
     match config {
         Config::T5(c) => json!({
             "d_model": c.d_model, "d_kv": c.d_kv, "num_heads": c.num_heads, "d_ff": c.d_ff,
-            "feed_forward_proj": c.feed_forward_proj.to_string(),
+            "feed_forward_proj": c.feed_forward_proj.to_string(), "architecture": c.architecture.name(),
             "num_layers": c.num_layers, "num_decoder_layers": c.num_decoder_layers,
             "vocab_size": c.vocab_size, "tie_word_embeddings": c.tie_word_embeddings,
         }),

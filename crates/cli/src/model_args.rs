@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use t5kit_model::Config;
+use t5kit_model::{Config, T5Architecture};
 use t5kit_pipeline::{Allow, LoadOptions, OpenOptions, Pipeline, Prepared};
 use t5kit_tensor::{DType, Pool};
 
@@ -65,6 +65,62 @@ pub struct Reading {
     /// Take a tokenizer that has far fewer pieces than the model has rows
     #[arg(long, help_heading = READING)]
     pub allow_spare_rows: bool,
+}
+
+/// What a model begins as that is a bare configuration.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Beginning {
+    /// Decides the random weights of a bare config.json
+    #[arg(long, value_name = "N", default_value = "0")]
+    init_seed: u64,
+    /// Architecture that a bare config.json of a T5 begins in [default: the file's]
+    #[arg(long, value_name = "NAME", value_parser = architecture())]
+    architecture: Option<T5Architecture>,
+    /// Half of the layers of a bare config.json
+    #[arg(long)]
+    halve_layers: bool,
+}
+
+impl Beginning {
+    /// Refuses flags that mean nothing for a model that has weights already.
+    pub fn check(&self, model: &ModelArgs) -> Result<()> {
+        let flag = match (self.architecture, self.halve_layers) {
+            _ if model.bare_configuration().is_some() => return Ok(()),
+            (None, false) => return Ok(()),
+            (Some(_), _) => "--architecture",
+            (None, true) => "--halve-layers",
+        };
+        let why =
+            "is no bare configuration, and weights have their layers; leave it out, or give a config.json";
+        Err(usage(format!("{flag}: --model {} {why}", model.model)))
+    }
+
+    /// The configuration in a file, arranged as asked.
+    pub fn configuration(&self, path: &Path) -> Result<Config> {
+        let config = Config::from_file(path)?;
+        // What is said of a configuration in memory is said of the file.
+        let named = |error: t5kit_formats::Error| match error {
+            t5kit_formats::Error::Config { field, what, .. } => {
+                t5kit_formats::Error::Config { path: path.to_owned(), field, what }
+            }
+            other => other,
+        };
+        Ok(config.arranged(self.architecture, self.halve_layers).map_err(named)?)
+    }
+}
+
+/// Reads the name of an architecture.
+fn architecture() -> impl TypedValueParser<Value = T5Architecture> {
+    let values = T5Architecture::ALL.map(|architecture| {
+        PossibleValue::new(architecture.name()).help(match architecture {
+            T5Architecture::EncoderDecoder => "An encoder and a decoder: T5",
+            T5Architecture::Shared => "The same, and what both have is one parameter",
+            T5Architecture::LanguageModel => "A decoder alone, of source and target as one sequence",
+            T5Architecture::PrefixLm => "The same, but that the source sees itself both ways",
+        })
+    });
+    PossibleValuesParser::new(values)
+        .map(|name| T5Architecture::from_name(&name).expect("one of these names"))
 }
 
 /// Reads a storage type of weights.
@@ -143,7 +199,7 @@ impl ModelArgs {
     }
 
     /// A model of this configuration with random weights, and the tokenizer that has to be named for it.
-    pub fn begin(&self, config: &Path, seed: u64, threads: Option<NonZeroUsize>) -> Result<Pipeline> {
+    pub fn begin(&self, config: &Path, how: &Beginning, threads: Option<NonZeroUsize>) -> Result<Pipeline> {
         let Some(tokenizer) = &self.tokenizer else {
             return Err(usage(format!(
                 "--model {}: a bare configuration needs --tokenizer",
@@ -152,7 +208,7 @@ impl ModelArgs {
         };
         let pool = Pool::new(threads.map_or_else(Pool::default_threads, NonZeroUsize::get));
         let tokenizer = locate_tokenizer(tokenizer)?;
-        Ok(Pipeline::random(Config::from_file(config)?, seed, &tokenizer, pool)?)
+        Ok(Pipeline::random(how.configuration(config)?, how.init_seed, &tokenizer, pool)?)
     }
 
     /// The model, its weights as the file has them.

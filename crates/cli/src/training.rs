@@ -18,7 +18,7 @@ use t5kit_train::{
 
 use crate::errors::{Interrupted, usage};
 use crate::lang::lang;
-use crate::model_args::ModelArgs;
+use crate::model_args::{Beginning, ModelArgs};
 
 /// The folder of a run, and what it is begun with.
 #[derive(clap::Args)]
@@ -29,9 +29,8 @@ pub struct RunArgs {
     /// Decides the order of the examples and the dropout masks
     #[arg(long, value_name = "N", default_value = "0")]
     pub seed: u64,
-    /// Decides the random weights of a bare config.json
-    #[arg(long, value_name = "N", default_value = "0")]
-    init_seed: u64,
+    #[command(flatten)]
+    beginning: Beginning,
     /// Threads to work on [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -111,6 +110,7 @@ impl RunArgs {
             let why = "merge it into the model first, by t5kit convert";
             return Err(usage(format!("--adapter and --lora-rank: one adapter lies on another; {why}")));
         }
+        self.beginning.check(model)?;
         let last = self.output.join(LAST);
         // An adapter goes on beside its base.
         if resume && last.join("config.json").is_file() {
@@ -122,7 +122,7 @@ impl RunArgs {
                     "adapters are nothing without the weights that they were trained beside; give a model";
                 return Err(usage(format!("--model {}: {why}", path.display())));
             }
-            return model.begin(path, self.init_seed, self.threads);
+            return model.begin(path, &self.beginning, self.threads);
         }
         let prepared = model.prepare(None, self.threads)?;
         if lora && let Some(adapter) = prepared.adapter() {

@@ -15,9 +15,9 @@ use crate::{Error, init};
 pub enum Part {
     /// The embeddings.
     Embeddings,
-    /// Encoder layers, or all layers where there is one stack.
+    /// Encoder layers, or all of a BERT.
     Encoder,
-    /// Decoder layers.
+    /// Decoder layers; all layers where encoder and decoder share theirs, and where a decoder is all there is.
     Decoder,
     /// What comes between the last layer and the logits: a softmax matrix of its own, the transform and the bias of a
     /// BERT.
@@ -250,6 +250,11 @@ pub trait Architecture: Clone {
 
     /// What memory is predicted from.
     fn widths(&self) -> Widths;
+
+    /// The part whose layers source tokens pass through.
+    fn source_part(&self) -> Part {
+        Part::Encoder
+    }
 
     /// The layers that get adapters where nobody names any: peft's `TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING`.
     fn lora_targets(&self) -> &'static [&'static str];

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 use t5kit_formats::Checkpoint;
-use t5kit_formats::config::{BertConfig, T5Config, is_bert};
+use t5kit_formats::config::{BertConfig, T5Architecture, T5Config, is_bert};
 use t5kit_tensor::{DType, Params};
 
-use crate::architecture::{Architecture, Portable, Slot, VocabularyNames};
+use crate::architecture::{Architecture, Part, Portable, Slot, VocabularyNames};
 use crate::memory::Widths;
 use crate::{Error, Seq2Seq};
 
@@ -57,6 +57,33 @@ impl Config {
             true => BertConfig::from_json(&file, map)?.into(),
             false => T5Config::from_json(&file, map)?.into(),
         })
+    }
+
+    /// The model of this configuration in another architecture ([`T5Config::arranged`]).
+    ///
+    /// # Errors
+    /// One of BERT's family, and those of [`T5Config::arranged`].
+    pub fn arranged(
+        self,
+        architecture: Option<T5Architecture>,
+        halve_layers: bool,
+    ) -> t5kit_formats::Result<Self> {
+        let asked = match (architecture, halve_layers) {
+            (None, false) => return Ok(self),
+            (Some(_), _) => "architecture",
+            (None, true) => "halve_layers",
+        };
+        match self {
+            Config::T5(config) => Ok(config.arranged(architecture, halve_layers)?.into()),
+            Config::Bert(config) => Err(t5kit_formats::Error::Config {
+                path: "(configuration)".into(),
+                field: "model_type".to_owned(),
+                what: format!(
+                    "{} is one stack as UniLM, and `{asked}` is for a T5; leave it out",
+                    config.model_type
+                ),
+            }),
+        }
     }
 
     fn ported<A: Into<Config>>(portable: Portable<A>) -> Portable<Config> {
@@ -146,6 +173,10 @@ impl Architecture for Config {
 
     fn widths(&self) -> Widths {
         whichever!(self, c => c.widths())
+    }
+
+    fn source_part(&self) -> Part {
+        whichever!(self, c => c.source_part())
     }
 
     fn lora_targets(&self) -> &'static [&'static str] {

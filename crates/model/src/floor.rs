@@ -75,9 +75,9 @@ impl Widths {
         self.decoder_layers as f64 * (self.attention_weights() + cross + self.ff_weights())
     }
 
-    /// The softmax's weights, and of one stack the transform's before it.
+    /// The softmax's weights, and the transform's before it.
     fn head_weights(&self) -> f64 {
-        let transform = if self.decoder_layers == 0 { self.d_model * self.d_model } else { 0 };
+        let transform = if self.transform { self.d_model * self.d_model } else { 0 };
         (self.d_model * self.rows + transform) as f64
     }
 
@@ -125,7 +125,7 @@ impl Widths {
         parts
     }
 
-    /// A BERT as UniLM: the last layer makes keys and values of all source tokens, and nothing else.
+    /// One stack: the last layer makes keys and values of all source tokens, and nothing else.
     fn one_stack_work(&self, of: Generation<'_>) -> Vec<Work> {
         let Totals { tokens, squares, rows, steps, new } = of.totals();
         let (inner, layers) = (self.inner as f64, self.encoder_layers as f64);

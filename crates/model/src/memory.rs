@@ -22,6 +22,8 @@ pub struct Widths {
     /// Layers that target tokens pass through, each with attention to its own past and to the source; 0 where source and
     /// target pass through one stack together, the encoder's.
     pub decoder_layers: usize,
+    /// Whether a dense layer stands between the last layer and the softmax (BERT).
+    pub transform: bool,
 }
 
 /// What memory is predicted for.
@@ -176,8 +178,8 @@ impl Widths {
             (true, false) => layers * tokens * layer + last,
             (true, true) => (layers + 1) * tokens * d + tokens * layer,
         };
-        // The transform before the softmax: its input, before and after the activation, and normalised.
-        let head = 4 * t * d + self.logits(t, way.chunk);
+        // The transform before the softmax: its input, before and after the activation, and normalised; or a last norm.
+        let head = (if self.transform { 4 } else { 2 }) * t * d + self.logits(t, way.chunk);
         // On the way back: gradients of one layer's activations.
         let working = tokens * (2 * d + 2 * ff + 3 * inner);
         4 * (kept + head + working)

@@ -177,6 +177,8 @@ pub(crate) const SECTIONS: [SectionSpec; 8] = [
             "mixture",
             "on-error",
             "init-seed",
+            "architecture",
+            "halve-layers",
             "add-tokens",
             "allow-spare-rows",
         ],
@@ -198,7 +200,7 @@ pub(crate) const SECTIONS: [SectionSpec; 8] = [
     SectionSpec {
         name: "export",
         subcommand: "convert",
-        without: &["model", "add-tokens", "init-seed", "allow-spare-rows"],
+        without: &["model", "add-tokens", "init-seed", "architecture", "halve-layers", "allow-spare-rows"],
         help: "Write the trained model once more: in another type, adapters merged",
     },
 ];

@@ -82,11 +82,12 @@ impl Recipe {
                 "[model] has neither path, a model, nor config, a configuration to begin from random weights";
             return Err(at(&model.place, what));
         }
-        if let (Some(seed), Some(_)) = (model.get("init-seed"), model.get("path")) {
-            return Err(at(
-                &seed.place,
-                "model.init_seed is about random weights, and path names a model that has its own",
-            ));
+        for flag in ["init-seed", "architecture", "halve-layers"] {
+            if let (Some(setting), Some(_)) = (model.get(flag), model.get("path")) {
+                let name = flag.replace('-', "_");
+                let why = "is about random weights, and path names a model that has its own";
+                return Err(at(&setting.place, format!("model.{name} {why}")));
+            }
         }
         if model.get("path").is_none() && model.get("tokenizer").is_none() {
             return Err(at(&model.place, "[model] config alone needs tokenizer beside it"));

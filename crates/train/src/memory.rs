@@ -64,7 +64,7 @@ pub fn predict(
     let held = held.filter(|_| options.lora_rank.is_some()).unwrap_or(4 * weights);
     let widened = if held < 4 * weights { largest } else { 0 };
     let trains = |part| options.lora_rank.is_some() || parts.contains(&part);
-    let through_encoder = trains(Part::Embeddings) || trains(Part::Encoder);
+    let through_encoder = trains(Part::Embeddings) || trains(config.source_part());
     let through_decoder = through_encoder || trains(Part::Decoder);
 
     let way = WayBack {

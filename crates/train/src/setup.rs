@@ -99,9 +99,10 @@ pub(crate) fn check(model: &dyn Seq2Seq, options: &TrainOptions) -> Result<(), E
     let (config, parts) = (model.config(), options.parts());
     let trains = config.layout().iter().any(|slot| parts.contains(&slot.part));
     if !trains && options.lora_rank.is_none() {
-        let why = match parts.contains(&Part::Softmax) {
-            true => "this model's softmax matrix is its embedding matrix; name embeddings",
-            false => "this model has no parameters there; name embeddings, encoder or softmax",
+        let why = match (parts.contains(&Part::Softmax), config.source_part()) {
+            (true, _) => "this model's softmax matrix is its embedding matrix; name embeddings",
+            (_, Part::Decoder) => "this model has no parameters there; name embeddings, decoder or softmax",
+            _ => "this model has no parameters there; name embeddings, encoder or softmax",
         };
         return refuse("train_parts", Some(options.train_parts.join(",")), why);
     }

@@ -8,7 +8,7 @@ use t5kit_formats::hub::{self, HubOptions};
 use t5kit_formats::lang::fill;
 use t5kit_generate::{generation_bytes, most_proposed};
 use t5kit_model::memory::{Work, available_bytes};
-use t5kit_model::{Architecture, Config};
+use t5kit_model::{Architecture, Config, T5Architecture};
 use t5kit_pipeline::{OpenOptions, Prepared};
 use t5kit_recipe::{
     How, PARTS, Part, Recipe, SPLIT, SplitOptions, SplitRecord, Stage, Standing, State, all_changes,
@@ -363,7 +363,9 @@ fn open(name: &str, words: &[String], is_earlier: bool) -> Option<Model> {
     let path = Path::new(name);
     let tokenizer = value(words, "--tokenizer").map(Path::new);
     if path.is_file() && path.extension().is_some_and(|e| e == "json") {
-        let config = Config::from_file(path).ok()?;
+        let architecture = value(words, "--architecture").and_then(T5Architecture::from_name);
+        let halve = words.iter().any(|word| word == "--halve-layers");
+        let config = Config::from_file(path).ok()?.arranged(architecture, halve).ok()?;
         let elements: usize = config.layout().iter().map(|slot| slot.shape.iter().product::<usize>()).sum();
         let tokenizer = tokenizer.and_then(|tokenizer| Tokenizer::load(tokenizer).ok());
         return Some(Model { config, tokenizer, bytes: 4 * elements as u64, is_earlier });

@@ -3,6 +3,7 @@
 //! [`T5Config`] has the fields of transformers' `T5Config`, `MT5Config` and `UMT5Config`; what else stands
 //! in a file is kept and written back. Every value is checked before a size is believed.
 
+mod architecture;
 mod bert;
 mod families;
 mod fields;
@@ -14,6 +15,7 @@ mod write;
 
 use serde_json::{Map, Value};
 
+pub use self::architecture::T5Architecture;
 pub use self::bert::{BertConfig, Positions, is_bert};
 pub(crate) use self::fields::Fields;
 
@@ -30,7 +32,9 @@ pub struct T5Config {
     pub d_kv: usize,
     /// Inner width of the feed-forward layers.
     pub d_ff: usize,
-    /// Layers of the encoder.
+    /// Which stacks it has, and what its tokens see. No field of transformers'.
+    pub architecture: T5Architecture,
+    /// Layers of the encoder; 0 where there is none.
     pub num_layers: usize,
     /// Layers of the decoder.
     pub num_decoder_layers: usize,
@@ -137,6 +141,7 @@ impl Default for T5Config {
             d_model: 512,
             d_kv: 64,
             d_ff: 1024,
+            architecture: T5Architecture::EncoderDecoder,
             num_layers: 8,
             num_decoder_layers: 8,
             num_heads: 6,

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::architecture::FIELD;
 use super::fields::Fields;
-use super::{SaidIds, T5Config, families};
+use super::{SaidIds, T5Architecture, T5Config, families};
 use crate::error::Result;
 use crate::json;
 
@@ -59,7 +60,16 @@ fn transformers(f: &mut Fields) -> Result<T5Config> {
     };
     // The one default that differs: transformers builds its class from the file's other fields.
     let mt5 = model_type == "mt5";
-    let num_layers = f.need_size("num_layers")?;
+    let architecture = architecture(f)?;
+    let num_layers = match f.take_size("num_layers")? {
+        None if architecture.one_stack() => 0,
+        None => f.need_size("num_layers")?,
+        Some(layers) => layers,
+    };
+    let num_decoder_layers = match architecture.one_stack() {
+        true => f.need_size("num_decoder_layers")?,
+        false => f.take_size("num_decoder_layers")?.unwrap_or(num_layers),
+    };
     let feed_forward_proj = match f.take_text("feed_forward_proj")? {
         Some(name) => name,
         None if model_type == "t5" => "relu".to_owned(),
@@ -71,8 +81,9 @@ fn transformers(f: &mut Fields) -> Result<T5Config> {
         d_model: f.need_size("d_model")?,
         d_kv: f.need_size("d_kv")?,
         d_ff: f.need_size("d_ff")?,
+        architecture,
         num_layers,
-        num_decoder_layers: f.take_size("num_decoder_layers")?.unwrap_or(num_layers),
+        num_decoder_layers,
         num_heads: f.need_size("num_heads")?,
         relative_attention_num_buckets: f
             .take_size("relative_attention_num_buckets")?
@@ -103,6 +114,12 @@ fn transformers(f: &mut Fields) -> Result<T5Config> {
         return Err(f.error("is_gated_act", what));
     }
     Ok(config)
+}
+
+/// The architecture that a file says; T5's own where it says none.
+fn architecture(f: &mut Fields) -> Result<T5Architecture> {
+    let Some(name) = f.take_text(FIELD)? else { return Ok(T5Architecture::default()) };
+    T5Architecture::from_name(&name).ok_or_else(|| f.error(FIELD, T5Architecture::unknown(&name)))
 }
 
 /// The special ids that a file says.

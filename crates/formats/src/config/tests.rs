@@ -241,28 +241,36 @@ fn configs() -> impl Strategy<Value = T5Config> {
         prop::sample::select(vec!["relu", "gelu_new", "gated-gelu", "gated-silu"]),
         prop::option::of(any::<bool>()),
         any::<(bool, bool)>(),
+        prop::sample::select(T5Architecture::ALL.to_vec()),
     );
     let numbers = (4usize..300, 0.0..0.999, 1e-12..0.5, 0.0..100.0);
     (sizes, kinds, numbers).prop_map(
-        |((v, m, k, f, l, d, h), (ty, ff, scale, (tie, cross)), (b, drop, eps, init))| T5Config {
-            model_type: ty.to_owned(),
-            vocab_size: v + 2,
-            d_model: m,
-            d_kv: k,
-            d_ff: f,
-            num_layers: l,
-            num_decoder_layers: d,
-            num_heads: h,
-            relative_attention_num_buckets: b,
-            relative_attention_max_distance: b * 4,
-            dropout_rate: drop,
-            layer_norm_epsilon: eps,
-            initializer_factor: init,
-            feed_forward_proj: ff.to_owned(),
-            tie_word_embeddings: tie,
-            scale_decoder_outputs: scale,
-            cross_attention_relative_bias: cross,
-            ..T5Config::default()
+        |((v, m, k, f, l, d, h), (ty, ff, scale, (tie, cross), architecture), (b, drop, eps, init))| {
+            T5Config {
+                model_type: ty.to_owned(),
+                vocab_size: v + 2,
+                d_model: m,
+                d_kv: k,
+                d_ff: f,
+                architecture,
+                num_layers: match architecture {
+                    T5Architecture::EncoderDecoder => l,
+                    T5Architecture::Shared => d,
+                    _ => 0,
+                },
+                num_decoder_layers: d,
+                num_heads: h,
+                relative_attention_num_buckets: b,
+                relative_attention_max_distance: b * 4,
+                dropout_rate: drop,
+                layer_norm_epsilon: eps,
+                initializer_factor: init,
+                feed_forward_proj: ff.to_owned(),
+                tie_word_embeddings: tie,
+                scale_decoder_outputs: scale,
+                cross_attention_relative_bias: cross && !architecture.one_stack(),
+                ..T5Config::default()
+            }
         },
     )
 }

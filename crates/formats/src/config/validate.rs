@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::T5Config;
+use super::{T5Architecture, T5Config};
 use crate::error::{Error, Result};
 
 impl T5Config {
@@ -26,19 +26,32 @@ impl T5Config {
         let family = ["t5", "mt5", "umt5"].contains(&&*self.model_type);
         check(family, "model_type", format!("{:?} is not t5, mt5 or umt5", self.model_type))?;
 
+        let (architecture, decoders) = (self.architecture, self.num_decoder_layers);
+        let name = architecture.name();
+        let what = format!("{}, and a {name} has no encoder; give 0", self.num_layers);
+        check(!architecture.one_stack() || self.num_layers == 0, "num_layers", what)?;
+
         // Far above every model there is (the largest has 65,536, 24 and 250,112), far below overflow.
         for (field, value, max) in [
             ("vocab_size", self.vocab_size, 1 << 24),
             ("d_model", self.d_model, 1 << 17),
             ("d_kv", self.d_kv, 1 << 14),
             ("d_ff", self.d_ff, 1 << 19),
-            ("num_layers", self.num_layers, 1 << 10),
-            ("num_decoder_layers", self.num_decoder_layers, 1 << 10),
+            ("num_layers", if architecture.one_stack() { 1 } else { self.num_layers }, 1 << 10),
+            ("num_decoder_layers", decoders, 1 << 10),
             ("num_heads", self.num_heads, 1 << 10),
             ("relative_attention_max_distance", self.relative_attention_max_distance, 1 << 24),
         ] {
             check((1..=max).contains(&value), field, format!("{value} is not between 1 and {max}"))?;
         }
+        let what = format!("{}, and num_decoder_layers {decoders}; {name} ones are as many", self.num_layers);
+        check(architecture != T5Architecture::Shared || self.num_layers == decoders, "num_layers", what)?;
+        let crossless = architecture.one_stack() && self.cross_attention_relative_bias;
+        check(
+            !crossless,
+            "cross_attention_relative_bias",
+            format!("a {name} has no cross-attention; leave it out"),
+        )?;
         let buckets = self.relative_attention_num_buckets;
         let fits = (4..=1 << 16).contains(&buckets);
         check(fits, "relative_attention_num_buckets", format!("{buckets} is not between 4 and {}", 1 << 16))?;

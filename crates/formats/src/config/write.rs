@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{Activation, T5Config};
+use super::architecture::FIELD;
+use super::{Activation, T5Architecture, T5Config};
 use crate::error::{Error, Result};
 use crate::output::AtomicFile;
 
@@ -22,9 +23,12 @@ impl T5Config {
             "mt5" => "MT5ForConditionalGeneration",
             _ => "T5ForConditionalGeneration",
         };
-        put("architectures", json!([class]));
+        // No class of transformers has the parameters of another architecture.
+        if self.architecture == T5Architecture::EncoderDecoder {
+            put("architectures", json!([class]));
+        }
         put("model_type", json!(self.model_type));
-        put("is_encoder_decoder", json!(true));
+        put("is_encoder_decoder", json!(!self.architecture.one_stack()));
         put("vocab_size", json!(self.vocab_size));
         put("d_model", json!(self.d_model));
         put("d_kv", json!(self.d_kv));
@@ -53,6 +57,9 @@ impl T5Config {
         // Not transformers 4's; written only where they say something.
         if let Some(scale) = self.scale_decoder_outputs {
             put("scale_decoder_outputs", json!(scale));
+        }
+        if self.architecture != T5Architecture::EncoderDecoder {
+            put(FIELD, json!(self.architecture.name()));
         }
         if self.cross_attention_relative_bias {
             put("cross_attention_relative_bias", json!(true));

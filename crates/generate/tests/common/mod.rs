@@ -9,7 +9,7 @@ mod models;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-pub use models::{BERTS, T5S, folder, models, sequences};
+pub use models::{ARCHITECTURES, BERTS, T5S, folder, models, sequences};
 
 use serde_json::Value;
 use t5kit_generate::{GenerateOptions, Generated, generate};

@@ -6,7 +6,6 @@ mod architecture;
 mod grow;
 mod layout;
 mod network;
-mod packing;
 pub mod positions;
 mod seq2seq;
 

@@ -11,10 +11,10 @@ use t5kit_tensor::ops::{
 };
 use t5kit_tensor::{Graph, Packed, ParamId, Tensor, Var};
 
-use super::packing::Sequences;
 use super::positions::COARSE;
 use super::{Bert, Layer, Place, norm_params};
 use crate::cache::Seen;
+use crate::packing::{Saying, Sequences};
 use crate::seq2seq::saw;
 use crate::{Batch, Cache};
 
@@ -23,41 +23,15 @@ struct Whole {
     positions: Arc<[u32]>,
     spans: Rc<[Span]>,
     /// The rows that go on from the last layer, with their positions; all others' keys and values are looked at.
-    last: Rc<Last>,
-}
-
-struct Last {
-    rows: Vec<usize>,
-    positions: Arc<[u32]>,
-    spans: Vec<Span>,
+    last: Rc<Saying>,
 }
 
 impl Whole {
     fn new(sequences: &Sequences) -> Self {
-        let rows = sequences.saying();
-        let positions = rows.iter().map(|&row| sequences.positions[row]).collect();
-        let all = |(rows, source): &(std::ops::Range<usize>, usize)| Span {
-            queries: rows.clone(),
-            keys: rows.clone(),
-            position: 0,
-            mask: Mask::Prefix(*source),
-        };
-        let mut first = 0;
-        let mut last = Vec::with_capacity(sequences.places.len());
-        for (keys, source) in &sequences.places {
-            let queries = first..first + keys.len() + 1 - source;
-            first = queries.end;
-            last.push(Span {
-                queries,
-                keys: keys.clone(),
-                position: source - 1,
-                mask: Mask::Prefix(*source),
-            });
-        }
         Whole {
             positions: sequences.positions.clone(),
-            spans: sequences.places.iter().map(all).collect(),
-            last: Rc::new(Last { rows, positions, spans: last }),
+            spans: sequences.spans(Mask::Prefix),
+            last: Rc::new(sequences.saying(Mask::Prefix)),
         }
     }
 }
@@ -65,7 +39,7 @@ impl Whole {
 impl Bert {
     /// The hidden states that say a batch's targets, ready for the softmax: [target tokens, embedding_size].
     pub(super) fn say<'a>(&'a self, graph: &mut Graph<'a>, batch: &Batch) -> Var {
-        let sequences = Sequences::of_batch(batch);
+        let sequences = Sequences::of_batch(batch, None);
         let whole = Rc::new(Whole::new(&sequences));
         let mut x = self.embed(graph, &sequences.ids, &sequences.positions, &sequences.segments);
         let layers = &self.network.layers;
@@ -92,7 +66,7 @@ impl Bert {
     /// Runs sources through the layers and keeps of each layer the keys and values of all their tokens but the last,
     /// which a decoder is fed first.
     pub(super) fn seen<'a>(&'a self, graph: &mut Graph<'a>, sources: &Packed) -> Vec<Seen> {
-        let sequences = Sequences::of_sources(sources);
+        let sequences = Sequences::of_sources(sources, None);
         let whole = Whole::new(&sequences);
         let layers = &self.network.layers;
         let mut seen: Vec<Vec<KeyValues>> =
@@ -201,7 +175,7 @@ impl Bert {
         graph: &mut Graph<'_>,
         layer: &Layer,
         x: &Var,
-        last: &Last,
+        last: &Saying,
         positions: &Arc<[u32]>,
     ) -> Var {
         let kv = self.keys(graph, layer, x, positions);

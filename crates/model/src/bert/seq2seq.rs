@@ -73,5 +73,6 @@ pub fn widths(c: &BertConfig) -> Widths {
         gated: false,
         encoder_layers: c.num_hidden_layers,
         decoder_layers: 0,
+        transform: true,
     }
 }

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 use t5kit_formats::Checkpoint;
-use t5kit_formats::config::T5Config;
+use t5kit_formats::config::{T5Architecture, T5Config};
 use t5kit_tensor::{DType, Params};
 
 use super::layout::layout;
-use crate::architecture::{Architecture, Portable, Slot, VocabularyNames};
+use crate::architecture::{Architecture, Part, Portable, Slot, VocabularyNames};
 use crate::memory::Widths;
 use crate::{Error, T5};
 
@@ -29,7 +29,21 @@ impl Architecture for T5Config {
     }
 
     fn read(checkpoint: &Checkpoint, given: Option<&Path>) -> t5kit_formats::Result<Self> {
-        T5Config::of(checkpoint, given)
+        let config = T5Config::of(checkpoint, given)?;
+        let architecture = config.architecture;
+        let own = || checkpoint.names().find(|name| name.starts_with("encoder.block."));
+        match own().filter(|_| architecture != T5Architecture::EncoderDecoder) {
+            None => Ok(config),
+            Some(tensor) => Err(t5kit_formats::Error::Config {
+                path: checkpoint.path().to_owned(),
+                field: "t5kit_architecture".to_owned(),
+                what: format!(
+                    "the configuration says {}, which has no encoder of its own, and the weights have one ({tensor}); \
+                     leave the field out, or give the weights' own `config`",
+                    architecture.name()
+                ),
+            }),
+        }
     }
 
     /// T5's positions are relative, of any number.
@@ -61,11 +75,20 @@ impl Architecture for T5Config {
     fn facts(&self) -> Vec<(&'static str, String)> {
         let tied = if self.tie_word_embeddings { "softmax shares the embedding" } else { "separate softmax" };
         let scaled = if self.scales_decoder_outputs() { ", scaled by d_model^-0.5" } else { "" };
+        let decoders = self.num_decoder_layers;
+        let layers = match self.architecture {
+            T5Architecture::EncoderDecoder => format!("{} encoder, {decoders} decoder", self.num_layers),
+            T5Architecture::Shared => format!("{decoders} that encoder and decoder share"),
+            T5Architecture::LanguageModel | T5Architecture::PrefixLm => {
+                format!("{decoders} decoder, no encoder")
+            }
+        };
         let mut facts = vec![
+            ("architecture", self.architecture.name().to_owned()),
             ("d_model", self.d_model.to_string()),
             ("d_kv × num_heads", format!("{} × {}", self.d_kv, self.num_heads)),
             ("d_ff", format!("{} ({})", self.d_ff, self.feed_forward_proj)),
-            ("layers", format!("{} encoder, {} decoder", self.num_layers, self.num_decoder_layers)),
+            ("layers", layers),
             ("vocabulary rows", format!("{} ({tied}{scaled})", self.vocab_size)),
         ];
         if self.cross_attention_relative_bias {
@@ -123,6 +146,12 @@ impl Architecture for T5Config {
             let what = "transformers and CTranslate2 know no relative bias in cross-attention; only t5kit runs this model";
             notes.push(what.to_owned());
         }
+        if self.architecture != T5Architecture::EncoderDecoder {
+            let name = self.architecture.name();
+            notes.push(format!(
+                "transformers and CTranslate2 know no {name} architecture of T5; only t5kit runs this model"
+            ));
+        }
         // transformers 5's name for it, which would win.
         config.other.shift_remove("dtype");
         config.other.insert("torch_dtype".to_owned(), Value::from(dtype.torch()));
@@ -141,8 +170,16 @@ impl Architecture for T5Config {
         &["q", "v"]
     }
 
+    fn source_part(&self) -> Part {
+        match self.architecture {
+            T5Architecture::EncoderDecoder => Part::Encoder,
+            _ => Part::Decoder,
+        }
+    }
+
+    // peft runs no model of one stack of T5.
     fn task_type(&self) -> Option<&'static str> {
-        Some("SEQ_2_SEQ_LM")
+        (!self.architecture.one_stack()).then_some("SEQ_2_SEQ_LM")
     }
 
     fn other(&self) -> &Map<String, Value> {

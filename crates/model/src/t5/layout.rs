@@ -1,11 +1,12 @@
 //! Which parameters a configuration asks for: the one list that loading, initialising, inspecting and saving use.
 
-use t5kit_formats::config::T5Config;
+use t5kit_formats::config::{T5Architecture, T5Config};
 
 use super::Side;
 use crate::architecture::{ParamKind, Part, Slot};
 
-/// All parameters of a configuration, in the order that checkpoints list them.
+/// All parameters of a configuration, in the order that checkpoints list them. What encoder and decoder share has the
+/// decoder's names; a stack that is all there is is a decoder without cross-attention.
 ///
 /// Standard deviations are those of mesh-tensorflow and transformers (`T5PreTrainedModel._init_weights`), but for
 /// the separate softmax matrix: its 1.0 there is meant for checkpoints about to be loaded and would begin a training
@@ -22,14 +23,18 @@ pub fn layout(config: &T5Config) -> Vec<Slot> {
         slots.push(Slot { name, shape: shape.to_vec(), kind, part, is_vocabulary, std });
     };
     add("shared.weight".into(), &[rows, d], Embedding, Part::Embeddings, Some(config.initializer_factor));
-    for side in [Side::Encoder, Side::Decoder] {
+    let sides: &[Side] = match config.architecture {
+        T5Architecture::EncoderDecoder => &[Side::Encoder, Side::Decoder],
+        _ => &[Side::Decoder],
+    };
+    for &side in sides {
         let prefix = side.name();
         let part = if side == Side::Encoder { Part::Encoder } else { Part::Decoder };
         for i in 0..side.layers(config) {
             let block = format!("{prefix}.block.{i}.layer");
-            let attentions: &[&str] = match side {
-                Side::Encoder => &["SelfAttention"],
-                Side::Decoder => &["SelfAttention", "EncDecAttention"],
+            let attentions: &[&str] = match side.crosses(config) {
+                false => &["SelfAttention"],
+                true => &["SelfAttention", "EncDecAttention"],
             };
             for (at, attention) in attentions.iter().enumerate() {
                 let name = format!("{block}.{at}.{attention}");

@@ -1,9 +1,11 @@
-//! T5 and its family (Raffel et al. 2020; Xue et al. 2021): one definition for training, scoring and generation.
+//! T5 and its family (Raffel et al. 2020; Xue et al. 2021): one definition for training, scoring and generation, in each
+//! of the architectures that Raffel et al. compare ([`T5Architecture`]).
 
 mod architecture;
 mod grow;
 mod layout;
 mod network;
+mod one_stack;
 mod seq2seq;
 
 pub use layout::layout;
@@ -11,7 +13,7 @@ pub use seq2seq::widths;
 
 use std::path::Path;
 
-use t5kit_formats::config::{self, T5Config};
+use t5kit_formats::config::{self, T5Architecture, T5Config};
 use t5kit_tensor::ops::{Activation, RelativeBias};
 use t5kit_tensor::{ParamId, Params};
 
@@ -69,7 +71,8 @@ struct Stack {
 struct Network {
     shared: ParamId,
     softmax: ParamId,
-    encoder: Stack,
+    /// None where source and target are one sequence, in the decoder.
+    encoder: Option<Stack>,
     decoder: Stack,
     activation: Activation,
 }
@@ -88,8 +91,10 @@ impl T5 {
             config::Activation::Silu => Activation::Silu,
         };
         let id = |name: String| params.id(&name).ok_or(Error::MissingParameter { name });
-        let stack = |side: Side| -> Result<Stack, Error> {
-            let prefix = side.name();
+        let architecture = config.architecture;
+        // `of`: whose parameters they are.
+        let stack = |side: Side, of: Side| -> Result<Stack, Error> {
+            let prefix = of.name();
             let mut blocks = Vec::new();
             // Only the first layer has a relative bias of its own, but for umT5; the others use the first's.
             let mut bias = None;
@@ -108,16 +113,17 @@ impl T5 {
                         weight,
                         num_buckets: config.relative_attention_num_buckets,
                         max_distance: config.relative_attention_max_distance,
-                        bidirectional: side == Side::Encoder,
+                        // As mesh-tensorflow: unless all that is seen is the past (`fully_autoregressive`).
+                        bidirectional: side == Side::Encoder || architecture == T5Architecture::PrefixLm,
                     });
                 }
-                let last = if side == Side::Encoder { 1 } else { 2 };
+                let last = if of.crosses(&config) { 2 } else { 1 };
                 let wi = |name: &str| id(format!("{block}.{last}.DenseReluDense.{name}.weight"));
                 blocks.push(Block {
                     attention: attention(0, "SelfAttention", bias)?,
-                    cross: match side {
-                        Side::Encoder => None,
-                        Side::Decoder => {
+                    cross: match side.crosses(&config) {
+                        false => None,
+                        true => {
                             let bias = bias.filter(|_| config.cross_attention_relative_bias);
                             Some(attention(1, "EncDecAttention", bias)?)
                         }
@@ -133,13 +139,13 @@ impl T5 {
         };
         let shared = id("shared.weight".into())?;
         let softmax = if config.tie_word_embeddings { shared } else { id("lm_head.weight".into())? };
-        let network = Network {
-            shared,
-            softmax,
-            encoder: stack(Side::Encoder)?,
-            decoder: stack(Side::Decoder)?,
-            activation,
+        let encoder = match architecture {
+            T5Architecture::EncoderDecoder => Some(stack(Side::Encoder, Side::Encoder)?),
+            T5Architecture::Shared => Some(stack(Side::Encoder, Side::Decoder)?),
+            T5Architecture::LanguageModel | T5Architecture::PrefixLm => None,
         };
+        let network =
+            Network { shared, softmax, encoder, decoder: stack(Side::Decoder, Side::Decoder)?, activation };
         Ok(T5 { config, params, network })
     }
 
@@ -175,6 +181,11 @@ impl Side {
             Side::Encoder => "encoder",
             Side::Decoder => "decoder",
         }
+    }
+
+    /// Whether its blocks look at a source besides.
+    fn crosses(self, config: &T5Config) -> bool {
+        self == Side::Decoder && !config.architecture.one_stack()
     }
 
     fn layers(self, config: &T5Config) -> usize {

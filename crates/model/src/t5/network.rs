@@ -1,7 +1,8 @@
 //! The network: what happens to a packed batch on its way to hidden states.
 //!
 //! Encoder and decoder are the same stack of blocks; a decoder's blocks also look at the encoder's output, and
-//! while generating take their keys and values from a cache.
+//! while generating take their keys and values from a cache. What is special where one stack is all there is, is in
+//! `one_stack.rs`.
 
 use std::rc::Rc;
 
@@ -10,13 +11,16 @@ use t5kit_tensor::{Graph, Packed, ParamId, Tensor, Var};
 
 use super::{AttentionLayer, Block, Stack, T5};
 use crate::cache::Seen;
+use crate::packing::Saying;
 use crate::seq2seq::saw;
 use crate::{Cache, Seq2Seq};
 
 /// Where a block's keys and values come from.
-enum Memory<'m> {
-    /// Every sequence is there as a whole.
-    Whole { own: Rc<[Span]>, cross: Option<(Rc<[Span]>, Var)> },
+pub(super) enum Memory<'m> {
+    /// Every sequence is there as a whole. `saying`: the rows that go on from the last block, if not all do.
+    Whole { own: Rc<[Span]>, cross: Option<(Rc<[Span]>, Var)>, saying: Option<Rc<Saying>> },
+    /// Sources before their targets, as wholes; what each block makes of their keys and values is kept.
+    Before { own: Rc<[Span]>, keep: &'m mut dyn FnMut(&Tensor) },
     /// New tokens of sequences; the rest is in the cache.
     Cached { cache: &'m mut Cache },
 }
@@ -24,10 +28,11 @@ enum Memory<'m> {
 impl T5 {
     /// The encoder's last hidden states: [source tokens, d_model].
     ///
-    /// Panics on ids without a row; check batches with [`Packed::check_ids`].
+    /// Panics on ids without a row, which [`Packed::check_ids`] finds, and where there is no encoder.
     pub fn encode<'a>(&'a self, graph: &mut Graph<'a>, sources: &Packed) -> Var {
-        let memory = Memory::Whole { own: spans(sources, sources, Mask::Full), cross: None };
-        self.stack(graph, &self.network.encoder, sources.ids(), memory)
+        let memory = Memory::Whole { own: spans(sources, sources, Mask::Full), cross: None, saying: None };
+        let encoder = self.network.encoder.as_ref().expect("a model with an encoder");
+        self.stack(graph, encoder, sources.ids(), memory)
     }
 
     /// The decoder's last hidden states, ready for the softmax: [target tokens, d_model]. `inputs` are the targets
@@ -40,7 +45,7 @@ impl T5 {
         encoded: &Var,
     ) -> Var {
         let cross = Some((spans(inputs, sources, Mask::Full), encoded.clone()));
-        let memory = Memory::Whole { own: spans(inputs, inputs, Mask::Causal), cross };
+        let memory = Memory::Whole { own: spans(inputs, inputs, Mask::Causal), cross, saying: None };
         let hidden = self.stack(graph, &self.network.decoder, inputs.ids(), memory);
         self.scaled(graph, hidden)
     }
@@ -105,7 +110,7 @@ impl T5 {
     }
 
     /// T5 1.0 scales where softmax and embedding share a matrix.
-    fn scaled(&self, graph: &mut Graph<'_>, hidden: Var) -> Var {
+    pub(super) fn scaled(&self, graph: &mut Graph<'_>, hidden: Var) -> Var {
         if self.config.scales_decoder_outputs() {
             ops::scale(graph, hidden, (self.config.d_model as f32).powf(-0.5))
         } else {
@@ -113,19 +118,26 @@ impl T5 {
         }
     }
 
-    fn stack<'a>(
+    /// The rows of the embedding: [ids, d_model].
+    pub(super) fn embed(&self, graph: &mut Graph<'_>, ids: &[u32]) -> Var {
+        let shared = self.network.shared;
+        let wanted = graph.context.params.trains(shared);
+        graph.recording(wanted, |graph| {
+            let embedded = ops::embedding(graph, shared, ids);
+            saw(graph, &embedded, "the rows of", shared);
+            ops::dropout(graph, embedded)
+        })
+    }
+
+    pub(super) fn stack<'a>(
         &'a self,
         graph: &mut Graph<'a>,
         stack: &'a Stack,
         ids: &[u32],
         mut memory: Memory<'_>,
     ) -> Var {
-        let (params, shared) = (graph.context.params, self.network.shared);
-        let mut x = graph.recording(params.trains(shared), |graph| {
-            let embedded = ops::embedding(graph, shared, ids);
-            saw(graph, &embedded, "the rows of", shared);
-            ops::dropout(graph, embedded)
-        });
+        let params = graph.context.params;
+        let mut x = self.embed(graph, ids);
         let source = match &memory {
             Memory::Whole { cross: Some((_, encoded)), .. } => encoded.node().is_some(),
             _ => false,
@@ -134,10 +146,11 @@ impl T5 {
             // Where nothing below is trained, nothing is kept and the way back ends.
             let wanted = x.node().is_some() || source || block.params().any(|id| params.learns(id));
             x = graph.recording(wanted, |graph| match &mut memory {
-                Memory::Whole { own, cross } => {
-                    self.block_of_whole(graph, block, layer, x, own, cross.as_ref())
+                Memory::Whole { own, cross, saying } => {
+                    let saying = saying.take_if(|_| layer + 1 == stack.blocks.len());
+                    self.block_of_whole(graph, block, layer, x, own, cross.as_ref(), saying)
                 }
-                cached => self.block(graph, block, layer, x, cached),
+                memory => self.block(graph, block, layer, x, memory),
             });
         }
         let wanted = x.node().is_some() || params.trains(stack.final_norm);
@@ -156,6 +169,7 @@ impl T5 {
         x: Var,
         own: &Rc<[Span]>,
         cross: Option<&(Rc<[Span]>, Var)>,
+        saying: Option<Rc<Saying>>,
     ) -> Var {
         let (own, spans) = (own.clone(), cross.map(|(spans, _)| spans.clone()));
         let inputs = std::iter::once(x).chain(cross.map(|(_, encoded)| encoded.clone())).collect();
@@ -163,11 +177,12 @@ impl T5 {
             let mut inputs = inputs.into_iter();
             let x = inputs.next().expect("the block's input is the first");
             let cross = spans.clone().zip(inputs.next());
-            self.block(graph, block, layer, x, &mut Memory::Whole { own: own.clone(), cross })
+            let (own, saying) = (own.clone(), saying.clone());
+            self.block(graph, block, layer, x, &mut Memory::Whole { own, cross, saying })
         })
     }
 
-    fn block(
+    pub(super) fn block(
         &self,
         graph: &mut Graph<'_>,
         block: &Block,
@@ -179,6 +194,10 @@ impl T5 {
         let normed = self.norm(graph, &x, a.norm);
         let attended = self.attend_own(graph, a, layer, &normed, memory);
         drop(normed);
+        let x = match memory {
+            Memory::Whole { saying: Some(saying), .. } => ops::select_rows(graph, &x, &saying.rows),
+            _ => x,
+        };
         saw(graph, &attended, "the attention by", a.q);
         let branch = ops::linear(graph, &attended, &[a.o]);
         let mut x = ops::residual(graph, &x, branch);
@@ -210,7 +229,7 @@ impl T5 {
         x
     }
 
-    fn norm(&self, graph: &mut Graph<'_>, x: &Var, weight: ParamId) -> Var {
+    pub(super) fn norm(&self, graph: &mut Graph<'_>, x: &Var, weight: ParamId) -> Var {
         let y = ops::rms_norm(graph, x, weight, self.config.layer_norm_epsilon as f32);
         saw(graph, &y, "the output of", weight);
         y
@@ -225,21 +244,44 @@ impl T5 {
         x: &Var,
         memory: &mut Memory<'_>,
     ) -> Var {
+        if let Memory::Whole { saying: Some(saying), .. } = memory {
+            return self.attend_saying(graph, a, x, saying);
+        }
         let qkv = ops::linear(graph, x, &[a.q, a.k, a.v]);
         saw(graph, &qkv, "the output of", a.q);
         let inner = self.inner();
         match memory {
-            Memory::Whole { own, .. } => {
+            Memory::Whole { own, .. } | Memory::Before { own, .. } => {
                 let what = self.attention(a, own.to_vec());
                 let at = |column| Columns { var: &qkv, column };
-                ops::attention(graph, at(0), at(inner), at(2 * inner), &what)
+                let attended = ops::attention(graph, at(0), at(inner), at(2 * inner), &what);
+                if let Memory::Before { keep, .. } = memory {
+                    keep(&qkv.value);
+                }
+                attended
             }
             Memory::Cached { cache } => {
                 cache.store(layer, &qkv.value, inner);
-                let what = self.cached_attention(a, cache.own_spans(layer));
+                let spans = match self.network.encoder {
+                    Some(_) => cache.own_spans(layer),
+                    None => cache.joint_spans(layer),
+                };
+                let what = self.cached_attention(a, spans);
                 Var::constant(ops::attend_cached(graph, &qkv.value, 0, &what))
             }
         }
+    }
+
+    /// The same of the rows that say something alone.
+    fn attend_saying(&self, graph: &mut Graph<'_>, a: &AttentionLayer, x: &Var, saying: &Saying) -> Var {
+        let kv = ops::linear(graph, x, &[a.k, a.v]);
+        saw(graph, &kv, "the output of", a.k);
+        let x = ops::select_rows(graph, x, &saying.rows);
+        let q = ops::linear(graph, &x, &[a.q]);
+        saw(graph, &q, "the output of", a.q);
+        let what = self.attention(a, saying.spans.clone());
+        let at = |column| Columns { var: &kv, column };
+        ops::attention(graph, Columns { var: &q, column: 0 }, at(0), at(self.inner()), &what)
     }
 
     /// Attention to the encoder's output before its output projection.
@@ -266,6 +308,7 @@ impl T5 {
                 let at = |column| Columns { var: &kv, column };
                 ops::attention(graph, Columns { var: &q, column: 0 }, at(0), at(self.inner()), &what)
             }
+            Memory::Before { .. } => unreachable!("a stack that looks at sources has none of its own"),
             Memory::Cached { cache } => Var::constant(self.attend_cached_source(graph, a, layer, &q, cache)),
         }
     }

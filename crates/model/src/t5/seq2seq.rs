@@ -28,7 +28,9 @@ impl Seq2Seq for T5 {
     fn special_ids(&self) -> SpecialIds {
         let c = &self.config;
         let end = [&[c.eos_token_id], &c.more_eos_token_ids[..]].concat();
-        SpecialIds { start: c.decoder_start_token_id, end, pad: c.pad_token_id }
+        // Of one sequence a target begins after the source's last id, which is its end.
+        let start = if c.architecture.one_stack() { c.eos_token_id } else { c.decoder_start_token_id };
+        SpecialIds { start, end, pad: c.pad_token_id }
     }
 
     fn config(&self) -> Config {
@@ -44,6 +46,9 @@ impl Seq2Seq for T5 {
     }
 
     fn hidden<'a>(&'a self, graph: &mut Graph<'a>, batch: &Batch) -> Var {
+        if self.network.encoder.is_none() {
+            return self.say(graph, batch);
+        }
         let encoded = self.encode(graph, batch.sources());
         let inputs = batch.inputs(self.config.decoder_start_token_id);
         self.decode(graph, &inputs, batch.sources(), &encoded)
@@ -55,8 +60,13 @@ impl Seq2Seq for T5 {
 
     fn start<'a>(&'a self, graph: &mut Graph<'a>, cache: &mut Cache, sources: &Packed, budgets: &[usize]) {
         assert_eq!(sources.len(), budgets.len(), "a budget for every source");
-        let encoded = self.encode(graph, sources);
-        let seen = self.seen(graph, sources, &encoded, budgets);
+        let seen = match self.network.encoder {
+            Some(_) => {
+                let encoded = self.encode(graph, sources);
+                self.seen(graph, sources, &encoded, budgets)
+            }
+            None => self.seen_before(graph, sources),
+        };
         cache.add(seen.into_iter().zip(budgets.iter().copied()));
     }
 
@@ -67,6 +77,11 @@ impl Seq2Seq for T5 {
 
 /// The widths of a configuration, from which memory is predicted.
 pub fn widths(c: &T5Config) -> Widths {
+    // One stack counts as the encoder, which sources pass through.
+    let (encoder_layers, decoder_layers) = match c.architecture.one_stack() {
+        true => (c.num_decoder_layers, 0),
+        false => (c.num_layers, c.num_decoder_layers),
+    };
     Widths {
         rows: c.vocab_size,
         d_model: c.d_model,
@@ -74,7 +89,8 @@ pub fn widths(c: &T5Config) -> Widths {
         num_heads: c.num_heads,
         d_ff: c.d_ff,
         gated: c.feed_forward().is_some_and(|f| f.gated),
-        encoder_layers: c.num_layers,
-        decoder_layers: c.num_decoder_layers,
+        encoder_layers,
+        decoder_layers,
+        transform: false,
     }
 }

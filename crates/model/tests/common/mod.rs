@@ -13,9 +13,12 @@ pub const T5S: [&str; 6] = ["mt5", "t5-v1_1", "t5-v1_0", "umt5", "byt5", "bert4k
 /// BERT and its family, as UniLM.
 pub const BERTS: [&str; 4] = ["bert", "bert-long", "nezha", "roformer"];
 
+/// T5 in the other architectures of Raffel et al. 2020.
+pub const ARCHITECTURES: [&str; 3] = ["shared", "language-model", "prefix-lm"];
+
 /// All of them.
 pub fn models() -> impl Iterator<Item = &'static str> {
-    T5S.into_iter().chain(BERTS)
+    T5S.into_iter().chain(ARCHITECTURES).chain(BERTS)
 }
 
 pub fn folder(name: &str) -> PathBuf {

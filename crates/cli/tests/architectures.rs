@@ -31,7 +31,7 @@ fn generated(lab: &Lab, model: &str, flags: &[&str]) -> Vec<String> {
     let table = String::from_utf8(lab.read("train.tsv")).unwrap();
     let sources: Vec<&str> = table.lines().map(|line| line.split('\t').next().unwrap()).collect();
     let model = lab.path(model);
-    let args = ["generate", "--model", arg(&model)].iter().chain(flags).chain(&sources);
+    let args = [&["generate", "--model", arg(&model)], flags, &sources].concat();
     run(args).ok().lines().map(String::from).collect()
 }
 

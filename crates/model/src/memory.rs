@@ -169,10 +169,12 @@ impl Widths {
     /// values, the attention's output, what the feed-forward layer makes before and after its activation. From the last
     /// layer only what says a target token goes on: of the others there are its input, keys and values.
     fn training_bytes_of_one_stack(&self, s: u64, t: u64, way: WayBack) -> u64 {
-        let (d, ff, inner) = (self.d_model as u64, self.d_ff as u64, self.inner as u64);
+        let (d, inner) = (self.d_model as u64, self.inner as u64);
         let (tokens, layer) = (s + t, self.attention() + self.feed_forward());
         let layers = (self.encoder_layers as u64).saturating_sub(1);
-        let last = tokens * (d + 2 * inner) + t * layer;
+        // Of T5 its norm's output too, which comes before keys and values.
+        let input = if self.transform { d } else { 2 * d };
+        let last = tokens * (input + 2 * inner) + t * layer;
         let kept = match (way.encoder, way.recompute) {
             (false, _) => 0,
             (true, false) => layers * tokens * layer + last,
@@ -181,7 +183,7 @@ impl Widths {
         // The transform before the softmax: its input, before and after the activation, and normalised; or a last norm.
         let head = (if self.transform { 4 } else { 2 }) * t * d + self.logits(t, way.chunk);
         // On the way back: gradients of one layer's activations.
-        let working = tokens * (2 * d + 2 * ff + 3 * inner);
+        let working = tokens * (2 * d + self.within() + 3 * inner);
         4 * (kept + head + working)
     }
 }
@@ -212,7 +214,7 @@ pub fn available_bytes() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::T5Config;
+    use crate::{T5Architecture, T5Config};
 
     #[test]
     fn generation_of_mt5_small() {
@@ -245,6 +247,31 @@ mod tests {
         assert!((11 * 4608 * 12_288 * 4..12 * 4608 * 12_288 * 4 + (400 << 20)).contains(&bytes(way)));
         assert!(bytes(WayBack { recompute: true, ..way }) < bytes(way) / 3);
         assert!(bytes(WayBack { encoder: false, ..way }) < bytes(way) / 5);
+    }
+
+    /// T5 as a language model: one stack of the decoder's layers, without a transform before the softmax.
+    #[test]
+    fn a_language_model() {
+        let config = T5Config { num_decoder_layers: 4, ..T5Config::default() };
+        let lm = config.clone().arranged(Some(T5Architecture::LanguageModel), false).unwrap();
+        let widths = crate::t5::widths(&lm);
+        assert_eq!((widths.encoder_layers, widths.decoder_layers), (4, 0));
+        let work = Work { sequences: 2, source_tokens: 100, target_tokens: 8 };
+        assert_eq!(widths.cache_bytes(work), 4 * 2 * (100 + 8) * 2 * 384 * 4);
+        assert!(!widths.generates_few(1));
+        // A step reads four layers and the softmax, and nothing else.
+        let layer = 4 * 512 * 384 + 3 * 512 * 1024;
+        assert_eq!(widths.step_weights(9), f64::from(4 * layer + 512 * 250_112));
+        // What encoder and decoder share is counted once, and both of them pass through it.
+        let shared = T5Config { num_layers: 4, ..config.clone() };
+        let shared = shared.arranged(Some(T5Architecture::Shared), false).unwrap();
+        let widths = crate::t5::widths(&shared);
+        assert_eq!((widths.encoder_layers, widths.decoder_layers), (4, 4));
+        let elements = |c: &T5Config| crate::t5::layout(c).iter().map(|s| s.elements()).sum::<u64>();
+        let cross = 4 * (4 * 512 * 384 + 512);
+        assert_eq!(elements(&shared), elements(&lm) + cross);
+        let plain = T5Config { num_layers: 4, ..config };
+        assert_eq!(elements(&plain), 2 * elements(&lm) + cross - 2 * 512 * 250_112);
     }
 
     #[cfg(target_os = "linux")]

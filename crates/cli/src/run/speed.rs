@@ -63,11 +63,17 @@ fn operations(w: &Widths, [source, target]: [f64; 2]) -> [f64; 3] {
     // Every query with every key, and every probability with every value.
     let pairs = |queries: f64, keys: f64| 2.0 * queries * keys * inner;
     let encoder = w.encoder_layers as f64 * (source * (attention + feed_forward) + pairs(source, source));
-    let decoder = w.decoder_layers as f64
-        * (target * (attention + 2.0 * d * inner + feed_forward)
-            + source * 2.0 * d * inner
-            + pairs(target, target)
-            + pairs(target, source));
+    let decoder = match w.decoder_layers {
+        // Source and target pass through the one stack.
+        0 => {
+            let through = target * (attention + feed_forward) + pairs(target, source + target);
+            w.encoder_layers as f64 * through
+        }
+        layers => {
+            let itself = target * (attention + 2.0 * d * inner + feed_forward) + pairs(target, target);
+            layers as f64 * (itself + source * 2.0 * d * inner + pairs(target, source))
+        }
+    };
     let softmax = target * d * w.rows as f64;
     [2.0 * encoder, 2.0 * decoder, 2.0 * softmax]
 }

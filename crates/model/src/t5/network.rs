@@ -17,12 +17,22 @@ use crate::{Cache, Seq2Seq};
 
 /// Where a block's keys and values come from.
 pub(super) enum Memory<'m> {
-    /// Every sequence is there as a whole. `saying`: the rows that go on from the last block, if not all do.
-    Whole { own: Rc<[Span]>, cross: Option<(Rc<[Span]>, Var)>, saying: Option<Rc<Saying>> },
+    /// Every sequence is there as a whole.
+    Whole(Whole),
     /// Sources before their targets, as wholes; what each block makes of their keys and values is kept.
     Before { own: Rc<[Span]>, keep: &'m mut dyn FnMut(&Tensor) },
     /// New tokens of sequences; the rest is in the cache.
     Cached { cache: &'m mut Cache },
+}
+
+/// Whole sequences.
+pub(super) struct Whole {
+    /// What a token sees of its own sequence.
+    pub own: Rc<[Span]>,
+    /// What a decoder sees of the sources, and the encoder's output.
+    pub cross: Option<(Rc<[Span]>, Var)>,
+    /// The rows that go on from the last block, if not all do.
+    pub saying: Option<Rc<Saying>>,
 }
 
 impl T5 {
@@ -30,7 +40,8 @@ impl T5 {
     ///
     /// Panics on ids without a row, which [`Packed::check_ids`] finds, and where there is no encoder.
     pub fn encode<'a>(&'a self, graph: &mut Graph<'a>, sources: &Packed) -> Var {
-        let memory = Memory::Whole { own: spans(sources, sources, Mask::Full), cross: None, saying: None };
+        let own = spans(sources, sources, Mask::Full);
+        let memory = Memory::Whole(Whole { own, cross: None, saying: None });
         let encoder = self.network.encoder.as_ref().expect("a model with an encoder");
         self.stack(graph, encoder, sources.ids(), memory)
     }
@@ -45,7 +56,8 @@ impl T5 {
         encoded: &Var,
     ) -> Var {
         let cross = Some((spans(inputs, sources, Mask::Full), encoded.clone()));
-        let memory = Memory::Whole { own: spans(inputs, inputs, Mask::Causal), cross, saying: None };
+        let own = spans(inputs, inputs, Mask::Causal);
+        let memory = Memory::Whole(Whole { own, cross, saying: None });
         let hidden = self.stack(graph, &self.network.decoder, inputs.ids(), memory);
         self.scaled(graph, hidden)
     }
@@ -129,6 +141,7 @@ impl T5 {
         })
     }
 
+    /// Ids through a stack and its last norm: [ids, d_model], or the rows that say something.
     pub(super) fn stack<'a>(
         &'a self,
         graph: &mut Graph<'a>,
@@ -139,16 +152,16 @@ impl T5 {
         let params = graph.context.params;
         let mut x = self.embed(graph, ids);
         let source = match &memory {
-            Memory::Whole { cross: Some((_, encoded)), .. } => encoded.node().is_some(),
+            Memory::Whole(Whole { cross: Some((_, encoded)), .. }) => encoded.node().is_some(),
             _ => false,
         };
         for (layer, block) in stack.blocks.iter().enumerate() {
             // Where nothing below is trained, nothing is kept and the way back ends.
             let wanted = x.node().is_some() || source || block.params().any(|id| params.learns(id));
             x = graph.recording(wanted, |graph| match &mut memory {
-                Memory::Whole { own, cross, saying } => {
-                    let saying = saying.take_if(|_| layer + 1 == stack.blocks.len());
-                    self.block_of_whole(graph, block, layer, x, own, cross.as_ref(), saying)
+                Memory::Whole(whole) => {
+                    let is_last = layer + 1 == stack.blocks.len();
+                    self.block_of_whole(graph, block, x, whole, is_last)
                 }
                 memory => self.block(graph, block, layer, x, memory),
             });
@@ -165,23 +178,22 @@ impl T5 {
         &'a self,
         graph: &mut Graph<'a>,
         block: &'a Block,
-        layer: usize,
         x: Var,
-        own: &Rc<[Span]>,
-        cross: Option<&(Rc<[Span]>, Var)>,
-        saying: Option<Rc<Saying>>,
+        whole: &Whole,
+        is_last: bool,
     ) -> Var {
-        let (own, spans) = (own.clone(), cross.map(|(spans, _)| spans.clone()));
-        let inputs = std::iter::once(x).chain(cross.map(|(_, encoded)| encoded.clone())).collect();
-        ops::recompute(graph, inputs, move |graph, inputs| {
+        let (own, saying) = (whole.own.clone(), whole.saying.clone().filter(|_| is_last));
+        let (spans, encoded) = whole.cross.clone().unzip();
+        ops::recompute(graph, std::iter::once(x).chain(encoded).collect(), move |graph, inputs| {
             let mut inputs = inputs.into_iter();
             let x = inputs.next().expect("the block's input is the first");
             let cross = spans.clone().zip(inputs.next());
-            let (own, saying) = (own.clone(), saying.clone());
-            self.block(graph, block, layer, x, &mut Memory::Whole { own, cross, saying })
+            let whole = Whole { own: own.clone(), cross, saying: saying.clone() };
+            self.block(graph, block, 0, x, &mut Memory::Whole(whole))
         })
     }
 
+    /// `layer`: its number, by which a cache knows it, and nothing else.
     pub(super) fn block(
         &self,
         graph: &mut Graph<'_>,
@@ -195,7 +207,7 @@ impl T5 {
         let attended = self.attend_own(graph, a, layer, &normed, memory);
         drop(normed);
         let x = match memory {
-            Memory::Whole { saying: Some(saying), .. } => ops::select_rows(graph, &x, &saying.rows),
+            Memory::Whole(Whole { saying: Some(saying), .. }) => ops::select_rows(graph, &x, &saying.rows),
             _ => x,
         };
         saw(graph, &attended, "the attention by", a.q);
@@ -244,14 +256,14 @@ impl T5 {
         x: &Var,
         memory: &mut Memory<'_>,
     ) -> Var {
-        if let Memory::Whole { saying: Some(saying), .. } = memory {
+        if let Memory::Whole(Whole { saying: Some(saying), .. }) = memory {
             return self.attend_saying(graph, a, x, saying);
         }
         let qkv = ops::linear(graph, x, &[a.q, a.k, a.v]);
         saw(graph, &qkv, "the output of", a.q);
         let inner = self.inner();
         match memory {
-            Memory::Whole { own, .. } | Memory::Before { own, .. } => {
+            Memory::Whole(Whole { own, .. }) | Memory::Before { own, .. } => {
                 let what = self.attention(a, own.to_vec());
                 let at = |column| Columns { var: &qkv, column };
                 let attended = ops::attention(graph, at(0), at(inner), at(2 * inner), &what);
@@ -296,7 +308,7 @@ impl T5 {
         let q = ops::linear(graph, x, &[a.q]);
         let heads = self.config.num_heads;
         match memory {
-            Memory::Whole { cross, .. } => {
+            Memory::Whole(Whole { cross, .. }) => {
                 let (spans, encoded) = cross.as_ref().expect("a decoder is given its sources");
                 if graph.trains() && self.does_without_keys(graph, a) && self.targets_are_short(spans) {
                     let q = ops::heads_to_features(graph, &q, a.k, heads);

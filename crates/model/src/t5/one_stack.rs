@@ -10,7 +10,7 @@ use t5kit_tensor::ops::{self, KeyValues, Mask};
 use t5kit_tensor::{Graph, Packed, Tensor, Var};
 
 use super::T5;
-use super::network::Memory;
+use super::network::{Memory, Whole};
 use crate::Batch;
 use crate::cache::Seen;
 use crate::packing::Sequences;
@@ -27,11 +27,11 @@ impl T5 {
     /// The hidden states that say a batch's targets, ready for the softmax: [target tokens, d_model].
     pub(super) fn say<'a>(&'a self, graph: &mut Graph<'a>, batch: &Batch) -> Var {
         let sequences = Sequences::of_batch(batch, Some(self.config.decoder_start_token_id));
-        let memory = Memory::Whole {
+        let memory = Memory::Whole(Whole {
             own: sequences.spans(self.mask()),
             cross: None,
             saying: Some(sequences.saying(self.mask()).into()),
-        };
+        });
         let hidden = self.stack(graph, &self.network.decoder, &sequences.ids, memory);
         self.scaled(graph, hidden)
     }

@@ -52,7 +52,7 @@ fn every_architecture_is_trained_and_used() {
         ("language-model", [0, 2], encoder),
         ("prefix-lm", [0, 2], encoder),
     ] {
-        begun(&lab, name, &["--architecture", name, "--epochs", "80"]).ok();
+        begun(&lab, name, &["--architecture", name, "--epochs", "80", "--eval-every", "240"]).ok();
         let right = |found: Vec<String>| found.iter().zip(&wanted).filter(|(f, w)| f == *w).count();
         let greedy = generated(&lab, name, &[]);
         assert!(right(greedy.clone()) >= 22, "{name}: {greedy:?}");

@@ -73,10 +73,11 @@ fn is_usage(error: &anyhow::Error) -> bool {
 }
 
 /// Fields whose flag has another name.
-const RENAMED: [(&str, &str); 17] = [
+const RENAMED: [(&str, &str); 18] = [
     ("base", "model"),
     ("columns", "field"),
     ("do_sample", "sample"),
+    ("data", "data"),
     ("examples", "train"),
     ("lengths.source", "max-source-length"),
     ("mean_span_length", "mean-noise-span-length"),

@@ -541,3 +541,90 @@ fn the_same_recipe_runs_with_a_model_of_the_hub() {
     let dry = run(&["--dry-run", "--force", "--set", "trim.min_count=2"]).ok();
     assert!(dry.contains("to do again: was made with min_count 1, now 2"), "{dry}");
 }
+
+const PRETRAIN: &str = "name = \"text first\"\noutput = \"out\"\nthreads = 1\n\n\
+    [model]\nconfig = \"config.json\"\ntokenizer = \"spiece.model\"\n\n\
+    [data]\nfile = \"pairs.tsv\"\nvalid = 8\n\n\
+    [pretrain]\ndata = [\"corpus.txt\", \"more=2\", \"n*s.txt\"]\nmax_steps = 6\nbatch_size = 4\nmax_source_length = 16\n\
+    objective = \"deshuffling\"\nheld_out = 0\n\n\
+    [finetune]\nepochs = 1\nbatch_size = 8\nmax_target_length = 8\n";
+
+#[test]
+fn a_recipe_can_learn_from_text_first() {
+    let kitchen = Kitchen::new(PRETRAIN);
+    let corpus = std::fs::read_to_string(kitchen.path("corpus.txt")).unwrap();
+    std::fs::create_dir(kitchen.path("more")).unwrap();
+    for name in ["more/a.txt", "news.txt"] {
+        std::fs::write(kitchen.path(name), &corpus).unwrap();
+    }
+    for (lang, parts) in [
+        ("en", ["pretrain", "training about", "6 steps of 4 examples", "of memory"]),
+        ("zh", ["预训练", "训练约", "6 步", "内存"]),
+    ] {
+        let dry = ["run", "r.toml", "--dry-run"];
+        let mut command = program();
+        let dry = finish(command.current_dir(kitchen.path("")).env("T5KIT_LANG", lang).args(dry)).ok();
+        for part in parts {
+            assert!(dry.contains(part), "{part} in {dry}");
+        }
+    }
+    let told = kitchen.run(&[]);
+    assert_eq!(
+        (told.code, ran(&told)),
+        (0, vec!["convert".into(), "split".into(), "pretrain".into(), "finetune".into()]),
+        "{told:#?}"
+    );
+    let said = |part: &str| assert!(told.stderr.contains(part), "{part} in {told:#?}");
+    said("--data corpus.txt --data more=2");
+    said("$ t5kit finetune --model out/pretrained");
+    let page = std::fs::read_to_string(kitchen.path("out/report.html")).unwrap();
+    assert!(
+        page.contains("<a href=\"pretrained/report.html\">pretrain</a>") && page.contains("6 steps"),
+        "{page}"
+    );
+    let own = std::fs::read_to_string(kitchen.path("out/pretrained/report.html")).unwrap();
+    assert!(own.contains("t5kit pretrain --model out/model"), "the command that repeats it");
+    assert!(ran(&kitchen.run(&[])).is_empty());
+    // What files in a folder, or of a pattern, hold is what the stage was made from, and so are weights.
+    for change in ["more/a.txt", "news.txt"] {
+        std::fs::write(kitchen.path(change), corpus.clone() + "甲乙丙丁\n").unwrap();
+        kitchen.run(&[]).fails(&["pretrain was made with", "--force"]);
+        std::fs::write(kitchen.path(change), &corpus).unwrap();
+        assert!(ran(&kitchen.run(&[])).is_empty());
+    }
+    kitchen.change("more=2", "more=3");
+    kitchen.run(&[]).fails(&["pretrain was made with"]);
+    assert_eq!(ran(&kitchen.run(&["--force"])), ["pretrain", "finetune"]);
+}
+
+#[test]
+fn pretraining_in_a_recipe_is_refused_at_its_place() {
+    let kitchen = Kitchen::new(PRETRAIN);
+    std::fs::create_dir(kitchen.path("more")).unwrap();
+    let line = |part: &str| 1 + PRETRAIN[..PRETRAIN.find(part).unwrap()].matches('\n').count();
+    for (from, to, parts) in [
+        (
+            "max_steps = 6\n",
+            "",
+            vec!["[pretrain] needs max_steps".to_owned(), format!("r.toml:{}", line("[pretrain]"))],
+        ),
+        ("data = [\"corpus.txt\", \"more=2\", \"n*s.txt\"]\n", "", vec!["[pretrain] needs data".to_owned()]),
+        (
+            "held_out = 0",
+            "held_out = 1",
+            vec!["pretrain.held_out".to_owned(), format!("r.toml:{}", line("held_out"))],
+        ),
+        ("held_out = 0", "batch_tokens = 99", vec!["pretrain.batch_tokens".to_owned()]),
+        ("held_out = 0", "output = 'x'", vec!["[pretrain] output: the recipe sets this itself".to_owned()]),
+        ("held_out = 0", "epochs = 2", vec!["[pretrain] has no such key".to_owned()]),
+        ("more=2", "mist=2", vec!["pretrain.data: mist: no such file or folder".to_owned()]),
+    ] {
+        kitchen.change(from, to);
+        let told = kitchen.run(&["--dry-run"]);
+        assert!(told.code != 0 && told.stderr.lines().count() == 1, "{told:#?}");
+        for part in parts {
+            assert!(told.stderr.contains(&part), "{part} in {told:#?}");
+        }
+        std::fs::write(kitchen.path("r.toml"), PRETRAIN).unwrap();
+    }
+}

@@ -170,7 +170,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document;
+    use t5kit_formats::toml;
 
     #[test]
     fn whatever_the_answers_it_is_toml() {

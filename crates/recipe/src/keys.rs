@@ -188,7 +188,7 @@ pub(crate) const SECTIONS: [SectionSpec; 8] = [
     SectionSpec {
         name: "pretrain",
         subcommand: "pretrain",
-        without: &["init-seed", "add-tokens", "allow-spare-rows"],
+        without: &["init-seed", "architecture", "halve-layers", "add-tokens", "allow-spare-rows"],
         help: "Let the model go on learning from text alone, before it is fine-tuned",
     },
     SectionSpec {

@@ -158,8 +158,12 @@ pub fn check_resume(folder: &Path, options: &TrainOptions, threads: usize) -> Re
 pub(crate) fn read_state(folder: &Path, now: &TrainingState) -> Result<TrainingState, Error> {
     let (last, state) = read(folder)?;
     let mut differences = state.options.differences(&now.options);
+    let (data, others) = match state.place {
+        Some(_) => ("data", "other documents, another objective or other lengths"),
+        None => ("examples", "other examples"),
+    };
     for (field, same, was, now) in [
-        ("examples", state.examples == now.examples, "other examples", "these"),
+        (data, state.examples == now.examples, others, "these"),
         ("valid", state.valid == now.valid, "other examples", "these"),
         ("base", state.base == now.base, "another base model", "this one"),
     ] {

@@ -173,7 +173,11 @@ fn charts(out: &mut String, r: &RunReport<'_>, curves: &Curves) {
         smooth: false,
     }));
     chart(t.loss, losses, mark.clone(), 320.0, false);
-    for tasks in curves.tasks.chunks(html::COLOURS) {
+    // In the order of the validation losses below, so that a task has one colour.
+    let place = |task: &str| valid.iter().position(|(name, _)| name.strip_suffix(TASK_LOSS) == Some(task));
+    let mut tasks: Vec<_> = curves.tasks.iter().collect();
+    tasks.sort_by_key(|(task, _)| place(task).unwrap_or(usize::MAX));
+    for tasks in tasks.chunks(html::COLOURS) {
         let series = tasks.iter().map(|(name, points)| line(points, name)).collect();
         chart(t.loss_by_task, series, None, 320.0, false);
     }

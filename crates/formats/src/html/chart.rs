@@ -23,6 +23,8 @@ const FRAMES: [Frame; 2] = [
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 46.0;
+/// Units between the lines of a legend.
+const LINE: f64 = 18.0;
 
 /// A line of a chart.
 pub struct Series<'a> {
@@ -56,7 +58,8 @@ pub struct Chart<'a> {
 pub const COLOURS: usize = 8;
 
 impl Chart<'_> {
-    /// The drawings, `height` units high; nothing where there is no point.
+    /// The drawings, `height` units high, and higher where the legend takes several lines; nothing where there is no
+    /// point.
     pub fn svg(&self, height: f64) -> String {
         FRAMES.into_iter().map(|frame| self.within(frame, height)).collect()
     }
@@ -76,14 +79,17 @@ impl Chart<'_> {
         let low = if self.from_zero { low.min(0.0) } else { low };
         let ticks = ticks(low, if high > low { high } else { low + low.abs().max(1e-9) });
         let (y0, y1) = (ticks[0], ticks[ticks.len() - 1]);
+        let legend = self.legend(frame);
+        let more = legend.last().map_or(0.0, |&(_, line)| line as f64 * LINE);
+        let (top, height) = (TOP + more, height + more);
         let (left, bottom, right) = (frame.left, height - BOTTOM, frame.width - RIGHT);
         let px = |x: f64| left + (x - x0) / (x1 - x0).max(f64::MIN_POSITIVE) * (right - left);
-        let py = |y: f64| bottom - (y - y0) / (y1 - y0) * (bottom - TOP);
+        let py = |y: f64| bottom - (y - y0) / (y1 - y0) * (bottom - top);
         let mut out = open(frame, self.label, height);
         out.truncate(out.len() - 2);
         let _ = writeln!(
             out,
-            " data-x=\"{x0},{x1},{left},{right}\" data-y=\"{y0},{y1},{bottom},{TOP}\" data-unit=\"{}\">",
+            " data-x=\"{x0},{x1},{left},{right}\" data-y=\"{y0},{y1},{bottom},{top}\" data-unit=\"{}\">",
             super::escape(self.x)
         );
         for &tick in &ticks {
@@ -101,12 +107,11 @@ impl Chart<'_> {
         svg_text(&mut out, (left + right) / 2.0, height - 8.0, "middle", self.x);
         if let Some((x, text)) = &self.mark {
             let at = px(*x);
-            svg_line(&mut out, "chosen", [at, TOP, at, bottom]);
+            svg_line(&mut out, "chosen", [at, top, at, bottom]);
             let (anchor, dx) = if at > frame.width / 2.0 { ("end", -6.0) } else { ("start", 6.0) };
             svg_text(&mut out, at + dx, bottom - 6.0, anchor, text);
         }
-        let mut legend = left;
-        for (i, series) in self.series.iter().enumerate() {
+        for (i, (series, (x, line))) in self.series.iter().zip(legend).enumerate() {
             let finite = || series.points.iter().filter(|(x, y)| x.is_finite() && y.is_finite());
             let points: Vec<String> = finite().map(|&(x, y)| format!("{:.1},{:.1}", px(x), py(y))).collect();
             let values: Vec<String> = finite().map(|&(x, y)| format!("{x},{}", short(y))).collect();
@@ -124,12 +129,27 @@ impl Chart<'_> {
                     let _ = writeln!(out, "<circle class=\"dot c{i}\" cx=\"{x}\" cy=\"{y}\" r=\"3.5\"/>");
                 }
             }
-            svg_line(&mut out, &format!("curve c{i}"), [legend, TOP - 15.0, legend + 18.0, TOP - 15.0]);
-            svg_text(&mut out, legend + 24.0, TOP - 11.0, "start", series.name);
-            legend += 40.0 + text_width(series.name);
+            let y = TOP - 15.0 + line as f64 * LINE;
+            svg_line(&mut out, &format!("curve c{i}"), [x, y, x + 18.0, y]);
+            svg_text(&mut out, x + 24.0, y + 4.0, "start", series.name);
         }
         out.push_str("</svg>\n");
         out
+    }
+
+    /// Where the name of each line stands: from the left, and on which line of the legend.
+    fn legend(&self, frame: Frame) -> Vec<(f64, usize)> {
+        let (mut x, mut line) = (frame.left, 0);
+        let place = |series: &Series<'_>| {
+            let width = 40.0 + text_width(series.name);
+            if x > frame.left && x + width - 16.0 > frame.width {
+                (x, line) = (frame.left, line + 1);
+            }
+            let at = (x, line);
+            x += width;
+            at
+        };
+        self.series.iter().map(place).collect()
     }
 }
 
@@ -254,6 +274,23 @@ pub fn svg_text(out: &mut String, x: f64, y: f64, anchor: &str, content: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_legend_takes_several_lines() {
+        let names = ["sentiment", "topic", "category", "keywords", "论文摘要的标题"];
+        let series =
+            |name: &'static str| Series { name, points: vec![(0.0, 1.0)], dots: false, smooth: false };
+        let series = names.map(series).into_iter().collect();
+        let chart = Chart { label: "l", x: "x", series, mark: None, from_zero: false, range: None };
+        let [wide, narrow] = FRAMES.map(|frame| (frame, chart.legend(frame)));
+        assert!(wide.1.iter().all(|&(_, line)| line == 0), "{:?}", wide.1);
+        assert!(narrow.1.last().unwrap().1 > 0, "{:?}", narrow.1);
+        for ((x, _), name) in narrow.1.into_iter().zip(names) {
+            assert!(x + 24.0 + text_width(name) <= narrow.0.width, "{name}");
+        }
+        let drawn = chart.svg(260.0);
+        assert!(drawn.contains("0 0 760 260\"") && drawn.contains("0 0 380 278\""), "{drawn}");
+    }
 
     #[test]
     fn ticks_are_round_and_cover_the_range() {

@@ -360,3 +360,84 @@ fn paths(entry: &Entry) -> Result<Vec<PathBuf>, Error> {
         false => Ok(paths),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::suite::Split;
+
+    /// A mixture of this text, beside a table.
+    fn read(text: &str) -> Result<Mixture, String> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.tsv"), "甲\t0\n").unwrap();
+        let path = folder.path().join("m.toml");
+        std::fs::write(&path, text).unwrap();
+        Mixture::read(&path).map_err(|error| {
+            assert!(error.is_usage() || matches!(error, Error::Template { .. }), "{error}");
+            let said = error.to_string();
+            assert!(!said.contains('\n'), "{said}");
+            said.split_once("m.toml").unwrap_or_else(|| panic!("no place in {said}")).1.to_owned()
+        })
+    }
+
+    const TASK: &str = "[task.t]\ntrain = 'a.tsv'\nsource = '{1}'\ntarget = '{2}'\n";
+
+    #[test]
+    fn what_is_not_said_has_its_default() {
+        let plain = read(TASK).unwrap();
+        assert_eq!(plain.mixing, Mixing::Examples { cap: None });
+        let task = &plain.tasks[0];
+        assert_eq!((task.name.as_str(), task.weight, task.train.len()), ("t", 1.0, 1));
+        assert!(task.metrics.is_empty() && task.labels().is_empty() && !task.is_validated());
+        let labels =
+            read(&format!("{TASK}labels = {{ 0 = '负', 1 = '正', 2 = '正' }}\nvalid_split = 0.5\n")).unwrap();
+        let task = &labels.tasks[0];
+        assert_eq!(
+            (task.metrics.as_slice(), task.labels()),
+            (&["accuracy".to_owned()][..], vec!["负", "正"])
+        );
+        assert!(task.is_validated() && task.has(Split::Train) && !task.has(Split::Validation));
+        let ready = read("alpha = 0.5\ncap = 9\n[task.t]\nuse = 'csl-category'\ntrain = 'a.tsv'\n").unwrap();
+        assert_eq!(ready.mixing, Mixing::Temperature { temperature: 2.0, cap: Some(9) });
+        assert_eq!((ready.tasks[0].metrics[0].as_str(), ready.tasks[0].labels().len()), ("accuracy", 13));
+        let suite = read("[task.t]\nsuite = 'glue/sst2'\nfolder = 'x'\nweight = 0\n").unwrap();
+        assert_eq!((suite.tasks[0].labels(), suite.tasks[0].weight), (vec!["negative", "positive"], 0.0));
+    }
+
+    #[test]
+    fn what_means_nothing_is_refused_where_it_stands() {
+        let with = |line: &str| read(&format!("{TASK}{line}\n")).unwrap_err();
+        let on_top = |line: &str| read(&format!("{line}\n{TASK}")).unwrap_err();
+        for (said, place, part) in [
+            (with("wieght = 2"), ":5:1", "did you mean weight?"),
+            (with("weight = -1"), ":5:10", "0 or more"),
+            (with("weight = '2'"), ":5:10", "weight is a number, not "),
+            (with("rate = 0.5"), ":5:1", "mixing = \"rates\""),
+            (with("label = '2'"), ":5:1", "labels, which are missing"),
+            (with("labels = {}"), ":5:10", "labels is empty"),
+            (with("labels = { 0 = ' ' }"), ":5:10", "no name"),
+            (with("use = 'topic'"), ":3:1", "says the source"),
+            (with("suite = 'glue/sst2'"), ":3:1", "says the source"),
+            (with("folder = 'x'"), ":5:1", "suite"),
+            (with("metric = 'f1'\nmetrics = ['f1']"), ":6:1", "one of them"),
+            (with("valid_split = 1"), ":5:15", "between 0 and 1"),
+            (with("valid = 'a.tsv'\nvalid_split = 0.1"), ":6:1", "one of them"),
+            (with("valid = 'b.tsv'"), ":5:9", "no such file"),
+            (with("header = 1"), ":5:10", "true or false"),
+            (on_top("cap = 0.5"), ":1:7", "1 or more"),
+            (on_top("alpha = 2"), ":1:9", "at most 1"),
+            (on_top("temperature = 2\nalpha = 0.5"), ":2:1", "1 / temperature"),
+            (on_top("mixing = 'equal'\ncap = 5"), ":1:10", "cap means nothing"),
+            (on_top("mixing = 'rates'"), ":2:7", "has no rate"),
+            (read("task = 3").unwrap_err(), ":1:1", "[task.NAME]"),
+            (read("[task]\n").unwrap_err(), ":1:1", "[task.NAME]"),
+            (read("[task.mean]\ntrain = 'a.tsv'\n").unwrap_err(), ":1:7", "cannot be called"),
+            (read("[task.t]\ntrain = 'a.tsv'\n").unwrap_err(), ":1:7", "has no source"),
+            (read("[task.t]\nsource = '{1}'\ntarget = '{2}'\n").unwrap_err(), ":1:7", "has no files"),
+            (read("[task.t]\nuse = 'topics'\ntrain = 'a.tsv'\n").unwrap_err(), ":2:7", "did you mean topic?"),
+            (read("[task.t]\nsuite = 'glue/sst2'\n").unwrap_err(), ":2:1", "needs folder"),
+        ] {
+            assert!(said.starts_with(place) && said.contains(part), "{place} {part}: {said}");
+        }
+    }
+}

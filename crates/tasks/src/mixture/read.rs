@@ -89,6 +89,9 @@ impl Task {
         let has_header = self.has_header.or(options.has_header);
         let options = TableOptions { text_as_table: true, has_header, ..options.clone() };
         let table = Table::open(path, &options)?;
+        if table.head().columns.is_empty() {
+            return Err(Error::Nothing { path: path.to_path_buf(), task: self.name.clone() });
+        }
         let numbered: Vec<String> = (1..=table.head().columns.len()).map(|n| n.to_string()).collect();
         let names: Vec<&str> = match table.head().header {
             Some(false) => numbered.iter().map(String::as_str).collect(),
@@ -163,4 +166,60 @@ struct Wording {
     target: Template,
     labels: Option<(String, LabelMap)>,
     columns: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mixture::Mixture;
+
+    /// The examples of the only task of a mixture over this table, with bad rows left out or not.
+    fn pairs(table: &str, task: &str, skip: bool) -> Result<(Vec<(String, String)>, Seen), String> {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("a.tsv"), table).unwrap();
+        std::fs::write(at("m.toml"), format!("[task.t]\ntrain = 'a.tsv'\n{task}\n")).unwrap();
+        let mixture = Mixture::read(&at("m.toml")).unwrap();
+        let mut found = Vec::new();
+        let mut bad_row = |_: &Error| if skip { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+        let seen =
+            mixture.tasks[0].each::<Error>(Split::Train, &TableOptions::default(), &mut bad_row, |pair| {
+                found.push((pair.source, pair.target));
+                Ok(())
+            });
+        seen.map(|seen| (found, seen)).map_err(|error| error.to_string())
+    }
+
+    const LABELS: &str =
+        "source = '甲：{1}！'\ntarget = '{2}'\nlabels = { 0 = '负', 1 = '正' }\nheader = false";
+
+    #[test]
+    fn rows_are_said_in_the_tasks_words() {
+        let (found, seen) = pairs("好书\t1\n\n难看\t 0 \n", LABELS, false).unwrap();
+        assert_eq!(found, [("甲：好书！".into(), "正".into()), ("甲：难看！".into(), "负".into())]);
+        assert_eq!(seen.skipped, 0);
+        // By name, by number although there are names, and a column that is only part of the words.
+        let by_name = "source = '{b}/{1}'\ntarget = '{c}'\nheader = true";
+        let (found, _) = pairs("a\tb\tc\nx\ty\tz\n", by_name, false).unwrap();
+        assert_eq!(found, [("y/x".into(), "z".into())]);
+    }
+
+    #[test]
+    fn rows_that_cannot_be_used_are_told_or_left_out() {
+        let table = "好书\t1\n难看\t2\n\t1\n还行\t0\n";
+        let said = pairs(table, LABELS, false).unwrap_err();
+        assert!(said.contains("a.tsv, line 2") && said.contains("\"2\"") && said.contains("0, 1"), "{said}");
+        let said = pairs("好书\t1\n\t1\n", LABELS, false).unwrap_err();
+        assert!(said.contains("a.tsv, line 2: the source of task t is empty"), "{said}");
+        let (found, seen) = pairs(table, LABELS, true).unwrap();
+        assert_eq!((found.len(), seen.skipped), (2, 2));
+        for nothing in ["", "\n\n"] {
+            let said = pairs(nothing, LABELS, true).unwrap_err();
+            assert!(said.ends_with("a.tsv: holds no example of task t"), "{said}");
+        }
+        let said = pairs("x\t9\n", LABELS, true).unwrap_err();
+        assert!(said.ends_with("holds no example of task t"), "{said}");
+        let said = pairs("x\t1\n", "source = '{text}'\ntarget = '{2}'\nheader = false", false).unwrap_err();
+        assert!(said.contains("m.toml:1:7") && said.contains("no column text"), "{said}");
+    }
 }

@@ -24,7 +24,7 @@ pub use evaluation::{Evaluation, ModelFigures, chance};
 pub use memory::{begin_peak, peak_bytes};
 pub use outputs::{Asked, Outputs, Speed, SpeedOptions, outputs};
 pub use page::{page, title};
-pub use tasks::{Judge, Part, TaskEvaluation};
+pub use tasks::{Figures, Judge, Part, TaskEvaluation};
 
 /// The examples that models are evaluated on.
 #[derive(Clone, Debug, Default)]

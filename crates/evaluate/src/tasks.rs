@@ -43,7 +43,7 @@ impl Part {
     ///
     /// # Errors
     /// [`Error::Suite`], [`Error::Figures`] where predictions do not go with the examples.
-    pub fn figures(&self, predictions: &[String]) -> Result<Vec<(String, f64)>, Error> {
+    pub fn figures(&self, predictions: &[String]) -> Result<Figures, Error> {
         match &self.judge {
             Judge::Suite(task) => {
                 let figures = task.figures(predictions, &self.examples, self.language.as_deref())?;
@@ -77,6 +77,9 @@ impl Part {
     }
 }
 
+/// Figures by name, up to 1.
+pub type Figures = Vec<(String, f64)>;
+
 /// Figures of one or several models over the same tasks.
 #[derive(Clone, Debug, Default)]
 pub struct TaskEvaluation {
@@ -85,7 +88,7 @@ pub struct TaskEvaluation {
     /// Their parts: task, language, number of examples.
     pub parts: Vec<(String, Option<String>, usize)>,
     /// The models: name, and the figures of each part by name.
-    pub models: Vec<(String, Vec<Vec<(String, f64)>>)>,
+    pub models: Vec<(String, Vec<Figures>)>,
 }
 
 impl TaskEvaluation {

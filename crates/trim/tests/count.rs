@@ -9,12 +9,11 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use common::{Random, WORDS, shared, small_model, text, tokenizer};
+use t5kit_formats::inputs::{Input, expand};
 use t5kit_formats::progress::{Progress, Watch};
 use t5kit_formats::table::{self, ColumnRef, Columns, Format, TableOptions};
 use t5kit_tokenizer::Tokenizer;
-use t5kit_trim::{
-    CountOptions, CountWatch, Counted, Error, Input, OnError, State, Tally, Unfinished, count, expand,
-};
+use t5kit_trim::{CountOptions, CountWatch, Counted, Error, OnError, State, Tally, Unfinished, count};
 use tempfile::TempDir;
 
 /// The slow obvious version.

@@ -10,6 +10,7 @@ use common::{WORDS, shared, small_model};
 use serde_json::{Value, json};
 use t5kit_formats::DType;
 use t5kit_formats::checkpoint::Checkpoint;
+use t5kit_formats::inputs::expand;
 use t5kit_formats::progress::Progress;
 use t5kit_formats::safetensors::{SafetensorsWriter, TensorSpec};
 use t5kit_formats::spiece::SpieceModel;
@@ -450,8 +451,7 @@ fn counts_in_both_forms() {
     let inputs: Vec<String> = vec![small.at("counts.json").to_string_lossy().into_owned()];
     let tally = t5kit_trim::Tally { tokens: 31, ..t5kit_trim::Tally::default() };
     let options = t5kit_trim::CountOptions::default();
-    let corpus =
-        t5kit_trim::Corpus::new(&inputs, &t5kit_formats::inputs::expand(&inputs).unwrap(), &options, tally);
+    let corpus = t5kit_trim::Corpus::new(&inputs, &expand(&inputs).unwrap(), &options, tally);
     let record = t5kit_trim::Record::new(&tokenizer, &counts, vec![corpus]);
     assert_eq!((record.distinct_pieces, record.total.tokens), (4, 31));
     let written = Counts::new(&tokenizer, &counts, record);

@@ -209,7 +209,7 @@ fn form(name: &str, keys: &Section, place: &Place) -> Result<Form, Error> {
             return Err(at(place, what).into());
         };
         Template::parse(text(entry)?)
-            .map_err(|source| Error::Template { place: entry.value.place.clone(), source })
+            .map_err(|source| Error::Template { place: entry.value.place.clone(), source: source.into() })
     };
     let (source, target) = (template("source")?, template("target")?);
     let labels = match keys.get("labels") {
@@ -224,8 +224,10 @@ fn form(name: &str, keys: &Section, place: &Place) -> Result<Form, Error> {
             };
             let pairs = map.entries.iter().map(|entry| Ok((entry.key.clone(), text(entry)?.to_owned())));
             let pairs = pairs.collect::<Result<Vec<_>, Error>>()?;
-            let map = LabelMap::new(pairs)
-                .map_err(|source| Error::Template { place: entry.value.place.clone(), source })?;
+            let map = LabelMap::new(pairs).map_err(|source| Error::Template {
+                place: entry.value.place.clone(),
+                source: source.into(),
+            })?;
             if map.is_empty() {
                 return Err(at(&entry.value.place, "labels is empty; leave it out").into());
             }

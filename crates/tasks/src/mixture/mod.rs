@@ -44,7 +44,7 @@ pub enum Error {
         /// The task.
         place: Place,
         /// What is wrong.
-        source: template::Error,
+        source: Box<template::Error>,
     },
     /// A suite's files.
     #[error("{place}: {source}")]
@@ -52,7 +52,7 @@ pub enum Error {
         /// The task.
         place: Place,
         /// What is wrong.
-        source: suite::Error,
+        source: Box<suite::Error>,
     },
     /// A file without an example.
     #[error("{}: holds no example of task {task}", path.display())]
@@ -64,7 +64,7 @@ pub enum Error {
     },
     /// A row with a label that the map does not have.
     #[error(transparent)]
-    Label(template::Error),
+    Label(Box<template::Error>),
     /// A file of examples.
     #[error(transparent)]
     Table(#[from] t5kit_formats::table::Error),

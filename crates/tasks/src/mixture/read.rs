@@ -80,7 +80,7 @@ impl Task {
             examples.push(example);
             Ok(())
         });
-        read.map_err(|source| Error::Suite { place: self.place.clone(), source })?;
+        read.map_err(|source| Error::Suite { place: self.place.clone(), source: source.into() })?;
         Ok(examples)
     }
 
@@ -97,13 +97,16 @@ impl Task {
             Some(false) => numbered.iter().map(String::as_str).collect(),
             _ => table.names(),
         };
-        let template = |source| Error::Template { place: self.place.clone(), source };
+        let wrong = |source: crate::template::Error| Error::Template {
+            place: self.place.clone(),
+            source: source.into(),
+        };
         let (source, target, labels) = match &self.form {
             Form::Suite { .. } => unreachable!("a suite's files are read by it"),
             Form::Templates { source, target, labels } => (source.clone(), target.clone(), labels.clone()),
             Form::Ready(ready) => {
-                let (source, target) = ready.templates(&names).map_err(template)?;
-                let map = ready.label_map().map_err(template)?;
+                let (source, target) = ready.templates(&names).map_err(wrong)?;
+                let map = ready.label_map().map_err(wrong)?;
                 let labels = ready.label_column(&names).filter(|_| !map.is_empty());
                 (source, target, labels.map(|column| (column.to_owned(), map)))
             }
@@ -114,9 +117,7 @@ impl Task {
         let label = labels.as_ref().map(|(column, _)| column.as_str());
         for template in [&source, &target] {
             if template.columns().any(|name| !known.contains(&name)) {
-                template
-                    .check(&names)
-                    .map_err(|source| Error::Template { place: self.place.clone(), source })?;
+                template.check(&names).map_err(wrong)?;
             }
         }
         for name in source.columns().chain(target.columns()).chain(label) {
@@ -142,7 +143,7 @@ impl Task {
         let mut values: Vec<&str> = row.values.iter().map(String::as_str).collect();
         if let Some((column, map)) = labels {
             let at = place(column);
-            values[at] = map.name(values[at], path, row.line).map_err(Error::Label)?;
+            values[at] = map.name(values[at], path, row.line).map_err(|error| Error::Label(error.into()))?;
         }
         let fill = |template: &Template| template.fill(|name| values[place(name)]);
         // A template's own words are always there: what is empty is a column.

@@ -57,7 +57,10 @@ impl Simd for Avx512 {
     fn add_pairs(self, x: __m512, w: __m512, sum: __m512) -> __m512 {
         // SAFETY: only `matmul_rows_bf16` calls it, where the processor has the instruction; vectors of either kind are
         // 64 bytes without invalid values.
-        unsafe { _mm512_dpbf16_ps(sum, std::mem::transmute(x), std::mem::transmute(w)) }
+        unsafe {
+            let pairs = |v| std::mem::transmute::<__m512, __m512bh>(v);
+            _mm512_dpbf16_ps(sum, pairs(x), pairs(w))
+        }
     }
     #[inline(always)]
     unsafe fn load_bf16(self, p: *const u16) -> __m512 {

@@ -83,7 +83,7 @@ enum Command {
     Convert(convert::Args),
     /// Train a model on pairs of source and target
     Finetune(Box<finetune::Args>),
-    /// Go on training a model on text alone: spans hidden and found again, and other objectives
+    /// Go on training a model on text alone, by T5's objectives and others
     Pretrain(Box<pretrain::Args>),
     /// Generate text for sources
     Generate(Box<generate::Args>),

@@ -558,8 +558,8 @@ fn a_recipe_can_learn_from_text_first() {
         std::fs::write(kitchen.path(name), &corpus).unwrap();
     }
     for (lang, parts) in [
-        ("en", ["pretrain", "training about", "6 steps of 4 examples", "of memory"]),
-        ("zh", ["预训练", "训练约", "6 步", "内存"]),
+        ("en", ["pretrain", "training: about", "6 steps of 4 examples", "memory: up to"]),
+        ("zh", ["预训练", "训练：约", "6 步", "内存：最多"]),
     ] {
         let dry = ["run", "r.toml", "--dry-run"];
         let mut command = program();

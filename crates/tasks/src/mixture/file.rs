@@ -432,7 +432,7 @@ mod tests {
             (on_top("mixing = 'equal'\ncap = 5"), ":1:10", "cap means nothing"),
             (on_top("mixing = 'rates'"), ":2:7", "has no rate"),
             (read("task = 3").unwrap_err(), ":1:1", "[task.NAME]"),
-            (read("[task]\n").unwrap_err(), ":1:1", "[task.NAME]"),
+            (read("[task]\n").unwrap_err(), ":1:2", "[task.NAME]"),
             (read("[task.mean]\ntrain = 'a.tsv'\n").unwrap_err(), ":1:7", "cannot be called"),
             (read("[task.t]\ntrain = 'a.tsv'\n").unwrap_err(), ":1:7", "has no source"),
             (read("[task.t]\nsource = '{1}'\ntarget = '{2}'\n").unwrap_err(), ":1:7", "has no files"),

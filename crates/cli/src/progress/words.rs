@@ -19,7 +19,7 @@ const STAGES: [Word; 10] = [
     ("looking for changes", |t| t.work_looking_for_changes),
 ];
 
-const UNITS: [Word; 9] = [
+const UNITS: [Word; 10] = [
     ("lines", |t| t.unit_lines),
     ("rows", |t| t.unit_rows),
     ("steps", |t| t.unit_steps),
@@ -29,6 +29,7 @@ const UNITS: [Word; 9] = [
     ("targets", |t| t.unit_targets),
     ("headlines", |t| t.unit_headlines),
     ("rounds", |t| t.unit_rounds),
+    ("documents", |t| t.unit_documents),
 ];
 
 fn find(words: &[Word], name: &str, t: &Texts) -> Option<&'static str> {

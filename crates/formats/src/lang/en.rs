@@ -277,6 +277,7 @@ pub(super) const TEXTS: Texts = Texts {
     unit_targets: "targets",
     unit_headlines: "headlines",
     unit_rounds: "rounds",
+    unit_documents: "documents",
     work_at: "{stage}: {done}",
     work_at_of: "{stage}: {done} of {all} ({percent} %)",
     work_took: "{stage}: {done} in {time}",

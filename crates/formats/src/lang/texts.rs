@@ -566,6 +566,8 @@ texts! {
     unit_headlines,
     /// What work is counted in.
     unit_rounds,
+    /// What is counted.
+    unit_documents,
     /// {stage}, {done}; nobody knows of how much.
     work_at,
     /// {stage}, {done}, {all}, {percent}.

@@ -277,6 +277,7 @@ pub(super) const TEXTS: Texts = Texts {
     unit_targets: "条目标",
     unit_headlines: "条标题",
     unit_rounds: "轮",
+    unit_documents: "篇文档",
     work_at: "{stage}：{done}",
     work_at_of: "{stage}：已完成 {done}，共 {all}（{percent} %）",
     work_took: "{stage}：{done}，用时 {time}",

@@ -113,7 +113,8 @@ fn page(r: &RunReport<'_>, curves: &Curves) -> String {
     data(&mut out, r);
     settings(&mut out, r);
     let _ = writeln!(out, "<h2>{}</h2>\n<pre>{}</pre>", t.to_repeat, escape(r.command));
-    let title = fill(t.run_title, &[("run", &r.run)]);
+    let title = if r.sampled { t.pretraining_title } else { t.run_title };
+    let title = fill(title, &[("run", &r.run)]);
     let about = fill(t.run_subtitle, &[("model", &r.model), ("data", &r.data), ("date", &r.date)]);
     let (all, parameters) = (thousands(steps), short(r.lang, r.parameters as u64));
     let sizes = fill(t.run_sizes, &[("steps", &all), ("parameters", &parameters), ("program", &r.program)]);
@@ -355,6 +356,10 @@ mod tests {
         let going_on = page(&RunReport { going_on: Some(2000), lang: Lang::Zh, ..report }, &curves);
         assert!(going_on.contains("http-equiv=\"refresh\"") && going_on.contains("第 1,000 步，共 2,000 步"));
         let page = page(&report, &curves);
+        let streamed = super::page(&RunReport { sampled: true, ..report }, &curves);
+        assert!(
+            streamed.contains("run&lt;1&gt; · pre-training") && streamed.contains("the first of the stream")
+        );
         assert!(page.contains("run&lt;1&gt; · fine-tuning") && page.contains("50 % of the tokens are bytes"));
         assert!(page.contains("The best checkpoint on the first validation examples."));
         for part in

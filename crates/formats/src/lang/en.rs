@@ -41,6 +41,7 @@ pub(super) const TEXTS: Texts = Texts {
     difference_note: "Marked in a prediction: what the reference has not; struck out beneath: what the reference has beside.",
 
     run_title: "{run} · fine-tuning",
+    pretraining_title: "{run} · pre-training",
     run_subtitle: "{model} on {data} · {date}",
     run_sizes: "{steps} steps · {parameters} parameters · {program}",
     run_going_on: "This run goes on: step {step} of {steps}. The page renews itself.",

@@ -94,6 +94,8 @@ texts! {
     // report.html of a run.
     /// Title: {run}.
     run_title,
+    /// {run}.
+    pretraining_title,
     /// Under the title: {model}, {data}, {date}.
     run_subtitle,
     /// Also under it: {steps}, {parameters}, {program}.

@@ -41,6 +41,7 @@ pub(super) const TEXTS: Texts = Texts {
     difference_note: "输出中标出的是参考里没有的字，划线的是参考里有而输出缺少的字。",
 
     run_title: "{run} · 微调",
+    pretraining_title: "{run} · 预训练",
     run_subtitle: "模型 {model}，数据 {data} · {date}",
     run_sizes: "{steps} 步 · {parameters}个参数 · {program}",
     run_going_on: "训练仍在进行：第 {step} 步，共 {steps} 步。本页会自动刷新。",

@@ -3,10 +3,9 @@
 //!
 //! ```no_run
 //! # use t5kit_tasks::objective::{Budget, Choices, Objective, Unit};
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let (tokenizer, choices): (t5kit_tokenizer::Tokenizer, &mut dyn Choices) = todo!();
+//! # fn shown(tokenizer: &t5kit_tokenizer::Tokenizer, choices: &mut dyn Choices) -> Result<(), Box<dyn std::error::Error>> {
 //! let objective = Objective::by_name("span-corruption")?;
-//! let prepared = objective.prepare(&tokenizer, Budget { source: 512, target: 114 })?;
+//! let prepared = objective.prepare(tokenizer, Budget { source: 512, target: 114 })?;
 //! assert_eq!(prepared.unit(), Unit::Tokens(568)); // what `random_spans_helper` of t5 says
 //! let (mut input, mut target) = (Vec::new(), Vec::new());
 //! prepared.example(&tokenizer.encode("明月几时有，把酒问青天。"), "", choices, &mut input, &mut target)?;

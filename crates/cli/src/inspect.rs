@@ -17,7 +17,7 @@ use crate::model_args::{ModelArgs, storage_type};
 use crate::say::bytes;
 
 /// The batch that memory is estimated for; for inference one source alone, too.
-const WORK: Work = Work { sequences: 16, source_tokens: 256, target_tokens: 32 };
+const WORK: Work = Work { sequences: 16, source_tokens: 256, target_tokens: 32, kept: 4 };
 
 /// The flags of `t5kit inspect`.
 #[derive(clap::Args)]
@@ -74,7 +74,7 @@ pub fn run(args: Args) -> Result<()> {
     if loading > inventory.bytes() {
         line("memory, loading", format!("{} (weights change their type)", bytes(loading)))?;
     }
-    let Work { sequences, source_tokens, target_tokens } = WORK;
+    let Work { sequences, source_tokens, target_tokens, .. } = WORK;
     let batch = format!("{sequences} sources of {source_tokens} tokens, targets of {target_tokens}");
     for (sessions, sequences) in inferences() {
         let what = match (sessions, sequences) {
@@ -82,7 +82,8 @@ pub fn run(args: Args) -> Result<()> {
             (1, _) => batch.clone(),
             (threads, _) => format!("on each of {threads} threads {batch}: many sources"),
         };
-        let inference = bytes(generation_bytes(&config.widths(), Work { sequences, ..WORK }, 1, 0, sessions));
+        let work = Work { sequences, kept: inventory.kept(), ..WORK };
+        let inference = bytes(generation_bytes(&config.widths(), work, 1, 0, sessions));
         line("memory, inference", format!("{} (weights) + {inference} ({what})", bytes(inventory.bytes())))?;
     }
     let training = training(config);
@@ -108,12 +109,18 @@ fn object(model: &Prepared) -> Result<Value> {
         .parts
         .iter()
         .map(|part| json!({"name": part.part.name(), "parameters": part.parameters, "bytes": part.bytes}));
-    let Work { sequences, source_tokens, target_tokens } = WORK;
+    let Work { sequences, source_tokens, target_tokens, .. } = WORK;
     let inference = inferences().into_iter().map(|(sessions, sequences)| {
         json!({
             "sessions": sessions, "sequences": sequences, "source_tokens": source_tokens,
             "target_tokens": target_tokens,
-            "bytes": generation_bytes(&config.widths(), Work { sequences, ..WORK }, 1, 0, sessions),
+            "bytes": generation_bytes(
+                &config.widths(),
+                Work { sequences, kept: inventory.kept(), ..WORK },
+                1,
+                0,
+                sessions,
+            ),
         })
     });
     let training = training(config);
@@ -200,7 +207,7 @@ fn inferences() -> Vec<(usize, usize)> {
 
 /// The memory of training with the usual settings.
 fn training(config: &Config) -> Memory {
-    let Work { sequences, source_tokens, target_tokens } = WORK;
+    let Work { sequences, source_tokens, target_tokens, .. } = WORK;
     let tokens = (sequences * source_tokens, sequences * target_tokens);
     t5kit_train::predict(config, &TrainOptions::default(), None, tokens, None)
 }

@@ -7,7 +7,7 @@ use t5kit_formats::progress::{Progress, Stopped, Watch};
 use t5kit_generate::{BatchLimits, GenerateOptions};
 use t5kit_model::floor::Generation;
 use t5kit_pipeline::Pipeline;
-use t5kit_tensor::{DType, product_rate, read_rate};
+use t5kit_tensor::{DType, Precision, product_rate, read_rate};
 
 use crate::outputs::timed;
 use crate::{Error, Speed, SpeedOptions, begin_peak, peak_bytes};
@@ -233,8 +233,9 @@ fn floor(
 ) -> Floor {
     let Cell { batch_size: batch, num_beams: hypotheses } = cell;
     let softmax = model.model.params().get(model.model.softmax().weight).dtype();
-    // In a model of whole numbers the features are as well, in others f32.
-    let feature = if matches!(dtype, DType::I8 | DType::I4) { 1.0 } else { 4.0 };
+    let kept = model.model.kept(Precision::Stored).size() as f64;
+    // In a model of whole numbers the features are as well.
+    let feature = if matches!(dtype, DType::I8 | DType::I4) { 1.0 } else { kept };
     let work = model.model.widths().generation_work(Generation {
         sources,
         batch,
@@ -243,6 +244,7 @@ fn floor(
         number: bytes_of(dtype),
         softmax: bytes_of(softmax),
         feature,
+        kept,
     });
     Floor {
         seconds: work.iter().map(|part| part.seconds(operations, bytes)).sum(),

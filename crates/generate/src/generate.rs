@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use t5kit_model::{Seq2Seq, memory};
-use t5kit_tensor::Pool;
+use t5kit_tensor::{Pool, Precision};
 
 use crate::apart::{Claims, Line, side_by_side};
 use crate::{
@@ -128,6 +128,7 @@ impl<'w> Work<'w> {
             sequences: self.limits.requests.min(self.sources.len() / threads),
             source_tokens: self.order.first().map_or(0, |&longest| self.sources[longest].len()),
             target_tokens: self.options.max_new_tokens.saturating_add(self.options.prefix.len() + 1),
+            kept: self.model.kept(Precision::Stored).size() as u64,
         };
         let hypotheses = work.sequences.saturating_mul(self.rows_of_one);
         let proposed = most_proposed(self.options.prompt_lookup_num_tokens, hypotheses);

@@ -40,7 +40,7 @@ mod tests {
     #[test]
     fn a_batch_of_mt5_small() {
         let widths = t5kit_model::t5::widths(&T5Config::default());
-        let work = Work { sequences: 16, source_tokens: 256, target_tokens: 32 };
+        let work = Work { sequences: 16, source_tokens: 256, target_tokens: 32, kept: 4 };
         let one = generation_bytes(&widths, work, 1, 0, 1);
         // Features of 4,096 tokens, 8 layers of keys and values of 512 positions, activations of 2,048 tokens.
         let held = (4096 * 512 + 8 * 512 * 768) * 4;
@@ -52,7 +52,7 @@ mod tests {
         // Four beams: four times the positions and logits, the same features.
         let beams = generation_bytes(&widths, Work { target_tokens: 8, ..work }, 4, 0, 1);
         assert!(beams > one && beams < one + (64 * 250_112 * 4), "{beams} {one}");
-        let none = Work { sequences: 0, source_tokens: 0, target_tokens: 0 };
+        let none = Work { sequences: 0, source_tokens: 0, target_tokens: 0, kept: 4 };
         assert_eq!(generation_bytes(&widths, none, 1, 0, 1), 0);
     }
 }

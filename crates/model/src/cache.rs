@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use t5kit_tensor::ops::{CachedRows, CachedSpan, FeatureSpan, Features, KeyValues};
-use t5kit_tensor::{Packed, Tensor};
+use t5kit_tensor::{DType, Packed, Tensor};
 
 /// Positions of one source that room is reserved for at most, however many it may be fed: a limit that nobody means to
 /// reach takes no addresses.
@@ -90,9 +90,23 @@ impl Query<'_> {
 impl Cache {
     /// Of so many decoder layers, keys and values `cols` wide.
     pub(crate) fn new(layers: usize, cols: usize) -> Self {
-        let own = (0..layers).map(|_| KeyValues::new(0, cols)).collect();
+        let own = (0..layers).map(|_| KeyValues::new(0, cols, DType::F32)).collect();
         let (free, shares, slots, newest) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Cache { own, used: 0, free, shares, slots, newest }
+    }
+
+    /// Keeps keys and values in `dtype` from now on.
+    ///
+    /// Panics where there are some in another.
+    pub(crate) fn keep_in(&mut self, dtype: DType) {
+        if self.own.first().is_none_or(|layer| layer.dtype() == dtype) {
+            return;
+        }
+        assert!(self.slots.is_empty(), "a cache has keys and values of one type");
+        (self.used, self.free, self.shares) = (0, Vec::new(), Vec::new());
+        for layer in &mut self.own {
+            *layer = KeyValues::new(0, layer.cols(), dtype);
+        }
     }
 
     /// Number of slots.
@@ -378,7 +392,7 @@ mod tests {
                 }
                 let mut named = std::collections::BTreeSet::new();
                 for (slot, fed) in cache.slots.iter().zip(&fed) {
-                    let found: Vec<f32> = slot.past.iter().map(|&row| cache.own[0].gather(&[row as usize]).data()[0]).collect();
+                    let found: Vec<f32> = slot.past.iter().map(|&row| cache.own[0].position(row as usize)[0]).collect();
                     prop_assert_eq!(&found, fed);
                     named.extend(slot.past.iter().copied());
                 }

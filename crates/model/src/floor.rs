@@ -3,7 +3,7 @@
 //!
 //! Counted is what is done, by the rules of [`Widths`]: where targets are short the decoder looks at the source's features
 //! instead of at keys and values of every layer. A multiply-add counts as two operations. Weights count once a step, in their
-//! storage type; keys and values count in f32, however often a cache loses them. What is not counted (norms, the
+//! storage type, keys and values in what they are kept in, however often a cache loses them. What is not counted (norms, the
 //! attention's softmax, activations and their traffic, the search) is why a floor is not reached.
 
 use crate::memory::Widths;
@@ -43,10 +43,9 @@ pub struct Generation<'a> {
     pub softmax: f64,
     /// Bytes of a number of the source's features, where the decoder looks at those.
     pub feature: f64,
+    /// Bytes of a number of keys and values.
+    pub kept: f64,
 }
-
-/// Bytes of a number of keys and values.
-const HELD: f64 = 4.0;
 
 impl Widths {
     /// Weights of a feed-forward layer.
@@ -114,8 +113,8 @@ impl Widths {
         let wide = if few { heads * d } else { inner };
         let looked = of.hypotheses as f64 * tokens * new * wide;
         let position = decoders * 2.0 * inner;
-        let source = if few { of.feature * d } else { HELD * position };
-        let past = HELD * position * (new + 1.0) / 2.0;
+        let source = if few { of.feature * d } else { of.kept * position };
+        let past = of.kept * position * (new + 1.0) / 2.0;
         parts.push(Work {
             name: "decoder attention",
             operations: 2.0 * decoders * 2.0 * (own + looked),
@@ -146,7 +145,7 @@ impl Widths {
                 operations: 2.0 * layers * layer * rows * new,
                 bytes: layers * layer * of.number * steps,
             },
-            Work { name: "attention of steps", operations: 2.0 * seen, bytes: HELD * read },
+            Work { name: "attention of steps", operations: 2.0 * seen, bytes: of.kept * read },
             self.softmax_work(of),
         ]
     }
@@ -208,6 +207,7 @@ mod tests {
             number: 4.0,
             softmax: 4.0,
             feature: 4.0,
+            kept: 4.0,
         };
         let parts = widths.generation_work(of);
         let names: Vec<&str> = parts.iter().map(|part| part.name).collect();
@@ -246,6 +246,7 @@ mod tests {
                 number: 4.0,
                 softmax: 4.0,
                 feature: 4.0,
+                kept: 4.0,
                 sources: &sources,
                 batch,
                 hypotheses,
@@ -275,6 +276,7 @@ mod tests {
             number: 4.0,
             softmax: 4.0,
             feature: 4.0,
+            kept: 4.0,
         });
         assert_eq!(encoder[0].operations, 133_795_184_640.0);
     }
@@ -290,6 +292,7 @@ mod tests {
             number: 4.0,
             softmax: 4.0,
             feature: 4.0,
+            kept: 4.0,
         };
         let parts = widths.generation_work(of);
         let layer = 12.0 * 768.0 * 768.0;

@@ -45,6 +45,12 @@ impl Inventory {
         Inventory { family: plan.config.family(), parts, storage }
     }
 
+    /// Bytes that a number of keys and values is kept in while decoding.
+    pub fn kept(&self) -> u64 {
+        let small = |name: &&str| matches!(*name, "bf16" | "int8" | "int4");
+        if self.storage.iter().all(small) { 2 } else { 4 }
+    }
+
     /// Elements of all parameters.
     pub fn parameters(&self) -> u64 {
         self.parts.iter().map(|p| p.parameters).sum()

@@ -35,6 +35,8 @@ pub struct Work {
     pub source_tokens: usize,
     /// Tokens generated, or of each target.
     pub target_tokens: usize,
+    /// Bytes that a number is kept in while decoding, of keys and values or of features.
+    pub kept: u64,
 }
 
 /// How far a training pass goes back, and what it keeps.
@@ -104,7 +106,7 @@ impl Widths {
         let layers = if self.one_stack() { self.encoder_layers } else { self.decoder_layers } as u64;
         let few = self.generates_few(work.target_tokens);
         let seen = source.saturating_mul(if few { d } else { layers * 2 * inner });
-        seen.saturating_add(positions.saturating_mul(layers * 2 * inner)).saturating_mul(4)
+        seen.saturating_add(positions.saturating_mul(layers * 2 * inner)).saturating_mul(work.kept)
     }
 
     /// Bytes of a decoding step of so many hypotheses with its logits; `tokens`: those that a source is fed.
@@ -219,14 +221,14 @@ mod tests {
     #[test]
     fn generation_of_mt5_small() {
         let widths = crate::t5::widths(&T5Config::default());
-        let work = Work { sequences: 16, source_tokens: 256, target_tokens: 128 };
+        let work = Work { sequences: 16, source_tokens: 256, target_tokens: 128, kept: 4 };
         // 8 layers of keys and values: 4,096 + 2,048 positions of 768 floats; logits of 16 × 250,112.
         assert_eq!(widths.cache_bytes(work), 8 * (4096 + 2048) * 768 * 4);
         assert!((16 * 250_112 * 4..20 << 20).contains(&widths.step_bytes(16, 128)));
         // Short targets need none of the sources'.
         let short = Work { target_tokens: 32, ..work };
         assert_eq!(widths.cache_bytes(short), (4096 * 512 + 8 * 512 * 768) * 4);
-        let none = Work { sequences: 0, source_tokens: 0, target_tokens: 0 };
+        let none = Work { sequences: 0, source_tokens: 0, target_tokens: 0, kept: 4 };
         assert_eq!(
             (widths.cache_bytes(none), widths.encoding_bytes(0), widths.scoring_bytes(none, 1)),
             (0, 0, 0)
@@ -238,7 +240,7 @@ mod tests {
     #[test]
     fn one_stack() {
         let widths = crate::bert::widths(&crate::BertConfig::default());
-        let work = Work { sequences: 16, source_tokens: 256, target_tokens: 8 };
+        let work = Work { sequences: 16, source_tokens: 256, target_tokens: 8, kept: 4 };
         assert_eq!(widths.cache_bytes(work), 12 * 16 * (256 + 8) * 2 * 768 * 4);
         assert!(!widths.generates_few(1));
         let way = WayBack { encoder: true, decoder: true, recompute: false, chunk: 32 << 20 };
@@ -256,7 +258,7 @@ mod tests {
         let lm = config.clone().arranged(Some(T5Architecture::LanguageModel), false).unwrap();
         let widths = crate::t5::widths(&lm);
         assert_eq!((widths.encoder_layers, widths.decoder_layers), (4, 0));
-        let work = Work { sequences: 2, source_tokens: 100, target_tokens: 8 };
+        let work = Work { sequences: 2, source_tokens: 100, target_tokens: 8, kept: 4 };
         assert_eq!(widths.cache_bytes(work), 4 * 2 * (100 + 8) * 2 * 384 * 4);
         assert!(!widths.generates_few(1));
         // A step reads four layers and the softmax, and nothing else.

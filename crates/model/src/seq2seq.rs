@@ -1,7 +1,7 @@
 //! What training, scoring and generation need of a model, whatever its architecture.
 
 use t5kit_tensor::ops::Linear;
-use t5kit_tensor::{Graph, Packed, ParamId, Params, Tensor, Var};
+use t5kit_tensor::{DType, Graph, Packed, ParamId, Params, Precision, Tensor, Var};
 
 use crate::memory::Widths;
 use crate::{Batch, Cache, Config};
@@ -36,6 +36,9 @@ pub trait Seq2Seq: Send + Sync {
 
     /// The hidden states of a batch whose targets are known: [target tokens, d_model]. Row `i` says target token `i`.
     fn hidden<'a>(&'a self, graph: &mut Graph<'a>, batch: &Batch) -> Var;
+
+    /// What keys and values are kept in while decoding, in passes of such a precision.
+    fn kept(&self, precision: Precision) -> DType;
 
     /// A cache of nothing yet, of this model's widths.
     fn cache(&self) -> Cache;

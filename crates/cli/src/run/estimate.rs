@@ -301,8 +301,8 @@ impl<'a> Known<'a> {
         let each = self.speed.generating(&widths, texts.tokens, beams, threads);
         let seconds = each * rows as f64 * models as f64;
         let by = measured_rate(self.speed.measure(false, threads), threads);
-        let work =
-            Work { sequences: TOGETHER, source_tokens: texts.longest[0], target_tokens: texts.longest[1] };
+        let [source_tokens, target_tokens] = texts.longest;
+        let work = Work { sequences: TOGETHER, source_tokens, target_tokens, kept: 4 };
         let lookup = value(words, "--lookup").and_then(|n| n.parse().ok()).unwrap_or(0);
         let memory = generation_bytes(&widths, work, beams, most_proposed(lookup, TOGETHER * beams), threads);
         let t = lang().texts();

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use t5kit_tensor::ops::{
     self, Attention, CachedAttention, CachedSpan, Columns, KeyValues, Mask, Span, Table,
 };
-use t5kit_tensor::{Graph, Packed, ParamId, Tensor, Var};
+use t5kit_tensor::{Graph, Packed, ParamId, Precision, Tensor, Var};
 
 use super::positions::COARSE;
 use super::{Bert, Layer, Place, norm_params};
+use crate::Seq2Seq;
 use crate::cache::Seen;
 use crate::packing::{Saying, Sequences};
 use crate::seq2seq::saw;
@@ -68,17 +69,23 @@ impl Bert {
     pub(super) fn seen<'a>(&'a self, graph: &mut Graph<'a>, sources: &Packed) -> Vec<Seen> {
         let sequences = Sequences::of_sources(sources, None);
         let whole = Whole::new(&sequences);
-        let layers = &self.network.layers;
+        let (context, layers) = (graph.context, &self.network.layers);
         let mut seen: Vec<Vec<KeyValues>> =
             sources.ranges().map(|_| Vec::with_capacity(layers.len())).collect();
         let mut x = self.embed(graph, &sequences.ids, &sequences.positions, &sequences.segments);
         for (i, layer) in layers.iter().enumerate() {
             let width = self.config.hidden_size;
             let mut keep = |kv: &Tensor| {
-                for (seen, range) in seen.iter_mut().zip(sources.ranges()) {
-                    let rows = range.start..range.end - 1;
-                    seen.push(KeyValues::taken(kv, rows, kv.cols() - 2 * width, width));
-                }
+                let ranges = sources.ranges().map(|range| range.start..range.end - 1);
+                let own = KeyValues::taken(
+                    context,
+                    kv,
+                    ranges,
+                    kv.cols() - 2 * width,
+                    width,
+                    self.kept(context.precision),
+                );
+                seen.iter_mut().zip(own).for_each(|(seen, own)| seen.push(own));
             };
             // Nobody asks for what the last layer makes of the source.
             if i + 1 == layers.len() {
@@ -258,7 +265,7 @@ impl Bert {
     fn attention(&self, spans: Vec<Span>) -> Attention {
         let CachedAttention { num_heads, d_kv, scale, bias, relative, .. } =
             self.cached_attention(Vec::new());
-        Attention { num_heads, d_kv, scale, bias, relative, spans }
+        Attention { num_heads, d_kv, scale, bias, relative, dtype: self.kept(Precision::Stored), spans }
     }
 
     fn cached_attention<'s>(&self, spans: Vec<CachedSpan<'s>>) -> CachedAttention<'s> {

@@ -1,7 +1,8 @@
 //! BERT as what training, scoring and generation work with.
 
 use t5kit_formats::config::BertConfig;
-use t5kit_tensor::{Graph, Packed, ParamId, Params, Tensor, Var};
+use t5kit_tensor::ops::KeyValues;
+use t5kit_tensor::{DType, Graph, Packed, ParamId, Params, Precision, Tensor, Var};
 
 use super::Bert;
 use crate::memory::Widths;
@@ -43,12 +44,20 @@ impl Seq2Seq for Bert {
         self.say(graph, batch)
     }
 
+    fn kept(&self, precision: Precision) -> DType {
+        match self.network.layers.first() {
+            Some(layer) => KeyValues::dtype_beside(precision, self.params.get(layer.k.weight)),
+            None => DType::F32,
+        }
+    }
+
     fn cache(&self) -> Cache {
         Cache::new(self.config.num_hidden_layers, self.config.hidden_size)
     }
 
     fn start<'a>(&'a self, graph: &mut Graph<'a>, cache: &mut Cache, sources: &Packed, budgets: &[usize]) {
         assert_eq!(sources.len(), budgets.len(), "a budget for every source");
+        cache.keep_in(self.kept(graph.context.precision));
         let seen = self.seen(graph, sources);
         cache.add(seen.into_iter().zip(budgets.iter().copied()));
     }

@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use t5kit_tensor::ops::{self, Attention, CachedAttention, CachedSpan, Columns, KeyValues, Mask, Span};
-use t5kit_tensor::{Graph, Packed, ParamId, Tensor, Var};
+use t5kit_tensor::{Graph, Packed, ParamId, Precision, Tensor, Var};
 
 use super::{AttentionLayer, Block, Stack, T5};
 use crate::cache::Seen;
@@ -76,8 +76,9 @@ impl T5 {
         let few = |budget: usize| able && self.widths().generates_few(budget);
         let rows = |i: usize| sources.range(i).collect::<Vec<_>>();
         let mut seen: Vec<Seen> = Vec::with_capacity(sources.len());
+        let context = graph.context;
         let features = |x| match layers.first() {
-            Some(a) => ops::Features::beside(x, self.params.get(a.k)),
+            Some(a) => ops::Features::beside(context, x, self.params.get(a.k)),
             None => ops::Features::new(x),
         };
         for (i, &budget) in budgets.iter().enumerate() {
@@ -98,12 +99,22 @@ impl T5 {
             if all { encoded.clone() } else { Var::constant(ops::gather_rows(&encoded.value, &of_them)) };
         for a in layers {
             let keys = ops::linear(graph, &encoded, &[a.k, a.v]).value;
-            let mut first = 0;
-            for &i in &wanting {
-                let rows: Vec<usize> = (first..first + sources.range(i).len()).collect();
-                first += rows.len();
+            let ranges = wanting.iter().scan(0, |first, &i| {
+                let rows = *first..*first + sources.range(i).len();
+                *first = rows.end;
+                Some(rows)
+            });
+            let own = KeyValues::taken(
+                graph.context,
+                &keys,
+                ranges,
+                0,
+                self.inner(),
+                self.kept(graph.context.precision),
+            );
+            for (&i, own) in wanting.iter().zip(own) {
                 if let Seen::Keys(layers) = &mut seen[i] {
-                    layers.push(KeyValues::from_packed(ops::gather_rows(&keys, &rows)));
+                    layers.push(own);
                 }
             }
         }
@@ -388,6 +399,7 @@ impl T5 {
             scale: 1.0,
             bias: layer.bias,
             relative: None,
+            dtype: self.kept(Precision::Stored),
             spans,
         }
     }

@@ -12,6 +12,7 @@ use t5kit_tensor::{Graph, Packed, Tensor, Var};
 use super::T5;
 use super::network::{Memory, Whole};
 use crate::Batch;
+use crate::Seq2Seq;
 use crate::cache::Seen;
 use crate::packing::Sequences;
 
@@ -44,11 +45,18 @@ impl T5 {
         let mut seen: Vec<Vec<KeyValues>> =
             sources.ranges().map(|_| Vec::with_capacity(blocks.len())).collect();
         // Keys and values are the last columns.
+        let context = graph.context;
         let mut keep = |kv: &Tensor| {
-            for (seen, (rows, _)) in seen.iter_mut().zip(&sequences.places) {
-                let rows = rows.start..rows.end - 1;
-                seen.push(KeyValues::taken(kv, rows, kv.cols() - 2 * inner, inner));
-            }
+            let ranges = sequences.places.iter().map(|(rows, _)| rows.start..rows.end - 1);
+            let own = KeyValues::taken(
+                context,
+                kv,
+                ranges,
+                kv.cols() - 2 * inner,
+                inner,
+                self.kept(context.precision),
+            );
+            seen.iter_mut().zip(own).for_each(|(seen, own)| seen.push(own));
         };
         let own = sequences.spans(self.mask());
         let mut x = self.embed(graph, &sequences.ids);

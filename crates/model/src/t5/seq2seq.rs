@@ -1,7 +1,8 @@
 //! T5 as what training, scoring and generation work with.
 
 use t5kit_formats::config::T5Config;
-use t5kit_tensor::{Graph, Packed, ParamId, Params, Tensor, Var};
+use t5kit_tensor::ops::KeyValues;
+use t5kit_tensor::{DType, Graph, Packed, ParamId, Params, Precision, Tensor, Var};
 
 use super::T5;
 use crate::memory::Widths;
@@ -54,12 +55,20 @@ impl Seq2Seq for T5 {
         self.decode(graph, &inputs, batch.sources(), &encoded)
     }
 
+    fn kept(&self, precision: Precision) -> DType {
+        match self.network.decoder.blocks.first() {
+            Some(block) => KeyValues::dtype_beside(precision, self.params.get(block.attention.k)),
+            None => DType::F32,
+        }
+    }
+
     fn cache(&self) -> Cache {
         Cache::new(self.config.num_decoder_layers, self.config.inner_dim())
     }
 
     fn start<'a>(&'a self, graph: &mut Graph<'a>, cache: &mut Cache, sources: &Packed, budgets: &[usize]) {
         assert_eq!(sources.len(), budgets.len(), "a budget for every source");
+        cache.keep_in(self.kept(graph.context.precision));
         let seen = match self.network.encoder {
             Some(_) => {
                 let encoded = self.encode(graph, sources);

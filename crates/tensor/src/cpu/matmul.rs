@@ -71,8 +71,6 @@ pub(crate) fn matmul_here(
     accumulate: bool,
 ) {
     match context.precision {
-        // Attention's scores, which T5 does not scale, are not worth rounding for less than a tenth of the encoder's
-        // time.
         Precision::F32 | Precision::Stored => gemm(c, a, b, accumulate),
         Precision::Bf16 => gemm_bf16(c, a, b, accumulate),
     }

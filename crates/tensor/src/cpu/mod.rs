@@ -8,6 +8,7 @@ pub(crate) mod adafactor;
 pub(crate) mod adapter;
 pub(crate) mod attention;
 pub(crate) mod bias_table;
+pub(crate) mod cache;
 pub(crate) mod convert;
 pub(crate) mod cross_entropy;
 pub(crate) mod dropout;

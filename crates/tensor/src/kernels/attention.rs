@@ -4,19 +4,53 @@ use std::ops::Range;
 
 use super::Isa;
 use super::lines::LINE;
+use super::rows::{Bf16, Stored};
 use super::softmax::softmax_any;
 use super::vector::{Simd, dispatch};
 use crate::{MatMut, MatRef};
 
+/// What keys and values are kept as: f32, or [`Bf16`], which are widened as they are read.
+pub trait Kept: Copy {
+    /// [`attend`] with arguments that it has checked.
+    fn run(
+        isa: Isa,
+        out: MatMut<'_>,
+        q: MatRef<'_>,
+        parts: &[Part<'_, Self>],
+        look: Look<'_>,
+        scratch: &mut [f32],
+    );
+}
+
+macro_rules! kept {
+    ($($number:ty),*) => {$(
+        impl Kept for $number {
+            fn run(
+                isa: Isa,
+                out: MatMut<'_>,
+                q: MatRef<'_>,
+                parts: &[Part<'_, Self>],
+                look: Look<'_>,
+                scratch: &mut [f32],
+            ) {
+                dispatch!(isa, attend_any(
+                    out: MatMut<'_>, q: MatRef<'_>, parts: &[Part<'_, $number>], look: Look<'_>, scratch: &mut [f32]
+                ))
+            }
+        }
+    )*};
+}
+kept!(f32, Bf16);
+
 /// Keys and values of some positions.
 #[derive(Clone, Copy)]
-pub struct Cached<'a> {
+pub struct Cached<'a, K = f32> {
     /// Keys: rows `k_stride` apart, head h at columns `h*d_kv`.
-    pub k: &'a [f32],
+    pub k: &'a [K],
     /// Distance between rows of keys.
     pub k_stride: usize,
     /// Values, laid out alike.
-    pub v: &'a [f32],
+    pub v: &'a [K],
     /// Distance between rows of values.
     pub v_stride: usize,
     /// Number of positions.
@@ -25,7 +59,7 @@ pub struct Cached<'a> {
     pub rows: Option<&'a [u32]>,
 }
 
-impl Cached<'_> {
+impl<K> Cached<'_, K> {
     #[inline(always)]
     fn row(&self, position: usize) -> usize {
         match self.rows {
@@ -37,10 +71,10 @@ impl Cached<'_> {
     /// Asks for some columns of the four rows that come `AHEAD` positions after `t`, if there are any. They lie in
     /// pieces, which the processor's own prefetching does not foresee.
     #[inline(always)]
-    fn ask<S: Simd>(&self, s: S, from: &[f32], stride: usize, t: usize, columns: Range<usize>) {
+    fn ask<S: Simd>(&self, s: S, from: &[K], stride: usize, t: usize, columns: Range<usize>) {
         for t in (t + AHEAD..t + AHEAD + 4).take_while(|&t| t < self.keys) {
             let row = from.as_ptr().wrapping_add(self.row(t) * stride + columns.start);
-            for at in (0..columns.len()).step_by(LINE / size_of::<f32>()) {
+            for at in (0..columns.len()).step_by(LINE / size_of::<K>()) {
                 s.prefetch(row.wrapping_add(at).cast());
             }
         }
@@ -53,9 +87,9 @@ const AHEAD: usize = 8;
 /// Positions that some of the queries see: the hypotheses of one source see the source's together, so that these are
 /// read once for several of them, and then each its own.
 #[derive(Clone)]
-pub struct Part<'a> {
+pub struct Part<'a, K = f32> {
     /// Where their keys and values are.
-    pub cached: Cached<'a>,
+    pub cached: Cached<'a, K>,
     /// Which of them is the first one.
     pub first: usize,
     /// The queries that see them.
@@ -96,11 +130,11 @@ pub struct Look<'a> {
 ///
 /// With no keys the output is zero. A query's result does not depend on the other queries, nor on where its rows
 /// lie or which parts they come in: its bits are the same alone and in company.
-pub fn attend(
+pub fn attend<K: Kept>(
     isa: Isa,
     out: MatMut<'_>,
     q: MatRef<'_>,
-    parts: &[Part<'_>],
+    parts: &[Part<'_, K>],
     look: Look<'_>,
     scratch: &mut [f32],
 ) {
@@ -144,24 +178,22 @@ pub fn attend(
         scratch.len() >= queries * heads * keys,
         "scratch for {queries} queries of {heads} heads, {keys} keys"
     );
-    dispatch!(isa, attend_any(
-        out: MatMut<'_>, q: MatRef<'_>, parts: &[Part<'_>], look: Look<'_>, scratch: &mut [f32]
-    ))
+    K::run(isa, out, q, parts, look, scratch)
 }
 
 #[inline(always)]
-fn attend_any<S: Simd>(
+fn attend_any<S: Simd, K: Stored>(
     s: S,
     mut out: MatMut<'_>,
     q: MatRef<'_>,
-    parts: &[Part<'_>],
+    parts: &[Part<'_, K>],
     look: Look<'_>,
     scratch: &mut [f32],
 ) {
     let Look { heads, d_kv, keys, .. } = look;
     // Queries whose sums with four keys fit into the registers together.
     let most = if S::TILE_ROWS >= 6 { 4 } else { S::TILE_ROWS.min(2) };
-    // Calls `$f::<S, Q, T>` for every query, head and position: Q queries and T positions at a time.
+    // Calls `$f::<S, K, Q, T>` for every query, head and position: Q queries and T positions at a time.
     macro_rules! tiles {
         ($f:ident, $from:ident, $stride:ident) => {
             for Part { cached: cache, first: before, queries } in parts {
@@ -178,13 +210,13 @@ fn attend_any<S: Simd>(
                                 unsafe {
                                     match (four, left) {
                                         (true, 4..) if most >= 4 => {
-                                            $f::<S, 4, 4>(s, &mut out, q, *cache, tile, scratch)
+                                            $f::<S, K, 4, 4>(s, &mut out, q, *cache, tile, scratch)
                                         }
                                         (true, 2..) if most >= 2 => {
-                                            $f::<S, 2, 4>(s, &mut out, q, *cache, tile, scratch)
+                                            $f::<S, K, 2, 4>(s, &mut out, q, *cache, tile, scratch)
                                         }
-                                        (true, _) => $f::<S, 1, 4>(s, &mut out, q, *cache, tile, scratch),
-                                        (false, _) => $f::<S, 1, 1>(s, &mut out, q, *cache, tile, scratch),
+                                        (true, _) => $f::<S, K, 1, 4>(s, &mut out, q, *cache, tile, scratch),
+                                        (false, _) => $f::<S, K, 1, 1>(s, &mut out, q, *cache, tile, scratch),
                                     }
                                 }
                                 first += match (four, left) {
@@ -237,11 +269,11 @@ impl Tile {
 /// `attend` checked its arguments, and the tile lies within them.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // i and j are places in memory as well
-unsafe fn scores<S: Simd, const Q: usize, const T: usize>(
+unsafe fn scores<S: Simd, K: Stored, const Q: usize, const T: usize>(
     s: S,
     _: &mut MatMut<'_>,
     q: MatRef<'_>,
-    cache: Cached<'_>,
+    cache: Cached<'_, K>,
     tile: Tile,
     scratch: &mut [f32],
 ) {
@@ -288,11 +320,11 @@ unsafe fn scores<S: Simd, const Q: usize, const T: usize>(
 /// As for [`scores`].
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // i and j are places in memory as well
-unsafe fn weighted<S: Simd, const Q: usize, const T: usize>(
+unsafe fn weighted<S: Simd, K: Stored, const Q: usize, const T: usize>(
     s: S,
     out: &mut MatMut<'_>,
     _: MatRef<'_>,
-    cache: Cached<'_>,
+    cache: Cached<'_, K>,
     tile: Tile,
     scratch: &mut [f32],
 ) {
@@ -337,7 +369,9 @@ unsafe fn weighted<S: Simd, const Q: usize, const T: usize>(
 /// # Safety
 /// `width` numbers can be read at `p`.
 #[inline(always)]
-unsafe fn some<S: Simd>(s: S, p: *const f32, at: usize, width: usize) -> S::F {
+unsafe fn some<S: Simd, K: Stored>(s: S, p: *const K, at: usize, width: usize) -> S::F {
     // SAFETY: the caller's promise.
-    unsafe { if at + S::LANES <= width { s.load(p.add(at)) } else { s.load_part(p.add(at), width - at) } }
+    unsafe {
+        if at + S::LANES <= width { K::load(s, p.add(at)) } else { K::load_part(s, p.add(at), width - at) }
+    }
 }

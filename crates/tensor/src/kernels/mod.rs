@@ -51,7 +51,7 @@ pub use activation::{
 };
 pub use adafactor::{adafactor_apply, adafactor_squares, adafactor_update_squares, adafactor_vector};
 pub use adamw::adamw;
-pub use attention::{Cached, Look, Part, ScoreBias, attend};
+pub use attention::{Cached, Kept, Look, Part, ScoreBias, attend};
 pub use bf16::{
     BF16_VARIABLE, Bf16Kernel, best_kernel, bf16_products, gemm_bf16, gemm_bf16_with, kernels_for,
 };
@@ -69,6 +69,6 @@ pub use lion::lion;
 pub use norm::{layer_norm, layer_norm_backward, rms_norm, rms_norm_backward};
 pub use relative::{add_by_distance, sum_by_distance};
 pub use rotary::rotate;
-pub use rows::{bf16_rows, matmul_rows, matmul_rows_bf16};
+pub use rows::{Bf16, bf16_rows, matmul_rows, matmul_rows_bf16};
 pub use softmax::{exp_sub_scale, logsumexp, softmax, softmax_again, softmax_backward};
 pub use top::top;

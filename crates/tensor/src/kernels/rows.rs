@@ -100,15 +100,17 @@ struct Shape {
     k: usize,
 }
 
+/// The bits of a number in bf16.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-pub(super) struct Bf16(u16);
+pub struct Bf16(u16);
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub(super) struct F16(u16);
 
 impl Bf16 {
-    pub(super) fn of(bits: &[u16]) -> &[Bf16] {
+    /// Bits as what they are.
+    pub fn of(bits: &[u16]) -> &[Bf16] {
         // SAFETY: `Bf16` is a transparent u16.
         unsafe { std::slice::from_raw_parts(bits.as_ptr().cast(), bits.len()) }
     }
@@ -121,7 +123,7 @@ impl F16 {
     }
 }
 
-/// A stored weight.
+/// A stored number.
 pub(super) trait Stored: Copy {
     /// # Safety
     /// A vector's worth can be read at `p`.

@@ -2,53 +2,68 @@
 
 use std::ops::Range;
 
-use crate::ops::gather_rows;
-use crate::{Tensor, cpu};
+use crate::{Context, DType, Precision, Tensor, Weight, cpu};
 
-/// Keys and values of one attention: a row a position, num_heads · d_kv numbers of the key, then as many of the value.
+/// Keys and values of one attention: a row a position, num_heads · d_kv numbers of the key, then as many of the value, in
+/// f32 or rounded to bf16.
 /// Which rows belong to which sequence, and in which order, the caller knows; sequences may share rows, as hypotheses
 /// share their past.
 #[derive(Clone, Debug)]
 pub struct KeyValues {
+    /// [positions, 2 · cols], or in bf16 [positions, cols], two numbers in the place of one.
     rows: Tensor,
+    cols: usize,
+    dtype: DType,
 }
 
 impl KeyValues {
-    /// Room for `rows` positions, keys and values `cols` wide. Where there is much of it, it takes memory only as it is
-    /// written to.
-    pub fn new(rows: usize, cols: usize) -> Self {
-        KeyValues { rows: Tensor::untouched(rows, 2 * cols) }
+    /// In what those of a layer are kept, by the weight that makes its keys: where the precision is what weights are stored
+    /// in, and that is bf16, int8 or smaller, bf16, whose rounding adds little to theirs; else f32.
+    pub fn dtype_beside(precision: Precision, weight: &Weight) -> DType {
+        match (precision, weight.dtype()) {
+            (Precision::Stored, DType::Bf16 | DType::I8 | DType::I4) => DType::Bf16,
+            _ => DType::F32,
+        }
     }
 
-    /// All rows at once: `kv` is [tokens, 2 · cols].
-    pub fn from_packed(kv: Tensor) -> Self {
-        KeyValues { rows: kv }
+    /// Room for `rows` positions, keys and values `cols` wide, kept in f32 or bf16. Where there is much of it, it takes
+    /// memory only as it is written to.
+    pub fn new(rows: usize, cols: usize, dtype: DType) -> Self {
+        KeyValues { rows: Tensor::untouched(rows, width(cols, dtype)), cols, dtype }
     }
 
-    /// Those in some rows of `from`, keys from column `column` on, then values, `cols` wide each.
-    pub fn taken(from: &Tensor, rows: Range<usize>, column: usize, cols: usize) -> Self {
-        let mut own = Tensor::unspecified(rows.len(), 2 * cols);
-        cpu::rows::copy(&mut own, 0..rows.len(), from, rows, column);
-        KeyValues { rows: own }
+    /// For each of `ranges` those in its rows of `from`: keys from column `column` on, then values, `cols` wide each.
+    pub fn taken(
+        context: Context<'_>,
+        from: &Tensor,
+        ranges: impl IntoIterator<Item = Range<usize>>,
+        column: usize,
+        cols: usize,
+        dtype: DType,
+    ) -> Vec<Self> {
+        let ranges: Vec<_> = ranges.into_iter().collect();
+        let room = |rows: &Range<usize>| Tensor::unspecified(rows.len(), width(cols, dtype));
+        let mut own: Vec<Tensor> = ranges.iter().map(room).collect();
+        cpu::cache::take(context, &mut own, from, &ranges, column, dtype);
+        own.into_iter().map(|rows| KeyValues { rows, cols, dtype }).collect()
     }
 
     /// Writes row `to[i]` for every row `i` of `from`: its columns from `column` on.
     pub fn store(&mut self, to: &[u32], from: &Tensor, column: usize) {
         assert_eq!(to.len(), from.rows(), "a place for every row");
-        let to = to.iter().map(|&row| row as usize);
-        cpu::rows::copy(&mut self.rows, to, from, 0..from.rows(), column);
+        cpu::cache::store(&mut self.rows, to, from, column, self.dtype);
     }
 
     /// Room for `rows` positions, keeping the first `used`.
     pub fn grow(&mut self, rows: usize, used: usize) {
-        let mut larger = KeyValues::new(rows.max(self.rows()), self.cols());
+        let mut larger = KeyValues::new(rows.max(self.rows()), self.cols, self.dtype);
         cpu::rows::copy(&mut larger.rows, 0..used, &self.rows, 0..used, 0);
         *self = larger;
     }
 
-    /// The rows listed: [rows.len(), 2 · cols], keys first.
-    pub fn gather(&self, rows: &[usize]) -> Tensor {
-        gather_rows(&self.rows, rows)
+    /// One position: its key, then its value, 2 · cols numbers.
+    pub fn position(&self, row: usize) -> Vec<f32> {
+        cpu::cache::numbers(&self.rows, row, self.dtype)
     }
 
     /// Positions there is room for.
@@ -58,11 +73,25 @@ impl KeyValues {
 
     /// Width of a key or a value.
     pub fn cols(&self) -> usize {
-        self.rows.cols() / 2
+        self.cols
     }
 
-    /// All rows: [positions, 2 · cols].
+    /// What they are kept in.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// All rows as they are kept.
     pub(crate) fn tensor(&self) -> &Tensor {
         &self.rows
+    }
+}
+
+/// Columns of f32 that a row takes.
+fn width(cols: usize, dtype: DType) -> usize {
+    match dtype {
+        DType::F32 => 2 * cols,
+        DType::Bf16 => cols,
+        _ => panic!("keys and values in f32 or bf16"),
     }
 }

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use super::piece::with_scratch;
 use super::{BiasTable, each};
-use crate::kernels::{self, Cached, Look, Part, ScoreBias};
+use crate::kernels::{self, Bf16, Cached, Kept, Look, Part, ScoreBias};
 use crate::ops::{CachedAttention, CachedRows, CachedSpan, KeyValues, RelativePositions};
-use crate::{Context, MatMut, MatRef, Rows, Tensor};
+use crate::{Context, DType, MatMut, MatRef, Rows, Tensor};
 
 /// Work smaller than this (keys × width × queries) is not worth handing to another thread.
 const SMALL: usize = 8 << 10;
@@ -48,13 +48,9 @@ pub(crate) fn attend(context: Context<'_>, q: &Tensor, column: usize, what: &Cac
             ScoreBias { values: &values[heads.start * stride..], head: stride, query: 0 }
         });
         let look = Look { heads: heads.len(), d_kv, keys: span.keys.len(), scale: what.scale, bias };
-        let parts = parts(span, first);
-        match &what.relative {
-            Some(relative) => attend_relative(context, part, q, &parts, look, relative, span.position),
-            None => with_scratch(|scratch| {
-                let scores = scratch.first(q.rows * look.heads * look.keys);
-                kernels::attend(context.isa, part, q, &parts, look, scores);
-            }),
+        match span.cache.dtype() {
+            DType::Bf16 => attend_span(context, part, q, &parts(span, first, halves), look, what, span),
+            _ => attend_span(context, part, q, &parts(span, first, |x| x), look, what, span),
         }
     };
     let size: usize = what.spans.iter().map(|s| s.keys.len() * s.queries.len()).sum();
@@ -66,12 +62,40 @@ pub(crate) fn attend(context: Context<'_>, q: &Tensor, column: usize, what: &Cac
     out
 }
 
-/// Where a span's keys and values are, heads from column `column` on.
-fn parts<'a>(span: &'a CachedSpan<'_>, column: usize) -> Vec<Part<'a>> {
+fn attend_span<K: Kept>(
+    context: Context<'_>,
+    out: MatMut<'_>,
+    q: MatRef<'_>,
+    parts: &[Part<'_, K>],
+    look: Look<'_>,
+    what: &CachedAttention<'_>,
+    span: &CachedSpan<'_>,
+) {
+    match &what.relative {
+        Some(relative) => attend_relative(context, out, q, parts, look, relative, span.position),
+        None => with_scratch(|scratch| {
+            let scores = scratch.first(q.rows * look.heads * look.keys);
+            kernels::attend(context.isa, out, q, parts, look, scores);
+        }),
+    }
+}
+
+/// Numbers in bf16, two in the place of one of f32.
+fn halves(rows: &[f32]) -> &[Bf16] {
+    Bf16::of(bytemuck::cast_slice(rows))
+}
+
+/// Where a span's keys and values are, heads from column `column` on; `numbers` sees what rows keep as what it is.
+fn parts<'a, K: Kept>(
+    span: &'a CachedSpan<'_>,
+    column: usize,
+    numbers: impl Fn(&'a [f32]) -> &'a [K],
+) -> Vec<Part<'a, K>> {
     let all = 0..span.queries.len();
     let part = |cache: &'a KeyValues, start: usize, keys: usize, rows: Option<&'a [u32]>| {
-        let stride = cache.tensor().cols();
-        let from = &cache.tensor().data()[start * stride..];
+        assert_eq!(cache.dtype(), span.cache.dtype(), "all keys and values of a span are kept alike");
+        let stride = 2 * cache.cols();
+        let from = &numbers(cache.tensor().data())[start * stride..];
         let (k, v) = match keys {
             0 => (from, from),
             _ => (&from[column..], &from[cache.cols() + column..]),
@@ -103,11 +127,11 @@ fn parts<'a>(span: &'a CachedSpan<'_>, column: usize) -> Vec<Part<'a>> {
 
 /// The same with vectors by relative position beside keys and values: what they add to scores is a bias, and what they
 /// add to values comes of the probabilities' sums by distance.
-fn attend_relative(
+fn attend_relative<K: Kept>(
     context: Context<'_>,
     mut out: MatMut<'_>,
     q: MatRef<'_>,
-    parts: &[Part<'_>],
+    parts: &[Part<'_, K>],
     look: Look<'_>,
     relative: &RelativePositions,
     position: usize,

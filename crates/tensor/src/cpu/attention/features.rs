@@ -2,8 +2,9 @@
 
 use super::piece::{Derivatives, Kept, KeyDerivatives, with_scratch};
 use super::{Results, each};
+use crate::cpu::cache::rounded;
 use crate::ops::{Attention, FeatureSpan, HeldFeatures};
-use crate::{Context, MatMut, MatRef, Tensor, kernels};
+use crate::{Context, MatMut, MatRef, Rows, Tensor, kernels};
 
 /// The derivatives by `q`, [queries, d], and by the rows `x` where `sum` asks for them: added to what there is.
 pub(crate) fn backward(
@@ -71,6 +72,13 @@ pub(crate) fn steps(context: Context<'_>, q: &Tensor, num_heads: usize, spans: &
             let queries = &q.data[..q.rows * d];
             match &features.0 {
                 HeldFeatures::F32(x) => kernels::matmul_rows(context.isa, scores, queries, d, x.as_rows()),
+                HeldFeatures::Bf16(x, cols) if kernels::bf16_rows(context.isa) => {
+                    let queries = rounded(context, queries);
+                    kernels::matmul_rows_bf16(context.isa, scores, &queries, d, Rows::bf16(x, *cols));
+                }
+                HeldFeatures::Bf16(x, cols) => {
+                    kernels::matmul_rows(context.isa, scores, queries, d, Rows::bf16(x, *cols))
+                }
                 HeldFeatures::Int8(x) => x.scores(context.isa, scores, queries),
             }
             for p in p.chunks_exact_mut(keys) {
@@ -79,6 +87,9 @@ pub(crate) fn steps(context: Context<'_>, q: &Tensor, num_heads: usize, spans: &
             match &features.0 {
                 HeldFeatures::F32(x) => {
                     kernels::matmul_columns(context.isa, out.reborrow(), p, keys, x.as_rows(), 0)
+                }
+                HeldFeatures::Bf16(x, cols) => {
+                    kernels::matmul_columns(context.isa, out.reborrow(), p, keys, Rows::bf16(x, *cols), 0)
                 }
                 HeldFeatures::Int8(x) => x.sums(context.isa, out.reborrow(), p),
             }

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::bias_table::BiasTable;
 use super::parts::{cut, each};
 use crate::ops::{Attention, RelativeBias, Span};
-use crate::{Context, Dropout, MatMut, MatRef, Tensor};
+use crate::{Context, DType, Dropout, MatMut, MatRef, Precision, Tensor, kernels};
 use piece::{Derivatives, Kept, KeyDerivatives, Piece};
 
 /// A tensor and the column at which the first head begins.
@@ -34,6 +34,12 @@ pub(crate) fn forward(
     keep: bool,
     dropout: Option<Dropout>,
 ) -> (Tensor, Option<Tensor>) {
+    let context = match (what.dtype, context.precision) {
+        (DType::Bf16, Precision::Stored) if !keep && kernels::bf16_products() => {
+            Context { precision: Precision::Bf16, ..context }
+        }
+        _ => context,
+    };
     let inner = what.num_heads * what.d_kv;
     let rows = operands[0].0.rows();
     let mut out = Tensor::unspecified(rows, inner);

@@ -1,6 +1,9 @@
 //! `attend`.
 
-use super::super::{Cached, Look, Part, ScoreBias, add_by_distance, attend, oracle, sum_by_distance};
+use super::super::{
+    Bf16, Cached, Look, Part, ScoreBias, add_by_distance, attend, bf16_to_f32, f32_to_bf16, oracle,
+    sum_by_distance,
+};
 use super::{assert_close, numbers, on_every_isa};
 use crate::{MatMut, MatRef};
 
@@ -62,6 +65,43 @@ fn positions_match_the_oracle_whatever_the_company() {
                         let (from, to) = (queries.start * width, queries.end * width);
                         assert!(run(queries, true) == all[from..to], "{} listed", isa.name());
                     }
+                }
+            }
+        }
+    });
+}
+
+/// Keys and values in bf16 are those numbers in f32, bit for bit, in order and listed.
+#[test]
+fn keys_in_bf16_are_what_they_are_in_f32() {
+    let heads = 2;
+    on_every_isa(|isa| {
+        for d_kv in [1, 20, 64, 65] {
+            for keys in [1, 3, 4, 65] {
+                let (width, stride) = (heads * d_kv, 2 * heads * d_kv);
+                let q = numbers(5 * width, 1);
+                let mut bits = vec![0u16; keys * stride];
+                f32_to_bf16(isa, &mut bits, &numbers(keys * stride, 2));
+                let mut wide = vec![0.0; bits.len()];
+                bf16_to_f32(isa, &mut wide, &bits);
+                let bits = Bf16::of(&bits);
+                let list: Vec<u32> = (0..keys as u32).rev().collect();
+                for rows in [None, Some(&list[..])] {
+                    let look = Look { heads, d_kv, keys, scale: 0.3, bias: None };
+                    macro_rules! run {
+                        ($numbers:expr) => {{
+                            let (k, v) = (&$numbers[..], &$numbers[width..]);
+                            let cached = Cached { k, k_stride: stride, v, v_stride: stride, keys, rows };
+                            let mut out = vec![0.5; 5 * width];
+                            let mut scratch = vec![f32::NAN; 5 * heads * keys];
+                            let parts = [Part { cached, first: 0, queries: 0..5 }];
+                            let (view, q) =
+                                (MatMut::new(&mut out, 5, width, width), MatRef::new(&q, 5, width, width));
+                            attend(isa, view, q, &parts, look, &mut scratch);
+                            out
+                        }};
+                    }
+                    assert!(run!(bits) == run!(wide), "{} d_kv {d_kv}, {keys} keys", isa.name());
                 }
             }
         }

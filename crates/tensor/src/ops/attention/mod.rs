@@ -18,7 +18,7 @@ pub use shared::{FeatureSpan, Features, attend_features, attention_to_features};
 
 use crate::cpu::attention::Results;
 use crate::ops::{RelativeBias, RelativePositions};
-use crate::{Backward, Context, Dropout, Gradients, Graph, Tensor, Var, cpu};
+use crate::{Backward, Context, DType, Dropout, Gradients, Graph, Tensor, Var, cpu};
 
 /// Which of a span's keys a query sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,6 +79,10 @@ pub struct Attention {
     pub bias: Option<RelativeBias>,
     /// Vectors by relative position, added to keys and values (NEZHA).
     pub relative: Option<RelativePositions>,
+    /// What products are made of where nothing is recorded and the pass leaves it to what is stored: f32, or bf16 beside
+    /// weights as small ([`KeyValues::dtype_beside`](crate::ops::KeyValues::dtype_beside)), where the processor
+    /// multiplies that.
+    pub dtype: DType,
     /// The sequences, in the order of their queries; every query row belongs to exactly one.
     pub spans: Vec<Span>,
 }

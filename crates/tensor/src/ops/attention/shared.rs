@@ -9,7 +9,8 @@ use std::ops::Range;
 use super::{Attention, Mask, Saved, Span};
 use crate::cpu::attention::Results;
 use crate::cpu::int8::ByColumns;
-use crate::{Backward, Context, Dropout, Gradients, Graph, Tensor, Var, Weight, cpu};
+use crate::ops::KeyValues;
+use crate::{Backward, Context, DType, Dropout, Gradients, Graph, Tensor, Var, Weight, cpu};
 
 /// `softmax(q·xᵀ)·x` for every span and head.
 ///
@@ -28,7 +29,8 @@ pub fn attention_to_features(
     let rows = |r: &Range<usize>| r.start * num_heads..r.end * num_heads;
     assert!(spans.iter().all(|s| s.mask == Mask::Full), "every query of a span sees all of its rows");
     let spans = spans.iter().map(|s| Span { queries: rows(&s.queries), ..s.clone() }).collect();
-    let what = Attention { num_heads: 1, d_kv: d, scale: 1.0, bias: None, relative: None, spans };
+    let (scale, dtype) = (1.0, DType::F32);
+    let what = Attention { num_heads: 1, d_kv: d, scale, bias: None, relative: None, dtype, spans };
     let queries = q.value.clone().reshaped(tokens * num_heads, d);
     let operands = [(&queries, 0), (&x.value, 0), (&x.value, 0)];
     let (out, lse) = cpu::attention::forward(graph.context, &what, operands, graph.records(), dropout);
@@ -71,6 +73,8 @@ pub struct Features(pub(crate) HeldFeatures);
 
 pub(crate) enum HeldFeatures {
     F32(Tensor),
+    /// Bits, and columns of a row.
+    Bf16(Vec<u16>, usize),
     Int8(ByColumns),
 }
 
@@ -80,19 +84,23 @@ impl Features {
         Features(HeldFeatures::F32(x))
     }
 
-    /// Rounded to whole numbers with a scale a column, where `weight` (whose products the queries are) is int8 too: scores
-    /// and sums are int8 products then.
-    pub fn beside(x: Tensor, weight: &Weight) -> Self {
-        match weight.panels() {
-            Some(_) => Features(HeldFeatures::Int8(ByColumns::new(&x))),
-            None => Features(HeldFeatures::F32(x)),
-        }
+    /// As `weight` (whose products the queries are) is kept: rounded to whole numbers with a scale a column where that is
+    /// int8, so that scores and sums are int8 products; to bf16 where it is and passes of that precision leave it so.
+    pub fn beside(context: Context<'_>, x: Tensor, weight: &Weight) -> Self {
+        Features(match weight.panels() {
+            Some(_) => HeldFeatures::Int8(ByColumns::new(&x)),
+            None if KeyValues::dtype_beside(context.precision, weight) == DType::Bf16 => {
+                HeldFeatures::Bf16(cpu::cache::rounded(context, x.data()), x.cols())
+            }
+            None => HeldFeatures::F32(x),
+        })
     }
 
     /// Source tokens.
     pub fn rows(&self) -> usize {
         match &self.0 {
             HeldFeatures::F32(x) => x.rows(),
+            HeldFeatures::Bf16(bits, cols) => bits.len().checked_div(*cols).unwrap_or(0),
             HeldFeatures::Int8(x) => x.rows(),
         }
     }

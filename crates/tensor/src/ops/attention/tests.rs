@@ -5,7 +5,7 @@ mod steps;
 use super::*;
 use crate::ops::check::{Case, check};
 use crate::ops::{RelativePositions, gather_rows};
-use crate::{DType, ParamId, Params, Pool, Regime, Rng, Weight};
+use crate::{ParamId, Params, Pool, Regime, Rng, Weight};
 
 const HEADS: usize = 2;
 const D_KV: usize = 4;
@@ -35,7 +35,15 @@ fn own_spans(sequences: &[(usize, Mask)]) -> Vec<Span> {
 
 /// An attention of these heads without anything.
 fn plain(spans: Vec<Span>) -> Attention {
-    Attention { num_heads: HEADS, d_kv: D_KV, scale: 1.0, bias: None, relative: None, spans }
+    Attention {
+        num_heads: HEADS,
+        d_kv: D_KV,
+        scale: 1.0,
+        bias: None,
+        relative: None,
+        dtype: DType::F32,
+        spans,
+    }
 }
 
 /// Whether a query at `position` sees key `j`, by the definitions.
@@ -138,7 +146,15 @@ fn attention_by_vectors_of_relative_positions_and_its_derivatives() {
         let relative = Some(RelativePositions::sinusoidal(max, WIDE));
         let mut spans = own_spans(&[(9, Mask::Prefix(6)), (4, Mask::Causal), (3, Mask::Full)]);
         spans.push(Span { queries: 16..18, keys: 16..22, position: 3, mask: Mask::Causal });
-        let what = Attention { num_heads: 1, d_kv: WIDE, scale: 0.5, bias: None, relative, spans };
+        let what = Attention {
+            num_heads: 1,
+            d_kv: WIDE,
+            scale: 0.5,
+            bias: None,
+            relative,
+            dtype: DType::F32,
+            spans,
+        };
         let case = Case::new(&[(18, WIDE), (22, 2 * WIDE)]);
         let op = |g: &mut Graph<'_>, vars: &[Var], _: &[ParamId]| {
             let at = |column| Columns { var: &vars[1], column };
@@ -207,11 +223,15 @@ fn steps_look_at_features_alike_whatever_the_company() {
     let (q, x) = (normal(6, width), normal(keys.iter().sum(), 20));
     let spans = spans(&[(2, keys[0]), (1, keys[1]), (3, keys[2])]);
     let of = |span: &Span| gather_rows(&x, &span.keys.clone().collect::<Vec<_>>());
-    let int8 = Weight::owned(&[1, 1], vec![1.0]).to_dtype(DType::I8).packed();
     let exact: Vec<Features> = spans.iter().map(of).map(Features::new).collect();
-    let rounded: Vec<Features> = spans.iter().map(|span| Features::beside(of(span), &int8)).collect();
-    for (features, tolerance) in [(exact, 1e-5), (rounded, 0.1)] {
-        look_at(&q, &x, &spans, &features, tolerance);
+    look_at(&q, &x, &spans, &exact, 1e-5);
+    let (params, pool) = (Params::default(), Pool::new(2));
+    let context = Context::new(&params, &pool);
+    for (dtype, tolerance) in [(DType::I8, 0.1), (DType::Bf16, 0.03)] {
+        let weight = Weight::owned(&[1, 1], vec![1.0]).to_dtype(dtype).packed();
+        let rounded: Vec<Features> =
+            spans.iter().map(|span| Features::beside(context, of(span), &weight)).collect();
+        look_at(&q, &x, &spans, &rounded, tolerance);
     }
 }
 

@@ -37,6 +37,7 @@ fn steps_after_a_source_agree_with_the_whole() {
                 scale: 0.5,
                 bias: None,
                 relative: relative.clone(),
+                dtype: DType::F32,
                 spans,
             };
             let pool = Pool::new(2);
@@ -46,9 +47,9 @@ fn steps_after_a_source_agree_with_the_whole() {
         });
         let steps = cached(&wholes[0].1);
         // One cache of everything, own rows of the two alternating behind the source's; and the source apart.
-        let mut all = KeyValues::new(source + 2 * said, inner);
+        let mut all = KeyValues::new(source + 2 * said, inner, DType::F32);
         all.store(&(0..source as u32).collect::<Vec<_>>(), &of_source, inner);
-        let mut apart = KeyValues::new(source, inner);
+        let mut apart = KeyValues::new(source, inner, DType::F32);
         apart.store(&(0..source as u32).collect::<Vec<_>>(), &of_source, inner);
         let own = |which: usize, count: usize| -> Vec<u32> {
             (0..count).map(|i| (source + 2 * i + which) as u32).collect()
@@ -98,6 +99,50 @@ fn steps_after_a_source_agree_with_the_whole() {
     }
 }
 
+/// Keys and values that are kept in bf16: a step gives what it gives with those numbers in f32, whichever way they came to
+/// be kept; the whole, whose products are rounded too, is near.
+#[test]
+fn keys_and_values_in_bf16() {
+    let tokens = 37;
+    let mut rng = Rng::new(9, 0);
+    let data: Vec<f32> = (0..tokens * 3 * INNER).map(|_| rng.normal() as f32).collect();
+    let qkv = Tensor::from_vec(tokens, 3 * INNER, data);
+    let (params, pool) = (Params::default(), Pool::new(2));
+    let mut graph = Graph::inference(&params, &pool, Regime::Bulk);
+    let taken = KeyValues::taken(graph.context, &qkv, [0..30, 30..tokens], INNER, INNER, DType::Bf16);
+    assert_eq!(taken.iter().map(KeyValues::rows).collect::<Vec<_>>(), [30, 7]);
+    let mut rounded = KeyValues::new(10, INNER, DType::Bf16);
+    let mut exact = KeyValues::new(tokens, INNER, DType::F32);
+    rounded.grow(tokens, 10);
+    let all: Vec<u32> = (0..tokens as u32).rev().collect();
+    rounded.store(&all, &qkv, INNER);
+    for row in 0..tokens {
+        let at = tokens - 1 - row;
+        let kept = rounded.position(at);
+        let (own, first) = if row < 30 { (&taken[0], 0) } else { (&taken[1], 30) };
+        assert_eq!(kept, own.position(row - first));
+        let want: Vec<f32> =
+            qkv.row(row)[INNER..].iter().map(|&x| half::bf16::from_f32(x).to_f32()).collect();
+        assert_eq!(kept, want);
+        exact.store(&[at as u32], &Tensor::from_vec(1, 2 * INNER, want), 0);
+    }
+    let spans = own_spans(&[(tokens, Mask::Causal)]);
+    let what = Attention { scale: 0.5, dtype: DType::Bf16, ..plain(spans) };
+    let query = Tensor::from_vec(1, 3 * INNER, qkv.row(tokens - 1).to_vec());
+    let step = |cache: &KeyValues| {
+        let span = CachedSpan { queries: 0..1, cache, keys: CachedRows::List(&all), position: tokens - 1 };
+        attend_cached(&graph, &query, 0, &CachedAttention { spans: vec![span], ..cached(&what) })
+    };
+    let got = step(&rounded);
+    assert_eq!(got.data(), step(&exact).data());
+    let var = Var::constant(qkv.clone());
+    let at = |column| Columns { var: &var, column };
+    let whole = attention(&mut graph, at(0), at(INNER), at(2 * INNER), &what).value;
+    for (got, want) in got.data().iter().zip(whole.row(tokens - 1)) {
+        assert!((got - want).abs() < 0.03, "{got} {want}");
+    }
+}
+
 /// Sequences longer than a block of queries: forward against the oracle, and a decoding step with a cache against
 /// the same row of the whole.
 #[test]
@@ -128,7 +173,7 @@ fn long_sequences_and_decoding_steps_agree_with_the_whole() {
         }
 
         // Room for half at first; the rows of every other position are in a list, backwards.
-        let mut cache = KeyValues::new(tokens / 2, INNER);
+        let mut cache = KeyValues::new(tokens / 2, INNER, DType::F32);
         cache.grow(tokens, tokens / 2);
         let backwards: Vec<u32> = (0..tokens as u32).rev().collect();
         cache.store(&backwards, &qkv, INNER);
@@ -163,7 +208,7 @@ fn long_sequences_and_decoding_steps_agree_with_the_whole() {
         for (at, row) in rows.iter().enumerate().filter(|(_, row)| **row == 379) {
             assert_eq!(company.row(at), one.data(), "row {row}");
         }
-        let mut straight = KeyValues::new(tokens, INNER);
+        let mut straight = KeyValues::new(tokens, INNER, DType::F32);
         straight.store(&(0..tokens as u32).collect::<Vec<_>>(), &qkv, INNER);
         let keys = CachedRows::Range(302..380);
         let range = CachedSpan { queries: 0..1, cache: &straight, keys, position: 77 };

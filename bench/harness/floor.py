@@ -6,7 +6,7 @@ Counted is what t5kit does, by its own rules. Where targets are short the decode
 instead of at keys and values of every layer (`crates/model/src/memory.rs`: `features_cost_less`): that is less
 work, and the floor is lower with it. Bytes count once a step, however often a cache loses them.
 
-A multiply-add counts as two operations. f32 weights and caches: 4 bytes a number. What is not counted (norms, softmax,
+A multiply-add counts as two operations. Weights and caches of f32 have 4 bytes a number, those of bf16 two. What is not counted (norms, softmax,
 activations, activations' traffic, the tokenizer) is why the floor is not reached.
 """
 import json
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import process
 
 STEP_MB = 155  # machine.rs's size nearest to what a decoder step of mT5-small reads
-F32 = 4
+F32, BF16 = 4, 2
 # AdamW reads weight, gradient and both moments, and writes all but the gradient; of rows of the embedding that no text
 # has had so far it reads and writes the weight alone, which decays.
 ADAMW_BYTES = 7 * F32
@@ -30,6 +30,7 @@ ATTENTION_BACKWARD = 5 / 2
 class Rates:
     flops: float  # operations a second of f32 matrix products, all threads: the median over mT5-small's shapes
     bandwidth: float  # bytes a second read by all threads
+    bf16: float  # operations a second of products in bf16 as t5kit makes them, all threads
     int8: float  # operations a second of int8 products, all threads: the instruction by itself, from registers
 
 
@@ -39,9 +40,11 @@ class Part:
     operations: float
     bytes: float
     int8: float = 0  # operations that are done in int8, beside the others
+    bf16: float = 0  # and in bf16
 
     def seconds(self, rates):
-        return max(self.operations / rates.flops + self.int8 / rates.int8, self.bytes / rates.bandwidth)
+        arithmetic = self.operations / rates.flops + self.int8 / rates.int8 + self.bf16 / rates.bf16
+        return max(arithmetic, self.bytes / rates.bandwidth)
 
 
 @dataclass
@@ -168,6 +171,11 @@ def unilm_training(space, batches):
     ]
 
 
+def in_bf16(part):
+    """The same with products in bf16, of half the bytes."""
+    return Part(part.name, 0, part.bytes * BF16 / F32, bf16=part.operations)
+
+
 def unilm_generation(space, sources, batch, new_tokens):
     """Parts of generating `new_tokens` for sources of these lengths with a BERT, in batches of `batch`."""
     shape = UniLM.read(space.bert)
@@ -196,7 +204,8 @@ def rates(space):
         products = [float(x[5]) for x in lines if x[0] == "gemm" and int(x[1]) > 1000 and int(x[4]) == space.threads]
         reads = [float(x[3]) for x in lines if x[0] == "read" and int(x[1]) == STEP_MB and int(x[2]) == space.threads]
         int8 = [float(x[2]) for x in lines if x[0] == "int8" and int(x[1]) == space.threads]
-        space.rates = Rates(statistics.median(products) * 1e9, reads[0] * 1e9, int8[0] * 1e9)
+        bf16 = [float(x[2]) for x in lines if x[0] == "bf16" and int(x[1]) == space.threads]
+        space.rates = Rates(statistics.median(products) * 1e9, reads[0] * 1e9, bf16[0] * 1e9, int8[0] * 1e9)
     return space.rates
 
 

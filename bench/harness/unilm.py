@@ -102,8 +102,15 @@ def generate(space):
             table.append(f"| {cell} | {who} | {f['samples']:.2f}{whole} | {f['rss'] / 1e9:.2f} | {ratio} |")
         if space.t5kit:
             found = [source for source, _ in lengths(space)[:samples]]
-            least = floor.seconds(space, floor.unilm_generation(space, found, batch, generation.NEW_TOKENS))
-            reached = figures["t5kit f32"]["samples"] * least / samples
-            table.append(f"| {cell} | floor, f32 | {samples / least:.2f} | – | {reached:.0%} reached |")
+            parts = floor.unilm_generation(space, found, batch, generation.NEW_TOKENS)
+            for precision in precisions():
+                of_it = parts if precision == "f32" else [floor.in_bf16(part) for part in parts]
+                least = floor.seconds(space, of_it)
+                reached = figures[f"t5kit {precision}"]["samples"] * least / samples
+                table.append(f"| {cell} | floor, {precision} | {samples / least:.2f} | – | {reached:.0%} reached |")
+    if space.t5kit:
+        rates = floor.rates(space)
+        notes.append(f"Floors are of {rates.flops / 1e9:.0f} GFLOP/s in f32, {rates.bf16 / 1e9:.0f} in bf16 and "
+                     f"{rates.bandwidth / 1e9:.1f} GB/s read, measured in this call.")
     head = "| cell | program | samples/s | peak RSS, GB | t5kit is × as fast |\n|---|---|---|---|---|"
     return "\n".join([head, *table, "", *notes])

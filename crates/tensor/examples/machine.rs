@@ -1,14 +1,16 @@
 //! What the machine can do at best: the rate of f32 matrix products by `gemm-f32`, rows split over threads, and
-//! the bandwidth of reading memory, and the rate of the best int8 instruction by itself. These are the numbers that floors in `docs/BENCHMARKS.md` are made of.
+//! the bandwidth of reading memory, the rate of products in bf16 as t5kit makes them, and that of the best int8
+//! instruction by itself. These are the numbers that floors in `docs/BENCHMARKS.md` are made of.
 //!
 //! `cargo run --release -p t5kit-tensor --example machine [THREADS]` prints tab-separated lines
-//! `gemm m n k threads GFLOP/s`, `read MB threads GB/s` and `int8 threads GOP/s`, each the best of several rounds.
+//! `gemm m n k threads GFLOP/s`, `read MB threads GB/s`, `bf16 threads GFLOP/s` and `int8 threads GOP/s`, each the best
+//! of several rounds.
 
 use std::hint::black_box;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use t5kit_tensor::{Pool, read_rate};
+use t5kit_tensor::{DType, Pool, product_rate, read_rate};
 
 /// Shapes of mT5-small: [rows, columns, inner]; 3,072 rows stand for the tokens of a training batch.
 const SHAPES: [(usize, usize, usize); 5] =
@@ -188,6 +190,7 @@ fn main() {
             let bytes = read_rate(&Pool::new(threads), size * 1_000_000);
             println!("read\t{size}\t{threads}\t{:.1}", bytes / 1e9);
         }
+        println!("bf16\t{threads}\t{:.1}", product_rate(&Pool::new(threads), DType::Bf16) / 1e9);
         let mut parts = vec![(); threads];
         let calls = rate(&mut parts, |()| {
             black_box(int8(black_box(TIMES)));

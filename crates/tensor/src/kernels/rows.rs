@@ -9,6 +9,7 @@
 //! of 1 as for one of many.
 
 use super::isa::{Isa, Kind};
+use super::lines::LINE;
 use super::vector::{Simd, dispatch};
 use crate::MatMut;
 use crate::rows::{Elements, Rows};
@@ -305,7 +306,9 @@ pub(super) use run_tile;
 /// Rows of the weights in a block: what stays in the first-level cache while x passes over it.
 const BLOCK: usize = 8;
 /// Bytes between a weight that is read and the one asked for, where rows are far apart.
-const AHEAD: usize = 1024;
+const AHEAD: usize = 512;
+/// Bytes of a row that are read after one another, where rows are far apart.
+const RUN: usize = 256;
 
 #[inline(always)]
 fn product<S: Simd, W: Factor>(s: S, y: Out, x: &[W::X], w: &[W], shape: Shape) {
@@ -413,7 +416,32 @@ impl<W: Factor> Tile<W> {
         let whole = k / lanes * lanes;
         // One request a step and column, evenly spread: where they are closer than a line they cost next to nothing.
         let spread = share / (k / lanes).max(1);
-        for l in (0..whole).step_by(lanes) {
+        let mut done = 0;
+        if NR == BLOCK {
+            // Several lines of a row after one another: pages are looked up less often in turn.
+            let run = RUN / (lanes * size_of::<W>());
+            done = whole / (run * lanes) * run * lanes;
+            for l in (0..done).step_by(run * lanes) {
+                for j in 0..NR {
+                    // SAFETY: l + run * lanes ≤ k, and the caller's promise; a prefetch may go anywhere.
+                    unsafe {
+                        let fetch = fetch.wrapping_add(j * ldw * size_of::<W>());
+                        for line in (0..RUN).step_by(LINE) {
+                            s.prefetch(fetch.wrapping_add(line));
+                        }
+                        for l in (l..l + run * lanes).step_by(lanes) {
+                            let weights = W::load(s, w.add(j * ldw + l));
+                            for i in 0..MR {
+                                let x = W::load_x(s, x.add(i * ldx + l));
+                                sums[i][j] = W::mul_add(s, x, weights, sums[i][j]);
+                            }
+                        }
+                    }
+                }
+                fetch = fetch.wrapping_add(RUN);
+            }
+        }
+        for l in (done..whole).step_by(lanes) {
             // SAFETY: l + lanes ≤ k, and the caller's promise; a prefetch may go anywhere.
             unsafe {
                 let mut xs = [s.splat(0.0); MR];

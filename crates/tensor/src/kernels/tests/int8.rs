@@ -25,6 +25,7 @@ fn quantized(x: &[f32], cols: usize) -> Quantized {
             all.scales.push(most / 127.0);
             all.sums.extend(q.chunks(SHARE).map(|q| q.iter().map(|&q| i32::from(q)).sum::<i32>()));
             all.q.extend(q);
+            all.sums.resize(all.scales.len() * (GROUP / SHARE), 0);
         }
         all.q.resize(start + cols.next_multiple_of(8), 0);
     }
@@ -99,6 +100,8 @@ fn every_kernel_has_the_bits_of_the_sums_written_out() {
         (6, 64, 512),
         (7, 65, 129),
         (13, 130, 256),
+        (37, 70, 260),
+        (70, 130, 200),
         (1, 200, 1024),
         (4, 1, 1),
         (2, 17, 3),

@@ -28,7 +28,7 @@ use std::sync::OnceLock;
 use super::isa::{Isa, IsaError, Kind, environment, isa};
 use crate::MatMut;
 pub use pack::{Bits, Panels};
-pub use quantize::{Activations, SHARE, quantize_row};
+pub use quantize::{Activations, GROUP, SHARE, quantize_row};
 
 /// The environment variable that forces an int8 kernel: `portable`, `avx2`, `avx-vnni` or `avx512-vnni`; on ARM
 /// `portable`, `neon` or `neon-dotprod`.

@@ -17,6 +17,8 @@
 mod activation;
 mod adafactor;
 mod adamw;
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod attention;
 #[cfg(target_arch = "x86_64")]
 mod avx2;

@@ -1,6 +1,8 @@
 """Generation in int8, as generation.py times it in f32: CTranslate2's int8 in the best of a sweep over batch size, workers,
 threads and both of its libraries of products, OpenVINO's through optimum-intel where its interpreter is given, t5kit's.
 
+Beside generating: `encode`, sources into one new token each, and `score`, log-probabilities of given titles (int8_peer.py).
+
 Random weights say nothing about quality (docs/BENCHMARKS.md has that of a trained model), so what is checked first is that
 t5kit's ids are those of the same source alone, and of the file converted beforehand those of converting while loading.
 """
@@ -12,6 +14,10 @@ import generation
 import process
 from generation import NEW_TOKENS, SAMPLES
 from workspace import Mismatch
+
+# Cells of whole sequences, and pairs that are scored.
+WHOLE = ["encode", "score"]
+PAIRS = 256
 
 # CTranslate2 asks for the library by name: oneDNN is its own choice on AMD's processors, MKL on Intel's.
 LIBRARIES = {"oneDNN": {"CT2_USE_MKL": "0"}, "MKL": {"CT2_USE_MKL": "1"}}
@@ -40,11 +46,85 @@ def best_ctranslate2(space, batch, beams):
 
 
 def openvino(space, batch, beams):
-    folder = os.path.join(space.work, "small-openvino-int8")
-    line = [space.openvino, os.path.join(space.peers, "ov_generate.py"), space.small, folder, space.spiece, space.titles,
+    line = [space.openvino, os.path.join(space.peers, "ov_generate.py"), space.small, space.small_openvino_int8, space.spiece, space.titles,
             "--kind", "int8", "--samples", str(SAMPLES), "--batch", str(batch), "--beams", str(beams), "--threads",
             str(space.threads)]
     return generation.peer_figures(space.timed(line))
+
+
+def whole_peer(space, python, peer, what, model, batch, inter, intra, env=None):
+    """A peer's run of a cell of whole sequences."""
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "int8_peer.py")
+    samples = PAIRS if what == "score" else SAMPLES
+    line = [python, script, peer, what, model, space.spiece, space.titles, "--samples", samples, "--batch", batch,
+            "--inter", inter, "--intra", intra]
+    return generation.peer_figures(space.timed([str(x) for x in line], env=env))
+
+
+def whole_command(space, what, batch, who, model, dtype, samples):
+    """t5kit's command line for a cell of whole sequences, and what it reads."""
+    if what == "encode":
+        sources = space.write(f"encode-{samples}.txt", [row[1] for row in space.rows(samples)])
+        return generation.command(space, batch, dtype=dtype, new_tokens=1, who=who, model=model), sources
+    program, threads = space.programs()[who]
+    pairs = space.write(f"pairs-{samples}.tsv", [f"{row[1]}\t{row[2]}" for row in space.rows(samples)])
+    line = [program, "score", "--model", model or space.small, "--input", pairs, "--no-header", "--max-source-length",
+            "256", "--max-target-length", "32", "--batch-size", str(batch), "--threads", str(threads)]
+    return line + (["--dtype", dtype] if dtype else []), None
+
+
+def whole_t5kit(space, what, batch, who="t5kit", model=None, dtype=None):
+    """The same by t5kit, without what a single sample takes: its start-up."""
+    samples = PAIRS if what == "score" else SAMPLES
+    line, stdin = whole_command(space, what, batch, who, model, dtype, samples)
+    one, of_one = whole_command(space, what, 1, who, model, dtype, 1)
+    load = sorted(space.timed(one, of_one).seconds for _ in range(3))[1]
+    result = space.timed(line, stdin)
+    if (lines := result.stdout.count("\n")) != samples:
+        raise Mismatch(f"t5kit {what} printed {lines} lines for {samples} samples")
+    return {"samples": samples / (result.seconds - load), "whole": samples / result.seconds, "rss": result.peak_rss}
+
+
+def whole(space, what, half):
+    """A table's rows of a cell of whole sequences, and what is to be said about them."""
+    n, notes, contestants = space.threads, [], {}
+    if space.with_peers:
+        def ct2(batch, inter, intra, library):
+            return whole_peer(space, space.python, "ctranslate2", what, space.small_ct2_int8, batch, inter, intra,
+                              LIBRARIES[library])
+
+        own, other = LIBRARIES
+        shapes = [(b, inter, intra, own) for b in (16, 32, 64) for inter, intra in sorted({(1, n), (n, 1)})]
+        space.say(f"{what}: CTranslate2's best of {len(shapes) + 1} configurations")
+        speeds = {shape: ct2(*shape)["samples"] for shape in shapes}
+        best = (*max(speeds, key=speeds.get)[:3], other)
+        speeds[best] = ct2(*best)["samples"]
+        best = max(speeds, key=speeds.get)
+        swept = ", ".join(f"batch {b} {i}×{t} {lib}: {s:.1f}" for (b, i, t, lib), s in speeds.items())
+        notes.append(f"{what}: CTranslate2 int8 sweep, samples/s (batch, workers × threads): {swept}.")
+        contestants[f"CTranslate2 int8, batch {best[0]}, {best[1]} × {best[2]} threads, {best[3]}"] = lambda: ct2(*best)
+        if space.openvino:
+            if not os.path.exists(space.small_openvino_int8):
+                openvino(space, 16, 1)  # converts on the way
+            contestants["OpenVINO int8, batch 16"] = lambda: whole_peer(
+                space, space.openvino, "openvino", what, space.small_openvino_int8, 16, 1, n)
+    if space.t5kit:
+        speeds = {b: whole_t5kit(space, what, b, model=space.small_int8)["samples"] for b in (16, 32, 64)}
+        size = max(speeds, key=speeds.get)
+        swept = ", ".join(f"batch {b}: {s:.1f}" for b, s in speeds.items())
+        notes.append(f"{what}: t5kit sweep, samples/s: {swept}. The table has batch {size}.")
+        if half:
+            contestants["t5kit bf16"] = lambda: whole_t5kit(space, what, size, dtype="bf16")
+        if space.old:
+            contestants["old t5kit int8"] = lambda: whole_t5kit(space, what, size, "old t5kit", space.small_int8)
+        contestants["t5kit int8"] = lambda: whole_t5kit(space, what, size, model=space.small_int8)
+    figures, _ = space.in_turn(contestants)
+    ours, table = figures.get("t5kit int8"), []
+    for who, f in figures.items():
+        times = f"{ours['samples'] / f['samples']:.2f}" if ours and who != "t5kit int8" else "–"
+        started = f" ({f['whole']:.2f})" if "whole" in f else ""
+        table.append(f"| {what} | {who} | {f['samples']:.2f}{started} | – | {f['rss'] / 1e9:.2f} | {times} |")
+    return table, notes
 
 
 def check(space, sources):
@@ -67,8 +147,13 @@ def run(space):
                  (("int8", space.small_int8), ("bf16", space.small))}
         notes.append(f"t5kit's start-up, {loads['int8']:.2f} s, is left out of its samples/s; the whole process is in brackets.")
     for cell in space.cells or generation.CELLS:
-        if cell not in generation.CELLS:
-            raise process.Failed(f"int8 has no cell {cell}: there are {', '.join(generation.CELLS)}")
+        if cell not in [*generation.CELLS, *WHOLE]:
+            raise process.Failed(f"int8 has no cell {cell}: there are {', '.join([*generation.CELLS, *WHOLE])}")
+        if cell in WHOLE:
+            rows, said = whole(space, cell, half)
+            table += rows
+            notes += said
+            continue
         batch, beams = generation.CELLS[cell]
         contestants, size = {}, batch
         if space.with_peers:

@@ -26,7 +26,7 @@ class Workspace:
         self.t5kit, self.built = t5kit, args.t5kit is None
         self.old, self.old_threads = args.old and os.path.abspath(args.old), args.old_threads or args.threads
         self.with_peers, self.beside = not args.t5kit_only, args.beside
-        self.openvino = args.openvino
+        self.openvino, self.shape = args.openvino, args.shape
         os.makedirs(self.work, exist_ok=True)
 
     def say(self, what):
@@ -50,6 +50,8 @@ class Workspace:
 
     def reference(self, name, *arguments, script="reference.py"):
         """JSON written by a script of this folder under the peers' interpreter; made once, kept in the work folder."""
+        if self.shape != "small" and not name.startswith("lengths"):
+            name = f"{name}-{self.shape}"
         path = os.path.join(self.work, f"{name}.json")
         if not os.path.exists(path):
             self.say(f"reference results: {name}")
@@ -87,7 +89,8 @@ class Workspace:
 
     @property
     def small(self):
-        return self.make("small", lambda out: self.peer("make_model.py", "small", out, "--spm", self.spiece))
+        """The model that is timed: mT5-small's shape, or the one that was asked for."""
+        return self.make(self.shape, lambda out: self.peer("make_model.py", self.shape, out, "--spm", self.spiece))
 
     @property
     def small_full(self):
@@ -96,18 +99,23 @@ class Workspace:
     @property
     def small_ct2(self):
         converter = os.path.join(os.path.dirname(self.python), "ct2-transformers-converter")
-        return self.make("small-ct2", lambda out: [converter, "--model", self.small, "--output_dir", out,
+        return self.make(f"{self.shape}-ct2", lambda out: [converter, "--model", self.small, "--output_dir", out,
                                                    "--quantization", "float32"])
 
     @property
     def small_ct2_int8(self):
         converter = os.path.join(os.path.dirname(self.python), "ct2-transformers-converter")
-        return self.make("small-ct2-int8", lambda out: [converter, "--model", self.small, "--output_dir", out,
+        return self.make(f"{self.shape}-ct2-int8", lambda out: [converter, "--model", self.small, "--output_dir", out,
                                                         "--quantization", "int8"])
 
     @property
+    def small_openvino_int8(self):
+        """Where ov_generate.py finds its conversion, or puts it."""
+        return os.path.join(self.work, f"{self.shape}-openvino-int8")
+
+    @property
     def small_int8(self):
-        return self.make("small-int8", lambda out: [self.t5kit, "convert", "--model", self.small, "--dtype", "int8",
+        return self.make(f"{self.shape}-int8", lambda out: [self.t5kit, "convert", "--model", self.small, "--dtype", "int8",
                                                     "--output", out])
 
     @property

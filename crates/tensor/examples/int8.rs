@@ -1,7 +1,7 @@
 //! Times the int8 products for the shapes of mT5-small, one thread, by every kernel this machine has: thousands of millions
 //! of products of two numbers a second. `--example machine` has those of the instruction by itself, twice as many operations.
 //!
-//! `cargo run --release -p t5kit-tensor --example int8`
+//! `cargo run --release -p t5kit-tensor --example int8 [KERNEL…]`
 
 use std::time::{Duration, Instant};
 
@@ -13,11 +13,15 @@ const SHAPES: [(usize, usize, &str); 4] =
 const ROWS: [usize; 8] = [1, 2, 4, 6, 8, 16, 64, 1024];
 
 fn main() {
+    let kernels: Vec<String> = std::env::args().skip(1).collect();
     if let Err(error) = init() {
         eprintln!("{error}");
         std::process::exit(2);
     }
     for kernel in int8_kernels_for(isa()) {
+        if !kernels.is_empty() && !kernels.iter().any(|name| name == kernel.name()) {
+            continue;
+        }
         for (n, k, what) in SHAPES {
             let q: Vec<i8> = (0..n * k).map(|i| (i * 31 % 255) as i8).collect();
             // As many copies as do not fit into any cache.
@@ -57,9 +61,10 @@ fn main() {
 fn best(mut work: impl FnMut(usize)) -> f64 {
     let mut best = f64::INFINITY;
     let mut at = 0;
-    for _ in 0..5 {
+    // Many short rounds, of which some have the processor to themselves.
+    for _ in 0..50 {
         let (start, mut calls) = (Instant::now(), 0);
-        while start.elapsed() < Duration::from_millis(20) {
+        while start.elapsed() < Duration::from_millis(2) {
             work(at);
             (at, calls) = (at + 1, calls + 1);
         }

@@ -203,6 +203,11 @@ impl<'a> Graph<'a> {
         }
     }
 
+    /// Whether this pass looks for values that are not finite.
+    pub(crate) fn watches(&self) -> bool {
+        !matches!(self.watch, Watch::Off)
+    }
+
     /// The first value that was not finite in a pass that looks for them.
     pub fn found(&self) -> Option<&str> {
         match &self.watch {

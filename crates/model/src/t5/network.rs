@@ -6,7 +6,9 @@
 
 use std::rc::Rc;
 
-use t5kit_tensor::ops::{self, Attention, CachedAttention, CachedSpan, Columns, KeyValues, Mask, Span};
+use t5kit_tensor::ops::{
+    self, Attention, CachedAttention, CachedSpan, Columns, FeedForward, KeyValues, Mask, Span,
+};
 use t5kit_tensor::{Graph, Packed, ParamId, Precision, Tensor, Var};
 
 use super::{AttentionLayer, Block, Stack, T5};
@@ -235,21 +237,32 @@ impl T5 {
             saw(graph, &x, "the hidden states after", a.o);
         }
 
+        let branch = self.feed_forward(graph, block, &x);
+        let x = ops::residual(graph, &x, branch);
+        saw(graph, &x, "the hidden states after", block.feed_forward.wo);
+        x
+    }
+
+    /// A block's last part, before it is added to what goes through.
+    fn feed_forward(&self, graph: &mut Graph<'_>, block: &Block, x: &Var) -> Var {
         let f = &block.feed_forward;
-        let normed = self.norm(graph, &x, f.norm);
+        let eps = self.config.layer_norm_epsilon as f32;
+        let activation = self.network.activation;
+        let parts = FeedForward { norm: f.norm, eps, wi: &f.wi, activation, wo: f.wo };
+        if let Some(branch) = ops::feed_forward_in_int8(graph, &x.value, parts) {
+            return Var::constant(branch);
+        }
+        let normed = self.norm(graph, x, f.norm);
         let inner = ops::linear(graph, &normed, &f.wi);
         saw(graph, &inner, "the output of", f.wi[0]);
         let active = match f.wi.len() {
-            2 => ops::gated(graph, self.network.activation, &inner),
-            _ => ops::activate(graph, self.network.activation, &inner),
+            2 => ops::gated(graph, activation, &inner),
+            _ => ops::activate(graph, activation, &inner),
         };
         drop((normed, inner));
         saw(graph, &active, "the activation before", f.wo);
         let active = ops::dropout(graph, active);
-        let branch = ops::linear(graph, &active, &[f.wo]);
-        let x = ops::residual(graph, &x, branch);
-        saw(graph, &x, "the hidden states after", f.wo);
-        x
+        ops::linear(graph, &active, &[f.wo])
     }
 
     pub(super) fn norm(&self, graph: &mut Graph<'_>, x: &Var, weight: ParamId) -> Var {

@@ -90,10 +90,20 @@ const RESIDENT: usize = 512 << 10;
 /// Weights that are worth a piece of their own: half a megabyte.
 const LEAST: usize = 128 << 10;
 
-/// Every thread takes a share of the outputs, whichever weights they belong to, and streams its weights past so many
-/// rows of x as its cache holds: the pieces are some of the weights by those rows.
+/// Rows of activations on their way into products with rows of weights.
+struct Given<'a> {
+    rows: usize,
+    cols: usize,
+    /// As they are; none where all weights are in panels.
+    wide: &'a [f32],
+    /// In bf16, where they are multiplied so.
+    rounded: Option<Vec<u16>>,
+    /// In int8, where some weights are in panels.
+    quantized: Option<&'a Quantized>,
+}
+
+/// The products of rows of `x` with weights side by side.
 pub(crate) fn rows_of_weights(context: Context<'_>, y: &mut Tensor, x: &Tensor, sides: &[Side<'_>]) {
-    let (rows, k, out) = (x.rows(), x.cols(), y.cols());
     let quantized =
         sides.iter().any(|side| side.weight.panels().is_some()).then(|| Quantized::new(context, x));
     let rounded = (quantized.is_none() && rows_in_bf16(context, sides)).then(|| {
@@ -101,7 +111,25 @@ pub(crate) fn rows_of_weights(context: Context<'_>, y: &mut Tensor, x: &Tensor, 
         kernels::f32_to_bf16(context.isa, &mut bits, x.data());
         bits
     });
-    let bytes = match (&quantized, &rounded) {
+    let given =
+        Given { rows: x.rows(), cols: x.cols(), wide: x.data(), rounded, quantized: quantized.as_ref() };
+    spread(context, y, &given, sides);
+}
+
+/// The same of rows that are in int8 already, with weights that are all in panels.
+pub(crate) fn product_in_int8(context: Context<'_>, x: &Quantized, sides: &[Side<'_>]) -> Tensor {
+    assert!(sides.iter().all(|side| side.weight.panels().is_some()), "weights in panels");
+    let mut y = Tensor::unspecified(x.count(), sides.iter().map(|side| side.weight.rows()).sum());
+    let given = Given { rows: x.count(), cols: x.cols(), wide: &[], rounded: None, quantized: Some(x) };
+    spread(context, &mut y, &given, sides);
+    y
+}
+
+/// Every thread takes a share of the outputs, whichever weights they belong to, and streams its weights past so many
+/// rows of x as its cache holds: the pieces are some of the weights by those rows.
+fn spread(context: Context<'_>, y: &mut Tensor, x: &Given<'_>, sides: &[Side<'_>]) {
+    let (rows, k, out) = (x.rows, x.cols, y.cols());
+    let bytes = match (x.quantized, &x.rounded) {
         (Some(_), _) => 1,
         (None, Some(_)) => size_of::<u16>(),
         (None, None) => size_of::<f32>(),
@@ -131,7 +159,7 @@ pub(crate) fn rows_of_weights(context: Context<'_>, y: &mut Tensor, x: &Tensor, 
             if from < to {
                 let (mut here, right) = part.split_cols(to - from);
                 part = right;
-                match (weight.panels(), &quantized) {
+                match (weight.panels(), x.quantized) {
                     (Some(panels), Some(x)) => {
                         let x = x.rows(at, here.rows);
                         kernels::matmul_int8(here.reborrow(), x, panels, from..to);
@@ -139,7 +167,7 @@ pub(crate) fn rows_of_weights(context: Context<'_>, y: &mut Tensor, x: &Tensor, 
                     _ => {
                         let here_of_x = at * k..(at + here.rows) * k;
                         let weights = weight.as_rows().slice(from..to);
-                        match &rounded {
+                        match &x.rounded {
                             Some(x) => kernels::matmul_rows_bf16(
                                 context.isa,
                                 here.reborrow(),
@@ -148,7 +176,7 @@ pub(crate) fn rows_of_weights(context: Context<'_>, y: &mut Tensor, x: &Tensor, 
                                 weights,
                             ),
                             None => {
-                                let x = &x.data()[here_of_x];
+                                let x = &x.wide[here_of_x];
                                 kernels::matmul_rows(context.isa, here.reborrow(), x, k, weights);
                             }
                         }

@@ -25,6 +25,28 @@ pub(crate) fn prefetch(p: *const u8) {
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(crate) fn prefetch(_: *const u8) {}
 
+/// Asks for the cache line at `p`, which may be any address, to write to it.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(crate) fn prefetch_to_write(p: *const u8) {
+    // SAFETY: a hint, which processors that do not know it pass over; they ignore addresses that are not the process's.
+    unsafe {
+        std::arch::asm!("prefetchw [{}]", in(reg) p, options(nomem, nostack, preserves_flags));
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+pub(crate) fn prefetch_to_write(p: *const u8) {
+    // SAFETY: a hint; the processor ignores addresses that are not the process's.
+    unsafe {
+        std::arch::asm!("prfm pstl1keep, [{}]", in(reg) p, options(nomem, nostack, preserves_flags));
+    }
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(crate) fn prefetch_to_write(_: *const u8) {}
+
 /// `count` numbers from the start of a cache line on, zero at first.
 pub(super) struct Lines<T> {
     /// A line more than asked for, since the allocator aligns to less.

@@ -17,6 +17,8 @@
 mod activation;
 mod adafactor;
 mod adamw;
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod attention;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -60,7 +62,7 @@ pub use convert::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
 pub use dropout::{dropout, dropout_add, dropout_in_place};
 pub use elementwise::{add, argmax, axpy, dot, first_non_finite, scale, sum, sum_squares};
 pub use int8::{
-    Activations, Bits, INT8_VARIABLE, Int8Kernel, Panels, SHARE, best_int8_kernel, int8_kernels_for,
+    Activations, Bits, GROUP, INT8_VARIABLE, Int8Kernel, Panels, SHARE, best_int8_kernel, int8_kernels_for,
     matmul_int8, matmul_int8_with, quantize_row,
 };
 pub use isa::{ISA_VARIABLE, Isa, IsaError, available, init, isa};

@@ -8,7 +8,9 @@
 //! So an element's bits depend on neither m, n nor the tile it falls in, and generation gives the same for a batch
 //! of 1 as for one of many.
 
-use super::isa::{Isa, Kind};
+use super::isa::Isa;
+#[cfg(target_arch = "x86_64")]
+use super::isa::Kind;
 use super::lines::LINE;
 use super::vector::{Simd, dispatch};
 use crate::MatMut;
@@ -42,7 +44,7 @@ pub fn matmul_rows(isa: Isa, mut y: MatMut<'_>, x: &[f32], ldx: usize, w: Rows<'
 ///
 /// # Panics
 /// Where [`bf16_rows`] says that there is no instruction for it, or the weights are of another type.
-#[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut, unused_variables))]
+#[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut, unused_variables))]
 pub fn matmul_rows_bf16(isa: Isa, mut y: MatMut<'_>, x: &[u16], ldx: usize, w: Rows<'_>) {
     assert!(bf16_rows(isa), "AVX-512 BF16");
     let Elements::Bf16(bits) = w.elements() else { panic!("weights in bf16") };

@@ -12,7 +12,10 @@
 //! - `quantize`: activations ([`Activations`]).
 //! - `product`: the loops, written once over [`dot::Dot`]; `dot` has the plain instance, `x86` and `neon` those
 //!   by intrinsics.
+//! - `amx`: loops of its own, over tiles.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod dot;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -27,10 +30,12 @@ use std::sync::OnceLock;
 
 use super::isa::{Isa, IsaError, Kind, environment, isa};
 use crate::MatMut;
+#[cfg(all(test, target_arch = "x86_64"))]
+pub(super) use amx::emulated::amx as amx_emulated;
 pub use pack::{Bits, Panels};
-pub use quantize::{Activations, SHARE, quantize_row};
+pub use quantize::{Activations, GROUP, SHARE, quantize_row};
 
-/// The environment variable that forces an int8 kernel: `portable`, `avx2`, `avx-vnni` or `avx512-vnni`; on ARM
+/// The environment variable that forces an int8 kernel: `portable`, `avx2`, `avx-vnni`, `avx512-vnni` or `amx`; on ARM
 /// `portable`, `neon` or `neon-dotprod`.
 pub const INT8_VARIABLE: &str = "T5KIT_INT8";
 
@@ -50,6 +55,10 @@ pub enum Int8Kernel {
     /// `vpdpbusd` on 512 bits.
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni(Proof),
+    /// `tdpbssd`: 16×16 sums of 64 products. No processor that has it has run it yet: its loops are tried with the
+    /// instructions written out.
+    #[cfg(target_arch = "x86_64")]
+    Amx(Proof),
     /// `smull`: products in 16 bits, as any NEON has them.
     #[cfg(target_arch = "aarch64")]
     Neon(Proof),
@@ -73,10 +82,21 @@ impl Int8Kernel {
             Int8Kernel::AvxVnni(_) => "avx-vnni",
             #[cfg(target_arch = "x86_64")]
             Int8Kernel::Avx512Vnni(_) => "avx512-vnni",
+            #[cfg(target_arch = "x86_64")]
+            Int8Kernel::Amx(_) => "amx",
             #[cfg(target_arch = "aarch64")]
             Int8Kernel::Neon(_) => "neon",
             #[cfg(target_arch = "aarch64")]
             Int8Kernel::NeonDotprod(_) => "neon-dotprod",
+        }
+    }
+
+    /// Whether its tests have passed on a processor that has it, so that it may be chosen unasked.
+    fn proven(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Int8Kernel::Amx(_) => false,
+            _ => true,
         }
     }
 }
@@ -95,6 +115,9 @@ pub fn int8_kernels_for(isa: Isa) -> Vec<Int8Kernel> {
         }
         if isa.kind() == Kind::Avx512 && is_x86_feature_detected!("avx512vnni") {
             found.push(Int8Kernel::Avx512Vnni(Proof(())));
+            if super::amx::allowed(super::amx::INT8) {
+                found.push(Int8Kernel::Amx(Proof(())));
+            }
         }
     }
     #[cfg(target_arch = "aarch64")]
@@ -118,7 +141,7 @@ pub fn best_int8_kernel() -> Int8Kernel {
     *BEST.get_or_init(|| from_environment(isa()).unwrap_or_else(|error| panic!("{error}")))
 }
 
-/// The kernel that `T5KIT_INT8` names, else the best.
+/// The kernel that `T5KIT_INT8` names, else the best that has been tried.
 pub(super) fn from_environment(isa: Isa) -> Result<Int8Kernel, IsaError> {
     choose(isa, environment(INT8_VARIABLE).as_deref())
 }
@@ -126,7 +149,7 @@ pub(super) fn from_environment(isa: Isa) -> Result<Int8Kernel, IsaError> {
 fn choose(isa: Isa, wanted: Option<&str>) -> Result<Int8Kernel, IsaError> {
     let found = int8_kernels_for(isa);
     match wanted {
-        None => Ok(*found.last().expect("the portable kernel is always there")),
+        None => Ok(found.into_iter().rev().find(|kernel| kernel.proven()).unwrap_or(Int8Kernel::Portable)),
         Some(name) => found.iter().copied().find(|kernel| kernel.name() == name).ok_or_else(|| IsaError {
             variable: INT8_VARIABLE,
             wanted: name.escape_debug().to_string(),
@@ -169,6 +192,9 @@ pub fn matmul_int8_with(
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         Int8Kernel::Avx512Vnni(_) => unsafe { x86::avx512_vnni(y, x, w, outputs) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Int8Kernel::Amx(_) => unsafe { amx::amx(y, x, w, outputs) },
         #[cfg(target_arch = "aarch64")]
         // SAFETY: as above.
         Int8Kernel::Neon(_) => unsafe { neon::neon(y, x, w, outputs) },
@@ -189,7 +215,7 @@ mod tests {
             for &kernel in &found {
                 assert_eq!(choose(isa, Some(kernel.name())), Ok(kernel));
             }
-            assert_eq!(choose(isa, None).ok(), found.last().copied());
+            assert_eq!(choose(isa, None).ok(), found.iter().rev().copied().find(|kernel| kernel.proven()));
             let error = choose(isa, Some("mmx")).unwrap_err().to_string();
             assert!(error.starts_with("T5KIT_INT8=mmx: ") && error.contains("portable"), "{error}");
         }

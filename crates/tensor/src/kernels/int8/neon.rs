@@ -18,7 +18,7 @@ use crate::kernels::neon::Neon;
 /// The processor has NEON.
 pub(super) unsafe fn neon(y: MatMut<'_>, x: Activations<'_>, w: &Panels, outputs: Range<usize>) {
     // SAFETY: the caller's promise.
-    product(Smull(unsafe { Neon::assume() }), y, x, w, outputs);
+    product(By(unsafe { Neon::assume() }, Smull), y, x, w, outputs);
 }
 
 /// # Safety
@@ -26,101 +26,48 @@ pub(super) unsafe fn neon(y: MatMut<'_>, x: Activations<'_>, w: &Panels, outputs
 #[target_feature(enable = "neon,dotprod")]
 pub(super) unsafe fn neon_dotprod(y: MatMut<'_>, x: Activations<'_>, w: &Panels, outputs: Range<usize>) {
     // SAFETY: the caller's promise.
-    product(Sdot(unsafe { Neon::assume() }), y, x, w, outputs);
+    product(By(unsafe { Neon::assume() }, Sdot), y, x, w, outputs);
 }
 
-/// # Safety
-/// `8·4` bytes can be read at `p`.
-#[inline(always)]
-unsafe fn weights(p: *const i8) -> int8x16x2_t {
-    // SAFETY: the caller's promise.
-    unsafe { int8x16x2_t(vld1q_s8(p), vld1q_s8(p.add(16))) }
-}
+/// How sixteen products are added to four sums, four to each.
+trait Four: Copy {
+    /// Rows of activations in a tile.
+    const ROWS: usize;
 
-/// Numbers of 4 bits with 8 added: the lower halves of `8·4` bytes, then the upper ones.
-///
-/// # Safety
-/// `8·4` bytes can be read at `p`.
-#[inline(always)]
-unsafe fn halves(p: *const i8) -> [int8x16x2_t; 2] {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let bytes = [vld1q_u8(p.cast()), vld1q_u8(p.add(16).cast())];
-        let low = bytes.map(|v| vsubq_s8(vreinterpretq_s8_u8(vandq_u8(v, vdupq_n_u8(15))), vdupq_n_s8(8)));
-        let high = bytes.map(|v| vsubq_s8(vreinterpretq_s8_u8(vshrq_n_u8::<4>(v)), vdupq_n_s8(8)));
-        [int8x16x2_t(low[0], low[1]), int8x16x2_t(high[0], high[1])]
-    }
-}
-
-/// Four bytes, four times.
-///
-/// # Safety
-/// Four bytes can be read at `p`.
-#[inline(always)]
-unsafe fn token(p: *const i8) -> int8x16_t {
-    // SAFETY: the caller's promise.
-    unsafe { vreinterpretq_s8_s32(vdupq_n_s32(p.cast::<i32>().read_unaligned())) }
-}
-
-#[inline(always)]
-fn widen(sums: int32x4x2_t) -> float32x4x2_t {
-    // SAFETY: the sums' existence proves NEON.
-    unsafe { float32x4x2_t(vcvtq_f32_s32(sums.0), vcvtq_f32_s32(sums.1)) }
-}
-
-#[inline(always)]
-fn zeros(_: Neon) -> int32x4x2_t {
-    // SAFETY: the token proves NEON.
-    unsafe { int32x4x2_t(vdupq_n_s32(0), vdupq_n_s32(0)) }
+    /// # Safety
+    /// The processor has the instruction.
+    unsafe fn add(sums: int32x4_t, weights: int8x16_t, token: int8x16_t) -> int32x4_t;
 }
 
 /// Any NEON: products in 16 bits, added in twos, which 16 bits hold (|w|·|x| ≤ 127², no number is −128), then in fours.
 #[derive(Clone, Copy)]
-struct Smull(Neon);
+struct Smull;
 
-// SAFETY (every block below): the token proves the instruction set; loads pass on their caller's promise.
-#[allow(clippy::undocumented_unsafe_blocks)]
-impl Dot for Smull {
-    const LANES: usize = 8;
+impl Four for Smull {
     const ROWS: usize = 2;
-    const VECTORS: usize = 4;
-    type Float = Neon;
-    type Sums = int32x4x2_t;
-    type Weights = int8x16x2_t;
-    type Token = int8x16_t;
 
     #[inline(always)]
-    fn float(self) -> Neon {
-        self.0
+    unsafe fn add(sums: int32x4_t, weights: int8x16_t, token: int8x16_t) -> int32x4_t {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let low = vmull_s8(vget_low_s8(weights), vget_low_s8(token));
+            vpadalq_s16(sums, vpaddq_s16(low, vmull_high_s8(weights, token)))
+        }
     }
+}
+
+/// `sdot`: both factors have signs.
+#[derive(Clone, Copy)]
+struct Sdot;
+
+impl Four for Sdot {
+    // 24 of the 32 registers hold sums, 3 the rows, 2 the weights.
+    const ROWS: usize = 3;
+
     #[inline(always)]
-    fn begin(self, _: i32, _: i32) -> int32x4x2_t {
-        zeros(self.0)
-    }
-    #[inline(always)]
-    unsafe fn weights(self, p: *const i8) -> int8x16x2_t {
-        unsafe { weights(p) }
-    }
-    #[inline(always)]
-    unsafe fn halves(self, p: *const i8) -> [int8x16x2_t; 2] {
-        unsafe { halves(p) }
-    }
-    #[inline(always)]
-    unsafe fn token(self, p: *const i8) -> int8x16_t {
-        unsafe { token(p) }
-    }
-    #[inline(always)]
-    fn dot(self, sums: int32x4x2_t, weights: int8x16x2_t, token: int8x16_t) -> int32x4x2_t {
-        let four = |sums, weights| unsafe {
-            let (low, high) =
-                (vmull_s8(vget_low_s8(weights), vget_low_s8(token)), vmull_high_s8(weights, token));
-            vpadalq_s16(sums, vpaddq_s16(low, high))
-        };
-        int32x4x2_t(four(sums.0, weights.0), four(sums.1, weights.1))
-    }
-    #[inline(always)]
-    fn widen(self, sums: int32x4x2_t) -> float32x4x2_t {
-        widen(sums)
+    unsafe fn add(sums: int32x4_t, weights: int8x16_t, token: int8x16_t) -> int32x4_t {
+        // SAFETY: the caller's promise.
+        unsafe { sdot(sums, weights, token) }
     }
 }
 
@@ -139,16 +86,16 @@ unsafe fn sdot(mut sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
     sums
 }
 
-/// `sdot`: both factors have signs.
+/// Products by one of these, which only the functions above make.
 #[derive(Clone, Copy)]
-struct Sdot(Neon);
+struct By<I>(Neon, I);
 
-// SAFETY (every block below): as above.
+// SAFETY (every block below): the token proves NEON, and who made the value the instruction; loads pass on their caller's
+// promise.
 #[allow(clippy::undocumented_unsafe_blocks)]
-impl Dot for Sdot {
+impl<I: Four> Dot for By<I> {
     const LANES: usize = 8;
-    // 24 of the 32 registers hold sums, 3 the rows, 2 the weights.
-    const ROWS: usize = 3;
+    const ROWS: usize = I::ROWS;
     const VECTORS: usize = 4;
     type Float = Neon;
     type Sums = int32x4x2_t;
@@ -161,27 +108,32 @@ impl Dot for Sdot {
     }
     #[inline(always)]
     fn begin(self, _: i32, _: i32) -> int32x4x2_t {
-        zeros(self.0)
+        unsafe { int32x4x2_t(vdupq_n_s32(0), vdupq_n_s32(0)) }
     }
     #[inline(always)]
     unsafe fn weights(self, p: *const i8) -> int8x16x2_t {
-        unsafe { weights(p) }
+        unsafe { int8x16x2_t(vld1q_s8(p), vld1q_s8(p.add(16))) }
     }
     #[inline(always)]
     unsafe fn halves(self, p: *const i8) -> [int8x16x2_t; 2] {
-        unsafe { halves(p) }
+        unsafe {
+            let bytes = [vld1q_u8(p.cast()), vld1q_u8(p.add(16).cast())];
+            let low =
+                bytes.map(|v| vsubq_s8(vreinterpretq_s8_u8(vandq_u8(v, vdupq_n_u8(15))), vdupq_n_s8(8)));
+            let high = bytes.map(|v| vsubq_s8(vreinterpretq_s8_u8(vshrq_n_u8::<4>(v)), vdupq_n_s8(8)));
+            [int8x16x2_t(low[0], low[1]), int8x16x2_t(high[0], high[1])]
+        }
     }
     #[inline(always)]
     unsafe fn token(self, p: *const i8) -> int8x16_t {
-        unsafe { token(p) }
+        unsafe { vreinterpretq_s8_s32(vdupq_n_s32(p.cast::<i32>().read_unaligned())) }
     }
     #[inline(always)]
     fn dot(self, sums: int32x4x2_t, weights: int8x16x2_t, token: int8x16_t) -> int32x4x2_t {
-        // SAFETY: only `neon_dotprod` makes one of these.
-        unsafe { int32x4x2_t(sdot(sums.0, weights.0, token), sdot(sums.1, weights.1, token)) }
+        unsafe { int32x4x2_t(I::add(sums.0, weights.0, token), I::add(sums.1, weights.1, token)) }
     }
     #[inline(always)]
     fn widen(self, sums: int32x4x2_t) -> float32x4x2_t {
-        widen(sums)
+        unsafe { float32x4x2_t(vcvtq_f32_s32(sums.0), vcvtq_f32_s32(sums.1)) }
     }
 }

@@ -148,10 +148,10 @@ impl Panels {
         if self.bits == Bits::Four { self.cols.div_ceil(SHARE) } else { 1 }
     }
 
-    /// The scales of a panel of int8.
+    /// The scales of some rows of int8.
     #[inline(always)]
-    pub(super) fn panel_scales(&self, panel: usize) -> &[f32] {
-        &self.scales[panel * PANEL..(panel + 1) * PANEL]
+    pub(super) fn scales_of(&self, rows: std::ops::Range<usize>) -> &[f32] {
+        &self.scales[rows]
     }
 
     /// The scales of a share of a panel of 4 bits.

@@ -6,11 +6,14 @@ use super::dot::Dot;
 use super::pack::{Bits, PANEL, Panels};
 use super::quantize::{Activations, GROUP, SHARE};
 use crate::MatMut;
+use crate::kernels::lines::{LINE, prefetch_to_write};
 use crate::kernels::vector::Simd;
 
-/// Rows and outputs of the largest tile.
-const MOST_ROWS: usize = 4;
+/// Outputs of the largest tile.
 const MOST_OUTPUTS: usize = 64;
+/// Rows that pass over a group's part of a block of panels, one tile after another, before the next group's turn: so many
+/// that their sums, that part and their numbers stay in the nearest cache.
+const CHUNK: usize = 32;
 /// Bytes between a weight that is read and the one asked for, at least.
 const AHEAD: usize = 2048;
 
@@ -36,7 +39,8 @@ fn of_bits<D: Dot, const FOUR: bool>(
     let (first, bytes) = w.first();
     let mut panel = outputs.start / PANEL;
     let most = D::VECTORS * D::LANES / PANEL;
-    let mut tile = Tile([[0.0; MOST_OUTPUTS]; MOST_ROWS]);
+    let parts = x.cols().div_ceil(if FOUR { SHARE } else { GROUP });
+    let mut sums = Sums([[0.0; MOST_OUTPUTS]; CHUNK]);
     while panel < end {
         // One row waits for memory alone, which one stream of neighbours is best for.
         let panels = match (end - panel).min(most) {
@@ -45,41 +49,65 @@ fn of_bits<D: Dot, const FOUR: bool>(
             2.. => 2,
             _ => 1,
         };
-        let mut row = 0;
-        while row < x.rows() {
-            // Tiles of nearly equal height: 4 + 3 rather than 6 + 1.
-            let left = x.rows() - row;
-            let rows = left.div_ceil(left.div_ceil(D::ROWS));
-            let weights = first.wrapping_add(panel * bytes);
-            let place = Place { x, row, w, panel, weights, bytes };
-            // The first rows to pass over these panels ask for the next ones.
-            match (panels, row == 0) {
-                (4, true) => by_rows::<D, 4, true, FOUR>(d, rows, &mut tile, place),
-                (2, true) => by_rows::<D, 2, true, FOUR>(d, rows, &mut tile, place),
-                (_, true) => by_rows::<D, 1, true, FOUR>(d, rows, &mut tile, place),
-                (4, false) => by_rows::<D, 4, false, FOUR>(d, rows, &mut tile, place),
-                (2, false) => by_rows::<D, 2, false, FOUR>(d, rows, &mut tile, place),
-                (_, false) => by_rows::<D, 1, false, FOUR>(d, rows, &mut tile, place),
+        // Of the first and the last panel perhaps not all.
+        let here = outputs.start.max(panel * PANEL)..outputs.end.min((panel + panels) * PANEL);
+        for top in (0..x.rows()).step_by(CHUNK) {
+            let bottom = x.rows().min(top + CHUNK);
+            // A single tile passes over all parts at once.
+            let step = if bottom - top <= D::ROWS { parts } else { 1 };
+            for part in (0..parts).step_by(step) {
+                let mut row = top;
+                while row < bottom {
+                    // Tiles of nearly equal height: 4 + 3 rather than 6 + 1.
+                    let rows = (bottom - row).div_ceil((bottom - row).div_ceil(D::ROWS));
+                    let weights = first.wrapping_add(panel * bytes);
+                    let place = Place { x, row, w, panel, weights, bytes, parts: part..part + step };
+                    let sums = &mut sums.0[row - top..][..rows];
+                    if part == 0 && x.rows() > CHUNK {
+                        // The lines that the sums go to would otherwise be waited for when they are written.
+                        for row in row..row + rows {
+                            let to = &y.row_mut(row)[here.start - outputs.start..];
+                            for at in (0..here.len()).step_by(LINE / size_of::<f32>()) {
+                                prefetch_to_write(to.as_ptr().wrapping_add(at).cast());
+                            }
+                        }
+                    }
+                    // The first rows to pass over these panels ask for the next ones.
+                    match (panels, row == 0) {
+                        (4, true) => by_rows::<D, 4, true, FOUR>(d, sums, place),
+                        (2, true) => by_rows::<D, 2, true, FOUR>(d, sums, place),
+                        (_, true) => by_rows::<D, 1, true, FOUR>(d, sums, place),
+                        (4, false) => by_rows::<D, 4, false, FOUR>(d, sums, place),
+                        (2, false) => by_rows::<D, 2, false, FOUR>(d, sums, place),
+                        (_, false) => by_rows::<D, 1, false, FOUR>(d, sums, place),
+                    }
+                    row += rows;
+                }
             }
-            // Of the first and the last panel perhaps not all.
-            let here = outputs.start.max(panel * PANEL)..outputs.end.min((panel + panels) * PANEL);
             let (from, to) = (here.start - panel * PANEL, here.end - panel * PANEL);
-            for (i, tile) in tile.0[..rows].iter().enumerate() {
-                let y = &mut y.row_mut(row + i)[here.start - outputs.start..here.end - outputs.start];
-                y.copy_from_slice(&tile[from..to]);
+            for (row, sums) in (top..bottom).zip(&sums.0) {
+                let y = &mut y.row_mut(row)[here.start - outputs.start..here.end - outputs.start];
+                if FOUR {
+                    y.copy_from_slice(&sums[from..to]);
+                } else {
+                    for ((y, sum), scale) in y.iter_mut().zip(&sums[from..to]).zip(w.scales_of(here.clone()))
+                    {
+                        *y = sum * scale;
+                    }
+                }
             }
-            row += rows;
         }
         panel += panels;
     }
 }
 
-/// A tile's results.
+/// Sums of a chunk of rows for a block of panels.
 #[repr(align(64))]
-struct Tile([[f32; MOST_OUTPUTS]; MOST_ROWS]);
+struct Sums([[f32; MOST_OUTPUTS]; CHUNK]);
 
-/// Where a tile lies: its first row and its first panel.
-#[derive(Clone, Copy)]
+/// Where a tile lies: its first row, its first panel, and the parts of the columns that are summed: groups, or shares of
+/// them where the weights' scales change too.
+#[derive(Clone)]
 struct Place<'a> {
     x: Activations<'a>,
     row: usize,
@@ -88,20 +116,20 @@ struct Place<'a> {
     /// That panel's numbers, and bytes from one to the next.
     weights: *const i8,
     bytes: usize,
+    parts: Range<usize>,
 }
 
 #[inline(always)]
 fn by_rows<D: Dot, const PANELS: usize, const FETCH: bool, const FOUR: bool>(
     d: D,
-    rows: usize,
-    tile: &mut Tile,
+    sums: &mut [[f32; MOST_OUTPUTS]],
     place: Place<'_>,
 ) {
-    match rows {
-        1 => by_vectors::<D, 1, PANELS, FETCH, FOUR>(d, tile, place),
-        2 => by_vectors::<D, 2, PANELS, FETCH, FOUR>(d, tile, place),
-        3 if D::ROWS >= 3 => by_vectors::<D, 3, PANELS, FETCH, FOUR>(d, tile, place),
-        4 if D::ROWS >= 4 => by_vectors::<D, 4, PANELS, FETCH, FOUR>(d, tile, place),
+    match sums.len() {
+        1 => by_vectors::<D, 1, PANELS, FETCH, FOUR>(d, sums, place),
+        2 => by_vectors::<D, 2, PANELS, FETCH, FOUR>(d, sums, place),
+        3 if D::ROWS >= 3 => by_vectors::<D, 3, PANELS, FETCH, FOUR>(d, sums, place),
+        4 if D::ROWS >= 4 => by_vectors::<D, 4, PANELS, FETCH, FOUR>(d, sums, place),
         _ => unreachable!("tiles have at most D::ROWS rows"),
     }
 }
@@ -109,30 +137,33 @@ fn by_rows<D: Dot, const PANELS: usize, const FETCH: bool, const FOUR: bool>(
 #[inline(always)]
 fn by_vectors<D: Dot, const ROWS: usize, const PANELS: usize, const FETCH: bool, const FOUR: bool>(
     d: D,
-    tile: &mut Tile,
+    sums: &mut [[f32; MOST_OUTPUTS]],
     place: Place<'_>,
 ) {
     match (PANELS * PANEL / D::LANES, D::VECTORS) {
-        (1, _) => run::<D, ROWS, 1, FETCH, FOUR>(d, tile, place),
-        (2, 2..) => run::<D, ROWS, 2, FETCH, FOUR>(d, tile, place),
-        (4, 4..) => run::<D, ROWS, 4, FETCH, FOUR>(d, tile, place),
+        (1, _) => run::<D, ROWS, 1, FETCH, FOUR>(d, sums, place),
+        (2, 2..) => run::<D, ROWS, 2, FETCH, FOUR>(d, sums, place),
+        (4, 4..) => run::<D, ROWS, 4, FETCH, FOUR>(d, sums, place),
         _ => unreachable!("tiles have at most D::VECTORS vectors"),
     }
 }
 
-/// `ROWS` rows by `VECTORS` vectors of outputs.
+/// `ROWS` rows by `VECTORS` vectors of outputs: adds the products of some parts to their sums, the first part's written.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // i and v are places in x and the weights as well
 fn run<D: Dot, const ROWS: usize, const VECTORS: usize, const FETCH: bool, const FOUR: bool>(
     d: D,
-    tile: &mut Tile,
+    totals: &mut [[f32; MOST_OUTPUTS]],
     place: Place<'_>,
 ) {
-    let Place { x, row, w, panel, weights: first, bytes } = place;
+    let Place { x, row, w, panel, weights: first, bytes, parts } = place;
     let s = d.float();
     let per_panel = PANEL / D::LANES;
     // One row passes over panel after panel; several do over a block of panels, and ask for the next.
     let ahead = if ROWS == 1 { AHEAD } else { (VECTORS.div_ceil(per_panel) * bytes).max(AHEAD) };
+    // How far one scale reaches.
+    let (reach, lines, more) = if FOUR { (SHARE, SHARE / 8, 8) } else { (GROUP, GROUP / 4, 128) };
+    let (mut begins, mut factors) = ([std::ptr::null::<i32>(); ROWS], [std::ptr::null::<f32>(); ROWS]);
     // Plain loops: what closures do is not always compiled for the instruction set.
     let (mut weights, mut tokens) = ([std::ptr::null::<i8>(); VECTORS], [std::ptr::null::<i8>(); ROWS]);
     for v in 0..VECTORS {
@@ -140,21 +171,25 @@ fn run<D: Dot, const ROWS: usize, const VECTORS: usize, const FETCH: bool, const
         weights[v] = first.wrapping_add(v / per_panel * bytes + v % per_panel * 4 * D::LANES);
     }
     for i in 0..ROWS {
-        tokens[i] = x.row(row + i);
+        (tokens[i], factors[i], begins[i]) = x.row(row + i);
     }
-    let tile = tile.0.as_mut_ptr().cast::<f32>();
-    // How far one scale reaches: a group of activations, or a share of it where the weights' scales change too.
-    let (reach, lines, more) = if FOUR { (SHARE, SHARE / 8, 8) } else { (GROUP, GROUP / 4, 128) };
-    for part in 0..x.cols().div_ceil(reach) {
-        let mut factors = [0.0; ROWS];
+    assert!(
+        totals.len() >= ROWS && parts.end * reach < x.cols() + reach,
+        "sums of every row, parts that there are"
+    );
+    let totals = totals.as_mut_ptr().cast::<f32>();
+    for part in parts {
         let mut sums = [[d.begin(0, 0); VECTORS]; ROWS];
         for i in 0..ROWS {
-            factors[i] = x.scale(row + i, part * reach / GROUP);
-            let shares = reach / SHARE;
-            let sum = x.sum(row + i, part * shares..(part + 1) * shares);
-            for v in 0..VECTORS {
-                sums[i][v] = d.begin(sum, more);
-            }
+            // SAFETY: a row has sums of all shares of its groups.
+            let begin = unsafe {
+                let shares = begins[i].add(part * reach / SHARE);
+                match FOUR {
+                    true => *shares,
+                    false => *shares + *shares.add(1) + *shares.add(2) + *shares.add(3),
+                }
+            };
+            sums[i] = [d.begin(begin, more); VECTORS];
         }
         for line in part * lines..w.lines().min((part + 1) * lines) {
             // SAFETY: the line is one of the weights' and of the rows', which have as many columns and are padded to
@@ -180,11 +215,12 @@ fn run<D: Dot, const ROWS: usize, const VECTORS: usize, const FETCH: bool, const
             }
         }
         for i in 0..ROWS {
-            let factor = s.splat(factors[i]);
+            // SAFETY: a row has a factor for each of its groups.
+            let factor = s.splat(unsafe { *factors[i].add(part * reach / GROUP) });
             for v in 0..VECTORS {
-                // SAFETY: a tile has room for 4 rows of 64; a vector's worth of scales.
+                // SAFETY: each row has 64 totals; a vector's worth of scales.
                 unsafe {
-                    let at = tile.add(i * MOST_OUTPUTS + v * D::LANES);
+                    let at = totals.add(i * MOST_OUTPUTS + v * D::LANES);
                     // Multiplications and an addition: the plain kernel has no other.
                     let mut term = s.mul(d.widen(sums[i][v]), factor);
                     if FOUR {
@@ -193,19 +229,6 @@ fn run<D: Dot, const ROWS: usize, const VECTORS: usize, const FETCH: bool, const
                     }
                     s.store(at, if part == 0 { term } else { s.add(s.load(at), term) });
                 }
-            }
-        }
-    }
-    if FOUR {
-        return;
-    }
-    for v in 0..VECTORS {
-        let scales = &w.panel_scales(panel + v / per_panel)[v % per_panel * D::LANES..][..D::LANES];
-        for i in 0..ROWS {
-            // SAFETY: as above; a vector's worth of scales.
-            unsafe {
-                let at = tile.add(i * MOST_OUTPUTS + v * D::LANES);
-                s.store(at, s.mul(s.load(at), s.load(scales.as_ptr())));
             }
         }
     }

@@ -7,6 +7,8 @@ use crate::kernels::vector::{Simd, dispatch};
 pub const GROUP: usize = 128;
 /// Columns of 4-bit weights that share a scale, and of which the sums of activations are kept; some make a group.
 pub const SHARE: usize = 32;
+/// Shares of a group.
+const SHARES: usize = GROUP / SHARE;
 /// What rows are padded to: what one load of 4-bit weights covers.
 const PAD: usize = 8;
 
@@ -17,7 +19,7 @@ pub struct Activations<'a> {
     q: &'a [i8],
     /// [all rows, groups]
     scales: &'a [f32],
-    /// Sums of the numbers of each share: [all rows, shares].
+    /// Sums of the numbers of each share: [all rows, groups, shares], 0 behind the last column.
     sums: &'a [i32],
     cols: usize,
     rows: usize,
@@ -27,7 +29,8 @@ pub struct Activations<'a> {
 impl<'a> Activations<'a> {
     /// Room that `rows` rows need: numbers, scales and sums.
     pub fn room(rows: usize, cols: usize) -> [usize; 3] {
-        [rows * cols.next_multiple_of(PAD), rows * cols.div_ceil(GROUP), rows * cols.div_ceil(SHARE)]
+        let groups = cols.div_ceil(GROUP);
+        [rows * cols.next_multiple_of(PAD), rows * groups, rows * groups * SHARES]
     }
 
     /// Rows as [`quantize_row`] left them, all that there are. Panics where the sizes do not fit.
@@ -58,30 +61,14 @@ impl<'a> Activations<'a> {
         self.cols
     }
 
-    /// Numbers from one row to the next.
+    /// A row's numbers, its groups' scales and its shares' sums.
     #[inline(always)]
-    pub(super) fn stride(&self) -> usize {
-        self.step * self.cols.next_multiple_of(PAD)
-    }
-
-    /// The first number of a row.
-    #[inline(always)]
-    pub(super) fn row(&self, row: usize) -> *const i8 {
-        self.q[row * self.stride()..].as_ptr()
-    }
-
-    /// A group's scale.
-    #[inline(always)]
-    pub(super) fn scale(&self, row: usize, group: usize) -> f32 {
-        self.scales[row * self.step * self.cols.div_ceil(GROUP) + group]
-    }
-
-    /// The sums of some shares, together.
-    #[inline(always)]
-    pub(super) fn sum(&self, row: usize, shares: std::ops::Range<usize>) -> i32 {
-        let of_row = self.cols.div_ceil(SHARE);
-        let first = row * self.step * of_row;
-        self.sums[first + shares.start..first + shares.end.min(of_row)].iter().sum()
+    pub(super) fn row(&self, row: usize) -> (*const i8, *const f32, *const i32) {
+        assert!(row < self.rows, "row {row} of {}", self.rows);
+        let (at, groups) = (row * self.step, self.cols.div_ceil(GROUP));
+        let q = self.q[at * self.cols.next_multiple_of(PAD)..].as_ptr();
+        let scales = self.scales[at * groups..].as_ptr();
+        (q, scales, self.sums[at * groups * SHARES..].as_ptr())
     }
 }
 
@@ -108,7 +95,9 @@ fn quantize_any<S: Simd>(_: S, x: &[f32], q: &mut [i8], scales: &mut [f32], sums
             *q = (x * factor + 12_582_912.0).to_bits() as i8;
         }
         scales[group] = if factor == 0.0 && most < f32::MIN_POSITIVE { 0.0 } else { most / 127.0 };
-        for (sum, q) in sums[group * (GROUP / SHARE)..].iter_mut().zip(q.chunks(SHARE)) {
+        let sums = &mut sums[group * SHARES..][..SHARES];
+        sums.fill(0);
+        for (sum, q) in sums.iter_mut().zip(q.chunks(SHARE)) {
             *sum = q.iter().map(|&q| i32::from(q)).sum();
         }
     }

@@ -3,6 +3,8 @@
 use super::super::{Activations, Panels, SHARE, available, int8_kernels_for, matmul_int8_with, quantize_row};
 use super::numbers;
 use crate::MatMut;
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::int8::amx_emulated;
 
 /// Columns that share a scale, as the module says.
 const GROUP: usize = 128;
@@ -25,6 +27,7 @@ fn quantized(x: &[f32], cols: usize) -> Quantized {
             all.scales.push(most / 127.0);
             all.sums.extend(q.chunks(SHARE).map(|q| q.iter().map(|&q| i32::from(q)).sum::<i32>()));
             all.q.extend(q);
+            all.sums.resize(all.scales.len() * (GROUP / SHARE), 0);
         }
         all.q.resize(start + cols.next_multiple_of(8), 0);
     }
@@ -99,6 +102,8 @@ fn every_kernel_has_the_bits_of_the_sums_written_out() {
         (6, 64, 512),
         (7, 65, 129),
         (13, 130, 256),
+        (37, 70, 260),
+        (70, 130, 200),
         (1, 200, 1024),
         (4, 1, 1),
         (2, 17, 3),
@@ -191,6 +196,34 @@ fn four_bits_have_the_bits_of_the_sums_written_out() {
             let x = Activations::new(&x.q, &x.scales, &x.sums, m, k);
             matmul_int8_with(kernel, MatMut::new(&mut y, m, n, n), x, &panels, 0..n);
             assert!(y == want, "{}: [{m}, {n}, {k}]", kernel.name());
+        }
+    }
+}
+
+/// AMX's loops, with the instructions written out where the processor lacks them.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn tiles_have_the_bits_of_the_sums_written_out() {
+    let there = available().into_iter().flat_map(int8_kernels_for).any(|kernel| kernel.name() == "amx");
+    if !there {
+        eprintln!("no AMX here: its instructions are emulated, not run");
+    }
+    for (m, n, k) in
+        [(1, 16, 4), (8, 33, 64), (31, 32, 128), (32, 32, 128), (33, 40, 130), (40, 17, 200), (70, 100, 260)]
+    {
+        let x = quantized(&numbers(m * k, 7), k);
+        let (q, scales) = weights(n, k);
+        let want = oracle(&x, m, (&q, &scales), n, k);
+        let panels = Panels::new(n, k, &q, &scales);
+        for outputs in [0..n, n / 3..n, n / 2..(n / 2 + 9).min(n)] {
+            let mut y = vec![f32::NAN; m * n];
+            let view = MatMut::new(&mut y, m, outputs.len(), n);
+            let x = Activations::new(&x.q, &x.scales, &x.sums, m, k);
+            amx_emulated(view, x, &panels, outputs.clone());
+            for i in 0..m {
+                let (got, want) = (&y[i * n..][..outputs.len()], &want[i * n..][outputs.clone()]);
+                assert!(got == want, "row {i} of [{m}, {n}, {k}], {outputs:?}");
+            }
         }
     }
 }

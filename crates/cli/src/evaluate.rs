@@ -127,7 +127,7 @@ pub fn run(args: Args) -> Result<()> {
     }
     let folder = AtomicDir::create(&args.output, args.force)?;
     let (sources, references) = args.read(&Form::default(), true)?;
-    of_references(&mut asked.wishes.constrain, &references);
+    of_references(&mut asked.wishes.constrain, references.iter().flatten());
     let mut evaluation = Evaluation {
         data: args.table().file_name().unwrap_or(args.table().as_os_str()).to_string_lossy().into_owned(),
         examples: Examples { sources, references },

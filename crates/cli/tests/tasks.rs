@@ -391,6 +391,8 @@ fn a_suite_is_measured_by_language_and_a_mixture_by_task() {
             assert!(figures["em"] == figure && figures["f1"] == figure, "{only}: {found}");
         }
     }
+    let page = String::from_utf8(lab.read("only/evaluation.html")).unwrap();
+    assert!(page.contains("xquad.zh/evaluation.html") && lab.path("only/xquad.zh/evaluation.html").is_file());
     let missing = evaluate(&[&suite[..], &["--output", "missing"]].concat());
     refused(&missing, 1, &["xquad.ar.json", "--language"]);
     refused(

@@ -101,6 +101,17 @@ fn texts(kind: &str, what: &str) -> Result<Vec<String>> {
     }
 }
 
+/// What is asked for as a value of `--constrain`, the lines of files among it.
+pub fn in_words(constrain: &Constrain) -> String {
+    match constrain {
+        Constrain::List(texts) => format!("list:{}", texts.join(",")),
+        Constrain::Beginnings(texts) => format!("trie:{}", texts.join(",")),
+        Constrain::Regex(pattern) => format!("regex:{pattern}"),
+        Constrain::Labels(labels) if labels.is_empty() => "labels".to_owned(),
+        Constrain::Labels(labels) => format!("labels:{}", labels.join(",")),
+    }
+}
+
 /// Wrong usage where labels are to be scored and nobody says which, or are to be printed as they come.
 pub fn check_labels(constrain: Option<&Constrain>, stream: bool) -> Result<()> {
     match constrain {
@@ -115,13 +126,12 @@ pub fn check_labels(constrain: Option<&Constrain>, stream: bool) -> Result<()> {
 }
 
 /// The labels where they are those of the references, which is said; nothing otherwise.
-pub fn of_references(constrain: &mut Option<Constrain>, references: &[Vec<String>]) {
+pub fn of_references<'a>(constrain: &mut Option<Constrain>, references: impl Iterator<Item = &'a String>) {
     let Some(Constrain::Labels(labels)) = constrain else { return };
     if !labels.is_empty() {
         return;
     }
-    let mut seen: Vec<&str> =
-        references.iter().flatten().map(|text| text.trim()).filter(|t| !t.is_empty()).collect();
+    let mut seen: Vec<&str> = references.map(|text| text.trim()).filter(|t| !t.is_empty()).collect();
     seen.sort_unstable();
     seen.dedup();
     *labels = seen.iter().map(|text| (*text).to_owned()).collect();

@@ -73,7 +73,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
 }
 
 /// Fields whose flag has another name.
-const RENAMED: [(&str, &str); 18] = [
+const RENAMED: [(&str, &str); 19] = [
     ("base", "model"),
     ("columns", "field"),
     ("do_sample", "sample"),
@@ -87,6 +87,7 @@ const RENAMED: [(&str, &str); 18] = [
     ("table.has_header", "header"),
     ("table.sheet", "sheet"),
     ("validation.best_metric", "best-metric"),
+    ("validation.constrain", "constrain"),
     ("validation.eval_every", "eval-every"),
     ("validation.max_examples", "eval-max-examples"),
     ("validation.max_new_tokens", "eval-max-new-tokens"),

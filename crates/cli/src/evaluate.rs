@@ -127,7 +127,7 @@ pub fn run(args: Args) -> Result<()> {
     }
     let folder = AtomicDir::create(&args.output, args.force)?;
     let (sources, references) = args.read(&Form::default(), true)?;
-    of_references(&mut asked.wishes.constrain, &references);
+    of_references(&mut asked.wishes.constrain, references.iter().flatten());
     let mut evaluation = Evaluation {
         data: args.table().file_name().unwrap_or(args.table().as_os_str()).to_string_lossy().into_owned(),
         examples: Examples { sources, references },
@@ -173,6 +173,15 @@ impl Args {
     /// The table of examples.
     fn table(&self) -> &Path {
         self.data.as_deref().expect("clap asks for it where there are no tasks")
+    }
+
+    /// The command line that repeats the evaluation.
+    fn typed(&self) -> String {
+        let typed: Vec<String> = match self.command.is_empty() {
+            true => std::env::args().skip(1).collect(),
+            false => self.command.clone(),
+        };
+        typed::command_line(&typed)
     }
 
     /// Examples taken at most.
@@ -320,12 +329,7 @@ impl Args {
     /// Writes the three files.
     fn write(&self, evaluation: &Evaluation, folder: &Path) -> Result<()> {
         let json = format!("{:#}\n", evaluation.to_json());
-        let typed: Vec<String> = match self.command.is_empty() {
-            true => std::env::args().skip(1).collect(),
-            false => self.command.clone(),
-        };
-        let commands = [typed::command_line(&typed)];
-        let html = page(evaluation, lang(), &typed::now(), self.bootstrap, &commands);
+        let html = page(evaluation, lang(), &typed::now(), self.bootstrap, &[self.typed()]);
         for (name, text) in [("evaluation.json", json), ("evaluation.html", html)] {
             std::fs::write(folder.join(name), text).with_context(|| format!("cannot write {name}"))?;
         }

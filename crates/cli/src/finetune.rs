@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use t5kit_model::Architecture;
 use t5kit_pipeline::Pipeline;
 use t5kit_pipeline::files::TrainingFiles;
-use t5kit_train::{Data, Decoding, Setup, TrainOptions, check_resume, train};
+use t5kit_train::{Data, Setup, TrainOptions, check_resume, train};
 
 use crate::errors::usage;
 use crate::lang::lang;
@@ -73,7 +73,6 @@ pub fn run(args: Args) -> Result<()> {
     }
     let mut loaded = args.open_model(resume)?;
     new_tokens::add(&mut loaded, args.add_tokens.as_deref())?;
-    let decoding = loaded.generate_options();
     let (rows, most_tokens) = (loaded.model.rows(), loaded.model.config().most_tokens());
     let (examples, valid, prompt) = args.data.read(
         &loaded.tokenizer,
@@ -84,6 +83,10 @@ pub fn run(args: Args) -> Result<()> {
         args.run.seed,
     )?;
     let punctuation = args.validation.punctuation.into();
+    let mixture = args.data.mixture()?;
+    let most = options.validation.max_new_tokens;
+    let permitted = args.validation.permitted(&loaded, valid.as_ref(), mixture.as_ref(), most)?;
+    let decoding = loaded.generate_options();
     let trained = args.data.trained(&examples, valid.as_ref(), prompt, punctuation);
     // They are copied into every checkpoint, a tokenizer that was cut for this run among them.
     let files = TrainingFiles::new(&loaded, &trained, training::decoded(&options))?;
@@ -109,6 +112,7 @@ pub fn run(args: Args) -> Result<()> {
         bytes_share,
         date: typed::now(),
         punctuation,
+        permitted: permitted.clone(),
     };
     let mut display = Display::default();
     display.page = Some(page);
@@ -118,7 +122,7 @@ pub fn run(args: Args) -> Result<()> {
         options: &options,
         folder: &args.run.output,
         tokenizer_files: copied,
-        decoding: Some(Decoding { tokenizer: &tokenizer, options: decoding, punctuation }),
+        decoding: Some(permitted.decoding(&tokenizer, decoding, punctuation)),
         tensorboard: tensorboard.as_deref(),
         base: &args.model.model,
         resume,

@@ -23,7 +23,7 @@ use crate::say::count;
 use crate::training::display::Display;
 use crate::training::lora::LoraArgs;
 use crate::training::optimization::Optimization;
-use crate::training::report::{self, Page};
+use crate::training::report::{self, Page, Permitted};
 use crate::training::{self, RunArgs};
 use crate::typed;
 use data::DataArgs;
@@ -142,6 +142,7 @@ pub fn run(args: Args) -> Result<()> {
         bytes_share,
         date: typed::now(),
         punctuation: Punctuation::Keep,
+        permitted: Permitted::default(),
     };
     let mut display = Display::default();
     display.page = Some(page);

@@ -265,6 +265,89 @@ fn a_mixture_with_a_mistake_is_refused_at_its_place() {
     assert!(lab.read("run/last/model.safetensors") == before, "the run before is untouched");
 }
 
+#[test]
+fn validation_permits_what_constrain_says() {
+    let lab = lab(FINETUNE);
+    let folder = lab.path("");
+    let mixture = ["--mixture", "mixture.toml", "--max-steps", "1", "--eval-max-new-tokens", "6"];
+    let log = |output: &str, rest: &[&str]| {
+        lab.finetune(output, &[&mixture[..], rest].concat()).ok();
+        lab.log(output).into_iter().find(|record| record.get("valid_loss").is_some()).unwrap()
+    };
+    // A model that has learnt nothing says no label by itself; of the two one is told in any case.
+    let (free, labels) = (log("free", &[]), log("labels", &["--constrain", "labels"]));
+    assert_eq!(free["mood/accuracy"], 0.0, "{free}");
+    assert_eq!(labels["mood/accuracy"], 0.5, "{labels}");
+    // A task whose targets are any text is as it was, and so is what is learnt.
+    for name in ["short/chrf", "valid_loss"] {
+        assert_eq!(free[name], labels[name], "{name}");
+    }
+    assert_eq!(lab.losses("free"), lab.losses("labels"));
+    let evaluated = finish(program().current_dir(&folder).args([
+        "evaluate",
+        "--model",
+        "labels",
+        "--mixture",
+        "mixture.toml",
+        "--constrain",
+        "labels",
+        "--json",
+    ]));
+    let evaluated: Value = serde_json::from_str(&evaluated.ok()).unwrap();
+    assert_eq!(
+        evaluated["tasks"][0]["figures"]["labels"]["accuracy"], labels["mood/accuracy"],
+        "{evaluated}"
+    );
+    let page = String::from_utf8(lab.read("labels/report.html")).unwrap();
+    assert!(page.contains("乙") || page.contains("丙"));
+
+    // Without a mixture: the validation file's own labels, or a list that every output is of.
+    file(&folder, "mood_words.tsv", "甲乙丙\t丁\n乙丙甲\t戊\n");
+    let table = [
+        "--train",
+        "mood_words.tsv",
+        "--valid",
+        "mood_words.tsv",
+        "--metric",
+        "accuracy",
+        "--max-steps",
+        "1",
+    ];
+    let of = |output: &str, constrain: &[&str]| lab.finetune(output, &[&table[..], constrain].concat());
+    let said = of("own", &["--constrain", "labels"]);
+    assert!(said.stderr.contains("丁, 戊"), "{said:#?}");
+    said.ok();
+    let accuracy = |output: &str| lab.log(output).last().unwrap()["accuracy"].as_f64().unwrap();
+    of("right", &["--constrain", "list:丁"]).ok();
+    of("pattern", &["--constrain", "regex:丁"]).ok();
+    of("wrong", &["--constrain", "list:甲"]).ok();
+    let found = ["own", "right", "pattern", "wrong"].map(accuracy);
+    assert_eq!(found, [0.5, 0.5, 0.5, 0.0]);
+
+    for (flags, code, parts) in [
+        (&["--constrain", "regex:("][..], 2, &["--constrain"][..]),
+        (
+            &["--constrain", "labels", "--eval-num-beams", "2"],
+            2,
+            &["--constrain labels and --eval-num-beams"],
+        ),
+        (
+            &["--constrain", "list:甲乙丙丁戊己", "--eval-max-new-tokens", "3"],
+            2,
+            &["--eval-max-new-tokens 3"],
+        ),
+        (&["--constrain", "lists:甲"], 2, &["did you mean list:"]),
+    ] {
+        refused(&of("none", flags), code, parts);
+    }
+    let loss_alone = ["--train", "train.tsv", "--valid", "valid.tsv", "--constrain", "list:甲"];
+    refused(&lab.finetune("none", &loss_alone), 2, &["--constrain", "--metric"]);
+    assert!(!lab.path("none").exists());
+    // Another constraint would have found another best.
+    let resumed = of("right", &["--constrain", "list:甲", "--max-steps", "2", "--resume"]);
+    refused(&resumed, 1, &["--constrain list:丁, not list:甲"]);
+}
+
 /// A file as XQuAD publishes it, with so many questions.
 fn xquad(folder: &Path, language: &str, questions: usize) {
     let answers = serde_json::json!([{"text": "乙", "answer_start": 1}]);
@@ -297,11 +380,19 @@ fn a_suite_is_measured_by_language_and_a_mixture_by_task() {
         assert_eq!(row[1], figure, "{table}");
         assert!((number(4) - (number(2) + number(3)) / 2.0).abs() < 0.06, "{table}");
     }
-    // The labels scored themselves: with the right answer alone among them every answer is right.
-    let all = ["--language", "en,zh", "--constrain", "list:乙", "--output", "right", "--json"];
-    let json = evaluate(&[&suite[..], &all].concat()).ok();
-    let right: Value = serde_json::from_str(&json).unwrap();
-    assert!(json.contains("100") || json.contains("1.0"), "{right}");
+    // Where one text alone may come, it does: all answers are right by the right one, and wrong by another.
+    for (only, figure) in [("list:乙", 1.0), ("list:丁", 0.0)] {
+        let flags = ["--language", "en,zh", "--constrain", only, "--output", "only", "--force", "--json"];
+        let found: Value = serde_json::from_str(&evaluate(&[&suite[..], &flags].concat()).ok()).unwrap();
+        let tasks = found["tasks"].as_array().unwrap();
+        assert_eq!(tasks.len(), 2, "{found}");
+        for task in tasks {
+            let figures = &task["figures"]["run"];
+            assert!(figures["em"] == figure && figures["f1"] == figure, "{only}: {found}");
+        }
+    }
+    let page = String::from_utf8(lab.read("only/evaluation.html")).unwrap();
+    assert!(page.contains("xquad.zh/evaluation.html") && lab.path("only/xquad.zh/evaluation.html").is_file());
     let missing = evaluate(&[&suite[..], &["--output", "missing"]].concat());
     refused(&missing, 1, &["xquad.ar.json", "--language"]);
     refused(

@@ -8,7 +8,8 @@
 //! | `bench` | how fast a model generates by batch size and beams, beside the floor |
 //! | `compare` | a model in another storage type beside the original |
 //! | `tasks` | figures of models on several tasks: a suite's, or a mixture's |
-//! | `page` | the same as a page: figures, sentence scores, texts beside each other |
+//! | `tasks_page` | these as a page that leads to the pages of the tasks |
+//! | `page` | an evaluation as a page: figures, sentence scores, texts beside each other |
 
 mod bench;
 mod compare;
@@ -17,6 +18,7 @@ mod memory;
 mod outputs;
 mod page;
 mod tasks;
+mod tasks_page;
 
 pub use bench::{BenchFigures, BenchOptions, Cell, CellFigures, Floor, bench};
 pub use compare::{Comparison, Judged, Likelihood, judge};
@@ -25,6 +27,7 @@ pub use memory::{begin_peak, peak_bytes};
 pub use outputs::{Asked, Outputs, Speed, SpeedOptions, outputs};
 pub use page::{page, title};
 pub use tasks::{Figures, Judge, Part, TaskEvaluation};
+pub use tasks_page::tasks_page;
 
 /// The examples that models are evaluated on.
 #[derive(Clone, Debug, Default)]

@@ -14,7 +14,7 @@ use crate::evaluation::chance;
 use crate::{Evaluation, ModelFigures};
 
 const SCRIPT: &str = include_str!("page.js");
-const STYLE: &str = include_str!("page.css");
+pub(crate) const STYLE: &str = include_str!("page.css");
 
 /// The page in a language; `date` is shown, `samples` are those of the intervals, `commands` repeat the evaluation.
 pub fn page(evaluation: &Evaluation, lang: Lang, date: &str, samples: usize, commands: &[String]) -> String {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use t5kit_formats::output::AtomicDir;
 use t5kit_formats::trained::TrainedFile;
+use t5kit_generate::constrain::Constraint;
 use t5kit_generate::{BatchLimits, GenerateOptions, Generated, Noticed, Score, generate, score};
 use t5kit_model::{Architecture, Config, Model};
 use t5kit_tensor::Pool;
@@ -12,7 +13,9 @@ use t5kit_tokenizer::{Tokenizer, Wrap};
 
 use crate::files::{TokenizerOrigin, copy, copy_tokenizer, write_tokenizer};
 use crate::open::{check_vocabulary, check_wrap};
-use crate::{Defaults, Error, Form, FormWishes, OpenOptions, Prepared, Settled, Wishes, settle_ids};
+use crate::{
+    Constrain, Defaults, Error, Form, FormWishes, OpenOptions, Prepared, Settled, Wishes, settle_ids,
+};
 
 /// A model, its tokenizer, its defaults, and the threads it works on.
 pub struct Pipeline {
@@ -87,6 +90,14 @@ impl Pipeline {
         let ids = settled.options.check_ids(self.model.rows());
         ids.map_err(|e| Error::Default { file: settled.file.clone(), what: e.to_string() })?;
         Ok(settled)
+    }
+
+    /// What alone may come of this model where such options are followed.
+    ///
+    /// # Errors
+    /// [`Error::Constrain`].
+    pub fn constraint(&self, constrain: &Constrain, options: &GenerateOptions) -> Result<Constraint, Error> {
+        constrain.settle(&self.tokenizer, options, 0.0)
     }
 
     /// How texts are given: the program's defaults, then as the model was trained, then the wishes.

@@ -1,10 +1,12 @@
 //! When and how a run is validated: loss and generated metrics, which checkpoint is the best, when to give up.
 
 use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use t5kit_eval::{Metric, Scorer};
 use t5kit_formats::progress::{Progress, Watch};
+use t5kit_generate::constrain::Constraint;
 use t5kit_generate::{GenerateOptions, generate};
 use t5kit_model::Seq2Seq;
 use t5kit_tensor::Pool;
@@ -32,6 +34,9 @@ pub struct ValidationOptions {
     pub max_new_tokens: usize,
     /// Targets are generated for so many examples, the first; `None`: for all.
     pub max_examples: Option<usize>,
+    /// What alone may be generated, in words ([`Decoding`] has the constraint itself); `None`: anything.
+    #[serde(default)]
+    pub constrain: Option<String>,
 }
 
 impl ValidationOptions {
@@ -52,7 +57,7 @@ impl ValidationOptions {
     }
 
     /// The settings that decide a run's results, with the fields' names within [`crate::TrainOptions`].
-    pub(crate) fn decisive(&self) -> [(&'static str, String); 6] {
+    pub(crate) fn decisive(&self) -> [(&'static str, String); 7] {
         let text = |n: Option<String>| n.unwrap_or_else(|| "unset".into());
         [
             ("validation.eval_every", text(self.eval_every.map(|n| n.to_string()))),
@@ -64,6 +69,7 @@ impl ValidationOptions {
             ("validation.num_beams", self.num_beams.max(1).to_string()),
             ("validation.max_new_tokens", self.max_new_tokens.to_string()),
             ("validation.max_examples", text(self.max_examples.map(|n| n.to_string()))),
+            ("validation.constrain", text(self.constrain.clone())),
         ]
     }
 }
@@ -73,11 +79,33 @@ impl ValidationOptions {
 pub struct Decoding<'a> {
     /// The tokenizer.
     pub tokenizer: &'a Tokenizer,
-    /// What may be generated: pieces and sentinels. Beams and lengths are the [`ValidationOptions`]'.
+    /// What may be generated: pieces and sentinels, and the constraint where there is one. Beams and lengths are the
+    /// [`ValidationOptions`]'.
     pub options: GenerateOptions,
+    /// Constraints of tasks of a mixture by the tasks' names, in place of that of `options`.
+    pub of_tasks: Vec<(String, Arc<Constraint>)>,
     /// What happens to the punctuation of generated Chinese; `Auto`: it is restored where the references have
     /// full-width marks.
     pub punctuation: Punctuation,
+}
+
+impl Decoding<'_> {
+    /// These examples in parts that one constraint holds for.
+    fn parts(
+        &self,
+        examples: &Examples,
+        which: Range<usize>,
+    ) -> Vec<(Range<usize>, Option<Arc<Constraint>>)> {
+        if self.of_tasks.is_empty() || examples.tasks.is_empty() {
+            return vec![(which, self.options.constraint.clone())];
+        }
+        let parts = examples.tasks.iter().map(|task| {
+            let part = which.start.max(task.examples.start)..which.end.min(task.examples.end);
+            let own = self.of_tasks.iter().find(|(name, _)| *name == task.name);
+            (part, own.map(|(_, constraint)| constraint).or(self.options.constraint.as_ref()).cloned())
+        });
+        parts.filter(|(part, _)| !part.is_empty()).collect()
+    }
 }
 
 /// A generated target beside the right one.
@@ -115,20 +143,30 @@ pub fn samples(
             output: String::new(),
         })
         .collect();
-    let sources: Vec<Vec<u32>> = which.map(|i| examples.source(i).to_vec()).collect();
-    let how = GenerateOptions {
+    let mut how = GenerateOptions {
         num_beams: options.num_beams.max(1),
         max_new_tokens: options.max_new_tokens.max(1),
         ..decoding.options.clone()
     };
+    // What is known how it is written: the text of a list, and one that matches a pattern.
+    let mut exact = vec![false; count];
     let (mut done, mut end) = (0, Ok(()));
-    generate(model, pool, &sources, &how, |i, targets| {
-        samples[i].output = targets.first().map(|target| text(&target.ids)).unwrap_or_default();
-        done += 1;
-        end = watch.go_on(Progress::items("generating", "targets", done, Some(count)));
-        if end.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    end?;
+    for (part, constraint) in decoding.parts(examples, which.clone()) {
+        let first = part.start - which.start;
+        let sources: Vec<Vec<u32>> = part.map(|i| examples.source(i).to_vec()).collect();
+        let is_pattern = matches!(constraint.as_deref(), Some(Constraint::Pattern(_)));
+        how.constraint = constraint;
+        generate(model, pool, &sources, &how, |i, targets| {
+            let target = targets.first().map_or(&[][..], |target| &target.ids);
+            let given = how.constraint.as_deref().and_then(|constraint| constraint.text(target));
+            exact[first + i] = given.is_some() || is_pattern && decoding.punctuation == Punctuation::Auto;
+            samples[first + i].output = given.map_or_else(|| text(target), str::to_owned);
+            done += 1;
+            end = watch.go_on(Progress::items("generating", "targets", done, Some(count)));
+            if end.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        std::mem::replace(&mut end, Ok(()))?;
+    }
     let mut marks = PunctuationCount::default();
     samples.iter().for_each(|sample| marks.add(&sample.reference));
     let restores = match decoding.punctuation {
@@ -137,9 +175,9 @@ pub fn samples(
         Punctuation::Auto => marks.is_full_width(),
     };
     if restores {
-        samples.iter_mut().for_each(|sample| {
+        for (sample, _) in samples.iter_mut().zip(exact).filter(|(_, exact)| !exact) {
             sample.output = restore_punctuation(&sample.output).into_owned();
-        });
+        }
     }
     Ok(samples)
 }

@@ -143,6 +143,7 @@ fn run_on(
     let decoding = Some(Decoding {
         tokenizer: &tokenizer,
         options: GenerateOptions::new(60, SpecialIds::default()),
+        of_tasks: Vec::new(),
         punctuation: t5kit_tokenizer::Punctuation::Auto,
     });
     let events = folder.join("tensorboard");

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use std::io::Write;
 use std::path::Path;
 use t5kit_eval::Bootstrap;
-use t5kit_evaluate::{Asked, Evaluation, Examples, Judge, Part, TaskEvaluation, outputs};
+use t5kit_evaluate::{Asked, Evaluation, Examples, Judge, Part, TaskEvaluation, outputs, tasks_page};
 use t5kit_formats::output::AtomicDir;
 use t5kit_formats::table::TableOptions;
 use t5kit_pipeline::Constrain;
@@ -18,10 +18,12 @@ use crate::finetune::mixture;
 use crate::form::say_form;
 use crate::generate::options::say;
 use crate::interrupt;
+use crate::lang::lang;
 use crate::metrics::metric;
 use crate::model_args::ModelArgs;
 use crate::progress::Monitor;
 use crate::say::{Side, notice_cut};
+use crate::typed;
 
 /// Which tasks.
 #[derive(clap::Args)]
@@ -241,6 +243,8 @@ pub fn run(args: &Args) -> Result<()> {
     let json = found.to_json();
     std::fs::write(folder.path().join("evaluation.json"), format!("{json:#}\n"))
         .context("cannot write evaluation.json")?;
+    let html = tasks_page(&found, lang(), &typed::now(), &[args.typed()]);
+    std::fs::write(folder.path().join("evaluation.html"), html).context("cannot write evaluation.html")?;
     folder.commit()?;
     kept.done();
     let mut out = std::io::stdout().lock();
@@ -254,7 +258,7 @@ pub fn run(args: &Args) -> Result<()> {
             out.write_all(aligned(rows, 2).as_bytes())?;
         }
     }
-    eprintln!("t5kit: see {}", args.output.join(parts[0].name()).join("evaluation.html").display());
+    eprintln!("t5kit: see {}", args.output.join("evaluation.html").display());
     Ok(())
 }
 

@@ -3,13 +3,19 @@
 use anyhow::Result;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use t5kit_eval::Metric;
+use t5kit_generate::GenerateOptions;
+use t5kit_generate::constrain::Constraint;
+use t5kit_pipeline::{Constrain, Error, Pipeline, Wishes};
 use t5kit_tasks::mixture::{Mixture, Task};
-use t5kit_train::{MEAN, ValidationOptions};
+use t5kit_train::{Examples, MEAN, ValidationOptions};
 
+use crate::constrain::{in_words, of_references, wished};
 use crate::errors::usage;
 use crate::metrics::metric_of_a_run;
 use crate::punctuation::PunctuationFlag;
+use crate::training::report::Permitted;
 
 /// When and how a run is validated, saved and logged.
 #[derive(clap::Args)]
@@ -40,6 +46,10 @@ pub struct ValidationArgs {
     /// Generate for the first N validation examples only [default: all]
     #[arg(long, value_name = "N")]
     eval_max_examples: Option<NonZeroUsize>,
+    /// What alone may be generated for --metric, as t5kit generate has it: list:TEXT,…, trie:…, regex:PATTERN,
+    /// labels:…; labels alone: those of the validation examples, or of each task of a mixture. May be repeated
+    #[arg(long, value_name = "KIND:WHAT", requires = "validating")]
+    constrain: Vec<String>,
     /// What happens to half-width punctuation in generated Chinese: auto restores ，！？：；（） where the references have
     /// them
     #[arg(long, value_enum, default_value_t = PunctuationFlag::Auto)]
@@ -98,13 +108,23 @@ impl ValidationArgs {
         let beside = [
             ("--eval-num-beams", self.eval_num_beams.is_some()),
             ("--eval-max-examples", self.eval_max_examples.is_some()),
+            ("--constrain", !self.constrain.is_empty()),
         ];
         if let Some((flag, _)) =
             beside.iter().find(|(_, given)| *given && metrics.is_empty() && of_tasks.is_empty())
         {
             return Err(usage(format!("{flag}: is about generated texts; give --metric too")));
         }
+        let constrain = wished(&self.constrain)?;
+        let wishes = Wishes { constrain: constrain.clone(), ..Wishes::default() };
+        wishes.check()?;
+        let beams = self.eval_num_beams.is_some_and(|n| n.get() > 1);
+        if beams && matches!(constrain, Some(Constrain::Labels(_))) {
+            let why = "labels are scored and not searched for: use one or the other";
+            return Err(usage(format!("--constrain labels and --eval-num-beams: {why}")));
+        }
         Ok(ValidationOptions {
+            constrain: constrain.as_ref().map(in_words),
             eval_every: self.eval_every.map(NonZeroU64::get),
             save_every: self.save_every.map(NonZeroU64::get),
             metrics,
@@ -114,6 +134,46 @@ impl ValidationArgs {
             max_new_tokens: self.eval_max_new_tokens.map_or(max_target_length, NonZeroUsize::get),
             max_examples: self.eval_max_examples.map(NonZeroUsize::get),
         })
+    }
+
+    /// What `--constrain` lets come of a model in targets of at most `max_new_tokens`.
+    pub fn permitted(
+        &self,
+        loaded: &Pipeline,
+        valid: Option<&Examples>,
+        mixture: Option<&Mixture>,
+        max_new_tokens: usize,
+    ) -> Result<Permitted> {
+        let mut permitted = Permitted::default();
+        let (mut constrain, Some(valid)) = (wished(&self.constrain)?, valid) else { return Ok(permitted) };
+        let options = GenerateOptions { max_new_tokens, ..loaded.generate_options() };
+        let settle = |constrain: &Constrain| -> Result<Arc<Constraint>> {
+            let found = loaded.constraint(constrain, &options).map_err(|error| match error {
+                // Its flag has another name here.
+                Error::Constrain { what } => {
+                    Error::Constrain { what: what.replace("`max_new_tokens`", "`validation.max_new_tokens`") }
+                }
+                other => other,
+            });
+            Ok(Arc::new(found?))
+        };
+        if let (Some(Constrain::Labels(labels)), Some(mixture)) = (&constrain, mixture)
+            && labels.is_empty()
+        {
+            for task in mixture.tasks.iter().filter(|task| task.is_validated()) {
+                let labels: Vec<String> = task.labels().into_iter().map(str::to_owned).collect();
+                if !labels.is_empty() {
+                    permitted.of_tasks.push((task.name.clone(), settle(&Constrain::Labels(labels))?));
+                }
+            }
+            return match permitted.of_tasks.is_empty() {
+                true => Err(usage("--constrain labels: no task that is validated has labels; leave it out")),
+                false => Ok(permitted),
+            };
+        }
+        of_references(&mut constrain, valid.references.iter());
+        permitted.all = constrain.as_ref().map(settle).transpose()?;
+        Ok(permitted)
     }
 
     /// The folder of TensorBoard's events.

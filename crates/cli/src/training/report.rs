@@ -2,8 +2,11 @@
 
 use anyhow::Result;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use t5kit_formats::lang::Lang;
 use t5kit_formats::progress::Progress;
+use t5kit_generate::GenerateOptions;
+use t5kit_generate::constrain::Constraint;
 use t5kit_pipeline::Pipeline;
 use t5kit_tensor::Pool;
 use t5kit_tokenizer::{Punctuation, Tokenizer};
@@ -38,6 +41,30 @@ pub struct Page<'a> {
     pub date: String,
     /// What happens to the punctuation of generated Chinese.
     pub punctuation: Punctuation,
+    /// What alone may be generated.
+    pub permitted: Permitted,
+}
+
+/// What alone may be generated for the examples of a run.
+#[derive(Clone, Default)]
+pub struct Permitted {
+    /// For all of them; `None`: anything.
+    pub all: Option<Arc<Constraint>>,
+    /// For those of tasks of a mixture, by name.
+    pub of_tasks: Vec<(String, Arc<Constraint>)>,
+}
+
+impl Permitted {
+    /// How targets are generated under it and otherwise as `options` say.
+    pub fn decoding(
+        self,
+        tokenizer: &Tokenizer,
+        options: GenerateOptions,
+        punctuation: Punctuation,
+    ) -> Decoding<'_> {
+        let options = GenerateOptions { constraint: self.all, ..options };
+        Decoding { tokenizer, options, of_tasks: self.of_tasks, punctuation }
+    }
 }
 
 impl Page<'_> {
@@ -73,11 +100,8 @@ impl Page<'_> {
 
     /// Generates some targets with the run's best model, or its last, and writes the page for good.
     pub fn finish(&self, loaded: &Pipeline, pool: &Pool, best: Option<&EvalRecord>) -> Result<()> {
-        let decoding = Decoding {
-            tokenizer: &loaded.tokenizer,
-            options: loaded.generate_options(),
-            punctuation: self.punctuation,
-        };
+        let options = loaded.generate_options();
+        let decoding = self.permitted.clone().decoding(&loaded.tokenizer, options, self.punctuation);
         let from = self.valid.unwrap_or(self.examples);
         let how = &self.options.validation;
         let mut quiet = |_: Progress<'_>| interrupt::flow();

@@ -173,5 +173,5 @@ fn what_there_are_no_kernels_for_is_refused() {
     let mut model = open("mt5");
     model.params_mut().store_matrices_as(DType::I4);
     let error = model.move_to(&device).unwrap_err().to_string();
-    assert!(error.contains("not in i4") && model.params().device().is_none(), "{error}");
+    assert!(error.contains("not in int4") && model.params().device().is_none(), "{error}");
 }

@@ -21,6 +21,7 @@ use t5kit_tensor::DType;
 use t5kit_tokenizer::Punctuation;
 
 use crate::constrain::{of_references, say_unfinished};
+use crate::device::{DeviceArgs, on_device};
 use crate::errors::{Interrupted, usage};
 use crate::form::{FormArgs, settle, warn_prompt};
 use crate::generate::options::{OptionArgs, say};
@@ -104,6 +105,8 @@ pub struct Args {
     /// Threads to work on [default: all cores]
     #[arg(long, value_name = "N", help_heading = "Work")]
     threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Hold the weights as this; sums are always f32 [default: as the file has them]
     #[arg(long, value_name = "TYPE", value_parser = storage_type(), help_heading = "Work")]
     dtype: Option<DType>,
@@ -305,7 +308,8 @@ impl Args {
         t5kit_tensor::release_cached();
         let begun = begin_peak();
         let named = ModelArgs { tokenizer: self.tokenizer.clone(), ..ModelArgs::at(model) };
-        let pipeline = named.prepare(self.dtype, self.threads)?.load()?;
+        let device = self.device.open()?;
+        let pipeline = on_device(named.prepare(self.dtype, self.threads)?.load()?, device.as_ref())?;
         let settled = pipeline.settle(&asked.wishes)?;
         say(&settled);
         let names = ["source_prefix", "max_source_length", "punctuation"];

@@ -15,6 +15,7 @@ use t5kit_pipeline::{Encoder, Form, Pipeline, Spelling, named_options};
 use t5kit_tensor::DType;
 
 use crate::constrain::{check_labels, say_fewer, say_unfinished, unfinished};
+use crate::device::{DeviceArgs, on_device};
 use crate::errors::usage;
 use crate::form::{FormArgs, settle, warn_prompt};
 use crate::lang::lang;
@@ -63,6 +64,8 @@ pub struct Args {
     /// Threads to work on [default: all cores]
     #[arg(long, value_name = "N", help_heading = "Work")]
     threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Hold the weights as this; sums are always f32 [default: as the file has them]
     #[arg(long, value_name = "TYPE", value_parser = storage_type(), help_heading = "Work")]
     dtype: Option<DType>,
@@ -74,7 +77,8 @@ pub fn run(mut args: Args) -> Result<()> {
     let wishes = args.options.wishes(args.stream)?;
     wishes.check()?;
     check_labels(wishes.constrain.as_ref(), args.stream)?;
-    let model = args.model.prepare(args.dtype, args.threads)?.load()?;
+    let device = args.device.open()?;
+    let model = on_device(args.model.prepare(args.dtype, args.threads)?.load()?, device.as_ref())?;
     let settled = model.settle(&wishes)?;
     say(&settled);
     let mut options = settled.options;

@@ -15,6 +15,7 @@ mod convert;
 mod count;
 mod demo;
 mod detokenize;
+mod device;
 mod errors;
 mod evaluate;
 mod finetune;
@@ -184,7 +185,8 @@ fn main() -> ExitCode {
         eprintln!("t5kit: {preset}");
     }
     let in_order = cli.command.ends_in_order();
-    let result = start(&cli.command).and_then(|()| cli.command.run()).and_then(|()| {
+    let run = || start(&cli.command).and_then(|()| cli.command.run());
+    let result = t5kit_tensor::failures(run).map_err(Into::into).flatten().and_then(|()| {
         std::io::stdout().flush()?;
         Ok(())
     });

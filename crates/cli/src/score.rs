@@ -12,6 +12,7 @@ use t5kit_model::Architecture;
 use t5kit_pipeline::{Encoder, Form};
 use t5kit_tensor::DType;
 
+use crate::device::{DeviceArgs, on_device};
 use crate::form::{FormArgs, settle, warn_prompt};
 use crate::lengths::{OnLong, finish, limits};
 use crate::model_args::{ModelArgs, storage_type};
@@ -59,6 +60,8 @@ pub struct Args {
     /// Threads to work on [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Hold the weights as this; sums are always f32 [default: as the file has them]
     #[arg(long, value_name = "TYPE", value_parser = storage_type())]
     dtype: Option<DType>,
@@ -75,7 +78,8 @@ pub fn run(args: Args) -> Result<()> {
     {
         return Ok(());
     }
-    let model = args.model.prepare(args.dtype, args.threads)?.load()?;
+    let device = args.device.open()?;
+    let model = on_device(args.model.prepare(args.dtype, args.threads)?.load()?, device.as_ref())?;
     let mut wishes = args.form.wishes(None);
     wishes.max_target_length = args.max_target_length.map(NonZeroUsize::get);
     let form = settle(&model, &wishes, &["source_prefix", "max_source_length", "max_target_length"]);

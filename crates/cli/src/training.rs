@@ -16,6 +16,7 @@ use t5kit_train::{
     BEST, EVENTS, LAST, LOG, Outcome, REPORT, TrainOptions, holds_checkpoint, remove_leavings,
 };
 
+use crate::device::DeviceArgs;
 use crate::errors::{Interrupted, usage};
 use crate::lang::lang;
 use crate::model_args::{Beginning, ModelArgs};
@@ -34,6 +35,8 @@ pub struct RunArgs {
     /// Threads to work on [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub device: DeviceArgs,
     /// Go on from the output folder's last/, bit for bit; from the beginning where there is none yet
     #[arg(long)]
     pub resume: bool,

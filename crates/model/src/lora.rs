@@ -224,11 +224,12 @@ fn adapt(params: &mut Params, module: &str, a: Weight, b: Weight, scale: f32) ->
 /// Those of writing.
 pub fn save_adapter(model: &dyn Seq2Seq, lora: &LoraConfig, folder: &Path) -> Result<(), Error> {
     let adapters = model.params().iter().filter_map(|(id, _, _)| model.params().adapter(id));
-    let tensors: Vec<_> = adapters
+    let weights: Vec<_> = adapters
         .flat_map(|adapter| [adapter.a, adapter.b])
-        .map(|id| (id, model.params().get(id)))
-        .map(|(id, w)| (model.params().name(id).to_owned(), w.shape(), w.as_rows()))
+        .map(|id| (model.params().name(id), model.params().get(id).readable()))
         .collect();
+    let tensors: Vec<_> =
+        weights.iter().map(|(name, w)| (name.to_string(), w.shape(), w.as_rows())).collect();
     write_tensors(&folder.join(peft::WEIGHTS), &tensors)?;
     lora.write(&folder.join(peft::CONFIG))?;
     Ok(())

@@ -8,8 +8,9 @@ use crate::{Architecture, Error, Seq2Seq, write_tensors};
 /// folder that exists. Writing beside and renaming is the caller's: see [`t5kit_formats::output`].
 pub fn save(model: &dyn Seq2Seq, tokenizer_files: &[PathBuf], folder: &Path) -> Result<(), Error> {
     model.config().write(&folder.join("config.json"), true)?;
+    let weights: Vec<_> = model.params().iter().map(|(_, name, w)| (name, w.readable())).collect();
     let tensors: Vec<_> =
-        model.params().iter().map(|(_, name, w)| (name.to_string(), w.shape(), w.as_rows())).collect();
+        weights.iter().map(|(name, w)| (name.to_string(), w.shape(), w.as_rows())).collect();
     write_tensors(&folder.join("model.safetensors"), &tensors)?;
     for file in tokenizer_files {
         let name = file.file_name().unwrap_or(file.as_os_str());

@@ -1,7 +1,9 @@
 //! What training, scoring and generation need of a model, whatever its architecture.
 
 use t5kit_tensor::ops::Linear;
-use t5kit_tensor::{DType, Graph, Packed, ParamId, Params, Precision, Tensor, Var};
+use t5kit_tensor::{
+    DType, Device, DeviceError, Graph, Packed, ParamId, Params, Precision, Tensor, Var, WIDEST_HEAD,
+};
 
 use crate::memory::Widths;
 use crate::{Batch, Cache, Config};
@@ -59,6 +61,14 @@ pub trait Seq2Seq: Send + Sync {
     /// Gives embedding and softmax at least `rows` rows: row `means[i].0` begins as the mean of the rows `means[i].1`.
     fn grow(&mut self, rows: usize, means: &[(usize, Vec<u32>)]);
 
+    /// Moves the weights to a device, which then runs every operation.
+    ///
+    /// # Errors
+    /// What a device has no kernels for, or a storage type that it does not take; nothing has been moved then.
+    fn move_to(&mut self, device: &Device) -> Result<(), DeviceError> {
+        self.params_mut().move_to(device)
+    }
+
     /// Rows of embedding and softmax: every id is below.
     fn rows(&self) -> usize {
         self.params().get(self.softmax().weight).rows()
@@ -69,6 +79,14 @@ pub trait Seq2Seq: Send + Sync {
 pub(crate) fn saw(graph: &mut Graph<'_>, x: &Var, what: &str, weight: ParamId) {
     let params = graph.context.params;
     graph.watch(&x.value, || format!("{what} {}", params.name(weight)));
+}
+
+/// An error where a device has no kernels for attention with heads of that width.
+pub(crate) fn check_heads(d_kv: usize) -> Result<(), DeviceError> {
+    match d_kv {
+        0..=WIDEST_HEAD => Ok(()),
+        _ => Err(DeviceError::Lacks(format!("attention heads of {d_kv} columns, only up to {WIDEST_HEAD}"))),
+    }
 }
 
 /// What makes logits of hidden states.

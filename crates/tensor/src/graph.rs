@@ -7,11 +7,10 @@
 //! The convention for gradients: the first contribution to a gradient *overwrites* it, later ones *add*. So
 //! nothing is cleared between steps, and most gradients are written exactly once.
 
-use crate::cpu::elementwise::{add_in_place, fill_zeros};
 use crate::kernels::{self, Isa};
 use crate::ops::NonFinite;
 use crate::row_gradient::{Gradient, RowGradient};
-use crate::{ParamId, Params, Pool, Tensor};
+use crate::{Device, ParamId, Params, Pool, Tensor};
 
 /// An activation: a value and, while a tape records, its place on the tape.
 #[derive(Clone, Debug)]
@@ -77,13 +76,31 @@ pub struct Context<'a> {
     pub precision: Precision,
     /// The kernels' instruction set.
     pub(crate) isa: Isa,
+    /// The device that runs them, where it is not the processor.
+    pub(crate) device: Option<&'a Device>,
 }
 
 impl<'a> Context<'a> {
-    /// Operations on these parameters by these threads, products in what the weights are [stored](Precision::Stored)
+    /// Operations on these parameters by these threads, or where the parameters are on a device by that, products in what the weights are [stored](Precision::Stored)
     /// in.
     pub fn new(params: &'a Params, pool: &'a Pool) -> Self {
-        Context { params, pool, precision: Precision::Stored, isa: kernels::isa() }
+        Context { params, pool, precision: Precision::Stored, isa: kernels::isa(), device: params.device() }
+    }
+
+    /// `[rows, cols]` where operations run, whose elements the caller will all overwrite.
+    pub(crate) fn unspecified(self, rows: usize, cols: usize) -> Tensor {
+        match self.device {
+            None => Tensor::unspecified(rows, cols),
+            Some(device) => Tensor::on(device, rows, cols),
+        }
+    }
+
+    /// `[rows, cols]` zeros there.
+    pub(crate) fn zeros(self, rows: usize, cols: usize) -> Tensor {
+        match self.device {
+            None => Tensor::zeros(rows, cols),
+            Some(device) => Tensor::zeros_on(device, rows, cols),
+        }
     }
 }
 
@@ -234,6 +251,12 @@ impl<'a> Graph<'a> {
         self.trains
     }
 
+    /// Whether there is attention to features ([`attention_to_features`](crate::ops::attention_to_features) and its
+    /// relatives): only on the processor.
+    pub fn looks_at_features(&self) -> bool {
+        self.context.device.is_none()
+    }
+
     /// Whether operations must keep what their backward pass reads.
     pub fn records(&self) -> bool {
         self.tape.is_some()
@@ -367,10 +390,10 @@ impl Gradients {
     pub(crate) fn param_mut(&mut self, context: Context<'_>, id: ParamId) -> (&mut Tensor, bool) {
         let weight = context.params.get(id);
         let ParamGradient { dense, rows, holds, .. } = self.at(id);
-        let tensor = dense.get_or_insert_with(|| Tensor::unspecified(weight.rows(), weight.cols()));
+        let tensor = dense.get_or_insert_with(|| context.unspecified(weight.rows(), weight.cols()));
         let held = std::mem::replace(holds, Holds::Dense);
         if held == Holds::Rows {
-            fill_zeros(context, tensor);
+            on!(context => elementwise::fill_zeros(context, tensor));
             for (row, at) in rows.sorted() {
                 tensor.view_mut().row_mut(row).copy_from_slice(rows.row(at));
             }
@@ -382,7 +405,7 @@ impl Gradients {
     pub(crate) fn param_add(&mut self, context: Context<'_>, id: ParamId) -> &mut Tensor {
         let (tensor, add) = self.param_mut(context, id);
         if !add {
-            fill_zeros(context, tensor);
+            on!(context => elementwise::fill_zeros(context, tensor));
         }
         tensor
     }
@@ -418,7 +441,7 @@ impl Gradients {
             None => gradient,
             Some(sum) => {
                 let mut sum = sum.into_unique();
-                add_in_place(context, &mut sum, &gradient);
+                on!(context => elementwise::add_in_place(context, &mut sum, &gradient));
                 sum
             }
         };

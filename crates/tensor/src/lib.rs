@@ -3,8 +3,20 @@
 //!
 //! The layers, from the bottom: `kernels` (inner loops, one thread, any instruction set; private), [`Pool`] (pieces of
 //! work claimed by threads), [`Tensor`] and [`Weight`] (storage), `cpu` (how the processor does each operation; private),
+//! `cuda` (how a GPU does, a [`Device`]; where the parameters are decides),
 //! [`Graph`] (what one forward pass needs: the parameters, the pool and, in training, the tape), and [`ops`] (what each
 //! operation is, one file each). Models are written with `ops` alone and never touch a raw slice.
+
+/// Calls the function of `cpu` or that of the same name and arguments of `cuda`, as the context says: `on!(context =>
+/// norm::rms(…))`.
+macro_rules! on {
+    ($context:expr => $module:ident $(:: $name:ident)+ ($($argument:expr),* $(,)?)) => {
+        match $context.device {
+            None => crate::cpu::$module$(::$name)+($($argument),*),
+            Some(_) => crate::cuda::$module$(::$name)+($($argument),*),
+        }
+    };
+}
 
 pub mod ops;
 
@@ -14,6 +26,7 @@ pub mod bench;
 mod batch;
 mod buffer;
 mod cpu;
+mod cuda;
 mod graph;
 mod kernels;
 mod params;
@@ -28,6 +41,9 @@ mod weight;
 
 pub use batch::{Packed, PackedError};
 pub use buffer::release_cached;
+#[doc(hidden)]
+pub use cuda::emulated;
+pub use cuda::{Device, DeviceChoice, DeviceError, Opened, WIDEST_HEAD, failures};
 pub(crate) use graph::Backward;
 pub use graph::{Context, Dropout, Gradients, Graph, Precision, Regime, Var};
 pub use kernels::{Isa, IsaError, SHARE, bf16_products, init, isa};
@@ -40,4 +56,4 @@ pub use rows::{Beyond, Rows};
 pub use t5kit_dtype::DType;
 pub use tensor::Tensor;
 pub(crate) use view::{MatMut, MatRef};
-pub use weight::{Bytes, Weight, WeightError};
+pub use weight::{Bytes, Readable, Weight, WeightError};

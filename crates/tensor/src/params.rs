@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::{DType, Weight};
+use crate::{DType, Device, DeviceError, Weight};
 
 /// Which parameter: an index into [`Params`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,6 +37,8 @@ pub struct Params {
     adapters: HashMap<usize, Adapter>,
     /// Those that training leaves as they are.
     frozen: HashSet<usize>,
+    /// Where the weights are, if not in the processor's memory.
+    device: Option<Device>,
 }
 
 impl Params {
@@ -103,6 +105,35 @@ impl Params {
     /// Panics when it is stored in another type: models keep their vectors in f32.
     pub(crate) fn vector(&self, id: ParamId) -> &[f32] {
         self.get(id).as_f32().unwrap_or_else(|| panic!("{} is not stored as f32", self.name(id)))
+    }
+
+    /// Where a vector parameter of so many elements is on a device.
+    ///
+    /// Panics when it is stored in another type than f32, or has others.
+    pub(crate) fn vector_at(&self, id: ParamId, len: usize) -> u64 {
+        let (weight, placed) = (self.get(id), self.get(id).placed());
+        assert!(placed.dtype == DType::F32 && weight.len() == len, "{} is no vector of {len}", self.name(id));
+        placed.at
+    }
+
+    /// Moves all weights to a device, which then runs every operation with them.
+    ///
+    /// # Errors
+    /// A storage type that a device does not take, before anything is moved.
+    pub fn move_to(&mut self, device: &Device) -> Result<(), DeviceError> {
+        for (_, weight) in &self.entries {
+            weight.check_for_device()?;
+        }
+        for (_, weight) in &mut self.entries {
+            *weight = weight.to_device(device);
+        }
+        self.device = Some(device.clone());
+        Ok(())
+    }
+
+    /// Where the weights are, if not in the processor's memory.
+    pub fn device(&self) -> Option<&Device> {
+        self.device.as_ref()
     }
 
     /// Number of parameters (tensors).

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::cpu::embedding::add_to_rows;
+use crate::cpu::embedding::add_to_rows_of;
 use crate::{Context, MatMut, Tensor};
 
 /// Gradients of some rows of a matrix; that of every other row is zero.
@@ -27,7 +27,12 @@ impl RowGradient {
         };
         let slots: Vec<usize> = ids.iter().map(&mut slot).collect();
         self.values.resize(self.ids.len() * self.cols, 0.0);
-        add_to_rows(context, MatMut::new(&mut self.values, self.ids.len(), self.cols, self.cols), &slots, dy);
+        add_to_rows_of(
+            context,
+            MatMut::new(&mut self.values, self.ids.len(), self.cols, self.cols),
+            &slots,
+            dy,
+        );
     }
 
     /// Forgets all rows, keeping the memory.

@@ -1,36 +1,58 @@
-//! Activations: matrices of f32, shared by reference count.
+//! Activations: matrices of f32, shared by reference count, in the processor's memory or a device's.
 
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::buffer::Buffer;
+use crate::cuda::{Core, Memory};
 use crate::{MatMut, MatRef, Rows};
 
 /// A `[rows, cols]` row-major matrix of f32. Cloning shares the elements.
 ///
 /// A packed batch of sequences is `[tokens, features]`; there is no padding and no third dimension.
+///
+/// Operations give tensors where the model's parameters are ([`Params::move_to`](crate::Params::move_to)). The elements of
+/// one on a device are read after [`Tensor::to_host`] alone.
 #[derive(Clone)]
 pub struct Tensor {
-    buffer: Arc<Buffer>,
+    storage: Arc<Storage>,
     rows: usize,
     cols: usize,
 }
 
+enum Storage {
+    Host(Buffer),
+    Device(Memory),
+}
+
+impl Storage {
+    fn host(&self) -> &Buffer {
+        match self {
+            Storage::Host(buffer) => buffer,
+            Storage::Device(_) => panic!("reading elements on a device, without `to_host`"),
+        }
+    }
+}
+
 impl Tensor {
+    fn host(buffer: Buffer, rows: usize, cols: usize) -> Self {
+        Tensor { storage: Arc::new(Storage::Host(buffer)), rows, cols }
+    }
+
     /// `[rows, cols]` zeros.
     pub fn zeros(rows: usize, cols: usize) -> Self {
-        Tensor { buffer: Arc::new(Buffer::zeros(rows * cols)), rows, cols }
+        Tensor::host(Buffer::zeros(rows * cols), rows, cols)
     }
 
     /// `[rows, cols]` zeros that take memory as they are written to: for a matrix most of whose rows may stay zero.
     pub fn untouched(rows: usize, cols: usize) -> Self {
-        Tensor { buffer: Arc::new(Buffer::untouched(rows * cols)), rows, cols }
+        Tensor::host(Buffer::untouched(rows * cols), rows, cols)
     }
 
     /// `[rows, cols]` whose elements the caller will all overwrite; until then they are arbitrary numbers.
     pub fn unspecified(rows: usize, cols: usize) -> Self {
-        Tensor { buffer: Arc::new(Buffer::unspecified(rows * cols)), rows, cols }
+        Tensor::host(Buffer::unspecified(rows * cols), rows, cols)
     }
 
     /// Unspecified elements where the caller overwrites `all` of them, zeros where it may leave some.
@@ -40,14 +62,14 @@ impl Tensor {
 
     /// The same elements as a matrix of another shape; panics when their count differs.
     pub(crate) fn reshaped(self, rows: usize, cols: usize) -> Self {
-        assert_eq!(rows * cols, self.data().len(), "elements of a [{rows}, {cols}] tensor");
+        assert_eq!(rows * cols, self.rows * self.cols, "elements of a [{rows}, {cols}] tensor");
         Tensor { rows, cols, ..self }
     }
 
     /// Takes `rows * cols` elements; panics when the count differs.
     pub fn from_vec(rows: usize, cols: usize, data: Vec<f32>) -> Self {
         assert_eq!(data.len(), rows * cols, "elements of a [{rows}, {cols}] tensor");
-        Tensor { buffer: Arc::new(Buffer::from(data)), rows, cols }
+        Tensor::host(Buffer::from(data), rows, cols)
     }
 
     /// Number of rows (tokens).
@@ -60,26 +82,34 @@ impl Tensor {
         self.cols
     }
 
-    /// All elements, row by row.
+    /// All elements, row by row. Panics on a device's.
     pub fn data(&self) -> &[f32] {
-        self.buffer.as_slice()
+        self.storage.host().as_slice()
     }
 
     /// All elements, to write. Panics when the elements are shared: operations write only into tensors they
     /// have made or have asked for with [`Tensor::is_unique`] or [`Tensor::into_unique`].
     pub(crate) fn data_mut(&mut self) -> &mut [f32] {
-        Arc::get_mut(&mut self.buffer).expect("writing to a shared tensor").as_mut_slice()
+        match Arc::get_mut(&mut self.storage).expect("writing to a shared tensor") {
+            Storage::Host(buffer) => buffer.as_mut_slice(),
+            Storage::Device(_) => panic!("writing elements on a device"),
+        }
     }
 
     /// Whether nobody else holds these elements.
     pub(crate) fn is_unique(&mut self) -> bool {
-        Arc::get_mut(&mut self.buffer).is_some()
+        Arc::get_mut(&mut self.storage).is_some()
     }
 
     /// This tensor if nobody shares it, else a copy.
     pub(crate) fn into_unique(mut self) -> Self {
         if self.is_unique() {
             return self;
+        }
+        if let Storage::Device(memory) = &*self.storage {
+            let mut copy = memory.core().allocate(memory.bytes());
+            copy.copy_from(memory, 0);
+            return Tensor { storage: Arc::new(Storage::Device(copy)), ..self };
         }
         let mut copy = Tensor::unspecified(self.rows, self.cols);
         copy.data_mut().copy_from_slice(self.data());
@@ -93,9 +123,24 @@ impl Tensor {
 
     /// A copy of some rows.
     pub(crate) fn rows_copied(&self, rows: Range<usize>) -> Tensor {
+        if let Storage::Device(memory) = &*self.storage {
+            let mut copy = memory.core().allocate(rows.len() * self.cols * size_of::<f32>());
+            copy.copy_from(memory, rows.start * self.cols * size_of::<f32>());
+            return Tensor::of(copy, rows.len(), self.cols);
+        }
         let mut copy = Tensor::unspecified(rows.len(), self.cols);
         copy.data_mut().copy_from_slice(&self.data()[rows.start * self.cols..rows.end * self.cols]);
         copy
+    }
+
+    /// `[rows, cols]` in the same memory, whose elements the caller will all overwrite or leave unread.
+    pub(crate) fn unspecified_beside(&self, rows: usize, cols: usize) -> Tensor {
+        match &*self.storage {
+            Storage::Host(_) => Tensor::unspecified(rows, cols),
+            Storage::Device(memory) => {
+                Tensor::of(memory.core().allocate(rows * cols * size_of::<f32>()), rows, cols)
+            }
+        }
     }
 
     /// The rows, as files are written from them.
@@ -128,8 +173,66 @@ impl Tensor {
     }
 }
 
+/// On a device.
+impl Tensor {
+    /// `[rows, cols]` on a device, whose elements the caller will all overwrite.
+    pub(crate) fn on(device: &Arc<Core>, rows: usize, cols: usize) -> Self {
+        Tensor::of(device.allocate(rows * cols * size_of::<f32>()), rows, cols)
+    }
+
+    /// `[rows, cols]` zeros on a device.
+    pub(crate) fn zeros_on(device: &Arc<Core>, rows: usize, cols: usize) -> Self {
+        let mut memory = device.allocate(rows * cols * size_of::<f32>());
+        memory.zero();
+        Tensor::of(memory, rows, cols)
+    }
+
+    fn of(memory: Memory, rows: usize, cols: usize) -> Self {
+        Tensor { storage: Arc::new(Storage::Device(memory)), rows, cols }
+    }
+
+    /// A copy on a device.
+    pub(crate) fn to_device(&self, device: &Arc<Core>) -> Self {
+        Tensor::of(device.upload(self.data()), self.rows, self.cols)
+    }
+
+    /// The same elements in the processor's memory, where they can be read: a copy, for which a device is waited, or
+    /// themselves.
+    pub fn to_host(&self) -> Self {
+        let Storage::Device(memory) = &*self.storage else { return self.clone() };
+        let mut copy = Tensor::unspecified(self.rows, self.cols);
+        memory.read(bytemuck::cast_slice_mut(copy.data_mut()));
+        copy
+    }
+
+    /// The device's core, where it is on one.
+    pub(crate) fn core(&self) -> Option<&Arc<Core>> {
+        match &*self.storage {
+            Storage::Host(_) => None,
+            Storage::Device(memory) => Some(memory.core()),
+        }
+    }
+
+    /// Where the elements are on the device; panics on the processor's.
+    pub(crate) fn address(&self) -> u64 {
+        match &*self.storage {
+            Storage::Host(_) => panic!("a tensor of the processor's, on a device"),
+            Storage::Device(memory) => memory.at(),
+        }
+    }
+
+    /// The same to write there; panics when the elements are shared.
+    pub(crate) fn address_mut(&mut self) -> u64 {
+        assert!(self.is_unique(), "writing to a shared tensor");
+        self.address()
+    }
+}
+
 impl fmt::Debug for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.core().is_some() {
+            return write!(f, "Tensor [{}, {}] on a device", self.rows, self.cols);
+        }
         let start = &self.data()[..self.data().len().min(6)];
         write!(f, "Tensor [{}, {}] {start:?}…", self.rows, self.cols)
     }

@@ -10,6 +10,7 @@ use t5kit_formats::output::{self, AtomicDir};
 use t5kit_formats::peft;
 use t5kit_formats::safetensors::SafetensorsFile;
 use t5kit_model::{LoraConfig, Seq2Seq, save, save_adapter, write_tensors};
+use t5kit_tensor::Tensor;
 
 use crate::options::Difference;
 use crate::pass::new_gradients;
@@ -132,8 +133,10 @@ pub(crate) fn write(
 
 fn write_moments(path: &Path, model: &dyn Seq2Seq, optimizer: &Optimizer) -> Result<(), Error> {
     let mut tensors = Vec::new();
+    let states: Vec<Vec<Tensor>> =
+        optimizer.state.iter().map(|state| state.iter().map(Tensor::to_host).collect()).collect();
     let slots: Vec<_> = model.params().iter().map(|(_, _, w)| optimizer.kind.slots(w.shape())).collect();
-    for (((_, name, _), slots), state) in model.params().iter().zip(&slots).zip(&optimizer.state) {
+    for (((_, name, _), slots), state) in model.params().iter().zip(&slots).zip(&states) {
         for ((slot, shape), tensor) in slots.iter().zip(state) {
             tensors.push((format!("{slot}.{name}"), shape.as_slice(), tensor.as_rows()));
         }

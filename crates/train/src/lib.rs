@@ -160,6 +160,9 @@ pub enum Error {
         /// What is wrong and how to mend it.
         why: &'static str,
     },
+    /// A device that cannot train this model, or something that went wrong on it.
+    #[error(transparent)]
+    Device(#[from] t5kit_tensor::DeviceError),
     /// A run that would not fit into memory.
     #[error(
         "training needs about {needed} of memory, {available} are free: lower `batch_size` (`gradient_accumulation` keeps the step as it is) or `lengths.source`, or try `recompute` or `optimizer` adafactor"

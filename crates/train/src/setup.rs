@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use t5kit_formats::progress::Watch;
 use t5kit_model::{Architecture, Part, Seq2Seq};
-use t5kit_tensor::{Pool, Precision, bf16_products};
+use t5kit_tensor::{Device, Pool, Precision, bf16_products};
 
 use crate::log::{EvalRecord, StepRecord};
 use crate::memory::Memory;
@@ -80,18 +80,33 @@ pub struct Setup<'a> {
     pub tensorboard: Option<&'a Path>,
     /// What the model given is called; where adapters are trained they name it as theirs.
     pub base: &'a str,
+    /// The device that runs it, where that is not the processor.
+    pub device: Option<&'a Device>,
     /// Whether to go on from `last/`, whose model is then the one given; where adapters are trained, still their base.
     pub resume: bool,
 }
 
 /// Refuses settings that make no sense for this model.
-pub(crate) fn check(model: &dyn Seq2Seq, options: &TrainOptions) -> Result<(), Error> {
+pub(crate) fn check(
+    model: &dyn Seq2Seq,
+    options: &TrainOptions,
+    device: Option<&Device>,
+) -> Result<(), Error> {
     let refuse = |field, value: Option<String>, why| Err(Error::Setting { field, value, why });
     let names = PRECISIONS.iter().filter(|(_, precision)| *precision == options.precision);
     let Some((precision, _)) = names.copied().next() else {
         return refuse("precision", None, "training computes in f32 or bf16 alone");
     };
-    if options.precision == Precision::Bf16 && !bf16_products() {
+    if let Some(device) = device {
+        if options.precision == Precision::Bf16 && !device.has_bf16() {
+            let why = "this GPU does not multiply bf16 (from Ampere, 2020, on they do); leave it out";
+            return refuse("precision", Some(precision.into()), why);
+        }
+        if options.lazy_embeddings {
+            let why = "on a GPU gradients of embeddings are not kept by rows; leave it out";
+            return refuse("lazy_embeddings", None, why);
+        }
+    } else if options.precision == Precision::Bf16 && !bf16_products() {
         let why = "this processor (or what T5KIT_ISA allows of it) has neither AMX nor AVX-512 BF16, and without them it \
                    would be slower than f32; leave it out, or on ARM try T5KIT_BF16=neon-bf16";
         return refuse("precision", Some(precision.into()), why);

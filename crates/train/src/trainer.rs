@@ -44,13 +44,17 @@ pub fn train(
     watch: &mut dyn TrainWatch,
 ) -> Result<Outcome, Error> {
     let options = setup.options;
-    check(&*model, options)?;
+    check(&*model, options, setup.device)?;
     let mut feed = Feed::new(data, options);
     let examples = feed.examples();
     let held = model.params().iter().map(|(_, _, w)| (w.len() * w.dtype().size()) as u64).sum();
     let memory =
         predict(&model.config(), options, Some(held), feed.largest(), examples.map(Examples::pieces));
-    if let Some(available) = t5kit_model::memory::available_bytes()
+    let available = match setup.device {
+        Some(device) => Some(device.memory().0 as u64),
+        None => t5kit_model::memory::available_bytes(),
+    };
+    if let Some(available) = available
         && memory.total() > available
     {
         let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64);
@@ -86,6 +90,9 @@ pub fn train(
         true => checkpoint::read_optimizer(setup.folder, &*model, &state)?,
         false => Optimizer::new(options.optimizer, model.params(), &pass::new_gradients(&*model)),
     };
+    if let Some(device) = setup.device {
+        model.move_to(device)?;
+    }
     let trained = model.params().iter().filter(|(id, _, _)| model.params().trains(*id));
     let trained = trained.map(|(_, _, weight)| weight.len()).sum();
     feed.go_to(state.place.as_ref())?;

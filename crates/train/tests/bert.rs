@@ -86,6 +86,7 @@ fn run(
     let examples = Examples::from_ids(pairs.iter().map(|(source, target)| (&source[..], &target[..])));
     let (pool, mut watch) = (Pool::new(2), Watcher { stop_after, ..Watcher::default() });
     let setup = Setup {
+        device: None,
         pool: &pool,
         valid: None,
         options,

@@ -65,6 +65,7 @@ fn run(
     let (examples, pool) = (examples(24), Pool::new(2));
     let mut watch = Records::default();
     let job = Setup {
+        device: None,
         pool: &pool,
         valid: None,
         options,

@@ -13,6 +13,7 @@ use t5kit_tasks::suite::{self, Split, SuiteExample, SuiteTask};
 
 use super::{Args, kept::Kept};
 use crate::columns::aligned;
+use crate::device::on_device;
 use crate::errors::{Interrupted, usage};
 use crate::finetune::mixture;
 use crate::form::say_form;
@@ -212,7 +213,9 @@ pub fn run(args: &Args) -> Result<()> {
                         none => {
                             let named =
                                 ModelArgs { tokenizer: args.tokenizer.clone(), ..ModelArgs::at(model) };
-                            none.insert(named.prepare(args.dtype, args.threads)?.load()?)
+                            let device = args.device.open()?;
+                            let read = named.prepare(args.dtype, args.threads)?.load()?;
+                            none.insert(on_device(read, device.as_ref())?)
                         }
                     };
                     let made = (of_model(args, pipeline, part, name, &asked, i == 0)?, None);

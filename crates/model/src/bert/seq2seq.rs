@@ -2,10 +2,11 @@
 
 use t5kit_formats::config::BertConfig;
 use t5kit_tensor::ops::KeyValues;
-use t5kit_tensor::{DType, Graph, Packed, ParamId, Params, Precision, Tensor, Var};
+use t5kit_tensor::{DType, Device, DeviceError, Graph, Packed, ParamId, Params, Precision, Tensor, Var};
 
-use super::Bert;
+use super::{Bert, Place};
 use crate::memory::Widths;
+use crate::seq2seq::check_heads;
 use crate::{Batch, Cache, Config, Seq2Seq, Softmax, SpecialIds};
 
 impl Seq2Seq for Bert {
@@ -19,6 +20,14 @@ impl Seq2Seq for Bert {
 
     fn params_mut(&mut self) -> &mut Params {
         &mut self.params
+    }
+
+    fn move_to(&mut self, device: &Device) -> Result<(), DeviceError> {
+        check_heads(self.config.hidden_size / self.config.num_attention_heads)?;
+        if let Place::Relative(_) = self.network.place {
+            return Err(DeviceError::Lacks("vectors by relative position (NEZHA)".into()));
+        }
+        self.params.move_to(device)
     }
 
     fn softmax(&self) -> Softmax {

@@ -390,7 +390,8 @@ impl T5 {
     /// Whether a layer can look at the source's features themselves: its key and value matrices are all there is
     /// between.
     fn does_without_keys(&self, graph: &Graph<'_>, layer: &AttentionLayer) -> bool {
-        layer.bias.is_none()
+        graph.looks_at_features()
+            && layer.bias.is_none()
             && [layer.k, layer.v].iter().all(|&id| graph.context.params.adapter(id).is_none())
     }
 

@@ -2,10 +2,11 @@
 
 use t5kit_formats::config::T5Config;
 use t5kit_tensor::ops::KeyValues;
-use t5kit_tensor::{DType, Graph, Packed, ParamId, Params, Precision, Tensor, Var};
+use t5kit_tensor::{DType, Device, DeviceError, Graph, Packed, ParamId, Params, Precision, Tensor, Var};
 
 use super::T5;
 use crate::memory::Widths;
+use crate::seq2seq::check_heads;
 use crate::{Batch, Cache, Config, Seq2Seq, Softmax, SpecialIds};
 
 impl Seq2Seq for T5 {
@@ -15,6 +16,11 @@ impl Seq2Seq for T5 {
 
     fn params_mut(&mut self) -> &mut Params {
         &mut self.params
+    }
+
+    fn move_to(&mut self, device: &Device) -> Result<(), DeviceError> {
+        check_heads(self.config.d_kv)?;
+        self.params.move_to(device)
     }
 
     fn softmax(&self) -> Softmax {

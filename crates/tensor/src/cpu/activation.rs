@@ -3,7 +3,7 @@
 use super::parts::{cut, each_rows, elements, row_ranges, row_shares};
 use super::sums::Sums;
 use crate::ops::{Activation, Form};
-use crate::{Context, Tensor, kernels};
+use crate::{Context, ParamId, Tensor, kernels};
 
 /// `act(x)`, or `act(x[:, ..n]) · x[:, n..]` where it is gated.
 pub(crate) fn forward(context: Context<'_>, form: Form, activation: Activation, x: &Tensor) -> Tensor {
@@ -47,8 +47,8 @@ pub(crate) fn backward(
 }
 
 /// `act(x + bias)`, row by row.
-pub(crate) fn biased(context: Context<'_>, activation: Activation, x: &Tensor, bias: &[f32]) -> Tensor {
-    let cols = x.cols();
+pub(crate) fn biased(context: Context<'_>, activation: Activation, x: &Tensor, bias: ParamId) -> Tensor {
+    let (cols, bias) = (x.cols(), context.params.vector(bias));
     let mut y = Tensor::unspecified(x.rows(), cols);
     each_rows(context, &mut y, |range, y| {
         kernels::activate_biased(context.isa, activation, y, &x.data()[elements(&range, cols)], bias);
@@ -61,10 +61,10 @@ pub(crate) fn biased_backward(
     context: Context<'_>,
     activation: Activation,
     x: &Tensor,
-    bias: &[f32],
+    bias: ParamId,
     dy: &Tensor,
 ) -> (Tensor, Sums) {
-    let (rows, cols) = (x.rows(), x.cols());
+    let (rows, cols, bias) = (x.rows(), x.cols(), context.params.vector(bias));
     let mut dx = Tensor::unspecified(rows, cols);
     let ranges = row_shares(context.pool, rows, cols);
     let mut sums = Sums::new(ranges.len(), cols);

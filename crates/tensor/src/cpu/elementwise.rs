@@ -1,8 +1,10 @@
 //! Element by element: zeros, sums, multiples.
 
+use std::ops::Range;
+
 use super::parts::{cut, each_rows, elements};
 
-use crate::{Context, Dropout, MatRef, Tensor, kernels};
+use crate::{Context, Dropout, Tensor, kernels};
 
 /// `y ← 0`
 pub(crate) fn fill_zeros(context: Context<'_>, y: &mut Tensor) {
@@ -16,8 +18,9 @@ pub(crate) fn add_in_place(context: Context<'_>, y: &mut Tensor, x: &Tensor) {
     each_rows(context, y, |range, y| kernels::add(context.isa, y, &x.data()[elements(&range, x.cols())]));
 }
 
-/// `y += Σ` of the rows of `x`, row by row; `y`: as many elements as `x` has columns.
-pub(crate) fn add_column_sums(context: Context<'_>, y: &mut Tensor, x: MatRef<'_>) {
+/// `y += Σ` of the rows of some columns of `x`, row by row; `y`: as many elements.
+pub(crate) fn add_column_sums(context: Context<'_>, y: &mut Tensor, x: &Tensor, columns: Range<usize>) {
+    let x = x.view().columns(columns.start, columns.len());
     assert_eq!(y.data().len(), x.cols, "a sum for every column");
     // Threads share the columns, so that the sums are the same for any number of them.
     let ranges = context.pool.shares(x.cols, 16);

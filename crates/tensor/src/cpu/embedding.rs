@@ -33,11 +33,16 @@ pub(crate) fn add_gathered(context: Context<'_>, y: &mut Tensor, factor: f32, we
 /// `row ids[t] of dw += dy[t]` for every `t`, in that order.
 pub(crate) fn add_rows(context: Context<'_>, dw: &mut Tensor, ids: &[u32], dy: &Tensor) {
     let ids: Vec<usize> = ids.iter().map(|&id| id as usize).collect();
-    add_to_rows(context, dw.view_mut(), &ids, dy);
+    add_to_rows_of(context, dw.view_mut(), &ids, dy);
+}
+
+/// The same.
+pub(crate) fn add_to_rows(context: Context<'_>, dw: &mut Tensor, rows: &[usize], dy: &Tensor) {
+    add_to_rows_of(context, dw.view_mut(), rows, dy);
 }
 
 /// `row rows[t] of dw += dy[t]` for every `t`, in that order.
-pub(crate) fn add_to_rows(context: Context<'_>, dw: MatMut<'_>, rows: &[usize], dy: &Tensor) {
+pub(crate) fn add_to_rows_of(context: Context<'_>, dw: MatMut<'_>, rows: &[usize], dy: &Tensor) {
     // Threads share the columns, not the tokens: a row may occur twice, and sums keep one order.
     let parts = dw.cut_cols(context.pool.shares(dy.cols(), 16));
     context.pool.run_parts(parts, |(range, mut part)| {

@@ -1,8 +1,12 @@
 //! Products with layers' weights, several side by side.
 
+use std::ops::Range;
+
+use super::adapter::add_adapter;
 use super::int8::Quantized;
-use super::matmul::matmul_weight_t;
+use super::matmul::{matmul, matmul_weight, matmul_weight_t};
 use super::parts::row_ranges;
+use crate::ops::Linear;
 use crate::{Context, DType, MatMut, Precision, Regime, Tensor, Weight, kernels};
 
 /// One of several layers side by side.
@@ -12,6 +16,54 @@ pub(crate) struct Side<'a> {
     pub(crate) weight: &'a Weight,
     /// [out]
     pub(crate) bias: Option<&'a [f32]>,
+}
+
+/// `x·[W₀; W₁; …]ᵀ + [b₀; b₁; …]`, adapters included: [tokens, Σ out_i].
+pub(crate) fn project(context: Context<'_>, regime: Regime, x: &Tensor, layers: &[Linear]) -> Tensor {
+    let side = |layer: &Linear| {
+        let weight = context.params.get(layer.weight);
+        let bias = layer.bias.map(|id| context.params.vector(id));
+        assert!(bias.is_none_or(|b| b.len() == weight.rows()), "a bias an output of a linear layer");
+        Side { weight, bias }
+    };
+    let sides: Vec<Side<'_>> = layers.iter().map(side).collect();
+    let mut y = product(context, regime, x, &sides);
+    let mut rest = y.view_mut();
+    for (layer, side) in layers.iter().zip(&sides) {
+        let (part, right) = rest.split_cols(side.weight.rows());
+        rest = right;
+        if let Some(adapter) = context.params.adapter(layer.weight) {
+            add_adapter(context, regime, part, x, adapter);
+        }
+    }
+    y
+}
+
+/// `dw (+)= dyᵀ·x` for some columns of `dy`.
+pub(crate) fn derivative_by_weight(
+    context: Context<'_>,
+    dw: &mut Tensor,
+    dy: &Tensor,
+    columns: Range<usize>,
+    x: &Tensor,
+    add: bool,
+) {
+    let dy = dy.view().columns(columns.start, columns.len());
+    matmul(context, dw.view_mut(), dy.t(), x.view(), add);
+}
+
+/// `rows of dx from `row` on (+)= dy·W` for some columns of `dy`.
+pub(crate) fn derivative_by_input(
+    context: Context<'_>,
+    dx: &mut Tensor,
+    row: usize,
+    dy: &Tensor,
+    columns: Range<usize>,
+    weight: &Weight,
+    add: bool,
+) {
+    let to = dx.view_mut().rows(row..row + dy.rows());
+    matmul_weight(context, to, dy.view().columns(columns.start, columns.len()), weight, add);
 }
 
 /// `x·[W₀; W₁; …]ᵀ + [b₀; b₁; …]`: [tokens, Σ out_i]. A row gets the same bits whatever else is in the batch.

@@ -80,13 +80,17 @@ impl<'a> LogitsRow<'a> {
 }
 
 /// Calls `f(index, row)` for every row of the logits, rows shared out over the threads, and returns what it gives in
-/// the order of the rows. All that is done to a row is done in one call, while it is in its core's cache.
+/// the order of the rows. All that is done to a row is done in one call, while it is in its core's cache. Logits on a
+/// device come to the processor first.
 pub fn each_row<T: Send>(
     graph: &Graph<'_>,
     logits: &mut Tensor,
     f: impl Fn(usize, &mut LogitsRow<'_>) -> T + Sync,
 ) -> Vec<T> {
     let Context { pool, isa, .. } = graph.context;
+    if logits.core().is_some() {
+        *logits = logits.to_host();
+    }
     let (rows, cols) = (logits.rows(), logits.cols());
     let mut found: Vec<Option<T>> = (0..rows).map(|_| None).collect();
     let ranges = row_ranges(pool, rows, cols);

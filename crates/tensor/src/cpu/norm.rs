@@ -44,8 +44,8 @@ pub(crate) fn rms_backward(
 
 /// Means and reciprocals of the standard deviations of rows: [rows, 1] each.
 pub(crate) struct Moments {
-    mean: Tensor,
-    rstd: Tensor,
+    pub(crate) mean: Tensor,
+    pub(crate) rstd: Tensor,
 }
 
 /// LayerNorm of the rows of `x`.
@@ -92,12 +92,13 @@ pub(crate) fn layer_of_sum(
     context: Context<'_>,
     x: &Tensor,
     y: Tensor,
-    bias: Option<&[f32]>,
+    bias: Option<ParamId>,
     norm: LayerNorm,
     dropout: Option<Dropout>,
 ) -> (Tensor, Tensor, Moments) {
     assert_eq!((x.rows(), x.cols()), (y.rows(), y.cols()));
     let (rows, cols, isa) = (y.rows(), y.cols(), context.isa);
+    let bias = bias.map(|id| context.params.vector(id));
     let (w, b) = (context.params.vector(norm.weight), context.params.vector(norm.bias));
     let (mut sum, mut normed) = (y.into_unique(), Tensor::unspecified(rows, cols));
     let [mut mean, mut rstd] = [(); 2].map(|()| Tensor::unspecified(rows, 1));

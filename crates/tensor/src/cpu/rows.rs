@@ -1,18 +1,25 @@
 //! Copying rows.
 
 use crate::Tensor;
+use crate::ops::Which;
 
-/// Row `to_rows[i]` of `to` becomes row `from_rows[i]` of `from`: the columns of it from `column` on.
+/// `count` rows of `to` become rows of `from`: their columns from `column` on.
 pub(crate) fn copy(
     to: &mut Tensor,
-    to_rows: impl IntoIterator<Item = usize>,
+    to_rows: Which<'_>,
     from: &Tensor,
-    from_rows: impl IntoIterator<Item = usize>,
+    from_rows: Which<'_>,
+    count: usize,
     column: usize,
 ) {
+    let row = |which: Which<'_>, i: usize| match which {
+        Which::From(first) => first + i,
+        Which::List(rows) => rows[i] as usize,
+    };
     let cols = to.cols();
     let data = to.data_mut();
-    for (to, row) in to_rows.into_iter().zip(from_rows) {
-        data[to * cols..][..cols].copy_from_slice(&from.row(row)[column..][..cols]);
+    for i in 0..count {
+        let (to, from) = (row(to_rows, i), &from.row(row(from_rows, i))[column..][..cols]);
+        data[to * cols..][..cols].copy_from_slice(from);
     }
 }

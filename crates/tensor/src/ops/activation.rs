@@ -1,6 +1,6 @@
 //! Activations of the feed-forward layers, plain and gated.
 
-use crate::{Backward, Context, Gradients, Graph, Tensor, Var, cpu};
+use crate::{Backward, Context, Gradients, Graph, Tensor, Var};
 
 /// What stands between the two products of a feed-forward block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,7 +33,7 @@ pub(crate) enum Form {
 }
 
 fn apply(graph: &mut Graph<'_>, form: Form, activation: Activation, x: &Var) -> Var {
-    let y = cpu::activation::forward(graph.context, form, activation, &x.value);
+    let y = on!(graph.context => activation::forward(graph.context, form, activation, &x.value));
     graph.record(y, || Box::new(ActivationBackward { x: x.value.clone(), node: x.node(), form, activation }))
 }
 
@@ -46,7 +46,7 @@ struct ActivationBackward {
 
 impl Backward for ActivationBackward {
     fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
-        let dx = cpu::activation::backward(context, self.form, self.activation, &self.x, &dy);
+        let dx = on!(context => activation::backward(context, self.form, self.activation, &self.x, &dy));
         gradients.add(context, self.node, dx);
     }
 }

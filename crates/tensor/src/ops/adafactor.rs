@@ -2,7 +2,7 @@
 //! without relative steps and momentum. A matrix keeps the mean squares of its rows and of its columns; its second
 //! moments are their outer product over the mean.
 
-use crate::{Gradient, Pool, Tensor, Weight, cpu};
+use crate::{Gradient, Pool, Tensor, Weight, cpu, cuda};
 
 /// One step's numbers, as `transformers.optimization.Adafactor` names them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,12 +37,18 @@ pub fn adafactor(
     row: &mut Tensor,
     col: &mut Tensor,
 ) {
-    cpu::adafactor::matrix(pool, step, weight, gradient, row, col);
+    match weight.core().cloned() {
+        None => cpu::adafactor::matrix(pool, step, weight, gradient, row, col),
+        Some(core) => cuda::update::matrix(&core, step, weight, gradient, row, col),
+    }
 }
 
 /// Updates a vector and its second moments `v`, of the same length, in place.
 pub fn adafactor_vector(step: &Adafactor, weight: &mut Weight, gradient: &Tensor, v: &mut Tensor) {
-    cpu::adafactor::vector(step, weight, gradient, v);
+    match weight.core().cloned() {
+        None => cpu::adafactor::vector(step, weight, gradient, v),
+        Some(core) => cuda::update::vector(&core, step, weight, gradient, v),
+    }
 }
 
 #[cfg(test)]

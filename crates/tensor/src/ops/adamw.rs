@@ -1,6 +1,6 @@
 //! The AdamW step (Loshchilov and Hutter 2019), in torch.optim.AdamW's arithmetic, and Adam's (Kingma and Ba 2015).
 
-use crate::{Gradient, Pool, Tensor, Weight, cpu};
+use crate::{Gradient, Pool, Tensor, Weight, cpu, cuda};
 
 /// One AdamW step's numbers, as `torch.optim.AdamW` names them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,7 +37,10 @@ pub fn adamw(
     v: &mut Tensor,
     lazy: bool,
 ) {
-    cpu::update::adamw(pool, step, weight, gradient, [m, v], lazy);
+    match weight.core().cloned() {
+        None => cpu::update::adamw(pool, step, weight, gradient, [m, v], lazy),
+        Some(core) => cuda::update::adamw(&core, step, weight, gradient, [m, v]),
+    }
 }
 
 #[cfg(test)]

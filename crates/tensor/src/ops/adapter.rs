@@ -2,36 +2,38 @@
 //!
 //! A and B are small: backward computes `x·Aᵀ` again rather than keep it.
 
-pub(super) use crate::cpu::adapter::add_adapter;
-use crate::cpu::adapter::down;
-use crate::cpu::elementwise::multiply;
-use crate::cpu::matmul::{matmul, matmul_weight};
-use crate::{Adapter, Context, Gradients, MatRef, Tensor};
+use std::ops::Range;
 
-/// With `u = scale·dy·B`: `dA = uᵀ·x`, `dB = scale·dyᵀ·(x·Aᵀ)`, and `dx += u·A` where it is wanted.
+use crate::{Adapter, Context, Gradients, Tensor};
+
+/// With `dy` the columns `of` it and `u = scale·dy·B`: `dA = uᵀ·x`, `dB = scale·dyᵀ·(x·Aᵀ)`, and `dx += u·A` where it is
+/// wanted.
 pub(super) fn adapter_backward(
     context: Context<'_>,
     x: &Tensor,
-    dy: MatRef<'_>,
+    dy: &Tensor,
+    of: Range<usize>,
     dx: Option<&mut Tensor>,
     adapter: Adapter,
     gradients: &mut Gradients,
 ) {
     let Adapter { a, b, scale } = adapter;
-    let mut u = Tensor::unspecified(x.rows(), context.params.get(a).rows());
-    matmul_weight(context, u.view_mut(), dy, context.params.get(b), false);
-    let u = multiply(context, u, scale);
+    let [weight_a, weight_b] = [a, b].map(|id| context.params.get(id));
+    let rank = weight_a.rows();
+    let mut u = context.unspecified(x.rows(), rank);
+    on!(context => linear::derivative_by_input(context, &mut u, 0, dy, of.clone(), weight_b, false));
+    let u = on!(context => elementwise::multiply(context, u, scale));
     if gradients.wants(b) {
-        let down = down(context, x, adapter);
+        let down = on!(context => adapter::down(context, x, adapter));
         let (db, add) = gradients.param_mut(context, b);
-        matmul(context, db.view_mut(), dy.t(), down.view(), add);
+        on!(context => linear::derivative_by_weight(context, db, dy, of, &down, add));
     }
     if gradients.wants(a) {
         let (da, add) = gradients.param_mut(context, a);
-        matmul(context, da.view_mut(), u.view().t(), x.view(), add);
+        on!(context => linear::derivative_by_weight(context, da, &u, 0..rank, x, add));
     }
     if let Some(dx) = dx {
-        matmul_weight(context, dx.view_mut(), u.view(), context.params.get(a), true);
+        on!(context => linear::derivative_by_input(context, dx, 0, &u, 0..rank, weight_a, true));
     }
 }
 

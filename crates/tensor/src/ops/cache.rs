@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
+use crate::ops::{Which, copy_rows};
 use crate::{Context, DType, Precision, Tensor, Weight, cpu};
 
 /// Keys and values of one attention: a row a position, num_heads · d_kv numbers of the key, then as many of the value, in
-/// f32 or rounded to bf16.
+/// f32 or rounded to bf16; on a device in f32.
 /// Which rows belong to which sequence, and in which order, the caller knows; sequences may share rows, as hypotheses
 /// share their past.
 #[derive(Clone, Debug)]
@@ -21,6 +22,7 @@ impl KeyValues {
     /// in, and that is bf16, int8 or smaller, bf16, whose rounding adds little to theirs; else f32.
     pub fn dtype_beside(precision: Precision, weight: &Weight) -> DType {
         match (precision, weight.dtype()) {
+            _ if weight.core().is_some() => DType::F32,
             (Precision::Stored, DType::Bf16 | DType::I8 | DType::I4) => DType::Bf16,
             _ => DType::F32,
         }
@@ -42,28 +44,48 @@ impl KeyValues {
         dtype: DType,
     ) -> Vec<Self> {
         let ranges: Vec<_> = ranges.into_iter().collect();
-        let room = |rows: &Range<usize>| Tensor::unspecified(rows.len(), width(cols, dtype));
+        let room = |rows: &Range<usize>| from.unspecified_beside(rows.len(), width(cols, dtype));
         let mut own: Vec<Tensor> = ranges.iter().map(room).collect();
-        cpu::cache::take(context, &mut own, from, &ranges, column, dtype);
+        match from.core() {
+            None => cpu::cache::take(context, &mut own, from, &ranges, column, dtype),
+            Some(_) => {
+                assert!(dtype == DType::F32, "keys and values on a device");
+                for (own, rows) in own.iter_mut().zip(&ranges) {
+                    copy_rows(own, Which::From(0), from, Which::From(rows.start), rows.len(), column);
+                }
+            }
+        }
         own.into_iter().map(|rows| KeyValues { rows, cols, dtype }).collect()
     }
 
     /// Writes row `to[i]` for every row `i` of `from`: its columns from `column` on.
     pub fn store(&mut self, to: &[u32], from: &Tensor, column: usize) {
         assert_eq!(to.len(), from.rows(), "a place for every row");
-        cpu::cache::store(&mut self.rows, to, from, column, self.dtype);
+        if from.core().is_none() {
+            return cpu::cache::store(&mut self.rows, to, from, column, self.dtype);
+        }
+        assert!(self.dtype == DType::F32, "keys and values on a device");
+        if self.rows.core().is_none() {
+            // Nothing has been written yet: room is where what is stored comes from.
+            self.rows = from.unspecified_beside(self.rows.rows(), self.rows.cols());
+        }
+        copy_rows(&mut self.rows, Which::List(to), from, Which::From(0), from.rows(), column);
     }
 
     /// Room for `rows` positions, keeping the first `used`.
     pub fn grow(&mut self, rows: usize, used: usize) {
-        let mut larger = KeyValues::new(rows.max(self.rows()), self.cols, self.dtype);
-        cpu::rows::copy(&mut larger.rows, 0..used, &self.rows, 0..used, 0);
-        *self = larger;
+        let (rows, own) = (rows.max(self.rows()), &self.rows);
+        let mut larger = match own.core() {
+            None => Tensor::untouched(rows, own.cols()),
+            Some(_) => own.unspecified_beside(rows, own.cols()),
+        };
+        copy_rows(&mut larger, Which::From(0), own, Which::From(0), used, 0);
+        self.rows = larger;
     }
 
     /// One position: its key, then its value, 2 · cols numbers.
     pub fn position(&self, row: usize) -> Vec<f32> {
-        cpu::cache::numbers(&self.rows, row, self.dtype)
+        cpu::cache::numbers(&self.rows.rows_copied(row..row + 1).to_host(), 0, self.dtype)
     }
 
     /// Positions there is room for.

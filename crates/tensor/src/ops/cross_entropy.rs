@@ -1,10 +1,8 @@
 //! Softmax and cross-entropy over a large vocabulary, without ever holding all logits.
 
-use crate::cpu::elementwise::add_column_sums;
-use crate::cpu::matmul::{matmul, matmul_weight};
 use crate::ops::Linear;
 use crate::ops::linear::project;
-use crate::{Gradients, Graph, Tensor, Var, cpu};
+use crate::{Gradients, Graph, Var};
 
 /// Options of [`cross_entropy`].
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +64,7 @@ pub fn cross_entropy(
     assert_eq!(targets.len(), tokens, "one target a token");
     let mut losses = vec![0.0f32; tokens];
     let backward = gradients.is_some();
-    let mut dx = (backward && x.node().is_some()).then(|| Tensor::unspecified(tokens, features));
+    let mut dx = (backward && x.node().is_some()).then(|| context.unspecified(tokens, features));
     // At least a few tokens a chunk: a product of one row rounds differently.
     let most = (options.chunk / rows.max(1)).max(16);
     let chunk = tokens.div_ceil(tokens.div_ceil(most).max(1)).max(16);
@@ -75,24 +73,25 @@ pub fn cross_entropy(
         let part = x.value.rows_copied(start..end);
         let mut logits = project(context, graph.regime, &part, &[softmax]);
         let here = start..end;
-        cpu::cross_entropy::losses(
+        on!(context => cross_entropy::losses(
             context,
             &mut logits,
             &targets[here.clone()],
             &mut losses[here],
             options,
             backward,
-        );
+        ));
         if let Some(dx) = dx.as_mut() {
-            matmul_weight(context, dx.view_mut().rows(start..end), logits.view(), w, false);
+            on!(context => linear::derivative_by_input(context, dx, start, &logits, 0..rows, w, false));
         }
         if let Some(gradients) = gradients.as_deref_mut() {
             if context.params.trains(weight) {
                 let (dw, add) = gradients.param_mut(context, weight);
-                matmul(context, dw.view_mut(), logits.view().t(), part.view(), add);
+                on!(context => linear::derivative_by_weight(context, dw, &logits, 0..rows, &part, add));
             }
             if let Some(bias) = bias.filter(|&bias| context.params.trains(bias)) {
-                add_column_sums(context, gradients.param_add(context, bias), logits.view());
+                let db = gradients.param_add(context, bias);
+                on!(context => elementwise::add_column_sums(context, db, &logits, 0..rows));
             }
         }
     }
@@ -105,7 +104,7 @@ pub fn cross_entropy(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Params, Pool, Regime, Rng, Weight};
+    use crate::{Params, Pool, Regime, Rng, Tensor, Weight};
 
     /// The loss written out in f64, and its derivatives by finite differences, for chunks of every kind, with a bias in
     /// every other case.

@@ -1,6 +1,5 @@
 //! A linear layer and its activation: what BERT's feed-forward blocks and its head begin with.
 
-use crate::cpu::activation::{biased, biased_backward};
 use crate::ops::linear::{LinearBackward, project};
 use crate::ops::{Activation, Linear, activate, linear};
 use crate::{Backward, Context, Gradients, Graph, Tensor, Var};
@@ -14,7 +13,7 @@ pub fn dense(graph: &mut Graph<'_>, x: &Var, layer: Linear, activation: Activati
     };
     let context = graph.context;
     let inner = project(context, graph.regime, &x.value, &[layer.weight.into()]);
-    let y = biased(context, activation, &inner, context.params.vector(bias));
+    let y = on!(context => activation::biased(context, activation, &inner, bias));
     graph.record(y, || {
         let linear = LinearBackward { x: x.value.clone(), node: x.node(), layers: vec![layer.weight.into()] };
         Box::new(DenseBackward { linear, layer, inner, activation })
@@ -33,7 +32,7 @@ impl Backward for DenseBackward {
     fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
         let DenseBackward { linear, layer, inner, activation } = *self;
         let bias = layer.bias.expect("a layer without bias is recorded as its parts");
-        let (d, sums) = biased_backward(context, activation, &inner, context.params.vector(bias), &dy);
+        let (d, sums) = on!(context => activation::biased_backward(context, activation, &inner, bias, &dy));
         drop((inner, dy));
         if gradients.wants(bias) {
             sums.add_to(context, gradients.param_add(context, bias));

@@ -1,6 +1,5 @@
 //! Dropout (Srivastava et al. 2014), inverted: what is kept is scaled by 1 / (1 − rate).
 
-use crate::cpu::dropout::drop_elements;
 use crate::{Backward, Context, Dropout, Gradients, Graph, Tensor, Var};
 
 /// Drops elements of `x` at random in training; nothing happens in inference.
@@ -9,7 +8,7 @@ use crate::{Backward, Context, Dropout, Gradients, Graph, Tensor, Var};
 pub fn dropout(graph: &mut Graph<'_>, x: Var) -> Var {
     let Some(dropout) = graph.next_dropout() else { return x };
     let node = x.node();
-    let y = drop_elements(graph.context, dropout, x.value);
+    let y = on!(graph.context => dropout::drop_elements(graph.context, dropout, x.value));
     graph.record(y, || Box::new(DropoutBackward { node, dropout }))
 }
 
@@ -20,7 +19,7 @@ struct DropoutBackward {
 
 impl Backward for DropoutBackward {
     fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
-        let dx = drop_elements(context, self.dropout, dy);
+        let dx = on!(context => dropout::drop_elements(context, self.dropout, dy));
         gradients.add(context, self.node, dx);
     }
 }

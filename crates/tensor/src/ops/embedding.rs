@@ -1,6 +1,6 @@
 //! Embedding: rows of a matrix by id, or the sums of rows of several.
 
-use crate::{Backward, Context, Gradients, Graph, ParamId, Tensor, Var, cpu};
+use crate::{Backward, Context, Gradients, Graph, ParamId, Tensor, Var};
 
 /// Rows `ids` of a weight: [rows, features] → [ids, features].
 ///
@@ -8,7 +8,7 @@ use crate::{Backward, Context, Gradients, Graph, ParamId, Tensor, Var, cpu};
 /// they are made.
 pub fn embedding(graph: &mut Graph<'_>, weight: ParamId, ids: &[u32]) -> Var {
     let weights = graph.context.params.get(weight);
-    let y = cpu::embedding::gather(graph.context, weights, ids);
+    let y = on!(graph.context => embedding::gather(graph.context, weights, ids));
     graph.record(y, || Box::new(EmbeddingBackward { weight, ids: ids.to_vec() }))
 }
 
@@ -22,10 +22,12 @@ impl Backward for EmbeddingBackward {
         if !gradients.wants(self.weight) {
             return;
         }
-        if let Some(rows) = gradients.rows_mut(self.weight) {
+        if context.device.is_none()
+            && let Some(rows) = gradients.rows_mut(self.weight)
+        {
             return rows.add(context, &self.ids, &dy);
         }
-        cpu::embedding::add_rows(context, gradients.param_add(context, self.weight), &self.ids, &dy);
+        on!(context => embedding::add_rows(context, gradients.param_add(context, self.weight), &self.ids, &dy));
     }
 }
 
@@ -53,10 +55,10 @@ pub fn embeddings(graph: &mut Graph<'_>, tables: &[Table<'_>]) -> Var {
     let (first, others) = tables.split_first().expect("at least one table");
     assert!(first.factor == 1.0, "the first table's rows as they are");
     let params = graph.context.params;
-    let mut y = cpu::embedding::gather(graph.context, params.get(first.weight), first.ids);
+    let mut y = on!(graph.context => embedding::gather(graph.context, params.get(first.weight), first.ids));
     for table in others {
         let weight = params.get(table.weight);
-        cpu::embedding::add_gathered(graph.context, &mut y, table.factor, weight, table.ids);
+        on!(graph.context => embedding::add_gathered(graph.context, &mut y, table.factor, weight, table.ids));
     }
     graph.record(y, || {
         let each = |t: &Table<'_>| (t.factor, EmbeddingBackward { weight: t.weight, ids: t.ids.to_vec() });
@@ -71,7 +73,7 @@ impl Backward for EmbeddingsBackward {
         for (factor, table) in self.0 {
             let dy = match factor {
                 1.0 => dy.clone(),
-                _ => cpu::elementwise::multiply(context, dy.clone(), factor),
+                _ => on!(context => elementwise::multiply(context, dy.clone(), factor)),
             };
             Box::new(table).backward(context, dy, gradients);
         }

@@ -1,7 +1,7 @@
 //! LayerNorm (Ba et al. 2016), BERT's.
 
 use crate::cpu::norm::Moments;
-use crate::{Backward, Context, Gradients, Graph, ParamId, Tensor, Var, cpu};
+use crate::{Backward, Context, Gradients, Graph, ParamId, Tensor, Var};
 
 /// A LayerNorm's parameters and constant.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +16,7 @@ pub struct LayerNorm {
 
 /// `y = (x − mean) / sqrt(variance + eps) · w + b`, row by row. `x`: [tokens, features].
 pub fn layer_norm(graph: &mut Graph<'_>, x: &Var, norm: LayerNorm) -> Var {
-    let (y, moments) = cpu::norm::layer(graph.context, &x.value, norm);
+    let (y, moments) = on!(graph.context => norm::layer(graph.context, &x.value, norm));
     graph.record(y, || Box::new(LayerNormBackward { x: x.value.clone(), node: x.node(), norm, moments }))
 }
 
@@ -29,7 +29,8 @@ struct LayerNormBackward {
 
 impl Backward for LayerNormBackward {
     fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
-        let (dx, sums) = cpu::norm::layer_backward(context, &dy, &self.x, self.norm.weight, &self.moments);
+        let (dx, sums) =
+            on!(context => norm::layer_backward(context, &dy, &self.x, self.norm.weight, &self.moments));
         for (id, sums) in [self.norm.weight, self.norm.bias].into_iter().zip(sums) {
             if gradients.wants(id) {
                 sums.add_to(context, gradients.param_add(context, id));

@@ -1,11 +1,10 @@
 //! Linear layers: `y = x·Wᵀ + b`, several side by side in one go, with the adapters that weights have (see
 //! [`Adapter`](crate::Adapter) and [`adapter`](super::adapter)).
 
-use crate::cpu::elementwise::add_column_sums;
-use crate::cpu::linear::Side;
-use crate::cpu::matmul::{matmul, matmul_weight};
-use crate::ops::adapter::{adapter_backward, add_adapter};
-use crate::{Backward, Context, Gradients, Graph, ParamId, Regime, Tensor, Var, cpu};
+use std::ops::Range;
+
+use crate::ops::adapter::adapter_backward;
+use crate::{Backward, Context, Gradients, Graph, ParamId, Regime, Tensor, Var};
 
 /// A linear layer's parameters. A [`ParamId`] is one without bias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,24 +37,9 @@ pub fn logits(graph: &Graph<'_>, x: &Tensor, softmax: impl Into<Linear>) -> Tens
 }
 
 pub(crate) fn project(context: Context<'_>, regime: Regime, x: &Tensor, layers: &[Linear]) -> Tensor {
-    let side = |layer: &Linear| {
-        let weight = context.params.get(layer.weight);
-        let bias = layer.bias.map(|id| context.params.vector(id));
-        assert_eq!(weight.cols(), x.cols(), "inputs of a linear layer, and features");
-        assert!(bias.is_none_or(|b| b.len() == weight.rows()), "a bias an output of a linear layer");
-        Side { weight, bias }
-    };
-    let sides: Vec<Side<'_>> = layers.iter().map(side).collect();
-    let mut y = cpu::linear::product(context, regime, x, &sides);
-    let mut rest = y.view_mut();
-    for (layer, side) in layers.iter().zip(&sides) {
-        let (part, right) = rest.split_cols(side.weight.rows());
-        rest = right;
-        if let Some(adapter) = context.params.adapter(layer.weight) {
-            add_adapter(context, regime, part, x, adapter);
-        }
-    }
-    y
+    let fits = |layer: &Linear| context.params.get(layer.weight).cols() == x.cols();
+    assert!(layers.iter().all(fits), "inputs of a linear layer, and features");
+    on!(context => linear::project(context, regime, x, layers))
 }
 
 /// What the way back of linear layers reads.
@@ -69,33 +53,34 @@ impl Backward for LinearBackward {
     fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
         let x = &self.x;
         let mut first = 0;
-        for layer in &self.layers {
-            let rows = context.params.get(layer.weight).rows();
-            let dy = dy.view().columns(first, rows);
+        let mut columns = |rows: usize| {
             first += rows;
+            first - rows..first
+        };
+        let ranges: Vec<Range<usize>> =
+            self.layers.iter().map(|layer| columns(context.params.get(layer.weight).rows())).collect();
+        for (layer, range) in self.layers.iter().zip(&ranges) {
             if gradients.wants(layer.weight) {
                 let (dw, add) = gradients.param_mut(context, layer.weight);
-                matmul(context, dw.view_mut(), dy.t(), x.view(), add);
+                on!(context => linear::derivative_by_weight(context, dw, &dy, range.clone(), x, add));
             }
             if let Some(bias) = layer.bias.filter(|&bias| gradients.wants(bias)) {
-                add_column_sums(context, gradients.param_add(context, bias), dy);
+                let db = gradients.param_add(context, bias);
+                on!(context => elementwise::add_column_sums(context, db, &dy, range.clone()));
             }
         }
         let mut dx = self.node.map(|node| match gradients.take(node) {
             Some(sum) => (sum.into_unique(), true),
-            None => (Tensor::unspecified(x.rows(), x.cols()), false),
+            None => (context.unspecified(x.rows(), x.cols()), false),
         });
-        let mut first = 0;
-        for layer in &self.layers {
-            let weight = context.params.get(layer.weight);
-            let dy = dy.view().columns(first, weight.rows());
-            first += weight.rows();
+        for (layer, range) in self.layers.iter().zip(ranges) {
             if let Some((dx, add)) = &mut dx {
-                matmul_weight(context, dx.view_mut(), dy, weight, *add);
+                let weight = context.params.get(layer.weight);
+                on!(context => linear::derivative_by_input(context, dx, 0, &dy, range.clone(), weight, *add));
                 *add = true;
             }
             if let Some(adapter) = context.params.adapter(layer.weight) {
-                adapter_backward(context, x, dy, dx.as_mut().map(|(dx, _)| dx), adapter, gradients);
+                adapter_backward(context, x, &dy, range, dx.as_mut().map(|(dx, _)| dx), adapter, gradients);
             }
         }
         if let (Some(node), Some((dx, _))) = (self.node, dx) {

@@ -1,6 +1,6 @@
 //! The Lion step (Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", algorithm 2).
 
-use crate::{Gradient, Pool, Tensor, Weight, cpu};
+use crate::{Gradient, Pool, Tensor, Weight, cpu, cuda};
 
 /// One Lion step's numbers, as the paper names them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,5 +27,8 @@ pub fn lion(
     m: &mut Tensor,
     lazy: bool,
 ) {
-    cpu::update::lion(pool, step, weight, gradient, m, lazy);
+    match weight.core().cloned() {
+        None => cpu::update::lion(pool, step, weight, gradient, m, lazy),
+        Some(core) => cuda::update::lion(&core, step, weight, gradient, m),
+    }
 }

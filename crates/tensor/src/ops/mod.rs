@@ -64,5 +64,6 @@ pub use residual::residual;
 pub use residual_norm::residual_norm;
 pub use rms_norm::rms_norm;
 pub use rotary::{RotaryPositions, rotary};
+pub(crate) use rows::{Which, copy_rows};
 pub use rows::{gather_rows, scatter_rows, select_rows};
 pub use scale::scale;

@@ -16,6 +16,11 @@ pub struct NonFinite {
 impl NonFinite {
     /// Looks for one.
     pub fn find(gradient: Gradient<'_>) -> Option<Self> {
+        if let Gradient::Dense(tensor) = gradient
+            && tensor.core().is_some()
+        {
+            return Self::find(Gradient::Dense(&tensor.to_host()));
+        }
         let (at, value) = cpu::squares::first_non_finite(gradient)?;
         let (row, col) = match gradient {
             Gradient::Dense(tensor) => (at / tensor.cols(), at % tensor.cols()),
@@ -26,6 +31,9 @@ impl NonFinite {
 
     /// Looks for one in a weight.
     pub fn in_weight(weight: &Weight) -> Option<Self> {
+        if weight.core().is_some() {
+            return Self::in_weight(&weight.to_host());
+        }
         let (at, value) = cpu::squares::first_non_finite_weight(weight)?;
         Some(NonFinite { row: at / weight.cols(), col: at % weight.cols(), value })
     }
@@ -33,7 +41,7 @@ impl NonFinite {
 
 /// Sum of the squares of all elements, in f64 and in an order that does not depend on the threads.
 pub fn sum_squares(context: Context<'_>, gradient: Gradient<'_>) -> f64 {
-    cpu::squares::sum_squares(context, gradient)
+    on!(context => squares::sum_squares(context, gradient))
 }
 
 #[cfg(test)]

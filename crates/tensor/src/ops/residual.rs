@@ -1,13 +1,12 @@
 //! Residual connection, with the dropout that T5 applies to the branch.
 
-use crate::cpu::dropout::drop_elements;
-use crate::{Backward, Context, Dropout, Gradients, Graph, Tensor, Var, cpu};
+use crate::{Backward, Context, Dropout, Gradients, Graph, Tensor, Var};
 
 /// `x + dropout(y)`; both [tokens, features]. Written into `y`'s memory.
 pub fn residual(graph: &mut Graph<'_>, x: &Var, y: Var) -> Var {
     let dropout = graph.next_dropout();
     let branch = y.node();
-    let sum = cpu::elementwise::add_branch(graph.context, &x.value, y.value, dropout);
+    let sum = on!(graph.context => elementwise::add_branch(graph.context, &x.value, y.value, dropout));
     let node = x.node();
     graph.record(sum, || Box::new(ResidualBackward { node, branch, dropout }))
 }
@@ -22,7 +21,7 @@ impl Backward for ResidualBackward {
     fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
         let branch = match self.dropout {
             None => dy.clone(),
-            Some(dropout) => drop_elements(context, dropout, dy.clone()),
+            Some(dropout) => on!(context => dropout::drop_elements(context, dropout, dy.clone())),
         };
         gradients.add(context, self.branch, branch);
         gradients.add(context, self.node, dy);

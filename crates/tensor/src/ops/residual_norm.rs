@@ -1,6 +1,6 @@
 //! Residual connection and LayerNorm in one pass, as models have them that normalise behind each layer (BERT).
 
-use crate::cpu::norm::{Moments, layer_of_sum, layer_of_sum_backward};
+use crate::cpu::norm::Moments;
 use crate::ops::LayerNorm;
 use crate::{Backward, Context, Dropout, Gradients, Graph, ParamId, Tensor, Var};
 
@@ -9,8 +9,8 @@ use crate::{Backward, Context, Dropout, Gradients, Graph, ParamId, Tensor, Var};
 pub fn residual_norm(graph: &mut Graph<'_>, x: &Var, y: Var, bias: Option<ParamId>, norm: LayerNorm) -> Var {
     let (context, dropout) = (graph.context, graph.next_dropout());
     let (node, branch) = (x.node(), y.node());
-    let vector = bias.map(|id| context.params.vector(id));
-    let (normed, sum, moments) = layer_of_sum(context, &x.value, y.value, vector, norm, dropout);
+    let (normed, sum, moments) =
+        on!(context => norm::layer_of_sum(context, &x.value, y.value, bias, norm, dropout));
     graph
         .record(normed, || Box::new(ResidualNormBackward { node, branch, bias, norm, sum, moments, dropout }))
 }
@@ -27,7 +27,9 @@ struct ResidualNormBackward {
 
 impl Backward for ResidualNormBackward {
     fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
-        let found = layer_of_sum_backward(context, &dy, &self.sum, self.norm, &self.moments, self.dropout);
+        let (sum, norm, dropout) = (&self.sum, self.norm, self.dropout);
+        let found =
+            on!(context => norm::layer_of_sum_backward(context, &dy, sum, norm, &self.moments, dropout));
         let ids = [Some(self.norm.weight), Some(self.norm.bias), self.bias];
         for (id, sums) in ids.into_iter().zip(found.vectors) {
             if let Some(id) = id.filter(|&id| gradients.wants(id)) {

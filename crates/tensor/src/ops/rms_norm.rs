@@ -1,12 +1,12 @@
 //! RMSNorm (Zhang and Sennrich 2019; T5's layer norm): no mean, no bias.
 
-use crate::{Backward, Context, Gradients, Graph, ParamId, Tensor, Var, cpu};
+use crate::{Backward, Context, Gradients, Graph, ParamId, Tensor, Var};
 
 /// `y = x · w / sqrt(mean(x²) + eps)`, row by row. `x`: [tokens, features], weight: [features].
 ///
 /// Backward, with `r = 1 / sqrt(mean(x²) + eps)`: `dx = r·(w·dy) − x·r³·mean(x·w·dy)`, `dw = Σ dy·x·r`.
 pub fn rms_norm(graph: &mut Graph<'_>, x: &Var, weight: ParamId, eps: f32) -> Var {
-    let (y, rstd) = cpu::norm::rms(graph.context, &x.value, weight, eps);
+    let (y, rstd) = on!(graph.context => norm::rms(graph.context, &x.value, weight, eps));
     graph.record(y, || Box::new(RmsNormBackward { x: x.value.clone(), node: x.node(), weight, rstd }))
 }
 
@@ -20,7 +20,8 @@ struct RmsNormBackward {
 impl Backward for RmsNormBackward {
     fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
         let sum = self.node.and_then(|node| gradients.take(node));
-        let (dx, dw) = cpu::norm::rms_backward(context, sum, &dy, &self.x, self.weight, &self.rstd);
+        let (dx, dw) =
+            on!(context => norm::rms_backward(context, sum, &dy, &self.x, self.weight, &self.rstd));
         if gradients.wants(self.weight) {
             dw.add_to(context, gradients.param_add(context, self.weight));
         }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::ops::relative_positions::sinusoids;
-use crate::{Backward, Context, Gradients, Graph, Tensor, Var, cpu};
+use crate::{Backward, Context, Gradients, Graph, Tensor, Var};
 
 /// The sines and cosines of all positions.
 #[derive(Clone, Debug)]
@@ -51,7 +51,7 @@ pub fn rotary(
         columns.end <= x.value.cols() && columns.len().is_multiple_of(turns.cols()),
         "columns of whole heads"
     );
-    let y = cpu::rotary::rotate(graph.context, x.value, columns.clone(), positions, turns, false);
+    let y = on!(graph.context => rotary::rotate(graph.context, x.value, columns.clone(), positions, turns, false));
     graph.record(y, || {
         Box::new(RotaryBackward { node, columns, positions: positions.clone(), turns: turns.clone() })
     })
@@ -66,7 +66,8 @@ struct RotaryBackward {
 
 impl Backward for RotaryBackward {
     fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
-        let dx = cpu::rotary::rotate(context, dy, self.columns, &self.positions, &self.turns, true);
+        let dx =
+            on!(context => rotary::rotate(context, dy, self.columns, &self.positions, &self.turns, true));
         gradients.add(context, self.node, dx);
     }
 }

@@ -1,7 +1,7 @@
 //! Rows of an activation put together anew: outside of any tape what a decoding step does where its rows part ways, and on
 //! it the rows that go on.
 
-use crate::{Backward, Context, Gradients, Graph, Tensor, Var, cpu};
+use crate::{Backward, Context, Gradients, Graph, Tensor, Var, cpu, cuda};
 
 /// The rows of `x` listed, in that order: [rows.len(), cols]. Backward: `dx[rows[i]] += dy[i]`.
 pub fn select_rows(graph: &mut Graph<'_>, x: &Var, rows: &[usize]) -> Var {
@@ -23,24 +23,50 @@ impl Backward for SelectRowsBackward {
         let Some(node) = self.node else { return };
         let mut dx = match gradients.take(node) {
             Some(sum) => sum.into_unique(),
-            None => Tensor::zeros(self.count, dy.cols()),
+            None => context.zeros(self.count, dy.cols()),
         };
-        cpu::embedding::add_to_rows(context, dx.view_mut(), &self.rows, &dy);
+        on!(context => embedding::add_to_rows(context, &mut dx, &self.rows, &dy));
         gradients.put(node, dx);
     }
 }
 
 /// The rows of `x` listed, in that order: [rows.len(), cols].
 pub fn gather_rows(x: &Tensor, rows: &[usize]) -> Tensor {
-    let mut out = Tensor::unspecified(rows.len(), x.cols());
-    cpu::rows::copy(&mut out, 0..rows.len(), x, rows.iter().copied(), 0);
+    let rows: Vec<u32> = rows.iter().map(|&row| u32::try_from(row).expect("a row's number")).collect();
+    let mut out = x.unspecified_beside(rows.len(), x.cols());
+    copy_rows(&mut out, Which::From(0), x, Which::List(&rows), rows.len(), 0);
     out
 }
 
 /// The way back: row `i` of `from` becomes row `rows[i]` of `to`.
 pub fn scatter_rows(to: &mut Tensor, rows: &[usize], from: &Tensor) {
     assert_eq!((rows.len(), to.cols()), (from.rows(), from.cols()), "a row for every row");
-    cpu::rows::copy(to, rows.iter().copied(), from, 0..from.rows(), 0);
+    let rows: Vec<u32> = rows.iter().map(|&row| u32::try_from(row).expect("a row's number")).collect();
+    copy_rows(to, Which::List(&rows), from, Which::From(0), from.rows(), 0);
+}
+
+/// Which rows.
+#[derive(Clone, Copy)]
+pub(crate) enum Which<'a> {
+    /// One after the other, from one on.
+    From(usize),
+    /// These.
+    List(&'a [u32]),
+}
+
+/// `count` rows of `to` become rows of `from`: their columns from `column` on. Both are in the same memory.
+pub(crate) fn copy_rows(
+    to: &mut Tensor,
+    to_rows: Which<'_>,
+    from: &Tensor,
+    from_rows: Which<'_>,
+    count: usize,
+    column: usize,
+) {
+    match from.core() {
+        None => cpu::rows::copy(to, to_rows, from, from_rows, count, column),
+        Some(core) => cuda::rows::copy(core, to, to_rows, from, from_rows, count, column),
+    }
 }
 
 #[cfg(test)]

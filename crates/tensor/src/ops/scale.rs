@@ -1,12 +1,11 @@
 //! Multiplication by a constant: T5 1.0 scales its last hidden states by d_model^-0.5.
 
-use crate::cpu::elementwise::multiply;
 use crate::{Backward, Context, Gradients, Graph, Tensor, Var};
 
 /// `factor · x`; any shape.
 pub fn scale(graph: &mut Graph<'_>, x: Var, factor: f32) -> Var {
     let node = x.node();
-    let y = multiply(graph.context, x.value, factor);
+    let y = on!(graph.context => elementwise::multiply(graph.context, x.value, factor));
     graph.record(y, || Box::new(ScaleBackward { node, factor }))
 }
 
@@ -17,7 +16,7 @@ struct ScaleBackward {
 
 impl Backward for ScaleBackward {
     fn backward(self: Box<Self>, context: Context<'_>, dy: Tensor, gradients: &mut Gradients) {
-        let dx = multiply(context, dy, self.factor);
+        let dx = on!(context => elementwise::multiply(context, dy, self.factor));
         gradients.add(context, self.node, dx);
     }
 }

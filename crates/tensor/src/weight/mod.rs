@@ -1,5 +1,6 @@
 //! Weights: how a parameter is stored is a property of the weight, not of the model.
 
+mod device;
 mod quantized;
 
 use std::ops::Range;
@@ -8,6 +9,8 @@ use std::sync::Arc;
 use crate::cpu::convert;
 use crate::rows::Elements;
 use crate::{DType, MatRef, Rng, Rows, Tensor};
+use device::OnDevice;
+pub use device::Readable;
 use quantized::Forms;
 
 /// Bytes that somebody keeps alive: a part of a mapped file, for example.
@@ -72,6 +75,8 @@ enum Storage {
     Int8(Bytes, Arc<[f32]>),
     /// The same, packed for products.
     Panels(Box<Forms>),
+    /// In a device's memory.
+    Device(OnDevice),
 }
 
 /// Bits of its own as bytes.
@@ -199,6 +204,7 @@ impl Weight {
             Storage::Fixed(_, bytes) => bytes.as_slice().len(),
             Storage::Int8(q, scales) => q.as_slice().len() + size_of_val(&scales[..]),
             Storage::Panels(forms) => forms.bytes(),
+            Storage::Device(on) => on.bytes(),
         }
     }
 
@@ -209,6 +215,7 @@ impl Weight {
             Storage::Fixed(dtype, _) => *dtype,
             Storage::Int8(..) => DType::I8,
             Storage::Panels(_) => self.as_rows().dtype(),
+            Storage::Device(on) => on.dtype,
         }
     }
 
@@ -221,6 +228,7 @@ impl Weight {
             Storage::Fixed(_, b) => Elements::F16(bytemuck::cast_slice(b.as_slice())),
             Storage::Int8(q, scales) => Elements::Int8(bytemuck::cast_slice(q.as_slice()), scales),
             Storage::Panels(forms) => forms.as_elements(),
+            Storage::Device(_) => panic!("reading a weight on a device, without `to_host`"),
         };
         Rows::new(elements, self.cols())
     }
@@ -235,6 +243,9 @@ impl Weight {
 
     /// A copy of the elements in f32: `[rows, cols]`.
     pub fn to_tensor(&self) -> Tensor {
+        if let Storage::Device(_) = self.storage {
+            return self.to_host().to_tensor();
+        }
         let mut tensor = Tensor::unspecified(self.rows(), self.cols());
         self.as_rows().widen(tensor.data_mut());
         tensor
@@ -250,7 +261,11 @@ impl Weight {
 
     /// Whether it was made to be trained: f32 in memory of its own.
     pub fn is_trainable(&self) -> bool {
-        matches!(self.storage, Storage::Owned(_))
+        match &self.storage {
+            Storage::Owned(_) => true,
+            Storage::Device(on) => on.dtype == DType::F32,
+            _ => false,
+        }
     }
 
     /// The elements, to write.

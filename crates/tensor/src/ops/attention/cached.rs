@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::ops::{KeyValues, RelativeBias, RelativePositions};
-use crate::{Graph, Tensor, cpu};
+use crate::{Graph, Tensor};
 
 /// Queries of one decoding step that see the same keys: the hypotheses of a source, or one alone.
 #[derive(Clone, Debug)]
@@ -67,5 +67,5 @@ pub struct CachedAttention<'a> {
 /// `softmax(scale·q·kᵀ + bias)·v` for every query and head: [queries, num_heads · d_kv]. `q` holds the queries in its
 /// columns from `column` on. A query's result does not depend on the others.
 pub fn attend_cached(graph: &Graph<'_>, q: &Tensor, column: usize, what: &CachedAttention<'_>) -> Tensor {
-    cpu::attention::cached::attend(graph.context, q, column, what)
+    on!(graph.context => attention::cached::attend(graph.context, q, column, what))
 }

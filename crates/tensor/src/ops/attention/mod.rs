@@ -18,7 +18,7 @@ pub use shared::{FeatureSpan, Features, attend_features, attention_to_features};
 
 use crate::cpu::attention::Results;
 use crate::ops::{RelativeBias, RelativePositions};
-use crate::{Backward, Context, DType, Dropout, Gradients, Graph, Tensor, Var, cpu};
+use crate::{Backward, Context, DType, Dropout, Gradients, Graph, Tensor, Var, cpu, cuda};
 
 /// Which of a span's keys a query sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,7 +107,8 @@ pub fn attention(
 ) -> Var {
     let dropout = graph.next_dropout();
     let operands = [q, k, v].map(|s| (&s.var.value, s.column));
-    let (out, lse) = cpu::attention::forward(graph.context, what, operands, graph.records(), dropout);
+    let (out, lse) =
+        on!(graph.context => attention::forward(graph.context, what, operands, graph.records(), dropout));
     let sources =
         [q, k, v].map(|s| Saved { tensor: s.var.value.clone(), node: s.var.node(), column: s.column });
     let saved = out.clone();
@@ -148,12 +149,25 @@ impl Backward for AttentionBackward {
         groups.iter_mut().for_each(|group| group.sort_by_key(|&i| self.sources[i].column));
         let operands = self.sources.each_ref().map(|s| (&s.tensor, s.column));
         let results = Results { out: &self.out, lse: &self.lse, dropout: self.dropout };
-        let (tensors, by_position) = cpu::attention::backward(context, what, operands, &groups, results, &dy);
-        if let Some(bias) = &what.bias
-            && gradients.wants(bias.weight)
-        {
-            by_position.add_to_buckets(what, bias, gradients.param_add(context, bias.weight));
-        }
+        let bias = what.bias.as_ref().filter(|bias| gradients.wants(bias.weight));
+        let tensors = match context.device {
+            None => {
+                let (tensors, by_position) =
+                    cpu::attention::backward(context, what, operands, &groups, results, &dy);
+                if let Some(bias) = bias {
+                    by_position.add_to_buckets(what, bias, gradients.param_add(context, bias.weight));
+                }
+                tensors
+            }
+            Some(_) => {
+                let (tensors, by_bucket) =
+                    cuda::attention::backward(context, what, operands, &groups, results, &dy);
+                if let (Some(bias), Some(by_bucket)) = (bias, by_bucket) {
+                    by_bucket.add_to(context, gradients.param_add(context, bias.weight));
+                }
+                tensors
+            }
+        };
         for (group, gradient) in groups.iter().zip(tensors) {
             gradients.add(context, self.sources[group[0]].node, gradient);
         }

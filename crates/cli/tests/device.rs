@@ -1,0 +1,92 @@
+//! `--device` as a user gives it, with a GPU that the host's processor emulates.
+
+mod common;
+use common::lab::Lab;
+use common::{Run, arg, finish, program, run};
+use std::path::{Path, PathBuf};
+
+/// A run from random weights, as small as one can be.
+const FLAGS: &str = "--model config.json --tokenizer spiece.model --train train.tsv --valid valid.tsv
+    --batch-size 8 --threads 1 --learning-rate 1e-2 --epochs 1";
+
+/// The emulation's library; none, which is said, where there is no C++ compiler.
+fn library() -> Option<PathBuf> {
+    match t5kit_tensor::emulated::build() {
+        Ok(library) => Some(library),
+        Err(why) => {
+            println!("skipped: {why}");
+            None
+        }
+    }
+}
+
+fn on_gpu(library: &Path, args: &[&str]) -> Run {
+    finish(program().env(t5kit_tensor::emulated::VARIABLE, library).args(args))
+}
+
+/// Losses, texts and scores are the processor's; a resumed run ends with the bytes of one that was never stopped.
+#[test]
+fn training_resuming_generating_and_scoring() {
+    let Some(library) = library() else { return };
+    let lab = Lab::new(FLAGS);
+    lab.finetune("cpu", &[]).ok();
+    let gpu = |run: &str, more: &[&str]| {
+        let mut command = lab.command(run);
+        command.env(t5kit_tensor::emulated::VARIABLE, &library).args(["--device", "cuda"]).args(more);
+        finish(&mut command).ok();
+    };
+    gpu("gpu", &[]);
+    let (host, there) = (lab.losses("cpu"), lab.losses("gpu"));
+    assert_eq!((host.len(), there.len()), (3, 3));
+    for (a, b) in host.iter().zip(&there) {
+        assert!((a - b).abs() < 1e-4 * a.abs(), "losses {host:?} {there:?}");
+    }
+    gpu("parts", &["--max-steps", "2"]);
+    gpu("parts", &["--resume"]);
+    for name in ["last/model.safetensors", "last/config.json"] {
+        assert!(lab.read(format!("gpu/{name}")) == lab.read(format!("parts/{name}")), "{name} differs");
+    }
+
+    let model = lab.path("cpu");
+    for flags in [&["--max-new-tokens", "5"][..], &["--max-new-tokens", "4", "--num-beams", "2"]] {
+        let base = [&["generate", "--model", arg(&model), "甲乙丙，丁", "a"], flags].concat();
+        let there = on_gpu(&library, &[&base[..], &["--device", "cuda:0"]].concat()).ok();
+        assert_eq!(there, run(base).ok());
+    }
+    let pairs = lab.path("valid.tsv");
+    let base = ["score", "--model", arg(&model), "--input", arg(&pairs)];
+    let there = on_gpu(&library, &[&base[..], &["--device", "auto"]].concat()).ok();
+    let host = run(base).ok();
+    let scores = |text: &str| -> Vec<f64> {
+        text.lines().map(|line| line.split('\t').next().unwrap().parse().unwrap()).collect()
+    };
+    let (host, there) = (scores(&host), scores(&there));
+    assert!(!host.is_empty() && host.len() == there.len());
+    assert!(host.iter().zip(&there).all(|(a, b)| (a - b).abs() < 1e-4 * a.abs()), "{host:?} {there:?}");
+}
+
+#[test]
+fn what_is_no_device_is_said_in_a_line() {
+    let lab = Lab::new(FLAGS);
+    let config = lab.path("config.json");
+    let wrong = run(["score", "--model", arg(&config), "--input", "-", "--device", "gpu"]);
+    assert_eq!(wrong.code, 2, "{wrong:#?}");
+    assert!(wrong.stderr.contains("take auto, cpu, cuda or cuda:N"), "{}", wrong.stderr);
+    let Some(library) = library() else { return };
+    let args = ["score", "--model", arg(&config), "--input", "-", "--device", "cuda:7"];
+    on_gpu(&library, &args).fails(&["there is no GPU number 7: this machine has 1, numbered from 0"]);
+    // A library that is none is found out when it is opened.
+    let args = ["score", "--model", arg(&config), "--input", "-", "--device", "cuda"];
+    on_gpu(&config, &args).fails(&["opening the emulation failed on the GPU"]);
+    // No machine has so many.
+    let none = run(["score", "--model", arg(&config), "--input", "-", "--device", "cuda:4000"]);
+    assert!(none.code == 1 && none.stderr.lines().count() == 1, "{none:#?}");
+    let said = [
+        "no NVIDIA driver is found",
+        "there is no GPU number 4000",
+        "driver is too old",
+        "failed on the GPU",
+    ];
+    assert!(said.iter().any(|text| none.stderr.contains(text)), "{}", none.stderr);
+    assert!(!none.stderr.contains('`'), "{}", none.stderr);
+}

@@ -1,0 +1,54 @@
+// The plain product, tile by tile: what the host's emulation runs, and what a card falls back to without cuBLASLt.
+
+#define TILE 64
+#define DEPTH 16
+
+__device__ float element(const void* data, u32 type, u64 at) {
+    if (type == STORED_F32) return ((const float*)data)[at];
+    return type == STORED_BF16 ? bf16_to_f32(((const u16*)data)[at]) : f16_to_f32(((const u16*)data)[at]);
+}
+
+// c = (accumulate ? c : 0) + a·b for every batch. a: [m, k], b: [k, n] with any strides of rows, columns and batches, in
+// f32, bf16 or f16; c: [m, n], rows `c_row` apart. Grid: [n / 64, m / 64, batches], block: 256.
+KERNEL matmul(
+    float* c, u64 c_row, u64 c_batch, u32 accumulate, const void* a, u32 a_type, u64 a_row, u64 a_column, u64 a_batch,
+    const void* b, u32 b_type, u64 b_row, u64 b_column, u64 b_batch, u32 m, u32 n, u32 k
+) {
+    __shared__ float as[DEPTH][TILE + 1];
+    __shared__ float bs[DEPTH][TILE + 1];
+    u32 tx = threadIdx.x % 16, ty = threadIdx.x / 16;
+    u32 row = blockIdx.y * TILE, column = blockIdx.x * TILE;
+    u64 a_first = blockIdx.z * a_batch, b_first = blockIdx.z * b_batch;
+    float sums[4][4];
+    for (u32 i = 0; i < 4; i++)
+        for (u32 j = 0; j < 4; j++) sums[i][j] = 0.0f;
+    for (u32 depth = 0; depth < k; depth += DEPTH) {
+        // Neighbouring threads read neighbouring elements, whichever way those lie.
+        for (u32 i = threadIdx.x; i < DEPTH * TILE; i += 256) {
+            u32 l = a_column == 1 ? i % DEPTH : i / TILE, r = a_column == 1 ? i / DEPTH : i % TILE;
+            bool inside = row + r < m && depth + l < k;
+            as[l][r] = inside ? element(a, a_type, a_first + (row + r) * a_row + (depth + l) * a_column) : 0.0f;
+            l = b_column == 1 ? i / TILE : i % DEPTH;
+            r = b_column == 1 ? i % TILE : i / DEPTH;
+            inside = column + r < n && depth + l < k;
+            bs[l][r] = inside ? element(b, b_type, b_first + (depth + l) * b_row + (column + r) * b_column) : 0.0f;
+        }
+        __syncthreads();
+        for (u32 l = 0; l < DEPTH; l++) {
+            float x[4], w[4];
+            for (u32 i = 0; i < 4; i++) x[i] = as[l][ty + 16 * i];
+            for (u32 j = 0; j < 4; j++) w[j] = bs[l][tx + 16 * j];
+            for (u32 i = 0; i < 4; i++)
+                for (u32 j = 0; j < 4; j++) sums[i][j] += x[i] * w[j];
+        }
+        __syncthreads();
+    }
+    for (u32 i = 0; i < 4; i++) {
+        for (u32 j = 0; j < 4; j++) {
+            u32 r = row + ty + 16 * i, q = column + tx + 16 * j;
+            if (r >= m || q >= n) continue;
+            float* to = c + blockIdx.z * c_batch + r * c_row + q;
+            *to = (accumulate ? *to : 0.0f) + sums[i][j];
+        }
+    }
+}

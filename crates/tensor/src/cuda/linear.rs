@@ -1,0 +1,91 @@
+//! Products with layers' weights, several side by side, with adapters, and the way back.
+
+use std::ops::Range;
+
+use super::elementwise::multiply as times;
+use super::matrix::{activations, columns, columns_mut, device, multiply, product_type, weight};
+use crate::ops::Linear;
+use crate::{Adapter, Context, DType, Regime, Tensor, Weight};
+
+/// `x·[W₀; W₁; …]ᵀ + [b₀; b₁; …]`, adapters included: [tokens, Σ out_i].
+pub(crate) fn project(context: Context<'_>, _: Regime, x: &Tensor, layers: &[Linear]) -> Tensor {
+    let (params, device) = (context.params, device(context));
+    let out = layers.iter().map(|layer| params.get(layer.weight).rows()).sum();
+    let mut y = Tensor::on(device, x.rows(), out);
+    let mut first = 0;
+    for layer in layers {
+        let w = params.get(layer.weight);
+        let (column, rows) = (first, w.rows());
+        first += rows;
+        product(context, &mut y, column, x, w, false);
+        if let Some(bias) = layer.bias {
+            let bias = params.vector_at(bias, rows);
+            let (count, stride) = (x.rows() * rows, y.cols() as u32);
+            let at = columns_mut(&mut y, column, rows).at;
+            let arguments = arguments![at at, stride, at bias, rows as u32, count as u64];
+            device.launch_each("add_bias", count, &arguments);
+        }
+        if let Some(adapter) = params.adapter(layer.weight) {
+            let down = down(context, x, adapter);
+            product(context, &mut y, column, &down, params.get(adapter.b), true);
+        }
+    }
+    y
+}
+
+/// `columns of y (+)= x·Wᵀ`
+fn product(context: Context<'_>, y: &mut Tensor, column: usize, x: &Tensor, w: &Weight, add: bool) {
+    let device = device(context);
+    let dtype = product_type(context, w.dtype());
+    let c = columns_mut(y, column, w.rows());
+    let x = activations(device, x, 0, x.cols(), dtype);
+    multiply(device, c, &x, &weight(device, w, dtype).t(), add);
+}
+
+/// `scale·x·Aᵀ`: [tokens, rank].
+pub(crate) fn down(context: Context<'_>, x: &Tensor, adapter: Adapter) -> Tensor {
+    let a = context.params.get(adapter.a);
+    let mut down = Tensor::on(device(context), x.rows(), a.rows());
+    product(context, &mut down, 0, x, a, false);
+    times(context, down, adapter.scale)
+}
+
+/// `dw (+)= dyᵀ·x` for some columns of `dy`.
+pub(crate) fn derivative_by_weight(
+    context: Context<'_>,
+    dw: &mut Tensor,
+    dy: &Tensor,
+    columns: Range<usize>,
+    x: &Tensor,
+    add: bool,
+) {
+    let device = device(context);
+    let dtype = product_type(context, DType::F32);
+    let (rows, cols) = (columns.len(), x.cols());
+    assert_eq!((dw.rows() * dw.cols(), dy.rows()), (rows * cols, x.rows()), "a derivative by a weight");
+    let c = columns_mut(dw, 0, cols);
+    let dy = activations(device, dy, columns.start, rows, dtype).t();
+    multiply(device, c, &dy, &activations(device, x, 0, cols, dtype), add);
+}
+
+/// `rows of dx from `row` on (+)= dy·W` for some columns of `dy`.
+pub(crate) fn derivative_by_input(
+    context: Context<'_>,
+    dx: &mut Tensor,
+    row: usize,
+    dy: &Tensor,
+    of: Range<usize>,
+    w: &Weight,
+    add: bool,
+) {
+    let device = device(context);
+    // On the way back products are f32 unless the pass says otherwise, whatever the weights are stored in.
+    let dtype = product_type(context, DType::F32);
+    let _ = dx.address_mut();
+    assert!(row + dy.rows() <= dx.rows(), "rows of a derivative");
+    let all = columns(dx, 0, w.cols());
+    let at = all.at + (row * dx.cols() * size_of::<f32>()) as u64;
+    let c = super::Matrix { at, rows: dy.rows(), ..all };
+    let dy = activations(device, dy, of.start, of.len(), dtype);
+    multiply(device, c, &dy, &weight(device, w, dtype), add);
+}

@@ -1,0 +1,203 @@
+//! Products by cuBLASLt, the algorithm chosen once for every shape.
+
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::sync::Mutex;
+
+use cudarc::cublaslt::{result, sys};
+use cudarc::driver;
+
+use crate::DType;
+use crate::cuda::driver::{DeviceError, Matrix, Product};
+
+/// Bytes that algorithms may work in.
+const WORKSPACE: usize = 32 << 20;
+
+pub(super) struct Products {
+    handle: sys::cublasLtHandle_t,
+    stream: driver::sys::CUstream,
+    workspace: u64,
+    plans: Mutex<HashMap<Key, Plan>>,
+}
+
+/// What decides an algorithm.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    dtype: DType,
+    sizes: [usize; 4],
+    transposed: [bool; 2],
+    strides: [usize; 6],
+}
+
+/// cuBLASLt's descriptions of a product, which live as long as the process.
+#[derive(Clone, Copy)]
+struct Plan {
+    description: sys::cublasLtMatmulDesc_t,
+    layouts: [sys::cublasLtMatrixLayout_t; 3],
+    algorithm: sys::cublasLtMatmulAlgo_t,
+}
+
+// SAFETY: handles and descriptions may be used by any thread; they are not changed once made, and calls are made one at a
+// time (`plans` is held).
+unsafe impl Send for Products {}
+// SAFETY: as above.
+unsafe impl Sync for Products {}
+// SAFETY: as above.
+unsafe impl Send for Plan {}
+
+fn failed(error: result::CublasError) -> DeviceError {
+    DeviceError::Call { what: "a product".to_owned(), why: format!("{:?}", error.0) }
+}
+
+impl Products {
+    /// None where cuBLASLt is not installed. The context is the thread's.
+    pub(super) fn open(stream: driver::sys::CUstream) -> Result<Option<Self>, DeviceError> {
+        // SAFETY: only looks for the library.
+        if !unsafe { sys::is_culib_present() } {
+            return Ok(None);
+        }
+        let handle = result::create_handle().map_err(failed)?;
+        // SAFETY: the memory is used in this stream alone and never given back.
+        let workspace = unsafe { driver::result::malloc_async(stream, WORKSPACE) };
+        let workspace = workspace.map_err(|error| DeviceError::Call {
+            what: "taking memory for products".to_owned(),
+            why: format!("{:?}", error.0),
+        })?;
+        Ok(Some(Products { handle, stream, workspace, plans: Mutex::default() }))
+    }
+
+    /// cuBLASLt counts columns first: row-major c = a·b is its cᵀ = bᵀ·aᵀ with every matrix as it lies. Whether it has an
+    /// algorithm for that.
+    pub(super) fn multiply(&self, product: &Product) -> Result<bool, DeviceError> {
+        let Product { c, a, b, batches, accumulate } = product;
+        let by_columns = |m: &Matrix| m.col_stride != 1;
+        let key = Key {
+            dtype: a.dtype,
+            sizes: [c.rows, c.cols, a.cols, *batches],
+            transposed: [by_columns(b), by_columns(a)],
+            strides: [
+                c.row_stride,
+                c.batch_stride,
+                a.row_stride.max(a.col_stride),
+                a.batch_stride,
+                b.row_stride.max(b.col_stride),
+                b.batch_stride,
+            ],
+        };
+        let mut plans = self.plans.lock().unwrap_or_else(|e| e.into_inner());
+        let plan = match plans.get(&key) {
+            Some(plan) => *plan,
+            // SAFETY: the matrices are what the product says.
+            None => match unsafe { self.plan(product, key) } {
+                Err(result::CublasError(sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED)) => {
+                    return Ok(false);
+                }
+                plan => {
+                    let plan = plan.map_err(failed)?;
+                    plans.insert(key, plan);
+                    plan
+                }
+            },
+        };
+        let (alpha, beta) = (1.0f32, if *accumulate { 1.0f32 } else { 0.0 });
+        let [b_layout, a_layout, c_layout] = plan.layouts;
+        // SAFETY: the layouts describe memory that the caller holds; everything is in one stream.
+        unsafe {
+            result::matmul(
+                self.handle,
+                plan.description,
+                (&raw const alpha).cast(),
+                (&raw const beta).cast(),
+                b.at as *const c_void,
+                b_layout,
+                a.at as *const c_void,
+                a_layout,
+                c.at as *const c_void,
+                c_layout,
+                c.at as *mut c_void,
+                c_layout,
+                &raw const plan.algorithm,
+                self.workspace as *mut c_void,
+                WORKSPACE,
+                self.stream.cast(),
+            )
+        }
+        .map_err(failed)?;
+        Ok(true)
+    }
+
+    unsafe fn plan(&self, product: &Product, key: Key) -> Result<Plan, result::CublasError> {
+        use sys::cublasLtMatmulDescAttributes_t as Attribute;
+        let Product { c, a, b, batches, .. } = product;
+        let full = sys::cublasComputeType_t::CUBLAS_COMPUTE_32F;
+        let description = result::create_matmul_desc(full, sys::cudaDataType_t::CUDA_R_32F)?;
+        let ways = [Attribute::CUBLASLT_MATMUL_DESC_TRANSA, Attribute::CUBLASLT_MATMUL_DESC_TRANSB];
+        for (way, turned) in ways.into_iter().zip(key.transposed) {
+            // CUBLAS_OP_N and CUBLAS_OP_T
+            let operation: i32 = if turned { 1 } else { 0 };
+            // SAFETY: the description has just been made; an operation is an i32.
+            unsafe {
+                result::set_matmul_desc_attribute(
+                    description,
+                    way,
+                    (&raw const operation).cast(),
+                    size_of::<i32>(),
+                )?;
+            }
+        }
+        let layout = |m: &Matrix| -> Result<sys::cublasLtMatrixLayout_t, result::CublasError> {
+            use sys::cublasLtMatrixLayoutAttribute_t as Layout;
+            let (rows, cols, stride) = match m.col_stride {
+                1 => (m.cols, m.rows, m.row_stride),
+                stride => (m.rows, m.cols, stride),
+            };
+            let made =
+                result::create_matrix_layout(type_of(m.dtype), rows as u64, cols as u64, stride as i64)?;
+            let (count, stride) = (*batches as i32, m.batch_stride as i64);
+            // SAFETY: the layout has just been made; the attributes are of these types.
+            unsafe {
+                let attribute = Layout::CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT;
+                result::set_matrix_layout_attribute(
+                    made,
+                    attribute,
+                    (&raw const count).cast(),
+                    size_of::<i32>(),
+                )?;
+                let attribute = Layout::CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET;
+                result::set_matrix_layout_attribute(
+                    made,
+                    attribute,
+                    (&raw const stride).cast(),
+                    size_of::<i64>(),
+                )?;
+            }
+            Ok(made)
+        };
+        let layouts = [layout(b)?, layout(a)?, layout(c)?];
+        let preference = result::create_matmul_pref()?;
+        // SAFETY: everything has just been made.
+        let found = unsafe {
+            let most = sys::cublasLtMatmulPreferenceAttributes_t::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
+            let bytes = WORKSPACE;
+            result::set_matmul_pref_attribute(
+                preference,
+                most,
+                (&raw const bytes).cast(),
+                size_of::<usize>(),
+            )?;
+            let [b, a, c] = layouts;
+            let found = result::get_matmul_algo_heuristic(self.handle, description, b, a, c, c, preference);
+            result::destroy_matmul_pref(preference)?;
+            found?
+        };
+        Ok(Plan { description, layouts, algorithm: found.algo })
+    }
+}
+
+fn type_of(dtype: DType) -> sys::cudaDataType_t {
+    match dtype {
+        DType::Bf16 => sys::cudaDataType_t::CUDA_R_16BF,
+        DType::F16 => sys::cudaDataType_t::CUDA_R_16F,
+        _ => sys::cudaDataType_t::CUDA_R_32F,
+    }
+}

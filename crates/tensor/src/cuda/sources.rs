@@ -1,0 +1,50 @@
+//! The kernels' sources, as they are compiled: by NVRTC for a card, by a C++ compiler for the host.
+
+/// What every source begins with.
+pub(super) const COMMON: &str = include_str!("kernels/common.cuh");
+
+/// A file of kernels.
+pub(super) struct Source {
+    /// Its name, as compilers say it.
+    pub(super) name: &'static str,
+    text: &'static str,
+}
+
+macro_rules! sources {
+    ($($name:literal),* $(,)?) => {
+        [$(Source { name: $name, text: include_str!(concat!("kernels/", $name)) }),*]
+    };
+}
+
+/// All of them.
+pub(super) static SOURCES: [Source; 9] = sources![
+    "attention.cu",
+    "cached.cu",
+    "choose.cu",
+    "cross_entropy.cu",
+    "elementwise.cu",
+    "matmul.cu",
+    "norm.cu",
+    "optimizers.cu",
+    "rows.cu",
+];
+
+impl Source {
+    /// The whole text.
+    pub(super) fn text(&self) -> String {
+        format!("#line 1 \"common.cuh\"\n{COMMON}\n#line 1 \"{}\"\n{}", self.name, self.text)
+    }
+
+    /// The kernels in it.
+    pub(super) fn kernels(&self) -> impl Iterator<Item = &'static str> {
+        self.text
+            .lines()
+            .filter_map(|line| line.strip_prefix("KERNEL ")?.split_once('(').map(|(name, _)| name))
+    }
+
+    /// The file with a kernel. Panics where there is none.
+    pub(super) fn of(kernel: &str) -> &'static Source {
+        let has = |source: &&Source| source.kernels().any(|name| name == kernel);
+        SOURCES.iter().find(has).unwrap_or_else(|| panic!("no kernel {kernel}"))
+    }
+}

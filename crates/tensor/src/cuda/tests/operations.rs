@@ -1,0 +1,488 @@
+//! Forwards and backwards through the tape, once on the processor and once on the device, with the same numbers.
+
+use super::{close, device, normal, tensor};
+use crate::cuda::Argument;
+use crate::ops::{
+    self, Activation, Adafactor, AdamW, Attention, CachedAttention, CachedRows, CachedSpan, Columns,
+    CrossEntropy, KeyValues, LayerNorm, Linear, Lion, Mask, RelativeBias, RotaryPositions, Span, Table,
+};
+use crate::{
+    Adapter, Context, DType, Dropout, Gradient, Gradients, Graph, ParamId, Params, Pool, Precision, Regime,
+    Rng, Tensor, Var, Weight,
+};
+
+/// Sizes around those of warps, blocks and tiles.
+const SIZES: [(usize, usize); 7] = [(0, 8), (1, 1), (2, 31), (33, 32), (5, 300), (70, 65), (129, 48)];
+
+/// What an operation is tried on.
+struct Case {
+    vars: Vec<Tensor>,
+    params: Params,
+    ids: Vec<ParamId>,
+    dropout: Option<Dropout>,
+    precision: Precision,
+    bound: f32,
+}
+
+impl Case {
+    fn new(vars: &[(usize, usize)], params: &[&[usize]]) -> Case {
+        let mut rng = Rng::new(5, vars.len() as u64);
+        let vars = vars.iter().map(|&(rows, cols)| tensor(&mut rng, rows, cols)).collect();
+        let mut all = Params::default();
+        let mut add = |(i, shape): (usize, &&[usize])| {
+            all.add(format!("p{i}"), Weight::owned(shape, normal(&mut rng, shape.iter().product())))
+        };
+        let ids = params.iter().enumerate().map(&mut add).collect();
+        Case { vars, params: all, ids, dropout: None, precision: Precision::F32, bound: 2e-6 }
+    }
+
+    fn with_dropout(mut self) -> Case {
+        self.dropout = Some(Dropout { rate: 0.3, key: 77 });
+        self
+    }
+
+    /// The output of `op`, and from a derivative by it those by all inputs and parameters, are the same on both.
+    fn check(mut self, what: &str, op: impl Fn(&mut Graph<'_>, &[Var], &[ParamId]) -> Var) {
+        let Some(device) = device() else { return };
+        let host = self.run(&op);
+        self.params.move_to(&device).unwrap();
+        let there = self.run(&op);
+        assert_eq!(host.len(), there.len());
+        for (i, (got, want)) in there.iter().zip(&host).enumerate() {
+            assert_eq!(got.is_some(), want.is_some(), "{what}, number {i}");
+            if let (Some(got), Some(want)) = (got, want) {
+                close(&format!("{what}, number {i}"), got, want, self.bound);
+            }
+        }
+    }
+
+    fn run(&self, op: impl Fn(&mut Graph<'_>, &[Var], &[ParamId]) -> Var) -> Vec<Option<Vec<f32>>> {
+        let pool = Pool::new(1);
+        let mut graph = Graph::training(&self.params, &pool, self.dropout).with_precision(self.precision);
+        let place = |tensor: &Tensor| match self.params.device() {
+            None => tensor.clone(),
+            Some(device) => tensor.to_device(device),
+        };
+        let vars: Vec<Var> = self.vars.iter().map(|x| graph.leaf(place(x))).collect();
+        let y = op(&mut graph, &vars, &self.ids);
+        let (rows, cols) = (y.value.rows(), y.value.cols());
+        let mut found = vec![Some(y.value.to_host().data().to_vec())];
+        let mut gradients = Gradients::new();
+        gradients.put(y.node().expect("on the tape"), place(&tensor(&mut Rng::new(6, 0), rows, cols)));
+        graph.backward(&mut gradients);
+        found.extend(vars.iter().map(|x| gradients.of(x).map(|g| g.to_host().data().to_vec())));
+        found.extend(self.ids.iter().map(|&id| gradients.param(id).map(|g| g.to_host().data().to_vec())));
+        found
+    }
+}
+
+#[test]
+fn norms() {
+    for (rows, cols) in SIZES {
+        let case = Case::new(&[(rows, cols), (rows, cols)], &[&[cols]]);
+        case.check("RMSNorm", |g, v, p| {
+            // Twice, so that derivatives are added to what there is.
+            let sum = ops::residual(g, &v[0], v[1].clone());
+            let y = ops::rms_norm(g, &sum, p[0], 1e-6);
+            ops::residual(g, &sum, y)
+        });
+        let norm = |p: &[ParamId]| LayerNorm { weight: p[0], bias: p[1], eps: 1e-6 };
+        Case::new(&[(rows, cols)], &[&[cols], &[cols]])
+            .check("LayerNorm", |g, v, p| ops::layer_norm(g, &v[0], norm(p)));
+        Case::new(&[(rows, cols), (rows, cols)], &[&[cols], &[cols], &[cols]])
+            .with_dropout()
+            .check("residual and LayerNorm", |g, v, p| {
+                ops::residual_norm(g, &v[0], v[1].clone(), Some(p[2]), norm(p))
+            });
+    }
+}
+
+#[test]
+fn element_by_element() {
+    for (rows, cols) in SIZES {
+        Case::new(&[(rows, cols), (rows, cols)], &[]).with_dropout().check("residual", |g, v, _| {
+            let y = ops::residual(g, &v[0], v[1].clone());
+            let y = ops::scale(g, y, -0.75);
+            ops::dropout(g, y)
+        });
+        for act in [Activation::GeluTanh, Activation::GeluErf, Activation::Relu, Activation::Silu] {
+            Case::new(&[(rows, cols)], &[]).check("activation", |g, v, _| ops::activate(g, act, &v[0]));
+            Case::new(&[(rows, 2 * cols)], &[]).check("gated", |g, v, _| ops::gated(g, act, &v[0]));
+            Case::new(&[(rows, 3)], &[&[cols, 3], &[cols]]).check("dense", |g, v, p| {
+                ops::dense(g, &v[0], Linear { weight: p[0], bias: Some(p[1]) }, act)
+            });
+        }
+    }
+}
+
+#[test]
+fn rows_by_number() {
+    for (rows, cols) in SIZES {
+        let few = rows.min(3);
+        let ids: Vec<u32> = (0..rows as u32).map(|i| i * i % 7).collect();
+        Case::new(&[(rows, cols)], &[&[7, cols], &[9, cols]]).check("embedding", |g, v, p| {
+            let tables = [Table::new(p[0], &ids), Table { factor: -0.5, ..Table::new(p[1], &ids) }];
+            let y = ops::embeddings(g, &tables);
+            let y = ops::residual(g, &v[0], y);
+            let of: Vec<usize> = (0..2 * few).map(|i| i / 2).collect();
+            ops::select_rows(g, &y, &of)
+        });
+        let width = 2 * cols;
+        let positions: std::sync::Arc<[u32]> = ids.clone().into();
+        Case::new(&[(rows, 3 * width)], &[]).check("rotary", |g, v, _| {
+            ops::rotary(g, v[0].clone(), width..3 * width, &positions, &RotaryPositions::new(7, width))
+        });
+    }
+}
+
+/// With a bias, without, and with an adapter; alone and beside others.
+#[test]
+fn linear_layers() {
+    for (rows, cols) in SIZES {
+        for precision in [Precision::F32, Precision::Bf16] {
+            let shapes: [&[usize]; 6] = [&[70, cols], &[70], &[3, cols], &[33, cols], &[2, cols], &[33, 2]];
+            let mut case = Case::new(&[(rows, cols)], &shapes);
+            case.precision = precision;
+            // Both round to bf16 and sum in f32.
+            case.bound = if precision == Precision::Bf16 { 1e-5 } else { 2e-6 };
+            let adapter = Adapter { a: case.ids[4], b: case.ids[5], scale: 0.5 };
+            case.params.adapt(case.ids[3], adapter);
+            case.check("linear", |g, v, p| {
+                let biased = Linear { weight: p[0], bias: Some(p[1]) };
+                ops::linear(g, &v[0], &[biased, p[2].into(), p[3].into()])
+            });
+        }
+    }
+}
+
+fn attention(d_kv: usize, bias: Option<RelativeBias>, spans: Vec<Span>) -> Attention {
+    Attention { num_heads: 3, d_kv, scale: 0.7, bias, relative: None, dtype: DType::F32, spans }
+}
+
+/// Spans of awkward lengths under each mask, with a bias and without, with dropout and without; queries, keys and values
+/// beside one another and apart.
+#[test]
+fn attention_over_packed_sequences() {
+    for (d, bidirectional) in [(1, true), (16, true), (20, false), (64, false), (80, true), (128, false)] {
+        for (mask, lengths) in [
+            (Mask::Full, vec![1, 33, 70]),
+            (Mask::Causal, vec![70, 1, 33, 5]),
+            (Mask::Prefix(6), vec![4, 65, 9]),
+        ] {
+            let rows: usize = lengths.iter().sum();
+            let mut first = 0;
+            let spans: Vec<Span> = lengths
+                .iter()
+                .map(|&len| {
+                    first += len;
+                    Span { queries: first - len..first, keys: first - len..first, position: 0, mask }
+                })
+                .collect();
+            for (dropout, biased) in [(false, true), (true, false), (true, true)] {
+                let case = Case::new(&[(rows, 9 * d + 2)], &[&[8, 3]]);
+                let mut case = if dropout { case.with_dropout() } else { case };
+                // Scores are as large as the square root of d, unscaled, and so is what rounding does to them.
+                case.bound = 1e-5;
+                case.check(&format!("attention, {mask:?}, {d} columns"), |g, v, p| {
+                    let bias = RelativeBias { weight: p[0], num_buckets: 8, max_distance: 20, bidirectional };
+                    let what = attention(d, biased.then_some(bias), spans.clone());
+                    let at = |column| Columns { var: &v[0], column };
+                    ops::attention(g, at(0), at(3 * d + 1), at(6 * d + 2), &what)
+                });
+            }
+        }
+    }
+}
+
+/// Targets that look at sources: other rows, of which some are looked at by nobody.
+#[test]
+fn attention_to_other_rows() {
+    let (d, spans) = (12, [(0..1, 0..40), (1..36, 41..42), (36..40, 45..110)]);
+    let spans: Vec<Span> = spans
+        .into_iter()
+        .map(|(queries, keys)| Span { queries, keys, position: 3, mask: Mask::Full })
+        .collect();
+    let mut case = Case::new(&[(40, 3 * d), (110, 6 * d)], &[]);
+    case.bound = 1e-5;
+    case.check("attention to a source", |g, v, _| {
+        let (q, kv) = (|column| Columns { var: &v[0], column }, |column| Columns { var: &v[1], column });
+        ops::attention(g, q(0), kv(0), kv(3 * d), &attention(d, None, spans.clone()))
+    });
+}
+
+/// Steps against caches of every kind, more keys than are looked at together, and a bias.
+#[test]
+fn attention_of_steps() {
+    let Some(device) = device() else { return };
+    for (heads, d) in [(3, 5), (2, 64), (1, 128)] {
+        let inner = heads * d;
+        let mut rng = Rng::new(8, d as u64);
+        let mut params = Params::default();
+        let weight = params.add("bias", Weight::owned(&[8, heads], normal(&mut rng, 8 * heads)));
+        let (q, new) = (tensor(&mut rng, 6, 3 * inner), tensor(&mut rng, 700, 2 * inner));
+        let source = tensor(&mut rng, 40, 2 * inner);
+        let order: Vec<u32> = (0..700).map(|i| i * 3 % 701 % 700).collect();
+        let run = |params: &Params| {
+            let pool = Pool::new(1);
+            let graph = Graph::inference(params, &pool, Regime::Steps);
+            let place = |x: &Tensor| params.device().map_or_else(|| x.clone(), |device| x.to_device(device));
+            let mut cache = KeyValues::new(300, inner, DType::F32);
+            cache.store(
+                &order[..200].iter().map(|&i| i % 300).collect::<Vec<_>>(),
+                &place(&new.rows_copied(0..200)),
+                0,
+            );
+            cache.grow(700, 300);
+            cache.store(&order, &place(&new), 0);
+            let kept = |from: &Tensor, rows| {
+                KeyValues::taken(graph.context, &place(from), [rows], 0, inner, DType::F32).remove(0)
+            };
+            let (source, taken) = (kept(&source, 0..40), kept(&new, 5..9));
+            let own = vec![&order[3..9], &order[10..16]];
+            let span = |queries, keys, position| CachedSpan { queries, cache: &cache, keys, position };
+            let spans = vec![
+                span(0..1, CachedRows::List(&order[..600]), 599),
+                span(1..2, CachedRows::Range(4..7), 2),
+                span(2..4, CachedRows::Shared { first: &source, rows: 1..38, own }, 42),
+                CachedSpan { queries: 4..5, cache: &taken, keys: CachedRows::Range(0..4), position: 3 },
+                span(5..6, CachedRows::Shared { first: &source, rows: 0..40, own: vec![&[]] }, 39),
+            ];
+            let bias = Some(RelativeBias { weight, num_buckets: 8, max_distance: 20, bidirectional: false });
+            let what = CachedAttention { num_heads: heads, d_kv: d, scale: 0.5, bias, relative: None, spans };
+            let found = ops::attend_cached(&graph, &place(&q), inner, &what).to_host().data().to_vec();
+            (found, [699, 0, 5].map(|row| cache.position(row)))
+        };
+        let host = run(&params);
+        params.move_to(&device).unwrap();
+        let there = run(&params);
+        close("a step", &there.0, &host.0, 5e-6);
+        assert_eq!(there.1, host.1);
+    }
+}
+
+#[test]
+fn losses_and_their_derivatives() {
+    let Some(device) = device() else { return };
+    for (tokens, rows, chunk, label_smoothing, z_loss) in [
+        (1, 5, 1 << 20, 0.0, 0.0),
+        (40, 70, 70 * 16, 0.1, 0.02),
+        (17, 1500, 1 << 20, 0.1, 0.0),
+        (0, 9, 1, 0.0, 0.0),
+    ] {
+        let mut rng = Rng::new(9, tokens as u64);
+        let mut params = Params::default();
+        let weight = params.add("w", Weight::owned(&[rows, 12], normal(&mut rng, rows * 12)));
+        let bias = Some(params.add("b", Weight::owned(&[rows], normal(&mut rng, rows))));
+        let x = tensor(&mut rng, tokens, 12);
+        let targets: Vec<u32> = (0..tokens as u32).map(|t| t * 7 % rows as u32).collect();
+        let run = |params: &Params| {
+            let pool = Pool::new(1);
+            let mut graph = Graph::training(params, &pool, None);
+            let place = |x: &Tensor| params.device().map_or_else(|| x.clone(), |device| x.to_device(device));
+            let x = graph.leaf(place(&x));
+            let mut gradients = Gradients::new();
+            let options = CrossEntropy { chunk, scale: 0.3, label_smoothing, z_loss };
+            let losses = ops::cross_entropy(
+                &graph,
+                &x,
+                Linear { weight, bias },
+                &targets,
+                options,
+                Some(&mut gradients),
+            );
+            let mut found = vec![losses.tokens];
+            found.extend(gradients.of(&x).map(|g| g.to_host().data().to_vec()));
+            let of = |id: Option<ParamId>| gradients.param(id?).map(|g| g.to_host().data().to_vec());
+            found.extend([Some(weight), bias].into_iter().filter_map(of));
+            found
+        };
+        let host = run(&params);
+        params.move_to(&device).unwrap();
+        let there = run(&params);
+        assert_eq!(host.len(), there.len());
+        for (got, want) in there.iter().zip(&host) {
+            close("a loss", got, want, 2e-6);
+        }
+    }
+}
+
+/// Weights of every storage type: looked up, multiplied in the type they are stored in, and brought back as they were.
+#[test]
+fn weights_of_every_storage_type() {
+    let Some(device) = device() else { return };
+    let mut rng = Rng::new(10, 0);
+    let (values, x) = (normal(&mut rng, 70 * 40), tensor(&mut rng, 9, 40));
+    for dtype in [DType::F32, DType::Bf16, DType::F16, DType::I8] {
+        let mut params = Params::default();
+        let id = params.add("w", Weight::owned(&[70, 40], values.clone()).to_dtype(dtype).packed());
+        let wide = params.get(id).to_tensor().data().to_vec();
+        params.move_to(&device).unwrap();
+        let (there, pool) = (params.get(id), Pool::new(1));
+        assert_eq!((there.dtype(), there.rows(), there.cols()), (dtype, 70, 40));
+        assert!(there.bytes() <= 70 * 40 * dtype.size() + 70 * 4);
+        assert_eq!(there.to_tensor().data(), wide, "{dtype:?}");
+        for precision in [Precision::F32, Precision::Stored] {
+            let mut graph = Graph::inference(&params, &pool, Regime::Bulk).with_precision(precision);
+            let rows = ops::embedding(&mut graph, id, &[69, 0, 7]).value.to_host();
+            assert_eq!(rows.row(0), &wide[69 * 40..], "{dtype:?}");
+            let y = ops::logits(&graph, &x.to_device(&device), id).to_host();
+            let round = |x: f32| match (precision, dtype) {
+                (Precision::Stored, DType::Bf16) => half::bf16::from_f32(x).to_f32(),
+                (Precision::Stored, DType::F16) => half::f16::from_f32(x).to_f32(),
+                _ => x,
+            };
+            let dot = |x: &[f32], w: &[f32]| x.iter().zip(w).map(|(&x, w)| round(x) * w).sum::<f32>();
+            let want: Vec<f32> = x
+                .data()
+                .chunks(40)
+                .flat_map(|x| wide.chunks(40).map(|w| dot(x, w)).collect::<Vec<_>>())
+                .collect();
+            close(&format!("{dtype:?} in {precision:?}"), y.data(), &want, 2e-6);
+        }
+    }
+    let mut params = Params::default();
+    params.add("w", Weight::owned(&[70, 40], values).to_dtype(DType::I4));
+    assert!(params.move_to(&device).unwrap_err().to_string().contains("not in"));
+    assert!(params.device().is_none());
+}
+
+/// Three steps of every optimizer, in pieces and rests of pieces, from moments of the processor's on.
+#[test]
+fn optimizers() {
+    let Some(device) = device() else { return };
+    let adamw = AdamW {
+        lr: 1e-2,
+        beta1: 0.9,
+        beta2: 0.999,
+        eps: 1e-8,
+        weight_decay: 0.1,
+        l2: 0.0,
+        bias1: 0.1,
+        bias2: 0.001,
+        grad_scale: 0.5,
+    };
+    let adam = AdamW { weight_decay: 0.0, l2: 0.1, ..adamw };
+    let lion = Lion { lr: 1e-2, beta1: 0.9, beta2: 0.99, weight_decay: 0.1, grad_scale: 0.5 };
+    let adafactor = Adafactor {
+        lr: 1e-2,
+        beta2: 0.3,
+        eps1: 1e-30,
+        eps2: 1e-3,
+        clip_threshold: 1.0,
+        scale_parameter: true,
+        weight_decay: 0.1,
+        grad_scale: 0.5,
+    };
+    let unscaled = Adafactor { scale_parameter: false, ..adafactor };
+    let pool = Pool::new(1);
+    for (rows, cols) in [(1, 1), (33, 40), (300, 70)] {
+        for which in 0..6 {
+            let run = |on_device: bool| {
+                let mut rng = Rng::new(11, rows as u64);
+                let place = |x: Tensor| if on_device { x.to_device(&device) } else { x };
+                let mut params = Params::default();
+                let id = params.add("w", Weight::owned(&[rows, cols], normal(&mut rng, rows * cols)));
+                if on_device {
+                    params.move_to(&device).unwrap();
+                }
+                let shapes = match which {
+                    3 | 4 => vec![(1, rows), (1, cols)],
+                    5 => vec![(1, rows * cols)],
+                    _ => vec![(rows, cols), (rows, cols)],
+                };
+                let mut state: Vec<Tensor> = shapes.iter().map(|&(r, c)| Tensor::zeros(r, c)).collect();
+                let mut norms = Vec::new();
+                for _ in 0..3 {
+                    let g = place(tensor(&mut rng, rows, cols));
+                    let gradient = Gradient::Dense(&g);
+                    norms.push(ops::sum_squares(Context::new(&params, &pool), gradient) as f32);
+                    let w = params.get_mut(id);
+                    match (which, &mut state[..]) {
+                        (0, [m, v]) => ops::adamw(&pool, &adamw, w, gradient, m, v, false),
+                        (1, [m, v]) => ops::adamw(&pool, &adam, w, gradient, m, v, false),
+                        (2, [m, _]) => ops::lion(&pool, &lion, w, gradient, m, false),
+                        (3, [row, col]) => ops::adafactor(&pool, &adafactor, w, gradient, row, col),
+                        (4, [row, col]) => ops::adafactor(&pool, &unscaled, w, gradient, row, col),
+                        (_, [v, ..]) => ops::adafactor_vector(&adafactor, w, &g, v),
+                        _ => unreachable!("two moments"),
+                    }
+                }
+                let mut found = vec![params.get(id).to_tensor().data().to_vec(), norms];
+                found.extend(state.iter().map(|t| t.to_host().data().to_vec()));
+                found
+            };
+            for (got, want) in run(true).iter().zip(&run(false)) {
+                close(&format!("optimizer {which}"), got, want, 2e-6);
+            }
+        }
+    }
+}
+
+/// The largest of rows as the processor finds them, among them equals, what is not a number, and too few.
+#[test]
+fn the_largest_of_rows() {
+    let Some(device) = device() else { return };
+    let (cols, count) = (1100, 5);
+    let mut rng = Rng::new(12, 0);
+    let mut x: Vec<f32> = (0..4 * cols).map(|_| (rng.normal() * 8.0).round() as f32).collect();
+    x[cols..2 * cols].fill(f32::NEG_INFINITY);
+    (x[cols + 3], x[cols + 900]) = (2.0, 2.0);
+    x[3 * cols..].fill(f32::NAN);
+    let rows = Tensor::from_vec(4, cols, x).to_device(&device);
+    let mut values = Tensor::on(&device, 4, count);
+    let places = device.allocate(4 * 4 * count);
+    let arguments: [Argument; 5] =
+        [(&mut values).into(), (&places).into(), (&rows).into(), (cols as u32).into(), (count as u32).into()];
+    device.launch("top", [4, 1, 1], 256, 0, &arguments);
+    let mut found = vec![0u32; 4 * count];
+    places.read(bytemuck::cast_slice_mut(&mut found));
+    let (host, values) = (rows.to_host(), values.to_host());
+    for row in 0..4 {
+        let mut want = Vec::new();
+        crate::kernels::top(crate::isa(), host.row(row), count, f32::NEG_INFINITY, &mut want);
+        want.resize(count, (f32::NEG_INFINITY, u32::MAX));
+        let got: Vec<(f32, u32)> =
+            values.row(row).iter().copied().zip(found[row * count..].iter().copied()).take(count).collect();
+        assert_eq!(got, want, "row {row}");
+    }
+}
+
+/// Half-precision numbers as the processor rounds them, all of f16's and what lies between.
+#[test]
+fn conversions() {
+    let Some(device) = device() else { return };
+    let mut x: Vec<f32> = (0..=u16::MAX).map(|bits| half::f16::from_bits(bits).to_f32()).collect();
+    let between: Vec<f32> = x.windows(2).map(|pair| (pair[0] + pair[1]) / 2.0).collect();
+    x.extend(
+        between.iter().flat_map(|&x| [x, f32::from_bits(x.to_bits() + 1), f32::from_bits(x.to_bits() - 1)]),
+    );
+    let tensor = Tensor::from_vec(1, x.len(), x.clone()).to_device(&device);
+    for (code, dtype) in [(1u32, DType::Bf16), (2, DType::F16)] {
+        let bits = device.allocate(2 * x.len());
+        let (cols, count) = (x.len() as u32, x.len() as u64);
+        let arguments: [Argument; 6] =
+            [(&bits).into(), (&tensor).into(), code.into(), cols.into(), cols.into(), count.into()];
+        device.launch_each("narrow", x.len(), &arguments);
+        let mut back = Tensor::on(&device, 1, x.len());
+        let null = Argument::Pointer(0);
+        let arguments: [Argument; 6] =
+            [(&mut back).into(), (&bits).into(), null, code.into(), cols.into(), count.into()];
+        device.launch_each("widen", x.len(), &arguments);
+        let mut found = vec![0u16; x.len()];
+        bits.read(bytemuck::cast_slice_mut(&mut found));
+        for (i, ((&x, bits), back)) in x.iter().zip(found).zip(back.to_host().data()).enumerate() {
+            let (want, wide) = match dtype {
+                DType::Bf16 => (half::bf16::from_f32(x).to_bits(), half::bf16::from_bits(bits).to_f32()),
+                _ => (half::f16::from_f32(x).to_bits(), half::f16::from_bits(bits).to_f32()),
+            };
+            assert!(
+                bits == want || x.is_nan() && wide.is_nan(),
+                "{dtype:?}, element {i}: {x} {bits:x} {want:x}"
+            );
+            assert!(
+                back.to_bits() == wide.to_bits() || back.is_nan() && wide.is_nan(),
+                "{dtype:?}, {i}: {back}"
+            );
+        }
+    }
+}

@@ -44,7 +44,7 @@ fn difference_of(got: &[f32], want: &[f32], largest: f32) -> f32 {
 
 fn batch(name: &str, model: &dyn Seq2Seq) -> Batch {
     let golden = golden(name);
-    Batch::new(&sequences(&golden["sources"]), &sequences(&golden["targets"]), model.rows()).unwrap()
+    Batch::new(sequences(&golden["sources"]), sequences(&golden["targets"]), model.rows()).unwrap()
 }
 
 fn logits(name: &str, model: &dyn Seq2Seq, precision: Precision) -> Vec<f32> {

@@ -270,6 +270,7 @@ fn a_part_that_it_does_not_have_is_refused() {
     let options = TrainOptions { train_parts: vec!["decoder".into()], ..options() };
     let setup = Setup {
         pool: &Pool::new(1),
+        device: None,
         valid: None,
         options: &options,
         folder: folder.path(),

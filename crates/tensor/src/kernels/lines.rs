@@ -31,7 +31,7 @@ pub(crate) fn prefetch(_: *const u8) {}
 pub(crate) fn prefetch_to_write(p: *const u8) {
     // SAFETY: a hint, which processors that do not know it pass over; they ignore addresses that are not the process's.
     unsafe {
-        std::arch::asm!("prefetchw [{}]", in(reg) p, options(nomem, nostack, preserves_flags));
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_ET0 }>(p.cast());
     }
 }
 

@@ -66,7 +66,7 @@ const FLAGS: [(&[&str], &[&str]); 36] = [
     (&["int8", "quantize", "quantization", "load-in-8bit"], &["--dtype int8"]),
     (
         &["device", "devices", "gpu", "gpus", "cuda", "no-cuda", "cpu", "use-cpu", "num-gpus"],
-        &["--threads (all work is the processor's)"],
+        &["--device cuda (or cpu, auto)", "--threads (all work is the processor's)"],
     ),
     (&["workers", "num-workers", "jobs", "nproc", "processes", "cores"], &["--threads"]),
     (&["iterations", "passes", "epoches", "max-epochs"], &["--epochs"]),

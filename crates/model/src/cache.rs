@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use t5kit_tensor::ops::{CachedRows, CachedSpan, FeatureSpan, Features, KeyValues};
-use t5kit_tensor::{DType, Packed, Tensor};
+use t5kit_tensor::{Context, DType, Packed, Tensor};
 
 /// Positions of one source that room is reserved for at most, however many it may be fed: a limit that nobody means to
 /// reach takes no addresses.
@@ -42,6 +42,20 @@ pub(crate) enum Seen {
     Keys(Vec<KeyValues>),
     /// The encoder's output, for all layers.
     Features(Features),
+}
+
+/// Keeps a layer's keys and values of each source's rows but the last: the last columns of `kv`, `cols` wide each.
+pub(crate) fn keep_before_last(
+    context: Context<'_>,
+    seen: &mut [Vec<KeyValues>],
+    kv: &Tensor,
+    rows: impl Iterator<Item = Range<usize>>,
+    cols: usize,
+    dtype: DType,
+) {
+    let rows = rows.map(|rows| rows.start..rows.end - 1);
+    let own = KeyValues::taken(context, kv, rows, kv.cols() - 2 * cols, cols, dtype);
+    seen.iter_mut().zip(own).for_each(|(seen, own)| seen.push(own));
 }
 
 /// A source that has slots.

@@ -14,7 +14,7 @@ use t5kit_tensor::{Graph, Packed, ParamId, Precision, Tensor, Var};
 use super::positions::COARSE;
 use super::{Bert, Layer, Place, norm_params};
 use crate::Seq2Seq;
-use crate::cache::Seen;
+use crate::cache::{Seen, keep_before_last};
 use crate::packing::{Saying, Sequences};
 use crate::seq2seq::saw;
 use crate::{Batch, Cache};
@@ -70,23 +70,14 @@ impl Bert {
         let sequences = Sequences::of_sources(sources, None);
         let whole = Whole::new(&sequences);
         let (context, layers) = (graph.context, &self.network.layers);
+        let dtype = self.kept(context.precision);
         let mut seen: Vec<Vec<KeyValues>> =
             sources.ranges().map(|_| Vec::with_capacity(layers.len())).collect();
         let mut x = self.embed(graph, &sequences.ids, &sequences.positions, &sequences.segments);
         for (i, layer) in layers.iter().enumerate() {
             let width = self.config.hidden_size;
-            let mut keep = |kv: &Tensor| {
-                let ranges = sources.ranges().map(|range| range.start..range.end - 1);
-                let own = KeyValues::taken(
-                    context,
-                    kv,
-                    ranges,
-                    kv.cols() - 2 * width,
-                    width,
-                    self.kept(context.precision),
-                );
-                seen.iter_mut().zip(own).for_each(|(seen, own)| seen.push(own));
-            };
+            let mut keep =
+                |kv: &Tensor| keep_before_last(context, &mut seen, kv, sources.ranges(), width, dtype);
             // Nobody asks for what the last layer makes of the source.
             if i + 1 == layers.len() {
                 keep(&self.keys(graph, layer, &x, &whole.positions).value);

@@ -13,7 +13,7 @@ use super::T5;
 use super::network::{Memory, Whole};
 use crate::Batch;
 use crate::Seq2Seq;
-use crate::cache::Seen;
+use crate::cache::{Seen, keep_before_last};
 use crate::packing::Sequences;
 
 impl T5 {
@@ -44,19 +44,10 @@ impl T5 {
         let (blocks, inner) = (&self.network.decoder.blocks, self.inner());
         let mut seen: Vec<Vec<KeyValues>> =
             sources.ranges().map(|_| Vec::with_capacity(blocks.len())).collect();
-        // Keys and values are the last columns.
-        let context = graph.context;
+        let (context, dtype) = (graph.context, self.kept(graph.context.precision));
         let mut keep = |kv: &Tensor| {
-            let ranges = sequences.places.iter().map(|(rows, _)| rows.start..rows.end - 1);
-            let own = KeyValues::taken(
-                context,
-                kv,
-                ranges,
-                kv.cols() - 2 * inner,
-                inner,
-                self.kept(context.precision),
-            );
-            seen.iter_mut().zip(own).for_each(|(seen, own)| seen.push(own));
+            let rows = sequences.places.iter().map(|(rows, _)| rows.clone());
+            keep_before_last(context, &mut seen, kv, rows, inner, dtype);
         };
         let own = sequences.spans(self.mask());
         let mut x = self.embed(graph, &sequences.ids);

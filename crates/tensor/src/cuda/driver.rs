@@ -66,6 +66,18 @@ pub(crate) enum Argument {
     F32(f32),
 }
 
+impl Argument {
+    /// Its bits, in the lower half of a word where they are half of one.
+    pub(crate) fn word(self) -> u64 {
+        match self {
+            Argument::Pointer(at) => at,
+            Argument::U32(x) => u64::from(x),
+            Argument::U64(x) => x,
+            Argument::F32(x) => u64::from(x.to_bits()),
+        }
+    }
+}
+
 /// A kernel and what it is given.
 pub(crate) struct Launch<'a> {
     pub(crate) kernel: &'static str,

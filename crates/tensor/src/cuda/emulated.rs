@@ -220,16 +220,7 @@ impl Driver for Emulated {
 
     fn launch(&self, launch: &Launch<'_>) -> Result<(), DeviceError> {
         let _running = lock(&RUNNING);
-        let mut values: Vec<u64> = launch
-            .arguments
-            .iter()
-            .map(|argument| match *argument {
-                Argument::Pointer(at) => at,
-                Argument::U32(x) => u64::from(x),
-                Argument::U64(x) => x,
-                Argument::F32(x) => u64::from(x.to_bits()),
-            })
-            .collect();
+        let mut values: Vec<u64> = launch.arguments.iter().map(|argument| argument.word()).collect();
         let kinds = launch.arguments.iter().map(|argument| match argument {
             Argument::Pointer(_) => b'p',
             Argument::U32(_) => b'u',

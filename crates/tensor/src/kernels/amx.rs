@@ -3,8 +3,9 @@
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count};
 
-/// What the tiles multiply: a bit of `cpuid`'s leaf 7, register edx.
+/// What the tiles multiply: bits of `cpuid`'s leaf 7, register edx.
 pub(super) const INT8: u32 = 25;
+pub(super) const BF16: u32 = 22;
 const TILE: u32 = 24;
 
 /// Whether the processor has AMX with products of this kind and the kernel lets this process use its registers.

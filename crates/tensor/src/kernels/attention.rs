@@ -12,30 +12,23 @@ use crate::{MatMut, MatRef};
 /// What keys and values are kept as: f32, or [`Bf16`], which are widened as they are read.
 pub trait Kept: Copy {
     /// [`attend`] with arguments that it has checked.
-    fn run(
-        isa: Isa,
-        out: MatMut<'_>,
-        q: MatRef<'_>,
-        parts: &[Part<'_, Self>],
-        look: Look<'_>,
-        scratch: &mut [f32],
-    );
+    fn run(isa: Isa, work: Work<'_, Self>);
+}
+
+/// The arguments of [`attend`].
+pub struct Work<'a, K> {
+    out: MatMut<'a>,
+    q: MatRef<'a>,
+    parts: &'a [Part<'a, K>],
+    look: Look<'a>,
+    scratch: &'a mut [f32],
 }
 
 macro_rules! kept {
     ($($number:ty),*) => {$(
         impl Kept for $number {
-            fn run(
-                isa: Isa,
-                out: MatMut<'_>,
-                q: MatRef<'_>,
-                parts: &[Part<'_, Self>],
-                look: Look<'_>,
-                scratch: &mut [f32],
-            ) {
-                dispatch!(isa, attend_any(
-                    out: MatMut<'_>, q: MatRef<'_>, parts: &[Part<'_, $number>], look: Look<'_>, scratch: &mut [f32]
-                ))
+            fn run(isa: Isa, work: Work<'_, Self>) {
+                dispatch!(isa, attend_any(work: Work<'_, $number>))
             }
         }
     )*};
@@ -178,18 +171,12 @@ pub fn attend<K: Kept>(
         scratch.len() >= queries * heads * keys,
         "scratch for {queries} queries of {heads} heads, {keys} keys"
     );
-    K::run(isa, out, q, parts, look, scratch)
+    K::run(isa, Work { out, q, parts, look, scratch })
 }
 
 #[inline(always)]
-fn attend_any<S: Simd, K: Stored>(
-    s: S,
-    mut out: MatMut<'_>,
-    q: MatRef<'_>,
-    parts: &[Part<'_, K>],
-    look: Look<'_>,
-    scratch: &mut [f32],
-) {
+fn attend_any<S: Simd, K: Stored>(s: S, work: Work<'_, K>) {
+    let Work { mut out, q, parts, look, scratch } = work;
     let Look { heads, d_kv, keys, .. } = look;
     // Queries whose sums with four keys fit into the registers together.
     let most = if S::TILE_ROWS >= 6 { 4 } else { S::TILE_ROWS.min(2) };

@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys;
 
-use super::driver::{Argument, DeviceError, Driver, Launch, Product};
+use super::driver::{DeviceError, Driver, Launch, Product};
 use products::Products;
 
 /// CUDA 11.2: memory in the order of a stream.
@@ -198,16 +198,7 @@ impl Driver for Nvidia {
     fn launch(&self, launch: &Launch<'_>) -> Result<(), DeviceError> {
         self.current()?;
         let function = self.function(launch.kernel)?;
-        let mut values: Vec<u64> = launch
-            .arguments
-            .iter()
-            .map(|argument| match *argument {
-                Argument::Pointer(at) => at,
-                Argument::U32(x) => u64::from(x),
-                Argument::U64(x) => x,
-                Argument::F32(x) => u64::from(x.to_bits()),
-            })
-            .collect();
+        let mut values: Vec<u64> = launch.arguments.iter().map(|argument| argument.word()).collect();
         let mut arguments: Vec<*mut c_void> =
             values.iter_mut().map(|value| std::ptr::from_mut(value).cast()).collect();
         let [x, y, z] = launch.grid;

@@ -2,6 +2,15 @@
 //! NEON's `bfmmla` (in `neon`), plain Rust.
 
 use super::pack::{Layout, TILE, TILE_DEPTH, TILE_LINES, place};
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::amx;
+
+/// A thread's tiles.
+#[cfg(target_arch = "x86_64")]
+pub(super) type Tiles = amx::Configured;
+/// There are none.
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) type Tiles = std::convert::Infallible;
 
 /// Lines of a strip: two tiles.
 pub(super) const STRIP: usize = 2 * TILE_LINES;
@@ -88,7 +97,8 @@ impl Bf16Kernel {
     pub(super) fn start(self) -> Option<Tiles> {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Bf16Kernel::Amx(_) => Some(Tiles::configure()),
+            // SAFETY: the kernel's existence proves that AMX is allowed; the tiles belong to no one else.
+            Bf16Kernel::Amx(_) => Some(unsafe { Tiles::new() }),
             _ => None,
         }
     }
@@ -145,7 +155,7 @@ pub(super) fn available() -> Vec<Bf16Kernel> {
     let mut found = vec![Bf16Kernel::Portable];
     if is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512bw") {
         found.push(Bf16Kernel::Avx512Bf16(Proof(())));
-        if amx_allowed() {
+        if amx::allowed(amx::BF16) {
             found.push(Bf16Kernel::Amx(Proof(())));
         }
     }
@@ -160,70 +170,6 @@ pub(super) fn available() -> Vec<Bf16Kernel> {
         found.push(Bf16Kernel::NeonBf16(Proof(())));
     }
     found
-}
-
-/// Whether the processor has AMX with bf16 and the kernel lets this process use its registers.
-#[cfg(target_arch = "x86_64")]
-fn amx_allowed() -> bool {
-    use std::arch::x86_64::{__cpuid, __cpuid_count};
-    let has_leaf_7 = __cpuid(0).eax >= 7;
-    let edx = if has_leaf_7 { __cpuid_count(7, 0).edx } else { 0 };
-    let (bf16, tile) = (edx >> 22 & 1 == 1, edx >> 24 & 1 == 1);
-    bf16 && tile && tile_data_permitted()
-}
-
-/// Asks Linux for the tile registers, which a process does not get unasked.
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-fn tile_data_permitted() -> bool {
-    const ARCH_REQ_XCOMP_PERM: libc::c_long = 0x1023;
-    const XFEATURE_XTILEDATA: libc::c_long = 18;
-    // SAFETY: a system call that takes two numbers and touches no memory of ours.
-    unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0 }
-}
-
-/// Other systems have their own ways, which could not be tried.
-#[cfg(all(target_arch = "x86_64", not(target_os = "linux")))]
-fn tile_data_permitted() -> bool {
-    false
-}
-
-/// A thread's configured tile registers, released on drop so that context switches need not save them.
-#[must_use]
-pub(super) struct Tiles(());
-
-impl Tiles {
-    /// Eight tiles of 16 rows of 64 bytes. Only called for [`Bf16Kernel::Amx`].
-    #[cfg(target_arch = "x86_64")]
-    fn configure() -> Tiles {
-        /// The 64 bytes that `ldtilecfg` reads: palette, then bytes a row and rows of each tile.
-        #[repr(C, align(64))]
-        struct Config {
-            palette: u8,
-            start_row: u8,
-            reserved: [u8; 14],
-            row_bytes: [u16; 16],
-            rows: [u8; 16],
-        }
-        let mut config =
-            Config { palette: 1, start_row: 0, reserved: [0; 14], row_bytes: [0; 16], rows: [0; 16] };
-        config.row_bytes[..8].fill(64);
-        config.rows[..8].fill(16);
-        // SAFETY: the kernel's existence proves AMX and the permission; the tile registers belong to no one else.
-        unsafe {
-            std::arch::asm!("ldtilecfg [{}]", in(reg) &raw const config, options(nostack, readonly, preserves_flags));
-        }
-        Tiles(())
-    }
-}
-
-impl Drop for Tiles {
-    fn drop(&mut self) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: tiles were configured, so the instruction exists.
-        unsafe {
-            std::arch::asm!("tilerelease", options(nomem, nostack, preserves_flags));
-        }
-    }
 }
 
 /// 2×2 tiles of accumulators over the whole depth. Each step also asks for four rows of the next block: its 64 lines,

@@ -106,14 +106,18 @@ impl T5 {
                 *first = rows.end;
                 Some(rows)
             });
-            let own = KeyValues::taken(
-                graph.context,
-                &keys,
-                ranges,
-                0,
-                self.inner(),
-                self.kept(graph.context.precision),
-            );
+            let kept = self.kept(graph.context.precision);
+            let own = match a.bias {
+                Some(_) => KeyValues::taken(graph.context, &keys, ranges, 0, self.inner(), kept),
+                None => KeyValues::of_sources(
+                    graph.context,
+                    &keys,
+                    ranges,
+                    self.config.num_heads,
+                    self.inner(),
+                    kept,
+                ),
+            };
             for (&i, own) in wanting.iter().zip(own) {
                 if let Seen::Keys(layers) = &mut seen[i] {
                     layers.push(own);

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::parts::{cut, each, row_ranges};
+use crate::kernels::{Bf16Kernel, KeyStrips};
 use crate::{Context, DType, Isa, Tensor, kernels};
 
 /// Numbers in bf16, two in the place of one of f32.
@@ -58,6 +59,23 @@ pub(crate) fn take(
             keep(context.isa, to, &from.row(row)[column..], dtype);
         }
     });
+}
+
+/// For each of the ranges of rows of `from`, the keys in its first `cols` columns and the values in the next.
+pub(crate) fn strips(
+    context: Context<'_>,
+    kernel: Bf16Kernel,
+    from: &Tensor,
+    ranges: Vec<Range<usize>>,
+    heads: usize,
+    cols: usize,
+) -> Vec<KeyStrips> {
+    let mut all: Vec<Option<KeyStrips>> = ranges.iter().map(|_| None).collect();
+    each(context, ranges.into_iter().zip(&mut all).collect(), |_, (rows, strips)| {
+        let own = from.view().rows(rows.start, rows.len());
+        *strips = Some(KeyStrips::new(kernel, own.columns(0, cols), own.columns(cols, cols), heads));
+    });
+    all.into_iter().flatten().collect()
 }
 
 /// The numbers that a row keeps.

@@ -72,6 +72,11 @@ impl<T: Copy + Default> Lines<T> {
     }
 
     /// The numbers.
+    pub(super) fn get(&self) -> &[T] {
+        &self.all[self.start..self.start + self.count]
+    }
+
+    /// The numbers, to be written.
     pub(super) fn slice(&mut self) -> &mut [T] {
         &mut self.all[self.start..self.start + self.count]
     }

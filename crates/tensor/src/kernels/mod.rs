@@ -55,7 +55,8 @@ pub use adafactor::{adafactor_apply, adafactor_squares, adafactor_update_squares
 pub use adamw::adamw;
 pub use attention::{Cached, Kept, Look, Part, ScoreBias, attend};
 pub use bf16::{
-    BF16_VARIABLE, Bf16Kernel, best_kernel, bf16_products, gemm_bf16, gemm_bf16_with, kernels_for,
+    BF16_VARIABLE, Bf16Kernel, KeyStrips, best_kernel, bf16_products, gemm_bf16, gemm_bf16_with, kernels_for,
+    strips_kernel,
 };
 pub use columns::matmul_columns;
 pub use convert::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};

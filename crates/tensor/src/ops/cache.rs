@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::kernels::KeyStrips;
 use crate::ops::{Which, copy_rows};
 use crate::{Context, DType, Precision, Tensor, Weight, cpu};
 
@@ -11,10 +12,17 @@ use crate::{Context, DType, Precision, Tensor, Weight, cpu};
 /// share their past.
 #[derive(Clone, Debug)]
 pub struct KeyValues {
-    /// [positions, 2 · cols], or in bf16 [positions, cols], two numbers in the place of one.
-    rows: Tensor,
+    kept: Kept,
     cols: usize,
     dtype: DType,
+}
+
+#[derive(Clone, Debug)]
+enum Kept {
+    /// [positions, 2 · cols], or in bf16 [positions, cols], two numbers in the place of one.
+    Rows(Tensor),
+    /// Those of a source, as the processor's products want them: all of them are looked at, and none is added.
+    Strips(KeyStrips),
 }
 
 impl KeyValues {
@@ -31,7 +39,7 @@ impl KeyValues {
     /// Room for `rows` positions, keys and values `cols` wide, kept in f32 or bf16. Where there is much of it, it takes
     /// memory only as it is written to.
     pub fn new(rows: usize, cols: usize, dtype: DType) -> Self {
-        KeyValues { rows: Tensor::untouched(rows, width(cols, dtype)), cols, dtype }
+        KeyValues { kept: Kept::Rows(Tensor::untouched(rows, width(cols, dtype))), cols, dtype }
     }
 
     /// For each of `ranges` those in its rows of `from`: keys from column `column` on, then values, `cols` wide each.
@@ -55,42 +63,68 @@ impl KeyValues {
                 }
             }
         }
-        own.into_iter().map(|rows| KeyValues { rows, cols, dtype }).collect()
+        own.into_iter().map(|rows| KeyValues { kept: Kept::Rows(rows), cols, dtype }).collect()
+    }
+
+    /// The same of sources whose queries see all of them and add nothing to scores: kept in bf16, they lie as products
+    /// with few queries are fastest, if the processor has an instruction for those.
+    pub fn of_sources(
+        context: Context<'_>,
+        from: &Tensor,
+        ranges: impl IntoIterator<Item = Range<usize>>,
+        heads: usize,
+        cols: usize,
+        dtype: DType,
+    ) -> Vec<Self> {
+        let strips = (dtype == DType::Bf16 && from.core().is_none())
+            .then(|| crate::kernels::strips_kernel(context.isa))
+            .flatten();
+        let Some(kernel) = strips else { return Self::taken(context, from, ranges, 0, cols, dtype) };
+        let ranges = ranges.into_iter().collect();
+        let own = cpu::cache::strips(context, kernel, from, ranges, heads, cols).into_iter();
+        own.map(|strips| KeyValues { kept: Kept::Strips(strips), cols, dtype }).collect()
     }
 
     /// Writes row `to[i]` for every row `i` of `from`: its columns from `column` on.
     pub fn store(&mut self, to: &[u32], from: &Tensor, column: usize) {
         assert_eq!(to.len(), from.rows(), "a place for every row");
+        let Kept::Rows(rows) = &mut self.kept else { panic!("nothing is added to a source") };
         if from.core().is_none() {
-            return cpu::cache::store(&mut self.rows, to, from, column, self.dtype);
+            return cpu::cache::store(rows, to, from, column, self.dtype);
         }
         assert!(self.dtype == DType::F32, "keys and values on a device");
-        if self.rows.core().is_none() {
+        if rows.core().is_none() {
             // Nothing has been written yet: room is where what is stored comes from.
-            self.rows = from.unspecified_beside(self.rows.rows(), self.rows.cols());
+            *rows = from.unspecified_beside(rows.rows(), rows.cols());
         }
-        copy_rows(&mut self.rows, Which::List(to), from, Which::From(0), from.rows(), column);
+        copy_rows(rows, Which::List(to), from, Which::From(0), from.rows(), column);
     }
 
     /// Room for `rows` positions, keeping the first `used`.
     pub fn grow(&mut self, rows: usize, used: usize) {
-        let (rows, own) = (rows.max(self.rows()), &self.rows);
+        let (rows, own) = (rows.max(self.rows()), self.tensor());
         let mut larger = match own.core() {
             None => Tensor::untouched(rows, own.cols()),
             Some(_) => own.unspecified_beside(rows, own.cols()),
         };
         copy_rows(&mut larger, Which::From(0), own, Which::From(0), used, 0);
-        self.rows = larger;
+        self.kept = Kept::Rows(larger);
     }
 
     /// One position: its key, then its value, 2 · cols numbers.
     pub fn position(&self, row: usize) -> Vec<f32> {
-        cpu::cache::numbers(&self.rows.rows_copied(row..row + 1).to_host(), 0, self.dtype)
+        match &self.kept {
+            Kept::Rows(rows) => cpu::cache::numbers(&rows.rows_copied(row..row + 1).to_host(), 0, self.dtype),
+            Kept::Strips(strips) => strips.position(row),
+        }
     }
 
     /// Positions there is room for.
     pub fn rows(&self) -> usize {
-        self.rows.rows()
+        match &self.kept {
+            Kept::Rows(rows) => rows.rows(),
+            Kept::Strips(strips) => strips.keys(),
+        }
     }
 
     /// Width of a key or a value.
@@ -105,7 +139,18 @@ impl KeyValues {
 
     /// All rows as they are kept.
     pub(crate) fn tensor(&self) -> &Tensor {
-        &self.rows
+        match &self.kept {
+            Kept::Rows(rows) => rows,
+            Kept::Strips(_) => panic!("a source's keys and values have no rows"),
+        }
+    }
+
+    /// Those of a source, where they have no rows.
+    pub(crate) fn strips(&self) -> Option<&KeyStrips> {
+        match &self.kept {
+            Kept::Rows(_) => None,
+            Kept::Strips(strips) => Some(strips),
+        }
     }
 }
 

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use super::piece::with_scratch;
 use super::{BiasTable, each};
-use crate::kernels::{self, Bf16, Cached, Kept, Look, Part, ScoreBias};
+use crate::kernels::{self, Bf16, Cached, Kept, KeyStrips, Look, Part, ScoreBias};
 use crate::ops::{CachedAttention, CachedRows, CachedSpan, KeyValues, RelativePositions};
-use crate::{Context, DType, MatMut, MatRef, Rows, Tensor};
+use crate::{Context, DType, Isa, MatMut, MatRef, Rows, Tensor};
 
 /// Work smaller than this (keys × width × queries) is not worth handing to another thread.
 const SMALL: usize = 8 << 10;
@@ -47,6 +47,15 @@ pub(crate) fn attend(context: Context<'_>, q: &Tensor, column: usize, what: &Cac
             let (values, stride) = t.heads_from(span.position);
             ScoreBias { values: &values[heads.start * stride..], head: stride, query: 0 }
         });
+        if let Some(strips) = span.cache.strips() {
+            assert!(
+                bias.is_none()
+                    && what.relative.is_none()
+                    && matches!(&span.keys, CachedRows::Range(all) if *all == (0..strips.keys())),
+                "queries see all of a source and nothing beside"
+            );
+            return attend_strips(context, part, q, strips, heads, what.scale);
+        }
         let look = Look { heads: heads.len(), d_kv, keys: span.keys.len(), scale: what.scale, bias };
         match span.cache.dtype() {
             DType::Bf16 => attend_span(context, part, q, &parts(span, first, halves), look, what, span),
@@ -78,6 +87,47 @@ fn attend_span<K: Kept>(
             kernels::attend(context.isa, out, q, parts, look, scores);
         }),
     }
+}
+
+/// Keys and values of a source, looked at by some heads. Queries and probabilities are rounded to bf16 as these are.
+fn attend_strips(
+    context: Context<'_>,
+    mut out: MatMut<'_>,
+    q: MatRef<'_>,
+    strips: &KeyStrips,
+    heads: Range<usize>,
+    scale: f32,
+) {
+    let (d_kv, keys) = (strips.d_kv(), strips.keys());
+    let [depth, breadth] = strips.strides();
+    with_scratch(|scratch| {
+        // Two numbers in bf16 have the place of one in f32.
+        let [scores, queries, weights] =
+            scratch.take([q.rows * keys, q.rows * depth / 2, q.rows * breadth / 2]);
+        let queries: &mut [u16] = bytemuck::cast_slice_mut(queries);
+        let weights: &mut [u16] = bytemuck::cast_slice_mut(weights);
+        for (place, head) in heads.enumerate() {
+            let first = place * d_kv;
+            let sums = out.reborrow().split_cols(first).1.split_cols(d_kv).0;
+            for (row, to) in queries.chunks_exact_mut(depth).enumerate() {
+                round_row(context.isa, to, &q.row(row)[first..first + d_kv]);
+            }
+            strips.scores(head, MatMut::new(scores, q.rows, keys, keys), queries);
+            let of_keys = scores.chunks_exact_mut(keys.max(1)).zip(weights.chunks_exact_mut(breadth.max(1)));
+            for (p, to) in of_keys {
+                kernels::softmax(context.isa, p, scale, None);
+                round_row(context.isa, to, p);
+            }
+            strips.sums(head, sums, weights);
+        }
+    });
+}
+
+/// A row in bf16, zeros behind it.
+fn round_row(isa: Isa, to: &mut [u16], row: &[f32]) {
+    let (to, rest) = to.split_at_mut(row.len());
+    kernels::f32_to_bf16(isa, to, row);
+    rest.fill(0);
 }
 
 /// Numbers in bf16, two in the place of one of f32.

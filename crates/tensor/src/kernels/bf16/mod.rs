@@ -13,6 +13,7 @@ mod micro;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod pack;
+mod strips;
 #[cfg(target_arch = "aarch64")]
 mod words_neon;
 #[cfg(target_arch = "x86_64")]
@@ -22,6 +23,7 @@ use std::cell::RefCell;
 use std::sync::OnceLock;
 
 pub use micro::Bf16Kernel;
+pub use strips::{KeyStrips, strips_kernel};
 
 use super::isa::{Isa, IsaError, Kind, environment, isa};
 use super::lines::Lines;

@@ -143,6 +143,59 @@ fn keys_and_values_in_bf16() {
     }
 }
 
+/// Keys and values of sources, which need not lie in rows: what they keep is the same, a step gives nearly the same as from
+/// rows, and a query's result depends neither on the others nor on how the work is shared out.
+#[test]
+fn keys_and_values_of_sources() {
+    let (lengths, each) = ([40, 1, 33], 5);
+    let tokens: usize = lengths.iter().sum();
+    let mut rng = Rng::new(10, 0);
+    let mut normal = |n: usize| -> Vec<f32> { (0..n).map(|_| rng.normal() as f32).collect() };
+    let kv = Tensor::from_vec(tokens, 2 * INNER, normal(tokens * 2 * INNER));
+    let q = Tensor::from_vec(3 * each, INNER, normal(3 * each * INNER));
+    let ranges: Vec<_> = lengths
+        .iter()
+        .scan(0, |at, n| {
+            *at += n;
+            Some(*at - n..*at)
+        })
+        .collect();
+    let params = Params::default();
+    let look = |threads: usize, cache: &[KeyValues], of: &[usize], q: &Tensor| {
+        let pool = Pool::new(threads);
+        let graph = Graph::inference(&params, &pool, Regime::Steps);
+        let count = q.rows() / of.len();
+        let span = |(at, &i): (usize, &usize)| CachedSpan {
+            queries: at * count..(at + 1) * count,
+            cache: &cache[i],
+            keys: CachedRows::Range(0..cache[i].rows()),
+            position: 0,
+        };
+        let what = Attention { scale: 0.3, ..plain(Vec::new()) };
+        let spans = of.iter().enumerate().map(span).collect();
+        attend_cached(&graph, q, 0, &CachedAttention { spans, ..cached(&what) })
+    };
+    let pool = Pool::new(2);
+    let context = Graph::inference(&params, &pool, Regime::Steps).context;
+    let rows = KeyValues::taken(context, &kv, ranges.clone(), 0, INNER, DType::Bf16);
+    let own = KeyValues::of_sources(context, &kv, ranges, HEADS, INNER, DType::Bf16);
+    for (own, rows) in own.iter().zip(&rows) {
+        assert_eq!(own.rows(), rows.rows());
+        (0..own.rows()).for_each(|row| assert_eq!(own.position(row), rows.position(row)));
+    }
+    let got = look(1, &own, &[0, 1, 2], &q);
+    for (got, want) in got.data().iter().zip(look(1, &rows, &[0, 1, 2], &q).data()) {
+        assert!((got - want).abs() < 0.03, "{got} {want}");
+    }
+    for threads in [2, 3, 5] {
+        assert_eq!(look(threads, &own, &[0, 1, 2], &q).data(), got.data());
+    }
+    for row in 0..3 * each {
+        let one = Tensor::from_vec(1, INNER, q.row(row).to_vec());
+        assert_eq!(look(2, &own, &[row / each], &one).data(), got.row(row));
+    }
+}
+
 /// Sequences longer than a block of queries: forward against the oracle, and a decoding step with a cache against
 /// the same row of the whole.
 #[test]

@@ -220,9 +220,7 @@ impl T5 {
         memory: &mut Memory<'_>,
     ) -> Var {
         let a = &block.attention;
-        let normed = self.norm(graph, &x, a.norm);
-        let attended = self.attend_own(graph, a, layer, &normed, memory);
-        drop(normed);
+        let attended = self.attend_own(graph, a, layer, &x, memory);
         let x = match memory {
             Memory::Whole(Whole { saying: Some(saying), .. }) => ops::select_rows(graph, &x, &saying.rows),
             _ => x,
@@ -233,8 +231,7 @@ impl T5 {
         saw(graph, &x, "the hidden states after", a.o);
 
         if let Some(a) = &block.cross {
-            let normed = self.norm(graph, &x, a.norm);
-            let attended = self.attend_source(graph, a, layer, &normed, memory);
+            let attended = self.attend_source(graph, a, layer, &x, memory);
             saw(graph, &attended, "the attention by", a.q);
             let branch = ops::linear(graph, &attended, &[a.o]);
             x = ops::residual(graph, &x, branch);
@@ -256,14 +253,13 @@ impl T5 {
         if let Some(branch) = ops::feed_forward_in_int8(graph, &x.value, parts) {
             return Var::constant(branch);
         }
-        let normed = self.norm(graph, x, f.norm);
-        let inner = ops::linear(graph, &normed, &f.wi);
+        let inner = self.behind_norm(graph, x, f.norm, &f.wi);
         saw(graph, &inner, "the output of", f.wi[0]);
         let active = match f.wi.len() {
             2 => ops::gated(graph, activation, &inner),
             _ => ops::activate(graph, activation, &inner),
         };
-        drop((normed, inner));
+        drop(inner);
         saw(graph, &active, "the activation before", f.wo);
         let active = ops::dropout(graph, active);
         ops::linear(graph, &active, &[f.wo])
@@ -275,7 +271,17 @@ impl T5 {
         y
     }
 
-    /// Self-attention before its output projection.
+    /// The products of layers behind a norm.
+    fn behind_norm(&self, graph: &mut Graph<'_>, x: &Var, norm: ParamId, layers: &[ParamId]) -> Var {
+        let eps = self.config.layer_norm_epsilon as f32;
+        if let Some(y) = ops::normed_linear_in_int8(graph, &x.value, norm, eps, layers) {
+            return Var::constant(y);
+        }
+        let normed = self.norm(graph, x, norm);
+        ops::linear(graph, &normed, layers)
+    }
+
+    /// Self-attention to what comes in, before its output projection.
     fn attend_own(
         &self,
         graph: &mut Graph<'_>,
@@ -285,9 +291,10 @@ impl T5 {
         memory: &mut Memory<'_>,
     ) -> Var {
         if let Memory::Whole(Whole { saying: Some(saying), .. }) = memory {
-            return self.attend_saying(graph, a, x, saying);
+            let normed = self.norm(graph, x, a.norm);
+            return self.attend_saying(graph, a, &normed, saying);
         }
-        let qkv = ops::linear(graph, x, &[a.q, a.k, a.v]);
+        let qkv = self.behind_norm(graph, x, a.norm, &[a.q, a.k, a.v]);
         saw(graph, &qkv, "the output of", a.q);
         let inner = self.inner();
         match memory {
@@ -324,7 +331,7 @@ impl T5 {
         ops::attention(graph, Columns { var: &q, column: 0 }, at(0), at(self.inner()), &what)
     }
 
-    /// Attention to the encoder's output before its output projection.
+    /// Attention of what comes in to the encoder's output, before its output projection.
     fn attend_source(
         &self,
         graph: &mut Graph<'_>,
@@ -333,7 +340,7 @@ impl T5 {
         x: &Var,
         memory: &mut Memory<'_>,
     ) -> Var {
-        let q = ops::linear(graph, x, &[a.q]);
+        let q = self.behind_norm(graph, x, a.norm, &[a.q]);
         let heads = self.config.num_heads;
         match memory {
             Memory::Whole(Whole { cross, .. }) => {

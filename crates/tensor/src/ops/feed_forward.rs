@@ -1,7 +1,9 @@
-//! A feed-forward block in int8, its parts one after another in the cache.
+//! What comes behind a norm in int8: normed rows are rounded at once, and a feed-forward block's parts follow one another
+//! in the cache.
 
 use crate::cpu::int8::Quantized;
 use crate::cpu::linear::{Side, product_in_int8};
+use crate::kernels::Panels;
 use crate::ops::Activation;
 use crate::{Graph, ParamId, Tensor};
 
@@ -29,16 +31,9 @@ const ROWS: usize = 32;
 /// over memory: normed and activated rows are rounded at once, those of many tokens as they leave the products.
 pub fn feed_forward_in_int8(graph: &Graph<'_>, x: &Tensor, block: FeedForward<'_>) -> Option<Tensor> {
     let context = graph.context;
-    let of = |id: ParamId| {
-        let weight = context.params.get(id);
-        let plain = context.params.adapter(id).is_none();
-        weight.panels().filter(|_| plain).map(|panels| (Side { weight, bias: None }, panels))
-    };
     let &[gate, linear] = block.wi else { return None };
-    if graph.trains() || graph.watches() {
-        return None;
-    }
-    let ((gate, of_gate), (linear, of_linear), (wo, _)) = (of(gate)?, of(linear)?, of(block.wo)?);
+    let [gate, linear, wo] = [gate, linear, block.wo].map(|id| in_panels(graph, id));
+    let ((gate, of_gate), (linear, of_linear), (wo, _)) = (gate?, linear?, wo?);
     let normed = Quantized::normed(context, x, context.params.vector(block.norm), block.eps);
     let inner = if x.rows() >= ROWS * context.pool.threads() {
         Quantized::gated_product(context, &normed, block.activation, [of_gate, of_linear])
@@ -47,6 +42,28 @@ pub fn feed_forward_in_int8(graph: &Graph<'_>, x: &Tensor, block: FeedForward<'_
         Quantized::gated(context, block.activation, &inner)
     };
     Some(product_in_int8(context, &inner, &[wo]))
+}
+
+/// `rms_norm(x)·[W₀; W₁; …]ᵀ`, [tokens, Σ out_i], likewise: the normed rows are nowhere but in int8.
+pub fn normed_linear_in_int8(
+    graph: &Graph<'_>,
+    x: &Tensor,
+    norm: ParamId,
+    eps: f32,
+    layers: &[ParamId],
+) -> Option<Tensor> {
+    let context = graph.context;
+    let sides = layers.iter().map(|&id| Some(in_panels(graph, id)?.0)).collect::<Option<Vec<_>>>()?;
+    let normed = Quantized::normed(context, x, context.params.vector(norm), eps);
+    Some(product_in_int8(context, &normed, &sides))
+}
+
+/// A layer's weight, if it is in panels of int8 without an adapter and the pass neither keeps nor looks at what goes in.
+fn in_panels<'a>(graph: &Graph<'a>, id: ParamId) -> Option<(Side<'a>, &'a Panels)> {
+    let params = graph.context.params;
+    let weight = params.get(id);
+    let plain = params.adapter(id).is_none() && !graph.trains() && !graph.watches();
+    weight.panels().filter(|_| plain).map(|panels| (Side { weight, bias: None }, panels))
 }
 
 #[cfg(test)]
@@ -76,14 +93,16 @@ mod tests {
                     let x = (0..rows * features).map(|_| rng.normal() as f32).collect();
                     let x = Tensor::from_vec(rows, features, x);
                     let mut graph = Graph::inference(&params, &pool, Regime::Bulk);
+                    let bits = |x: &Tensor| x.data().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                    let normed = rms_norm(&mut graph, &Var::constant(x.clone()), norm, 1e-6);
+                    let alone = normed_linear_in_int8(&graph, &x, norm, 1e-6, &wi).expect("weights in int8");
+                    assert_eq!(bits(&alone), bits(&linear(&mut graph, &normed, &wi).value));
                     for activation in [Activation::GeluTanh, Activation::Relu] {
                         let block = FeedForward { norm, eps: 1e-6, wi: &wi, activation, wo };
                         let fused = feed_forward_in_int8(&graph, &x, block).expect("weights in int8");
-                        let normed = rms_norm(&mut graph, &Var::constant(x.clone()), norm, 1e-6);
                         let inner = linear(&mut graph, &normed, &wi);
                         let active = gated(&mut graph, activation, &inner);
                         let want = linear(&mut graph, &active, &[wo]).value;
-                        let bits = |x: &Tensor| x.data().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
                         assert_eq!(bits(&fused), bits(&want), "{rows} rows, {threads} threads, {dtype:?}");
                     }
                 }
@@ -114,6 +133,7 @@ mod tests {
         assert!(feed_forward_in_int8(&graph, &x, FeedForward { wo: wide, ..block }).is_none());
         for graph in [Graph::training(&params, &pool, None), Graph::watching(&params, &pool, None)] {
             assert!(feed_forward_in_int8(&graph, &x, block).is_none());
+            assert!(normed_linear_in_int8(&graph, &x, norm, 1e-6, &[a, b]).is_none());
         }
     }
 }

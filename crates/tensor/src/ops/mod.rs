@@ -50,7 +50,7 @@ pub use cross_entropy::{CrossEntropy, Losses, cross_entropy};
 pub use dense::dense;
 pub use dropout::dropout;
 pub use embedding::{Table, embedding, embeddings};
-pub use feed_forward::{FeedForward, feed_forward_in_int8};
+pub use feed_forward::{FeedForward, feed_forward_in_int8, normed_linear_in_int8};
 pub(crate) use heads::Way;
 pub use heads::{heads_from_features, heads_to_features};
 pub use layer_norm::{LayerNorm, layer_norm};

@@ -143,7 +143,7 @@ const RESIDENT: usize = 512 << 10;
 const LEAST: usize = 128 << 10;
 
 /// Rows of activations on their way into products with rows of weights.
-struct Given<'a> {
+pub(super) struct Given<'a> {
     rows: usize,
     cols: usize,
     /// As they are; none where all weights are in panels.
@@ -154,18 +154,61 @@ struct Given<'a> {
     quantized: Option<&'a Quantized>,
 }
 
+impl<'a> Given<'a> {
+    /// Of `x`, which is quantised already where some of the weights are in panels ([`quantized_for`]).
+    pub(super) fn new(
+        context: Context<'_>,
+        x: &'a Tensor,
+        quantized: Option<&'a Quantized>,
+        sides: &[Side<'_>],
+    ) -> Self {
+        let rounded = (quantized.is_none() && rows_in_bf16(context, sides)).then(|| {
+            let mut bits = vec![0u16; x.data().len()];
+            kernels::f32_to_bf16(context.isa, &mut bits, x.data());
+            bits
+        });
+        Given { rows: x.rows(), cols: x.cols(), wide: x.data(), rounded, quantized }
+    }
+
+    /// The products of rows from `first` on, as many as `y` has, with some rows of a weight.
+    pub(super) fn multiply(
+        &self,
+        context: Context<'_>,
+        mut y: MatMut<'_>,
+        first: usize,
+        side: Side<'_>,
+        outputs: Range<usize>,
+    ) {
+        let k = self.cols;
+        match (side.weight.panels(), self.quantized) {
+            (Some(panels), Some(x)) => {
+                let x = x.rows(first, y.rows);
+                kernels::matmul_int8(y.reborrow(), x, panels, outputs.clone());
+            }
+            _ => {
+                let here = first * k..(first + y.rows) * k;
+                let weights = side.weight.as_rows().slice(outputs.clone());
+                match &self.rounded {
+                    Some(x) => kernels::matmul_rows_bf16(context.isa, y.reborrow(), &x[here], k, weights),
+                    None => kernels::matmul_rows(context.isa, y.reborrow(), &self.wide[here], k, weights),
+                }
+            }
+        }
+        if let Some(bias) = side.bias {
+            add_bias(context, y, &bias[outputs]);
+        }
+    }
+}
+
+/// The rows of `x` in int8, where some of the weights are in panels.
+pub(super) fn quantized_for(context: Context<'_>, x: &Tensor, sides: &[Side<'_>]) -> Option<Quantized> {
+    sides.iter().any(|side| side.weight.panels().is_some()).then(|| Quantized::new(context, x))
+}
+
 /// The products of rows of `x` with weights side by side.
 pub(crate) fn rows_of_weights(context: Context<'_>, y: &mut Tensor, x: &Tensor, sides: &[Side<'_>]) {
-    let quantized =
-        sides.iter().any(|side| side.weight.panels().is_some()).then(|| Quantized::new(context, x));
-    let rounded = (quantized.is_none() && rows_in_bf16(context, sides)).then(|| {
-        let mut bits = vec![0u16; x.data().len()];
-        kernels::f32_to_bf16(context.isa, &mut bits, x.data());
-        bits
-    });
-    let given =
-        Given { rows: x.rows(), cols: x.cols(), wide: x.data(), rounded, quantized: quantized.as_ref() };
-    spread(context, y, &given, sides);
+    let quantized = quantized_for(context, x, sides);
+    spread(context, y, &Given::new(context, x, quantized.as_ref(), sides), sides);
 }
 
 /// The same of rows that are in int8 already, with weights that are all in panels.
@@ -204,39 +247,14 @@ fn spread(context: Context<'_>, y: &mut Tensor, x: &Given<'_>, sides: &[Side<'_>
     }
     context.pool.run_parts(pieces, |(range, at, mut part)| {
         let mut first = 0;
-        for Side { weight, bias } in sides {
-            let from = range.start.clamp(first, first + weight.rows()) - first;
-            let to = range.end.clamp(first, first + weight.rows()) - first;
-            first += weight.rows();
+        for &side in sides {
+            let from = range.start.clamp(first, first + side.weight.rows()) - first;
+            let to = range.end.clamp(first, first + side.weight.rows()) - first;
+            first += side.weight.rows();
             if from < to {
-                let (mut here, right) = part.split_cols(to - from);
+                let (here, right) = part.split_cols(to - from);
                 part = right;
-                match (weight.panels(), x.quantized) {
-                    (Some(panels), Some(x)) => {
-                        let x = x.rows(at, here.rows);
-                        kernels::matmul_int8(here.reborrow(), x, panels, from..to);
-                    }
-                    _ => {
-                        let here_of_x = at * k..(at + here.rows) * k;
-                        let weights = weight.as_rows().slice(from..to);
-                        match &x.rounded {
-                            Some(x) => kernels::matmul_rows_bf16(
-                                context.isa,
-                                here.reborrow(),
-                                &x[here_of_x],
-                                k,
-                                weights,
-                            ),
-                            None => {
-                                let x = &x.wide[here_of_x];
-                                kernels::matmul_rows(context.isa, here.reborrow(), x, k, weights);
-                            }
-                        }
-                    }
-                }
-                if let Some(bias) = bias {
-                    add_bias(context, here, &bias[from..to]);
-                }
+                x.multiply(context, here, at, side, from..to);
             }
         }
     });

@@ -83,6 +83,15 @@ impl Bf16Kernel {
         }
     }
 
+    /// Whether it is as fast with few rows of a: it takes the rows by themselves, not a tile of them.
+    pub(super) fn multiplies_few(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Bf16Kernel::Avx512Bf16(_) => true,
+            _ => false,
+        }
+    }
+
     /// The k and the lines of a block: multiples of a tile's depth and of a strip's lines. Half a megabyte; AMX,
     /// which needs less of each for as many operations, does better with shorter strips.
     pub(super) fn block(self) -> (usize, usize) {

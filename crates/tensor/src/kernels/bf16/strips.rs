@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
+use super::kernels_for;
 use super::micro::{Bf16Kernel, STRIP};
 use super::pack::{Layout, Side, TILE, TILE_DEPTH, TILE_LINES, pack_strip, place};
-use super::{Kind, kernels_for};
 use crate::kernels::isa::Isa;
 use crate::kernels::lines::Lines;
 #[cfg(target_arch = "x86_64")]
@@ -18,11 +18,7 @@ use crate::{MatMut, MatRef};
 /// The kernel by which [`KeyStrips`] are looked at where this is the instruction set: AVX-512 BF16 if the processor has it.
 /// `None`: they are better left as rows.
 pub fn strips_kernel(isa: Isa) -> Option<Bf16Kernel> {
-    match isa.kind() {
-        #[cfg(target_arch = "x86_64")]
-        Kind::Avx512 => kernels_for(isa).into_iter().find(|k| matches!(k, Bf16Kernel::Avx512Bf16(_))),
-        _ => None,
-    }
+    kernels_for(isa).into_iter().find(|kernel| kernel.multiplies_few())
 }
 
 /// Keys and values of one source, every head's in strips of its own, rounded to bf16.

@@ -394,9 +394,7 @@ impl Gradients {
         let held = std::mem::replace(holds, Holds::Dense);
         if held == Holds::Rows {
             on!(context => elementwise::fill_zeros(context, tensor));
-            for (row, at) in rows.sorted() {
-                tensor.view_mut().row_mut(row).copy_from_slice(rows.row(at));
-            }
+            rows.write_to(tensor);
         }
         (tensor, held != Holds::Nothing)
     }

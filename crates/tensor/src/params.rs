@@ -66,6 +66,11 @@ impl Params {
         &mut self.entries[id.0].1
     }
 
+    /// All weights, to write.
+    pub(crate) fn weights_mut(&mut self) -> impl Iterator<Item = (ParamId, &mut Weight)> {
+        self.entries.iter_mut().enumerate().map(|(i, (_, weight))| (ParamId(i), weight))
+    }
+
     /// Gives the weight of a linear layer an adapter, in the place of one that it has. Panics when the shapes do not
     /// fit.
     pub fn adapt(&mut self, weight: ParamId, adapter: Adapter) {
@@ -147,7 +152,7 @@ impl Params {
     }
 
     /// All parameters in the order they were added.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (ParamId, &str, &Weight)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (ParamId, &str, &Weight)> + DoubleEndedIterator {
         self.entries.iter().enumerate().map(|(i, (name, weight))| (ParamId(i), name.as_str(), weight))
     }
 

@@ -187,6 +187,15 @@ impl Tensor {
         Tensor::of(memory, rows, cols)
     }
 
+    /// Some of its rows, on a device, become zeros.
+    pub(crate) fn zero_rows(&mut self, rows: Range<usize>) {
+        let bytes = self.cols * size_of::<f32>();
+        match Arc::get_mut(&mut self.storage).expect("writing to a shared tensor") {
+            Storage::Device(memory) => memory.zero_within(rows.start * bytes..rows.end * bytes),
+            Storage::Host(_) => panic!("a tensor of the processor's, on a device"),
+        }
+    }
+
     fn of(memory: Memory, rows: usize, cols: usize) -> Self {
         Tensor { storage: Arc::new(Storage::Device(memory)), rows, cols }
     }

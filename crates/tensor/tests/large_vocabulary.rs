@@ -1,7 +1,7 @@
 //! The logits of a 250,112-row vocabulary never exist whole, nor do the moments of rows that no text has. A program of
 //! its own: it looks at this process's memory.
 
-use t5kit_tensor::ops::{AdamW, CrossEntropy, adamw, cross_entropy, embedding};
+use t5kit_tensor::ops::{AdamW, CrossEntropy, Learning, adamw, cross_entropy, embedding};
 use t5kit_tensor::{Gradients, Graph, Params, Pool, Rng, Tensor, Weight};
 
 const ROWS: usize = 250_112;
@@ -50,8 +50,7 @@ fn moments_take_memory_row_by_row() {
     let pool = Pool::new(2);
     let mut gradients = Gradients::new();
     gradients.keep_rows(id);
-    let mut moments = [(); 2].map(|()| Tensor::untouched(ROWS, features));
-    let [m, v] = &mut moments;
+    let mut state = [[(); 2].map(|()| Tensor::untouched(ROWS, features)).to_vec()];
     let step = AdamW {
         lr: 0.1,
         beta1: 0.9,
@@ -70,7 +69,8 @@ fn moments_take_memory_row_by_row() {
         let y = embedding(&mut graph, id, &ids);
         gradients.put(y.node().unwrap(), Tensor::from_vec(3, features, vec![1.0; 3 * features]));
         graph.backward(&mut gradients);
-        adamw(&pool, &step, params.get_mut(id), gradients.get(id).unwrap(), m, v, false);
+        let params = &mut params;
+        adamw(&pool, &step, Learning { params, gradients: &gradients, state: &mut state, lazy: false });
     }
     let grown = peak().saturating_sub(before);
     println!("two moments of {ROWS} rows: {} MB; memory grew by {} MB", whole >> 19, grown >> 20);
@@ -78,6 +78,7 @@ fn moments_take_memory_row_by_row() {
     let w = w.data();
     // Twice 5 % less where there is no gradient, and more than that where there was one.
     assert!((w[0] - 0.9025).abs() < 1e-6 && w[7 * features] < 0.8 && w[250_000 * features] < 0.8, "{}", w[0]);
+    let [m, v] = &state[0][..] else { panic!("two moments") };
     assert!(m.row(7)[0] > 0.0 && m.row(0)[0] == 0.0 && v.row(30_000)[63] > 0.0);
     assert!(grown < whole / 8, "{grown} of {} bytes", 2 * whole);
 }

@@ -2,8 +2,8 @@
 //! the threads.
 
 use serde::{Deserialize, Serialize};
-use t5kit_tensor::ops::{self, Adafactor, AdamW, Lion, NonFinite};
-use t5kit_tensor::{Context, Gradient, Gradients, ParamId, Params, Pool, Tensor, Weight};
+use t5kit_tensor::ops::{self, Adafactor, AdamW, Learning, Lion, NonFinite};
+use t5kit_tensor::{Context, Gradients, ParamId, Params, Pool, Tensor, Weight};
 
 use crate::TrainOptions;
 
@@ -93,15 +93,12 @@ impl Optimizer {
         options: &TrainOptions,
         lr: f64,
     ) -> Stepped {
-        let ids: Vec<ParamId> = params.iter().map(|(id, _, _)| id).collect();
-        let context = Context::new(params, pool);
-        let squares = ids.iter().filter_map(|&id| gradients.get(id)).map(|g| ops::sum_squares(context, g));
-        let grad_norm = squares.sum::<f64>().sqrt();
+        let grad_norm = ops::sum_squares(Context::new(params, pool), gradients).sqrt();
         if !grad_norm.is_finite() {
             // The way back meets the last parameters first.
-            let first = ids.iter().rev().find_map(|&id| {
+            let first = params.iter().rev().find_map(|(id, name, _)| {
                 let NonFinite { row, col, value } = NonFinite::find(gradients.get(id)?)?;
-                Some(format!("the gradient of {} ({value} in row {row}, column {col})", params.name(id)))
+                Some(format!("the gradient of {name} ({value} in row {row}, column {col})"))
             });
             let non_finite = Some(first.unwrap_or_else(|| "the norm of the gradient".into()));
             return Stepped { grad_norm, non_finite };
@@ -109,11 +106,8 @@ impl Optimizer {
         self.steps += 1;
         let clip = if options.max_grad_norm > 0.0 { options.max_grad_norm / (grad_norm + 1e-6) } else { 1.0 };
         let update = Update { kind: self.kind, options, lr, t: self.steps as f64, grad_scale: clip.min(1.0) };
-        for (&id, state) in ids.iter().zip(&mut self.state) {
-            if let Some(gradient) = gradients.get(id) {
-                update.apply(pool, params.get_mut(id), gradient, state);
-            }
-        }
+        let lazy = options.lazy_embeddings;
+        update.apply(pool, Learning { params, gradients, state: &mut self.state, lazy });
         Stepped { grad_norm, non_finite: None }
     }
 }
@@ -138,13 +132,12 @@ struct Update<'a> {
 }
 
 impl Update<'_> {
-    fn apply(&self, pool: &Pool, weight: &mut Weight, gradient: Gradient<'_>, state: &mut [Tensor]) {
+    fn apply(&self, pool: &Pool, of: Learning<'_>) {
         let &Update { kind, options, lr, t, grad_scale } = self;
         let (lr, grad_scale) = (lr as f32, grad_scale as f32);
         let weight_decay = options.weight_decay as f32;
-        let lazy = options.lazy_embeddings;
-        match (kind, state) {
-            (OptimizerKind::Adamw | OptimizerKind::Adam, [m, v]) => {
+        match kind {
+            OptimizerKind::Adamw | OptimizerKind::Adam => {
                 let (beta1, beta2) = (0.9f64, 0.999f64);
                 let decoupled = kind == OptimizerKind::Adamw;
                 let step = AdamW {
@@ -158,13 +151,13 @@ impl Update<'_> {
                     bias2: (1.0 - beta2.powf(t)) as f32,
                     grad_scale,
                 };
-                ops::adamw(pool, &step, weight, gradient, m, v, lazy);
+                ops::adamw(pool, &step, of);
             }
-            (OptimizerKind::Lion, [m]) => {
+            OptimizerKind::Lion => {
                 let step = Lion { lr, beta1: 0.9, beta2: 0.99, weight_decay, grad_scale };
-                ops::lion(pool, &step, weight, gradient, m, lazy);
+                ops::lion(pool, &step, of);
             }
-            (OptimizerKind::Adafactor, state) => {
+            OptimizerKind::Adafactor => {
                 let step = Adafactor {
                     lr,
                     beta2: (1.0 - t.powf(-0.8)) as f32,
@@ -175,13 +168,8 @@ impl Update<'_> {
                     weight_decay,
                     grad_scale,
                 };
-                match (state, gradient) {
-                    ([row, col], gradient) => ops::adafactor(pool, &step, weight, gradient, row, col),
-                    ([v], Gradient::Dense(gradient)) => ops::adafactor_vector(&step, weight, gradient, v),
-                    _ => unreachable!("a vector's gradient is not kept by rows"),
-                }
+                ops::adafactor(pool, &step, of);
             }
-            _ => unreachable!("the state is that of OptimizerKind::slots"),
         }
     }
 }

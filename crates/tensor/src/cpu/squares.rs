@@ -1,7 +1,7 @@
 //! Sums of squares, and looking for what is not a number.
 
 use super::parts::cut;
-use crate::{Context, Gradient, Weight, kernels};
+use crate::{Context, Gradient, Gradients, ParamId, Weight, kernels};
 
 /// Elements whose squares are summed in one go: fixed, so that the sum does not depend on the threads.
 const BLOCK: usize = 64 << 10;
@@ -20,8 +20,14 @@ fn first(data: &[f32]) -> Option<(usize, f32)> {
     kernels::first_non_finite(data).map(|at| (at, data[at]))
 }
 
+/// Sum of all squares of all gradients in f64.
+pub(crate) fn sum_squares(context: Context<'_>, gradients: &Gradients) -> f64 {
+    let of = |(id, _, _): (ParamId, &str, &Weight)| gradients.get(id).map(|gradient| of_gradient(context, gradient));
+    context.params.iter().filter_map(of).sum()
+}
+
 /// Sum of all squares in f64.
-pub(crate) fn sum_squares(context: Context<'_>, gradient: Gradient<'_>) -> f64 {
+pub(crate) fn of_gradient(context: Context<'_>, gradient: Gradient<'_>) -> f64 {
     let data = gradient.values();
     let mut sums = vec![0.0f64; data.len().div_ceil(BLOCK)];
     let ranges = context.pool.ranges(sums.len(), 1, 1);

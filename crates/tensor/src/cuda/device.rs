@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -21,6 +21,14 @@ pub struct Device {
     /// Buckets of relative positions as they lie on the device, by what decides them. Apart from the core, which their
     /// memory holds.
     buckets: Arc<Mutex<HashMap<BucketKey, Arc<Memory>>>>,
+    /// Lists that a step of an optimizer needs, as they were in the last one, by what they are for; apart likewise.
+    lists: Arc<Mutex<HashMap<&'static str, List>>>,
+}
+
+/// A list of numbers as it lies on a device.
+struct List {
+    numbers: Vec<u64>,
+    memory: Arc<Memory>,
 }
 
 /// What memory of a device holds on to, and all that runs on it.
@@ -59,7 +67,7 @@ impl Device {
     }
 
     pub(super) fn new(driver: Box<dyn Driver>) -> Device {
-        Device { core: Arc::new(Core { driver, used: Mutex::default() }), buckets: Arc::default() }
+        Device { core: Arc::new(Core { driver, used: Mutex::default() }), buckets: Arc::default(), lists: Arc::default() }
     }
 
     /// The card's name.
@@ -98,6 +106,18 @@ impl Device {
         let list: Vec<u32> = (0..before + 1 + after).map(bucket).collect();
         let memory = Arc::new(self.upload(&list));
         known.insert(key, memory.clone());
+        memory
+    }
+
+    /// A list of numbers on the device, uploaded again only where it is not what it was when it was last asked for by
+    /// that name.
+    pub(crate) fn kept(&self, name: &'static str, numbers: Vec<u64>) -> Arc<Memory> {
+        let mut lists = lock(&self.lists);
+        if let Some(list) = lists.get(name).filter(|list| list.numbers == numbers) {
+            return list.memory.clone();
+        }
+        let memory = Arc::new(self.upload(&numbers));
+        lists.insert(name, List { numbers, memory: memory.clone() });
         memory
     }
 }
@@ -262,8 +282,14 @@ impl Memory {
     }
 
     pub(crate) fn zero(&mut self) {
-        if self.bytes > 0 {
-            unwrap(self.core.driver.zero(self.at, self.bytes));
+        self.zero_within(0..self.bytes);
+    }
+
+    /// Overwrites some of its bytes with zeros.
+    pub(crate) fn zero_within(&mut self, bytes: Range<usize>) {
+        assert!(bytes.end <= self.bytes, "bytes of a device's memory");
+        if !bytes.is_empty() {
+            unwrap(self.core.driver.zero(self.at + bytes.start as u64, bytes.len()));
         }
     }
 }

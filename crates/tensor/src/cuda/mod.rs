@@ -35,6 +35,7 @@ mod nvidia;
 mod sources;
 
 pub(crate) mod activation;
+pub(crate) mod adafactor;
 /// What an adapter adds is a part of the linear layer's product.
 pub(crate) mod adapter {
     pub(crate) use super::linear::down;

@@ -2,7 +2,8 @@
 //! without relative steps and momentum. A matrix keeps the mean squares of its rows and of its columns; its second
 //! moments are their outer product over the mean.
 
-use crate::{Gradient, Pool, Tensor, Weight, cpu, cuda};
+use super::{Learned, Learning};
+use crate::{Gradient, Pool, cpu, cuda};
 
 /// One step's numbers, as `transformers.optimization.Adafactor` names them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,37 +26,29 @@ pub struct Adafactor {
     pub grad_scale: f32,
 }
 
-/// Updates a matrix `[rows, cols]` and its mean squares, `row`: [1, rows] and `col`: [1, cols], in place.
+/// Updates matrices `[rows, cols]` and their mean squares, row: [1, rows] and col: [1, cols], and vectors and their second
+/// moments, of the same length, in place.
 ///
 /// A gradient that is kept by rows costs no more than its rows: a row without one keeps its weights (but for weight
 /// decay) and has the mean square `eps1`.
-pub fn adafactor(
-    pool: &Pool,
-    step: &Adafactor,
-    weight: &mut Weight,
-    gradient: Gradient<'_>,
-    row: &mut Tensor,
-    col: &mut Tensor,
-) {
-    match weight.core().cloned() {
-        None => cpu::adafactor::matrix(pool, step, weight, gradient, row, col),
-        Some(core) => cuda::update::matrix(&core, step, weight, gradient, row, col),
-    }
-}
-
-/// Updates a vector and its second moments `v`, of the same length, in place.
-pub fn adafactor_vector(step: &Adafactor, weight: &mut Weight, gradient: &Tensor, v: &mut Tensor) {
-    match weight.core().cloned() {
-        None => cpu::adafactor::vector(step, weight, gradient, v),
-        Some(core) => cuda::update::vector(&core, step, weight, gradient, v),
+pub fn adafactor(pool: &Pool, step: &Adafactor, of: Learning<'_>) {
+    let (device, parts) = of.parts();
+    match device {
+        Some(device) => cuda::adafactor::step(&device, step, parts),
+        None => parts.into_iter().for_each(|Learned { weight, gradient, state }| match (state, gradient) {
+            ([row, col], gradient) => cpu::adafactor::matrix(pool, step, weight, gradient, row, col),
+            ([v], Gradient::Dense(gradient)) => cpu::adafactor::vector(step, weight, gradient, v),
+            _ => panic!("mean squares by row and column, or a vector's"),
+        }),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cpu::adafactor::{matrix, vector};
     use crate::ops::embedding;
-    use crate::{Gradients, Graph, Params, Rng};
+    use crate::{Gradients, Graph, Params, Rng, Tensor, Weight};
 
     const STEP: Adafactor = Adafactor {
         lr: 1e-2,
@@ -139,8 +132,8 @@ mod tests {
                         written_out(&s, &mut w64, &g, Some(cols), &mut moments);
                         written_out(&s, &mut flat64, &g, None, &mut v64);
                         let g = Tensor::from_vec(rows, cols, g);
-                        adafactor(&pool, &s, &mut w, Gradient::Dense(&g), &mut row, &mut col);
-                        adafactor_vector(&s, &mut flat, &g, &mut v);
+                        matrix(&pool, &s, &mut w, Gradient::Dense(&g), &mut row, &mut col);
+                        vector(&s, &mut flat, &g, &mut v);
                     }
                     let (w, flat) = (w.to_tensor().data().to_vec(), flat.to_tensor());
                     close("matrix", &w, &w64);
@@ -186,7 +179,7 @@ mod tests {
                     gradients.put(y.node().unwrap(), Tensor::from_vec(ids.len(), cols, dy.clone()));
                     graph.backward(gradients);
                     let s = step(t as i32 + 1, true, weight_decay);
-                    adafactor(&pool, &s, w, gradients.get(id).unwrap(), row, col);
+                    matrix(&pool, &s, w, gradients.get(id).unwrap(), row, col);
                 }
             }
             let [dense, by_rows] = states;

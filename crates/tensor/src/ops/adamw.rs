@@ -1,6 +1,7 @@
 //! The AdamW step (Loshchilov and Hutter 2019), in torch.optim.AdamW's arithmetic, and Adam's (Kingma and Ba 2015).
 
-use crate::{Gradient, Pool, Tensor, Weight, cpu, cuda};
+use super::Learning;
+use crate::{Pool, cpu, cuda};
 
 /// One AdamW step's numbers, as `torch.optim.AdamW` names them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,27 +27,23 @@ pub struct AdamW {
     pub grad_scale: f32,
 }
 
-/// Updates a weight and its moments (the weight's shape) in place, split over the threads. `lazy`: rows without a
-/// gradient, where it is kept by rows, are left alone, as `torch.optim.SparseAdam` does.
-pub fn adamw(
-    pool: &Pool,
-    step: &AdamW,
-    weight: &mut Weight,
-    gradient: Gradient<'_>,
-    m: &mut Tensor,
-    v: &mut Tensor,
-    lazy: bool,
-) {
-    match weight.core().cloned() {
-        None => cpu::update::adamw(pool, step, weight, gradient, [m, v], lazy),
-        Some(core) => cuda::update::adamw(&core, step, weight, gradient, [m, v]),
+/// Updates weights and their moments, m and v (each of the weight's shape), in place, split over the threads.
+pub fn adamw(pool: &Pool, step: &AdamW, of: Learning<'_>) {
+    let lazy = of.lazy;
+    let (device, parts) = of.parts();
+    match device {
+        Some(device) => cuda::update::adamw(&device, step, parts, lazy),
+        None => parts.into_iter().for_each(|part| {
+            let [m, v] = part.state else { panic!("two moments") };
+            cpu::update::adamw(pool, step, part.weight, part.gradient, [m, v], lazy);
+        }),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Rng;
+    use crate::{Gradient, Rng, Tensor, Weight};
 
     #[test]
     fn agrees_with_the_update_written_out() {
@@ -70,7 +67,8 @@ mod tests {
                 bias2: bias2 as f32,
                 grad_scale: 0.5,
             };
-            adamw(&Pool::new(2), &step, &mut w, Gradient::Dense(&g), &mut m, &mut v, false);
+            let gradient = Gradient::Dense(&g);
+            cpu::update::adamw(&Pool::new(2), &step, &mut w, gradient, [&mut m, &mut v], false);
             for i in 0..n {
                 let g = 0.5 * f64::from(g.data()[i]);
                 ow[i] *= 1.0 - 1e-2 * 0.1;

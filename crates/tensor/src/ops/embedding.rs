@@ -22,9 +22,7 @@ impl Backward for EmbeddingBackward {
         if !gradients.wants(self.weight) {
             return;
         }
-        if context.device.is_none()
-            && let Some(rows) = gradients.rows_mut(self.weight)
-        {
+        if let Some(rows) = gradients.rows_mut(self.weight) {
             return rows.add(context, &self.ids, &dy);
         }
         on!(context => embedding::add_rows(context, gradients.param_add(context, self.weight), &self.ids, &dy));

@@ -1,6 +1,7 @@
 //! The Lion step (Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", algorithm 2).
 
-use crate::{Gradient, Pool, Tensor, Weight, cpu, cuda};
+use super::Learning;
+use crate::{Pool, cpu, cuda};
 
 /// One Lion step's numbers, as the paper names them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,18 +18,15 @@ pub struct Lion {
     pub grad_scale: f32,
 }
 
-/// Updates a weight and its momentum (the weight's shape) in place, split over the threads. `lazy`: rows without a
-/// gradient, where it is kept by rows, are left alone.
-pub fn lion(
-    pool: &Pool,
-    step: &Lion,
-    weight: &mut Weight,
-    gradient: Gradient<'_>,
-    m: &mut Tensor,
-    lazy: bool,
-) {
-    match weight.core().cloned() {
-        None => cpu::update::lion(pool, step, weight, gradient, m, lazy),
-        Some(core) => cuda::update::lion(&core, step, weight, gradient, m),
+/// Updates weights and their momentum (the weight's shape) in place, split over the threads.
+pub fn lion(pool: &Pool, step: &Lion, of: Learning<'_>) {
+    let lazy = of.lazy;
+    let (device, parts) = of.parts();
+    match device {
+        Some(device) => cuda::update::lion(&device, step, parts, lazy),
+        None => parts.into_iter().for_each(|part| {
+            let [m] = part.state else { panic!("a momentum") };
+            cpu::update::lion(pool, step, part.weight, part.gradient, m, lazy);
+        }),
     }
 }

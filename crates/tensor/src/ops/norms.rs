@@ -1,6 +1,6 @@
 //! Facts about a gradient that a training step needs: its norm, and where it is not a number.
 
-use crate::{Context, Gradient, Weight, cpu};
+use crate::{Context, Gradient, Gradients, Weight, cpu};
 
 /// The first element of a tensor, gradient or weight that is infinite or not a number.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,10 +16,12 @@ pub struct NonFinite {
 impl NonFinite {
     /// Looks for one.
     pub fn find(gradient: Gradient<'_>) -> Option<Self> {
-        if let Gradient::Dense(tensor) = gradient
-            && tensor.core().is_some()
-        {
-            return Self::find(Gradient::Dense(&tensor.to_host()));
+        match gradient {
+            Gradient::Dense(tensor) if tensor.core().is_some() => {
+                return Self::find(Gradient::Dense(&tensor.to_host()));
+            }
+            Gradient::Rows(rows) if rows.on_device() => return Self::find(Gradient::Rows(&rows.to_host())),
+            _ => {}
         }
         let (at, value) = cpu::squares::first_non_finite(gradient)?;
         let (row, col) = match gradient {
@@ -39,9 +41,9 @@ impl NonFinite {
     }
 }
 
-/// Sum of the squares of all elements, in f64 and in an order that does not depend on the threads.
-pub fn sum_squares(context: Context<'_>, gradient: Gradient<'_>) -> f64 {
-    on!(context => squares::sum_squares(context, gradient))
+/// Sum of the squares of all elements of all gradients, in f64 and in an order that does not depend on the threads.
+pub fn sum_squares(context: Context<'_>, gradients: &Gradients) -> f64 {
+    on!(context => squares::sum_squares(context, gradients))
 }
 
 #[cfg(test)]
@@ -59,7 +61,7 @@ mod tests {
         let params = Params::default();
         let sum = |threads| {
             let pool = Pool::new(threads);
-            sum_squares(Context::new(&params, &pool), Gradient::Dense(&tensor))
+            cpu::squares::of_gradient(Context::new(&params, &pool), Gradient::Dense(&tensor))
         };
         assert!((sum(1) - want).abs() < 1e-6 * want);
         assert_eq!(sum(1), sum(2));

@@ -4,7 +4,8 @@ use super::{close, device, normal, tensor};
 use crate::cuda::Argument;
 use crate::ops::{
     self, Activation, Adafactor, AdamW, Attention, CachedAttention, CachedRows, CachedSpan, Columns,
-    CrossEntropy, KeyValues, LayerNorm, Linear, Lion, Mask, RelativeBias, RotaryPositions, Span, Table,
+    CrossEntropy, KeyValues, LayerNorm, Learning, Linear, Lion, Mask, NonFinite, RelativeBias, RotaryPositions,
+    Span, Table,
 };
 use crate::{
     Adapter, Context, DType, Dropout, Gradient, Gradients, Graph, ParamId, Params, Pool, Precision, Regime,
@@ -346,7 +347,8 @@ fn weights_of_every_storage_type() {
     assert!(params.device().is_none());
 }
 
-/// Three steps of every optimizer, in pieces and rests of pieces, from moments of the processor's on.
+/// Three steps of every optimizer on parameters of many sizes, in pieces and rests of pieces, from moments of the
+/// processor's on; one gradient is kept by rows, whose rows are others in each step and sometimes more.
 #[test]
 fn optimizers() {
     let Some(device) = device() else { return };
@@ -373,47 +375,119 @@ fn optimizers() {
         weight_decay: 0.1,
         grad_scale: 0.5,
     };
-    let unscaled = Adafactor { scale_parameter: false, ..adafactor };
+    let unscaled = Adafactor { scale_parameter: false, weight_decay: 0.0, ..adafactor };
     let pool = Pool::new(1);
-    for (rows, cols) in [(1, 1), (33, 40), (300, 70)] {
-        for which in 0..6 {
-            let run = |on_device: bool| {
-                let mut rng = Rng::new(11, rows as u64);
-                let place = |x: Tensor| if on_device { x.to_device(&device) } else { x };
-                let mut params = Params::default();
-                let id = params.add("w", Weight::owned(&[rows, cols], normal(&mut rng, rows * cols)));
-                if on_device {
-                    params.move_to(&device).unwrap();
-                }
-                let shapes = match which {
-                    3 | 4 => vec![(1, rows), (1, cols)],
-                    5 => vec![(1, rows * cols)],
-                    _ => vec![(rows, cols), (rows, cols)],
-                };
-                let mut state: Vec<Tensor> = shapes.iter().map(|&(r, c)| Tensor::zeros(r, c)).collect();
-                let mut norms = Vec::new();
-                for _ in 0..3 {
-                    let g = place(tensor(&mut rng, rows, cols));
-                    let gradient = Gradient::Dense(&g);
-                    norms.push(ops::sum_squares(Context::new(&params, &pool), gradient) as f32);
-                    let w = params.get_mut(id);
-                    match (which, &mut state[..]) {
-                        (0, [m, v]) => ops::adamw(&pool, &adamw, w, gradient, m, v, false),
-                        (1, [m, v]) => ops::adamw(&pool, &adam, w, gradient, m, v, false),
-                        (2, [m, _]) => ops::lion(&pool, &lion, w, gradient, m, false),
-                        (3, [row, col]) => ops::adafactor(&pool, &adafactor, w, gradient, row, col),
-                        (4, [row, col]) => ops::adafactor(&pool, &unscaled, w, gradient, row, col),
-                        (_, [v, ..]) => ops::adafactor_vector(&adafactor, w, &g, v),
-                        _ => unreachable!("two moments"),
-                    }
-                }
-                let mut found = vec![params.get(id).to_tensor().data().to_vec(), norms];
-                found.extend(state.iter().map(|t| t.to_host().data().to_vec()));
-                found
-            };
-            for (got, want) in run(true).iter().zip(&run(false)) {
-                close(&format!("optimizer {which}"), got, want, 2e-6);
+    let shapes: [&[usize]; 6] = [&[1, 1], &[33, 40], &[300, 70], &[517], &[90, 24], &[7]];
+    let (embedding, frozen) = (4, 5);
+    for (which, lazy) in (0..5).map(|which| (which, false)).chain([(0, true), (2, true)]) {
+        let run = |on_device: bool| {
+            let mut rng = Rng::new(11, which);
+            let place = |x: Tensor| if on_device { x.to_device(&device) } else { x };
+            let mut params = Params::default();
+            for (i, shape) in shapes.iter().enumerate() {
+                params.add(format!("p{i}"), Weight::owned(shape, normal(&mut rng, shape.iter().product())));
             }
+            let ids: Vec<ParamId> = params.iter().map(|(id, _, _)| id).collect();
+            if on_device {
+                params.move_to(&device).unwrap();
+            }
+            let zeros = |shape: &&[usize]| match (which, *shape) {
+                (3 | 4, &[rows, cols]) => vec![Tensor::zeros(1, rows), Tensor::zeros(1, cols)],
+                (3 | 4, _) => vec![Tensor::zeros(1, shape[0])],
+                (2, _) => vec![Tensor::zeros(1, shape.iter().product())],
+                _ => vec![Tensor::zeros(1, shape.iter().product()); 2],
+            };
+            let mut state: Vec<Vec<Tensor>> = shapes.iter().map(zeros).collect();
+            state.iter_mut().flatten().for_each(|t| *t = Tensor::zeros(t.rows(), t.cols()));
+            let mut gradients = Gradients::new();
+            gradients.keep_rows(ids[embedding]);
+            let mut norms = Vec::new();
+            for rows in [[&[3u32, 89, 3][..], &[0]], [&[5], &[]], [&[89, 7, 5, 6, 7], &[5, 8]]] {
+                gradients.clear();
+                let mut graph = Graph::training(&params, &pool, None);
+                let context = graph.context;
+                for (&id, shape) in ids.iter().zip(shapes).take(embedding) {
+                    let (rows, cols) = if let &[rows, cols] = shape { (rows, cols) } else { (1, shape[0]) };
+                    *gradients.param_mut(context, id).0 = place(tensor(&mut rng, rows, cols));
+                }
+                for rows in rows {
+                    let y = ops::embedding(&mut graph, ids[embedding], rows);
+                    gradients.put(y.node().unwrap(), place(tensor(&mut rng, rows.len(), 24)));
+                }
+                graph.backward(&mut gradients);
+                assert!(matches!(gradients.get(ids[embedding]), Some(Gradient::Rows(_))));
+                norms.push(ops::sum_squares(context, &gradients) as f32);
+                let of =
+                    Learning { params: &mut params, gradients: &gradients, state: &mut state, lazy };
+                match which {
+                    0 => ops::adamw(&pool, &adamw, of),
+                    1 => ops::adamw(&pool, &adam, of),
+                    2 => ops::lion(&pool, &lion, of),
+                    3 => ops::adafactor(&pool, &adafactor, of),
+                    _ => ops::adafactor(&pool, &unscaled, of),
+                }
+            }
+            let mut found = vec![norms];
+            found.extend(params.iter().map(|(_, _, w)| w.to_tensor().data().to_vec()));
+            found.extend(state.iter().flatten().map(|t| t.to_host().data().to_vec()));
+            let start = &found[1 + frozen];
+            assert!(start.iter().all(|x| x.is_finite()) && state[frozen].iter().all(|t| t.core().is_none()));
+            found
+        };
+        for (i, (got, want)) in run(true).iter().zip(&run(false)).enumerate() {
+            close(&format!("optimizer {which}, number {i}"), got, want, 2e-6);
+        }
+    }
+}
+
+/// A gradient by rows becomes a dense one where something else contributes to it, and where it is not a number is said.
+#[test]
+fn gradients_by_rows() {
+    let Some(device) = device() else { return };
+    let run = |on_device: bool, by_rows: bool, dense: bool| {
+        let mut rng = Rng::new(13, 0);
+        let mut params = Params::default();
+        let id = params.add("shared", Weight::owned(&[9, 33], normal(&mut rng, 9 * 33)));
+        if on_device {
+            params.move_to(&device).unwrap();
+        }
+        let pool = Pool::new(1);
+        let mut gradients = Gradients::new();
+        if by_rows {
+            gradients.keep_rows(id);
+        }
+        for ids in [&[8u32, 0, 8, 1][..], &[2, 0]] {
+            gradients.next_pass();
+            let mut graph = Graph::training(&params, &pool, None);
+            let y = ops::embedding(&mut graph, id, ids);
+            let mut dy = tensor(&mut rng, ids.len(), 33);
+            if dense && ids.len() == 2 {
+                dy.data_mut()[5] = f32::INFINITY;
+            }
+            let place = |x: Tensor| if on_device { x.to_device(&device) } else { x };
+            gradients.put(y.node().unwrap(), place(dy));
+            graph.backward(&mut gradients);
+        }
+        let found = NonFinite::find(gradients.get(id).unwrap());
+        if dense {
+            gradients.param_add(Context::new(&params, &pool), id);
+        }
+        let values = match gradients.get(id).unwrap() {
+            Gradient::Dense(dense) => dense.to_host().data().to_vec(),
+            Gradient::Rows(rows) => {
+                let (rows, mut dense) = (rows.to_host(), Tensor::zeros(9, 33));
+                assert_eq!(rows.sorted().iter().map(|&(row, _)| row).collect::<Vec<_>>(), [0, 1, 2, 8]);
+                rows.write_to(&mut dense);
+                dense.data().to_vec()
+            }
+        };
+        (values, found)
+    };
+    for dense in [false, true] {
+        let want = run(false, false, dense);
+        assert_eq!(want.1.is_some(), dense);
+        for on_device in [false, true] {
+            assert!(run(on_device, true, dense) == want, "on the device: {on_device}, dense: {dense}");
         }
     }
 }

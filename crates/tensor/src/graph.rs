@@ -48,6 +48,9 @@ pub enum Precision {
     /// Single precision.
     #[default]
     F32,
+    /// Factors rounded to TF32 (f32's exponent, ten bits of its mantissa), sums in f32: on NVIDIA's GPUs from Ampere on.
+    /// Elsewhere F32.
+    Tf32,
     /// Factors rounded to bf16, sums in f32.
     Bf16,
     /// Each layer's products in what its weights are stored in: `Bf16` with weights in bf16, where the processor has

@@ -8,7 +8,8 @@ use crate::{OptimizerKind, Schedule, ValidationOptions};
 
 /// What the products of linear layers and attention can be computed in while training, by name; weights, moments and
 /// everything else are f32 in either case.
-pub const PRECISIONS: [(&str, Precision); 2] = [("f32", Precision::F32), ("bf16", Precision::Bf16)];
+pub const PRECISIONS: [(&str, Precision); 3] =
+    [("f32", Precision::F32), ("tf32", Precision::Tf32), ("bf16", Precision::Bf16)];
 
 /// A precision in files: one of the names of [`PRECISIONS`].
 mod precision {
@@ -29,7 +30,7 @@ mod precision {
         let found = PRECISIONS.iter().find(|(known, _)| *known == name);
         found
             .map(|(_, precision)| *precision)
-            .ok_or_else(|| D::Error::unknown_variant(&name, &["f32", "bf16"]))
+            .ok_or_else(|| D::Error::unknown_variant(&name, &["f32", "tf32", "bf16"]))
     }
 }
 

@@ -95,17 +95,16 @@ pub(crate) fn check(
     let refuse = |field, value: Option<String>, why| Err(Error::Setting { field, value, why });
     let names = PRECISIONS.iter().filter(|(_, precision)| *precision == options.precision);
     let Some((precision, _)) = names.copied().next() else {
-        return refuse("precision", None, "training computes in f32 or bf16 alone");
+        return refuse("precision", None, "training computes in f32, tf32 or bf16 alone");
     };
     if let Some(device) = device {
-        if options.precision == Precision::Bf16 && !device.has_bf16() {
-            let why = "this GPU does not multiply bf16 (from Ampere, 2020, on they do); leave it out";
+        if options.precision != Precision::F32 && !device.has_bf16() {
+            let why = "this GPU multiplies neither bf16 nor TF32 (from Ampere, 2020, on they do); leave it out";
             return refuse("precision", Some(precision.into()), why);
         }
-        if options.lazy_embeddings {
-            let why = "on a GPU gradients of embeddings are not kept by rows; leave it out";
-            return refuse("lazy_embeddings", None, why);
-        }
+    } else if options.precision == Precision::Tf32 {
+        let why = "only GPUs multiply TF32, by `device`; leave it out";
+        return refuse("precision", Some(precision.into()), why);
     } else if options.precision == Precision::Bf16 && !bf16_products() {
         let why = "this processor (or what T5KIT_ISA allows of it) has neither AMX nor AVX-512 BF16, and without them it \
                    would be slower than f32; leave it out, or on ARM try T5KIT_BF16=neon-bf16";

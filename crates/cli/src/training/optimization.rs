@@ -57,7 +57,8 @@ pub struct Optimization {
     /// Parts to train, separated by commas; the others are frozen [default: all of them]
     #[arg(long, value_name = "PART,…", value_delimiter = ',', value_parser = names(Part::ALL.map(Part::name)))]
     train_parts: Vec<String>,
-    /// In what products are computed; bf16 needs AMX or AVX-512 BF16, weights and moments stay in f32
+    /// In what products are computed; bf16 needs AMX or AVX-512 BF16, or a GPU from Ampere on, as does tf32; weights and
+    /// moments stay in f32
     #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = names(PRECISIONS.map(|(name, _)| name)))]
     precision: String,
     /// Compute layers again on the way back instead of keeping their activations: less memory, a third more time

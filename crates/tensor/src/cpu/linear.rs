@@ -97,7 +97,7 @@ pub(crate) fn product(context: Context<'_>, regime: Regime, x: &Tensor, sides: &
 /// Whether products with these weights, side by side, are in bf16. The number of rows has no say.
 fn in_bf16(precision: Precision, sides: &[Side<'_>]) -> bool {
     match precision {
-        Precision::F32 => false,
+        Precision::F32 | Precision::Tf32 => false,
         Precision::Bf16 => true,
         Precision::Stored => {
             kernels::bf16_products() && sides.iter().all(|side| side.weight.dtype() == DType::Bf16)

@@ -71,7 +71,7 @@ pub(crate) fn matmul_here(
     accumulate: bool,
 ) {
     match context.precision {
-        Precision::F32 | Precision::Stored => gemm(c, a, b, accumulate),
+        Precision::F32 | Precision::Tf32 | Precision::Stored => gemm(c, a, b, accumulate),
         Precision::Bf16 => gemm_bf16(c, a, b, accumulate),
     }
 }

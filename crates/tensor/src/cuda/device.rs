@@ -80,7 +80,7 @@ impl Device {
         self.core.driver.memory()
     }
 
-    /// Whether it multiplies bf16.
+    /// Whether it multiplies bf16, and f32 rounded to TF32: from Ampere (2020) on.
     pub fn has_bf16(&self) -> bool {
         self.core.driver.has_bf16()
     }
@@ -175,19 +175,20 @@ impl Core {
 
     /// A product of matrices of one type; see [`Product`].
     pub(crate) fn multiply(&self, product: &Product) {
-        let Product { c, a, b, batches, accumulate } = product;
+        let Product { c, a, b, batches, accumulate, tf32 } = product;
         assert_eq!((a.rows, b.cols, a.cols), (c.rows, c.cols, b.rows), "shapes of a product");
         assert!(a.dtype == b.dtype && c.dtype == DType::F32 && c.col_stride == 1, "types of a product");
         if c.rows * c.cols * batches == 0 || unwrap(self.driver.multiply(product)) {
             return;
         }
+        let stored = |m: &Matrix| if *tf32 && m.dtype == DType::F32 { STORED_TF32 } else { stored_as(m.dtype) };
         let grid = [c.cols.div_ceil(64), c.rows.div_ceil(64), *batches];
         let sizes = |m: &Matrix| [m.row_stride as u64, m.col_stride as u64, m.batch_stride as u64];
         let ([a_row, a_col, a_batch], [b_row, b_col, b_batch]) = (sizes(a), sizes(b));
         let arguments = arguments![
             at c.at, c.row_stride as u64, c.batch_stride as u64, *accumulate as u32,
-            at a.at, stored_as(a.dtype), a_row, a_col, a_batch,
-            at b.at, stored_as(b.dtype), b_row, b_col, b_batch,
+            at a.at, stored(a), a_row, a_col, a_batch,
+            at b.at, stored(b), b_row, b_col, b_batch,
             c.rows as u32, c.cols as u32, a.cols as u32,
         ];
         self.launch("matmul", grid, 256, 0, &arguments);
@@ -199,6 +200,9 @@ impl fmt::Debug for Device {
         write!(f, "Device {}", self.name())
     }
 }
+
+/// f32 whose elements are rounded to TF32 where they are read, as the plain product's kernel calls it.
+const STORED_TF32: u32 = 4;
 
 /// How kernels call a storage type.
 pub(super) fn stored_as(dtype: DType) -> u32 {

@@ -113,6 +113,8 @@ pub(crate) struct Product {
     pub(crate) b: Matrix,
     pub(crate) batches: usize,
     pub(crate) accumulate: bool,
+    /// Whether factors in f32 may be rounded to TF32.
+    pub(crate) tf32: bool,
 }
 
 /// What a device can do. Everything happens in the order in which it is asked for; only [`Driver::download`] waits.
@@ -121,7 +123,7 @@ pub(crate) trait Driver: Send + Sync {
     fn name(&self) -> String;
     /// Bytes of memory that are free, and all.
     fn memory(&self) -> (usize, usize);
-    /// Whether the card multiplies bf16.
+    /// Whether the card multiplies bf16, and f32 rounded to TF32.
     fn has_bf16(&self) -> bool;
     /// Memory of so many bytes, at least one.
     fn allocate(&self, bytes: usize) -> Result<u64, DeviceError>;

@@ -39,7 +39,7 @@ fn product(context: Context<'_>, y: &mut Tensor, column: usize, x: &Tensor, w: &
     let dtype = product_type(context, w.dtype());
     let c = columns_mut(y, column, w.rows());
     let x = activations(device, x, 0, x.cols(), dtype);
-    multiply(device, c, &x, &weight(device, w, dtype).t(), add);
+    multiply(context, c, &x, &weight(device, w, dtype).t(), add);
 }
 
 /// `scale·x·Aᵀ`: [tokens, rank].
@@ -65,7 +65,7 @@ pub(crate) fn derivative_by_weight(
     assert_eq!((dw.rows() * dw.cols(), dy.rows()), (rows * cols, x.rows()), "a derivative by a weight");
     let c = columns_mut(dw, 0, cols);
     let dy = activations(device, dy, columns.start, rows, dtype).t();
-    multiply(device, c, &dy, &activations(device, x, 0, cols, dtype), add);
+    multiply(context, c, &dy, &activations(device, x, 0, cols, dtype), add);
 }
 
 /// `rows of dx from `row` on (+)= dy·W` for some columns of `dy`.
@@ -87,5 +87,5 @@ pub(crate) fn derivative_by_input(
     let at = all.at + (row * dx.cols() * size_of::<f32>()) as u64;
     let c = super::Matrix { at, rows: dy.rows(), ..all };
     let dy = activations(device, dy, of.start, of.len(), dtype);
-    multiply(device, c, &dy, &weight(device, w, dtype), add);
+    multiply(context, c, &dy, &weight(device, w, dtype), add);
 }

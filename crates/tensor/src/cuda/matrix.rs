@@ -122,8 +122,9 @@ pub(super) fn weight(device: &Device, weight: &Weight, dtype: DType) -> Operand 
 }
 
 /// `c = (accumulate ? c : 0) + a·b`
-pub(super) fn multiply(device: &Device, c: Matrix, a: &Operand, b: &Operand, accumulate: bool) {
-    device.multiply(&Product { c, a: a.matrix, b: b.matrix, batches: 1, accumulate });
+pub(super) fn multiply(context: Context<'_>, c: Matrix, a: &Operand, b: &Operand, accumulate: bool) {
+    let tf32 = context.precision == Precision::Tf32;
+    device(context).multiply(&Product { c, a: a.matrix, b: b.matrix, batches: 1, accumulate, tf32 });
 }
 
 /// Blocks of a grid whose second dimension are rows, of which there may be more than it takes.

@@ -3,13 +3,22 @@
 #define TILE 64
 #define DEPTH 16
 
+// f32, rounded to TF32 (ten bits of mantissa) where it is read, as tensor cores are given it: to the nearest, halves away
+// from zero.
+#define STORED_TF32 4u
+
 __device__ float element(const void* data, u32 type, u64 at) {
     if (type == STORED_F32) return ((const float*)data)[at];
+    if (type == STORED_TF32) {
+        u32 bits = (u32)__float_as_int(((const float*)data)[at]);
+        if ((bits & 0x7f800000u) != 0x7f800000u) bits = (bits + 0x1000u) & 0xffffe000u;
+        return __int_as_float((int)bits);
+    }
     return type == STORED_BF16 ? bf16_to_f32(((const u16*)data)[at]) : f16_to_f32(((const u16*)data)[at]);
 }
 
 // c = (accumulate ? c : 0) + a·b for every batch. a: [m, k], b: [k, n] with any strides of rows, columns and batches, in
-// f32, bf16 or f16; c: [m, n], rows `c_row` apart. Grid: [n / 64, m / 64, batches], block: 256.
+// f32, TF32, bf16 or f16; c: [m, n], rows `c_row` apart. Grid: [n / 64, m / 64, batches], block: 256.
 KERNEL matmul(
     float* c, u64 c_row, u64 c_batch, u32 accumulate, const void* a, u32 a_type, u64 a_row, u64 a_column, u64 a_batch,
     const void* b, u32 b_type, u64 b_row, u64 b_column, u64 b_batch, u32 m, u32 n, u32 k

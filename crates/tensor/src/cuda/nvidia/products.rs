@@ -12,18 +12,24 @@ use crate::cuda::driver::{DeviceError, Matrix, Product};
 
 /// Bytes that algorithms may work in.
 const WORKSPACE: usize = 32 << 20;
+/// The logarithm of the bytes that a matrix may be aligned to for all that any algorithm gains by it.
+const ALIGNED: u32 = 8;
 
 pub(super) struct Products {
     handle: sys::cublasLtHandle_t,
     stream: driver::sys::CUstream,
     workspace: u64,
-    plans: Mutex<HashMap<Key, Plan>>,
+    /// None where it has no algorithm for a product.
+    plans: Mutex<HashMap<Key, Option<Plan>>>,
 }
 
 /// What decides an algorithm.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     dtype: DType,
+    tf32: bool,
+    /// Bytes that the matrices are aligned to.
+    aligned: [u32; 3],
     sizes: [usize; 4],
     transposed: [bool; 2],
     strides: [usize; 6],
@@ -69,10 +75,12 @@ impl Products {
     /// cuBLASLt counts columns first: row-major c = a·b is its cᵀ = bᵀ·aᵀ with every matrix as it lies. Whether it has an
     /// algorithm for that.
     pub(super) fn multiply(&self, product: &Product) -> Result<bool, DeviceError> {
-        let Product { c, a, b, batches, accumulate } = product;
+        let Product { c, a, b, batches, accumulate, tf32 } = product;
         let by_columns = |m: &Matrix| m.col_stride != 1;
         let key = Key {
             dtype: a.dtype,
+            tf32: *tf32 && a.dtype == DType::F32,
+            aligned: [b, a, c].map(|m| 1 << m.at.trailing_zeros().min(ALIGNED)),
             sizes: [c.rows, c.cols, a.cols, *batches],
             transposed: [by_columns(b), by_columns(a)],
             strides: [
@@ -86,15 +94,17 @@ impl Products {
         };
         let mut plans = self.plans.lock().unwrap_or_else(|e| e.into_inner());
         let plan = match plans.get(&key) {
-            Some(plan) => *plan,
+            Some(Some(plan)) => *plan,
+            Some(None) => return Ok(false),
             // SAFETY: the matrices are what the product says.
             None => match unsafe { self.plan(product, key) } {
                 Err(result::CublasError(sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED)) => {
+                    plans.insert(key, None);
                     return Ok(false);
                 }
                 plan => {
                     let plan = plan.map_err(failed)?;
-                    plans.insert(key, plan);
+                    plans.insert(key, Some(plan));
                     plan
                 }
             },
@@ -128,9 +138,13 @@ impl Products {
 
     unsafe fn plan(&self, product: &Product, key: Key) -> Result<Plan, result::CublasError> {
         use sys::cublasLtMatmulDescAttributes_t as Attribute;
+        use sys::cublasLtMatmulPreferenceAttributes_t as Preference;
         let Product { c, a, b, batches, .. } = product;
-        let full = sys::cublasComputeType_t::CUBLAS_COMPUTE_32F;
-        let description = result::create_matmul_desc(full, sys::cudaDataType_t::CUDA_R_32F)?;
+        let compute = match key.tf32 {
+            true => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32,
+            false => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
+        };
+        let description = result::create_matmul_desc(compute, sys::cudaDataType_t::CUDA_R_32F)?;
         let ways = [Attribute::CUBLASLT_MATMUL_DESC_TRANSA, Attribute::CUBLASLT_MATMUL_DESC_TRANSB];
         for (way, turned) in ways.into_iter().zip(key.transposed) {
             // CUBLAS_OP_N and CUBLAS_OP_T
@@ -177,7 +191,7 @@ impl Products {
         let preference = result::create_matmul_pref()?;
         // SAFETY: everything has just been made.
         let found = unsafe {
-            let most = sys::cublasLtMatmulPreferenceAttributes_t::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
+            let most = Preference::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
             let bytes = WORKSPACE;
             result::set_matmul_pref_attribute(
                 preference,
@@ -185,6 +199,17 @@ impl Products {
                 (&raw const bytes).cast(),
                 size_of::<usize>(),
             )?;
+            // Without these it takes all matrices to be aligned to 256 bytes, which columns of a tensor need not be.
+            let [of_b, of_a, of_c] = key.aligned;
+            for (attribute, bytes) in [
+                (Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, of_b),
+                (Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, of_a),
+                (Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, of_c),
+                (Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, of_c),
+            ] {
+                let at = (&raw const bytes).cast();
+                result::set_matmul_pref_attribute(preference, attribute, at, size_of::<u32>())?;
+            }
             let [b, a, c] = layouts;
             let found = result::get_matmul_algo_heuristic(self.handle, description, b, a, c, c, preference);
             result::destroy_matmul_pref(preference)?;

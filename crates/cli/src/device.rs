@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use t5kit_pipeline::Pipeline;
-use t5kit_tensor::{Device, DeviceChoice};
+use t5kit_tensor::{Device, DeviceChoice, Devices, Opened};
 
 /// Where a model runs.
 #[derive(clap::Args, Clone, Debug)]
 pub struct DeviceArgs {
-    /// Where the model runs: cpu, an NVIDIA GPU by its number (cuda is cuda:0), or auto, the first GPU and the processor
-    /// where there is none
+    /// Where the model runs: cpu, an NVIDIA GPU by its number (cuda is cuda:0), to train several (cuda:0,1), or auto, the
+    /// first GPU and the processor where there is none
     #[arg(long, value_name = "DEVICE", default_value = "cpu", help_heading = "Work")]
     device: DeviceChoice,
 }
@@ -18,19 +18,28 @@ pub struct DeviceArgs {
 impl DeviceArgs {
     /// The GPU, or none for the processor, before a model is read; says once where that is not what was hoped for.
     pub fn open(&self) -> Result<Option<Device>> {
-        let opened = self.device.open()?;
+        Ok(self.opened()?.single()?)
+    }
+
+    /// The same of several GPUs.
+    pub fn open_all(&self) -> Result<Option<Devices>> {
+        Ok(self.opened()?.devices)
+    }
+
+    fn opened(&self) -> Result<Opened> {
+        let mut opened = self.device.open()?;
         static SAID: AtomicBool = AtomicBool::new(false);
-        if let Some(error) = opened.instead.filter(|_| !SAID.swap(true, Ordering::Relaxed)) {
+        if let Some(error) = opened.instead.take().filter(|_| !SAID.swap(true, Ordering::Relaxed)) {
             // What may be done about it is not needed where something else is.
             let text = error.to_string();
             let what = text.split_once("; ").map_or(&text[..], |(what, _)| what);
             eprintln!("t5kit: --device auto: {what}; the processor is used");
         }
-        if let Some(device) = &opened.device {
+        for device in opened.devices.iter().flat_map(Devices::all) {
             let [free, total] = [device.memory().0, device.memory().1].map(|bytes| bytes >> 20);
             detail!("device: {}, {free} of {total} MiB free", device.name());
         }
-        Ok(opened.device)
+        Ok(opened)
     }
 }
 

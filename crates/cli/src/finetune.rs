@@ -71,7 +71,7 @@ pub fn run(args: Args) -> Result<()> {
     if resume {
         check_resume(&args.run.output, &options, args.run.threads())?;
     }
-    let device = args.run.device.open()?;
+    let devices = args.run.device.open_all()?;
     let mut loaded = args.open_model(resume)?;
     new_tokens::add(&mut loaded, args.add_tokens.as_deref())?;
     let (rows, most_tokens) = (loaded.model.rows(), loaded.model.config().most_tokens());
@@ -118,7 +118,7 @@ pub fn run(args: Args) -> Result<()> {
     let mut display = Display::default();
     display.page = Some(page);
     let setup = Setup {
-        device: device.as_ref(),
+        devices: devices.as_ref(),
         pool: &pool,
         valid: valid.as_ref(),
         options: &options,

@@ -86,7 +86,7 @@ pub fn run(args: Args) -> Result<()> {
         check_resume(&args.run.output, &options, args.run.threads())?;
     }
     let lora = args.lora.lora_rank.is_some();
-    let device = args.run.device.open()?;
+    let devices = args.run.device.open_all()?;
     let loaded = args.run.open_model(&args.model, lora, resume)?;
     let files = TrainingFiles::new(&loaded, &Trained::default(), training::decoded(&options))?;
     let copied = if lora { &files.fixed[..] } else { &files.all };
@@ -148,7 +148,7 @@ pub fn run(args: Args) -> Result<()> {
     let mut display = Display::default();
     display.page = Some(page);
     let setup = Setup {
-        device: device.as_ref(),
+        devices: devices.as_ref(),
         pool: &pool,
         valid: valid.as_ref(),
         options: &options,

@@ -6,7 +6,7 @@ use t5kit_tensor::{
 };
 
 use crate::memory::Widths;
-use crate::{Batch, Cache, Config};
+use crate::{Architecture, Batch, Cache, Config, Model};
 
 /// A sequence-to-sequence model: hidden states of whole batches, and decoding step by step with a cache that
 /// belongs to the caller, so that one loaded model serves many streams on many threads.
@@ -61,12 +61,29 @@ pub trait Seq2Seq: Send + Sync {
     /// Gives embedding and softmax at least `rows` rows: row `means[i].0` begins as the mean of the rows `means[i].1`.
     fn grow(&mut self, rows: usize, means: &[(usize, Vec<u32>)]);
 
+    /// Says what a device has no kernels for, where that is a part of this model.
+    ///
+    /// # Errors
+    /// That.
+    fn check_device(&self) -> Result<(), DeviceError>;
+
     /// Moves the weights to a device, which then runs every operation.
     ///
     /// # Errors
     /// What a device has no kernels for, or a storage type that it does not take; nothing has been moved then.
     fn move_to(&mut self, device: &Device) -> Result<(), DeviceError> {
+        self.check_device()?;
         self.params_mut().move_to(device)
+    }
+
+    /// The same model with copies of all weights on a device.
+    ///
+    /// # Errors
+    /// As [`Seq2Seq::move_to`].
+    fn copied_to(&self, device: &Device) -> Result<Model, DeviceError> {
+        self.check_device()?;
+        let params = self.params().copied_to(device)?;
+        Ok(self.config().build(params).expect("the parameters of a model that there is"))
     }
 
     /// Rows of embedding and softmax: every id is below.

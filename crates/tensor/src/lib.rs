@@ -43,7 +43,7 @@ pub use batch::{Packed, PackedError};
 pub use buffer::release_cached;
 #[doc(hidden)]
 pub use cuda::emulated;
-pub use cuda::{Device, DeviceChoice, DeviceError, Opened, WIDEST_HEAD, failures};
+pub use cuda::{Device, DeviceChoice, DeviceError, Devices, Opened, WIDEST_HEAD, failures};
 pub(crate) use graph::Backward;
 pub use graph::{Context, Dropout, Gradients, Graph, Precision, Regime, Var};
 pub use kernels::{Isa, IsaError, SHARE, bf16_products, init, isa};

@@ -129,11 +129,29 @@ impl Params {
         for (_, weight) in &self.entries {
             weight.check_for_device()?;
         }
+        // One after the other: what has been copied leaves the processor's memory.
         for (_, weight) in &mut self.entries {
             *weight = weight.to_device(device);
         }
         self.device = Some(device.clone());
         Ok(())
+    }
+
+    /// The same parameters with copies of all weights on a device.
+    ///
+    /// # Errors
+    /// As [`Params::move_to`].
+    pub fn copied_to(&self, device: &Device) -> Result<Params, DeviceError> {
+        for (_, weight) in &self.entries {
+            weight.check_for_device()?;
+        }
+        Ok(Params {
+            entries: self.entries.iter().map(|(name, w)| (name.clone(), w.to_device(device))).collect(),
+            by_name: self.by_name.clone(),
+            adapters: self.adapters.clone(),
+            frozen: self.frozen.clone(),
+            device: Some(device.clone()),
+        })
     }
 
     /// Where the weights are, if not in the processor's memory.

@@ -47,6 +47,22 @@ impl RowGradient {
         }
     }
 
+    /// Gives it these rows, in this order, which its own are among; the others are zero. Where the values are on the
+    /// device.
+    pub(crate) fn spread(&mut self, device: &Device, ids: &[u32], cols: usize) -> u64 {
+        let own = std::mem::replace(self, RowGradient { cols, ..RowGradient::default() });
+        self.slots(ids);
+        self.held = ids.len();
+        let mut values = Tensor::zeros_on(device, ids.len(), cols);
+        if let (Values::Device(from), 1..) = (&own.values, own.held) {
+            let places: Vec<u32> = own.ids.iter().map(|id| self.slots[id] as u32).collect();
+            copy_rows(&mut values, Which::List(&places), from, Which::From(0), places.len(), 0);
+        }
+        let at = values.address();
+        self.values = Values::Device(values);
+        at
+    }
+
     /// The places of some rows, behind the others where they are new.
     fn slots(&mut self, ids: &[u32]) -> Vec<usize> {
         let slot = |&id: &u32| {
@@ -90,6 +106,11 @@ impl RowGradient {
             self.ids.iter().enumerate().map(|(at, &id)| (id as usize, at)).collect();
         rows.sort_unstable();
         rows
+    }
+
+    /// The rows with a gradient in the order in which they were first met.
+    pub(crate) fn ids(&self) -> &[u32] {
+        &self.ids
     }
 
     /// Rows that have a gradient.

@@ -25,6 +25,7 @@ mod stream;
 mod tasks;
 mod trainer;
 mod validation;
+mod worker;
 
 pub use checkpoint::{BEST, LAST, check_resume, holds_checkpoint, remove_leavings};
 pub use columns::{PairColumns, Understood};

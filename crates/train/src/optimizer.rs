@@ -56,6 +56,7 @@ impl OptimizerKind {
 }
 
 /// An optimizer with what it remembers, in f32.
+#[derive(Clone)]
 pub struct Optimizer {
     pub(crate) kind: OptimizerKind,
     /// By parameter, the tensors of [`OptimizerKind::slots`]; none for a parameter that is not trained.

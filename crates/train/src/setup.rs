@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use t5kit_formats::progress::Watch;
 use t5kit_model::{Architecture, Part, Seq2Seq};
-use t5kit_tensor::{Device, Pool, Precision, bf16_products};
+use t5kit_tensor::{Device, Devices, Pool, Precision, bf16_products};
 
 use crate::log::{EvalRecord, StepRecord};
 use crate::memory::Memory;
@@ -80,8 +80,9 @@ pub struct Setup<'a> {
     pub tensorboard: Option<&'a Path>,
     /// What the model given is called; where adapters are trained they name it as theirs.
     pub base: &'a str,
-    /// The device that runs it, where that is not the processor.
-    pub device: Option<&'a Device>,
+    /// The devices that run it, where that is not the processor: each has the whole model, and they share a step's batches
+    /// out among themselves.
+    pub devices: Option<&'a Devices>,
     /// Whether to go on from `last/`, whose model is then the one given; where adapters are trained, still their base.
     pub resume: bool,
 }
@@ -90,17 +91,22 @@ pub struct Setup<'a> {
 pub(crate) fn check(
     model: &dyn Seq2Seq,
     options: &TrainOptions,
-    device: Option<&Device>,
+    devices: Option<&Devices>,
 ) -> Result<(), Error> {
     let refuse = |field, value: Option<String>, why| Err(Error::Setting { field, value, why });
     let names = PRECISIONS.iter().filter(|(_, precision)| *precision == options.precision);
     let Some((precision, _)) = names.copied().next() else {
         return refuse("precision", None, "training computes in f32, tf32 or bf16 alone");
     };
-    if let Some(device) = device {
-        if options.precision != Precision::F32 && !device.has_bf16() {
+    if let Some(devices) = devices {
+        if options.precision != Precision::F32 && !devices.all().iter().all(Device::has_bf16) {
             let why = "this GPU multiplies neither bf16 nor TF32 (from Ampere, 2020, on they do); leave it out";
             return refuse("precision", Some(precision.into()), why);
+        }
+        if options.gradient_accumulation < devices.all().len() {
+            let why = "GPUs share the batches of a step out among themselves, at least one for each: set it to their \
+                       number or a multiple (and `batch_size` to as much less), or name fewer GPUs";
+            return refuse("gradient_accumulation", Some(options.gradient_accumulation.to_string()), why);
         }
     } else if options.precision == Precision::Tf32 {
         let why = "only GPUs multiply TF32, by `device`; leave it out";

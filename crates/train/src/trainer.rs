@@ -6,7 +6,7 @@ use std::time::Instant;
 use t5kit_formats::progress::Progress;
 use t5kit_model::{Adapted, LoraConfig, Model, Seq2Seq, Trainable, open_adapter};
 use t5kit_tensor::ops::CrossEntropy;
-use t5kit_tensor::{Dropout, Gradients, mix};
+use t5kit_tensor::{Devices, Dropout, Gradients, Pool, mix};
 
 use crate::checkpoint::{self, BEST, LAST, TrainingState};
 use crate::feed::{Data, Fed, Feed};
@@ -17,6 +17,7 @@ use crate::pass::{self, PassOptions};
 use crate::setup::{Forecast, Outcome, Setup, TrainWatch, check};
 use crate::tasks::TaskLosses;
 use crate::validation::validate;
+use crate::worker::{Worker, add_up, side_by_side};
 use crate::{Error, Examples, Optimizer};
 
 /// Steps in a row that may be skipped because something was not finite.
@@ -27,6 +28,8 @@ struct Run<'a> {
     model: Model,
     lora: Option<LoraConfig>,
     optimizer: Optimizer,
+    /// What the other devices have, where there are several.
+    others: Vec<Worker>,
     state: TrainingState,
     log: TrainLog,
     feed: Feed<'a>,
@@ -44,14 +47,14 @@ pub fn train(
     watch: &mut dyn TrainWatch,
 ) -> Result<Outcome, Error> {
     let options = setup.options;
-    check(&*model, options, setup.device)?;
+    check(&*model, options, setup.devices)?;
     let mut feed = Feed::new(data, options);
     let examples = feed.examples();
     let held = model.params().iter().map(|(_, _, w)| (w.len() * w.dtype().size()) as u64).sum();
     let memory =
         predict(&model.config(), options, Some(held), feed.largest(), examples.map(Examples::pieces));
-    let available = match setup.device {
-        Some(device) => Some(device.memory().0 as u64),
+    let available = match setup.devices {
+        Some(devices) => devices.all().iter().map(|device| device.memory().0 as u64).min(),
         None => t5kit_model::memory::available_bytes(),
     };
     if let Some(available) = available
@@ -90,8 +93,10 @@ pub fn train(
         true => checkpoint::read_optimizer(setup.folder, &*model, &state)?,
         false => Optimizer::new(options.optimizer, model.params(), &pass::new_gradients(&*model)),
     };
-    if let Some(device) = setup.device {
-        model.move_to(device)?;
+    let mut others = Vec::new();
+    if let Some([first, rest @ ..]) = setup.devices.map(Devices::all) {
+        others = rest.iter().map(|device| Worker::new(&*model, &optimizer, device)).collect::<Result<_, _>>()?;
+        model.move_to(first)?;
     }
     let trained = model.params().iter().filter(|(id, _, _)| model.params().trains(*id));
     let trained = trained.map(|(_, _, weight)| weight.len()).sum();
@@ -113,7 +118,7 @@ pub fn train(
     }
     let before = state.step;
     let state = TrainingState { options: options.clone(), ..state };
-    let outcome = Run { setup, model, lora, optimizer, state, log, feed, total, before }.run(watch);
+    let outcome = Run { setup, model, lora, optimizer, others, state, log, feed, total, before }.run(watch);
     t5kit_tensor::release_cached(); // the optimizer's memory: what comes next may load a model
     outcome
 }
@@ -216,8 +221,6 @@ impl Run<'_> {
         let lr = options.rate(self.state.step, self.total);
         let key = mix(options.seed, self.state.step);
         self.state.step += 1;
-        let mut sum = 0.0;
-        gradients.clear();
         let pass = |batch: usize| {
             let key = if batch == 0 { key } else { mix(key, batch as u64) };
             PassOptions {
@@ -229,10 +232,27 @@ impl Run<'_> {
         let overflowed = |model: &dyn Seq2Seq, batch: usize| {
             pass::first_non_finite(model, pool, &packed[batch].batch, pass(batch))
         };
-        let mut by_task = TaskLosses::default();
+        // Device by device, every so manieth batch: as far as the losses are finite.
+        let workers = 1 + self.others.len();
+        let work = |worker: usize, model: &dyn Seq2Seq, pool: &Pool, gradients: &mut Gradients| {
+            gradients.clear();
+            let mut found = Vec::new();
+            for i in (worker..packed.len()).step_by(workers) {
+                let losses =
+                    pass::accumulate(model, pool, &packed[i].batch, loss_options, pass(i), gradients);
+                let finite = losses.sum().is_finite();
+                found.push(losses);
+                if !finite {
+                    break;
+                }
+            }
+            found
+        };
+        let model = &*self.model;
+        let found = side_by_side(&mut self.others, &work, || work(0, model, pool, gradients));
+        let (mut sum, mut by_task) = (0.0, TaskLosses::default());
         for (i, Fed { batch, tasks }) in packed.iter().enumerate() {
-            let model = &*self.model;
-            let losses = pass::accumulate(model, pool, batch, loss_options, pass(i), gradients);
+            let losses = &found[i % workers][i / workers];
             let batch_sum = losses.sum();
             if !batch_sum.is_finite() {
                 let softmax = || format!("the product with {}", model.params().name(model.softmax().weight));
@@ -241,11 +261,17 @@ impl Run<'_> {
             sum += batch_sum;
             by_task.add(tasks, batch, &losses.tokens);
         }
+        if let Some(devices) = self.setup.devices {
+            add_up(devices, model, pool, gradients, &mut self.others);
+        }
         let stepped = self.optimizer.step(self.model.params_mut(), gradients, pool, options, lr);
         if let Some(gradient) = stepped.non_finite {
             // A norm can hide an infinity from the loss.
             let forward = (0..packed.len()).find_map(|batch| overflowed(&*self.model, batch));
             return Ok(Err(forward.unwrap_or(gradient)));
+        }
+        for other in &mut self.others {
+            other.step(options, lr);
         }
         self.state.updates = self.optimizer.steps;
         Ok(Ok(StepRecord {

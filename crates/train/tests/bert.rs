@@ -86,7 +86,7 @@ fn run(
     let examples = Examples::from_ids(pairs.iter().map(|(source, target)| (&source[..], &target[..])));
     let (pool, mut watch) = (Pool::new(2), Watcher { stop_after, ..Watcher::default() });
     let setup = Setup {
-        device: None,
+        devices: None,
         pool: &pool,
         valid: None,
         options,
@@ -270,7 +270,7 @@ fn a_part_that_it_does_not_have_is_refused() {
     let options = TrainOptions { train_parts: vec!["decoder".into()], ..options() };
     let setup = Setup {
         pool: &Pool::new(1),
-        device: None,
+        devices: None,
         valid: None,
         options: &options,
         folder: folder.path(),

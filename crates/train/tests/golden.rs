@@ -72,7 +72,7 @@ fn gradients_agree(pass: PassOptions, of_loss: f64, of_gradient: f32) {
                 // Rounding to bf16 is judged by the whole gradient: single elements are sums that cancel.
                 let norm = |x: &mut dyn Iterator<Item = f32>| x.map(|x| x * x).sum::<f32>().sqrt();
                 let d = match pass.precision {
-                    Precision::F32 | Precision::Stored => {
+                    Precision::F32 | Precision::Tf32 | Precision::Stored => {
                         differences.fold(0.0, f32::max) / if silent { rounding } else { largest(&want) }
                     }
                     Precision::Bf16 if silent => {

@@ -65,7 +65,7 @@ fn run(
     let (examples, pool) = (examples(24), Pool::new(2));
     let mut watch = Records::default();
     let job = Setup {
-        device: None,
+        devices: None,
         pool: &pool,
         valid: None,
         options,

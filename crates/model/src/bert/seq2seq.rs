@@ -2,7 +2,7 @@
 
 use t5kit_formats::config::BertConfig;
 use t5kit_tensor::ops::KeyValues;
-use t5kit_tensor::{DType, Device, DeviceError, Graph, Packed, ParamId, Params, Precision, Tensor, Var};
+use t5kit_tensor::{DType, DeviceError, Graph, Packed, ParamId, Params, Precision, Tensor, Var};
 
 use super::{Bert, Place};
 use crate::memory::Widths;
@@ -22,12 +22,12 @@ impl Seq2Seq for Bert {
         &mut self.params
     }
 
-    fn move_to(&mut self, device: &Device) -> Result<(), DeviceError> {
+    fn check_device(&self) -> Result<(), DeviceError> {
         check_heads(self.config.hidden_size / self.config.num_attention_heads)?;
         if let Place::Relative(_) = self.network.place {
             return Err(DeviceError::Lacks("vectors by relative position (NEZHA)".into()));
         }
-        self.params.move_to(device)
+        Ok(())
     }
 
     fn softmax(&self) -> Softmax {

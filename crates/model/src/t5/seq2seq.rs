@@ -2,7 +2,7 @@
 
 use t5kit_formats::config::T5Config;
 use t5kit_tensor::ops::KeyValues;
-use t5kit_tensor::{DType, Device, DeviceError, Graph, Packed, ParamId, Params, Precision, Tensor, Var};
+use t5kit_tensor::{DType, DeviceError, Graph, Packed, ParamId, Params, Precision, Tensor, Var};
 
 use super::T5;
 use crate::memory::Widths;
@@ -18,9 +18,8 @@ impl Seq2Seq for T5 {
         &mut self.params
     }
 
-    fn move_to(&mut self, device: &Device) -> Result<(), DeviceError> {
-        check_heads(self.config.d_kv)?;
-        self.params.move_to(device)
+    fn check_device(&self) -> Result<(), DeviceError> {
+        check_heads(self.config.d_kv)
     }
 
     fn softmax(&self) -> Softmax {

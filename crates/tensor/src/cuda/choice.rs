@@ -2,39 +2,53 @@
 
 use std::str::FromStr;
 
-use super::{Device, DeviceError};
+use super::{Device, DeviceError, Devices};
 
-/// `auto`, `cpu` or `cuda[:N]`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// `auto`, `cpu` or `cuda[:N[,N…]]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
     /// The first GPU, or the processor where none can be used.
     #[default]
     Auto,
     /// The processor.
     Cpu,
-    /// The GPU of that number, from 0 on.
-    Cuda(usize),
+    /// The GPUs of these numbers, from 0 on; at least one.
+    Cuda(Vec<usize>),
 }
 
-/// A device as it was asked for.
-#[derive(Debug)]
+/// Devices as they were asked for.
 pub struct Opened {
-    /// The GPU; none is the processor.
-    pub device: Option<Device>,
+    /// The GPUs; none is the processor.
+    pub devices: Option<Devices>,
     /// Why it is the processor although a GPU would have been taken.
     pub instead: Option<DeviceError>,
 }
 
 impl DeviceChoice {
     /// Opens it. `auto` never fails.
-    pub fn open(self) -> Result<Opened, DeviceError> {
+    pub fn open(&self) -> Result<Opened, DeviceError> {
+        let found = |devices| Opened { devices: Some(devices), instead: None };
         match self {
-            DeviceChoice::Cpu => Ok(Opened { device: None, instead: None }),
-            DeviceChoice::Cuda(number) => Ok(Opened { device: Some(Device::open(number)?), instead: None }),
-            DeviceChoice::Auto => Ok(match Device::open(0) {
-                Ok(device) => Opened { device: Some(device), instead: None },
-                Err(error) => Opened { device: None, instead: Some(error) },
+            DeviceChoice::Cpu => Ok(Opened { devices: None, instead: None }),
+            DeviceChoice::Cuda(numbers) => Devices::open(numbers).map(found),
+            DeviceChoice::Auto => Ok(match Devices::open(&[0]) {
+                Ok(devices) => found(devices),
+                Err(error) => Opened { devices: None, instead: Some(error) },
             }),
+        }
+    }
+}
+
+impl Opened {
+    /// The one GPU, where it is one.
+    ///
+    /// # Errors
+    /// Several.
+    pub fn single(&self) -> Result<Option<Device>, DeviceError> {
+        match self.devices.as_ref().map(Devices::all) {
+            None => Ok(None),
+            Some([device]) => Ok(Some(device.clone())),
+            Some(_) => Err(DeviceError::Several),
         }
     }
 }
@@ -46,12 +60,13 @@ impl FromStr for DeviceChoice {
         match text.split_once(':') {
             None if text == "auto" => Ok(DeviceChoice::Auto),
             None if text == "cpu" => Ok(DeviceChoice::Cpu),
-            None if text == "cuda" => Ok(DeviceChoice::Cuda(0)),
-            Some(("cuda", number)) if number.bytes().all(|b| b.is_ascii_digit()) => number
-                .parse()
-                .map(DeviceChoice::Cuda)
-                .map_err(|_| format!("{number:?} is no number of a GPU")),
-            _ => Err(format!("{text:?} is no device; take auto, cpu, cuda or cuda:N")),
+            None if text == "cuda" => Ok(DeviceChoice::Cuda(vec![0])),
+            Some(("cuda", numbers)) if numbers.bytes().all(|b| b.is_ascii_digit() || b == b',') => {
+                let number =
+                    |text: &str| text.parse().map_err(|_| format!("{text:?} is no number of a GPU"));
+                numbers.split(',').map(number).collect::<Result<_, _>>().map(DeviceChoice::Cuda)
+            }
+            _ => Err(format!("{text:?} is no device; take auto, cpu, cuda, cuda:N or cuda:N,M")),
         }
     }
 }
@@ -65,9 +80,10 @@ mod tests {
         for (text, want) in [
             ("auto", DeviceChoice::Auto),
             ("cpu", DeviceChoice::Cpu),
-            ("cuda", DeviceChoice::Cuda(0)),
-            ("cuda:0", DeviceChoice::Cuda(0)),
-            ("cuda:13", DeviceChoice::Cuda(13)),
+            ("cuda", DeviceChoice::Cuda(vec![0])),
+            ("cuda:0", DeviceChoice::Cuda(vec![0])),
+            ("cuda:13", DeviceChoice::Cuda(vec![13])),
+            ("cuda:0,1", DeviceChoice::Cuda(vec![0, 1])),
         ] {
             assert_eq!(text.parse(), Ok(want));
         }
@@ -78,7 +94,9 @@ mod tests {
             "cuda:",
             "cuda:-1",
             "cuda:+1",
-            "cuda:0,1",
+            "cuda:0,",
+            "cuda:0,,1",
+            "cuda:0, 1",
             "cuda:99999999999999999999",
             "cpu:0",
         ] {

@@ -7,7 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::driver::{Argument, DeviceError, Driver, Launch, Matrix, Product};
-use super::{emulated, nvidia};
+use super::Devices;
 use crate::DType;
 use crate::ops::RelativeBias;
 
@@ -57,13 +57,9 @@ const BUCKET_LISTS: usize = 64;
 
 impl Device {
     /// GPU number `number`, from 0 on, or the emulation of one where the environment asks for it
-    /// ([`EMULATION`](emulated::VARIABLE)).
+    /// ([`VARIABLE`](super::emulated::VARIABLE)).
     pub fn open(number: usize) -> Result<Device, DeviceError> {
-        let driver = match std::env::var_os(emulated::VARIABLE) {
-            Some(library) => emulated::open(library.as_ref(), number)?,
-            None => nvidia::open(number)?,
-        };
-        Ok(Device::new(driver))
+        Ok(Devices::open(&[number])?.all()[0].clone())
     }
 
     pub(super) fn new(driver: Box<dyn Driver>) -> Device {
@@ -131,6 +127,10 @@ impl Deref for Device {
 }
 
 impl Core {
+    pub(super) fn driver(&self) -> &dyn Driver {
+        &*self.driver
+    }
+
     pub(crate) fn allocate(self: &Arc<Self>, bytes: usize) -> Memory {
         let at = match bytes {
             0 => 0,
@@ -221,7 +221,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Operations fail by what nobody in the middle of them can go on from, such as memory that is used up: the error unwinds
 /// to whoever asked for the work ([`failures`]), without a panic's message.
-fn unwrap<T>(result: Result<T, DeviceError>) -> T {
+pub(super) fn unwrap<T>(result: Result<T, DeviceError>) -> T {
     result.unwrap_or_else(|error| std::panic::resume_unwind(Box::new(error)))
 }
 

@@ -23,6 +23,12 @@ pub enum DeviceError {
         /// How many there are.
         count: usize,
     },
+    /// A number given twice.
+    #[error("GPU number {0} is named twice")]
+    Twice(usize),
+    /// More than one where one alone is used.
+    #[error("several GPUs are for training; name one of them")]
+    Several,
     /// A library of CUDA is missing.
     #[error(
         "{0} is not found; install the CUDA toolkit, or put the folder of the pip package that has it into LD_LIBRARY_PATH"
@@ -135,6 +141,19 @@ pub(crate) trait Driver: Send + Sync {
     fn launch(&self, launch: &Launch<'_>) -> Result<(), DeviceError>;
     /// Whether it has done a product; else the plain kernel is to.
     fn multiply(&self, product: &Product) -> Result<bool, DeviceError>;
+}
+
+/// As many f32 numbers on each of several devices.
+pub(crate) struct Shared {
+    /// Where they are, by device.
+    pub(crate) at: Vec<u64>,
+    pub(crate) count: usize,
+}
+
+/// What adds up over several devices.
+pub(crate) trait Sums: Send + Sync {
+    /// Every list becomes the sum over all devices, the same to the bit on each, in the order of what each is asked to do.
+    fn sum(&self, devices: &[&dyn Driver], lists: &[Shared]) -> Result<(), DeviceError>;
 }
 
 impl From<u32> for Argument {

@@ -8,7 +8,8 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use super::Device;
-use super::driver::{Argument, DeviceError, Driver, Launch, Product};
+use super::driver::{Argument, DeviceError, Driver, Launch, Product, Shared, Sums};
+use super::several::Opened;
 use super::sources::SOURCES;
 
 /// Names the library that [`build`] makes: it then takes the place of every GPU.
@@ -49,10 +50,19 @@ fn failed(what: &str, why: impl ToString) -> DeviceError {
     DeviceError::Call { what: what.to_owned(), why: why.to_string() }
 }
 
-/// The emulation in a library; there is one device, number 0.
-pub(super) fn open(library: &Path, number: usize) -> Result<Box<dyn Driver>, DeviceError> {
-    if number > 0 {
-        return Err(DeviceError::NoDevice { number, count: 1 });
+/// Devices that there are.
+const COUNT: usize = 2;
+
+/// The emulation in a library, once for every number.
+pub(super) fn open(library: &Path, numbers: &[usize]) -> Result<Opened, DeviceError> {
+    let drivers = numbers.iter().map(|&number| open_one(library, number)).collect::<Result<Vec<_>, _>>()?;
+    let sums = (numbers.len() > 1).then(|| Box::new(OnHost) as Box<dyn Sums>);
+    Ok((drivers, sums))
+}
+
+fn open_one(library: &Path, number: usize) -> Result<Box<dyn Driver>, DeviceError> {
+    if number >= COUNT {
+        return Err(DeviceError::NoDevice { number, count: COUNT });
     }
     // SAFETY: the library is one that `build` has made; it has no initialisers but those that list its kernels.
     let library = unsafe { libloading::Library::new(library) };
@@ -69,7 +79,7 @@ pub fn build() -> Result<PathBuf, String> {
 /// The emulation that [`build`] makes; none, which is said, where there is no C++ compiler.
 pub fn device() -> Option<Device> {
     match build() {
-        Ok(library) => Some(Device::new(open(&library, 0).expect("the library that was built"))),
+        Ok(library) => Some(Device::new(open_one(&library, 0).expect("the library that was built"))),
         Err(why) => {
             println!("skipped: {why}");
             None
@@ -249,5 +259,24 @@ impl Driver for Emulated {
 
     fn multiply(&self, _: &Product) -> Result<bool, DeviceError> {
         Ok(false)
+    }
+}
+
+/// Sums on the host, in the order of the devices.
+struct OnHost;
+
+impl Sums for OnHost {
+    fn sum(&self, devices: &[&dyn Driver], lists: &[Shared]) -> Result<(), DeviceError> {
+        for Shared { at, count } in lists {
+            let (mut sum, mut part) = (vec![0f32; *count], vec![0f32; *count]);
+            for (device, &at) in devices.iter().zip(at) {
+                device.download(bytemuck::cast_slice_mut(&mut part), at)?;
+                sum.iter_mut().zip(&part).for_each(|(sum, part)| *sum += part);
+            }
+            for (device, &at) in devices.iter().zip(at) {
+                device.upload(at, bytemuck::cast_slice(&sum))?;
+            }
+        }
+        Ok(())
     }
 }

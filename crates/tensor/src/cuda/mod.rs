@@ -32,6 +32,7 @@ mod driver;
 #[doc(hidden)]
 pub mod emulated;
 mod nvidia;
+mod several;
 mod sources;
 
 pub(crate) mod activation;
@@ -63,4 +64,5 @@ pub use choice::{DeviceChoice, Opened};
 pub(crate) use device::{Core, Memory};
 pub use device::{Device, failures};
 pub use driver::DeviceError;
+pub use several::Devices;
 use driver::{Argument, Matrix, Product};

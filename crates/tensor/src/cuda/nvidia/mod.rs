@@ -1,8 +1,9 @@
-//! A card, by NVIDIA's driver, NVRTC and cuBLASLt, all of them loaded when a card is asked for. Nothing else knows cudarc.
+//! A card, by NVIDIA's driver, NVRTC, cuBLASLt and NCCL, all of them loaded when a card is asked for. Nothing else knows cudarc.
 //!
 //! A call into a library that is not there panics in cudarc: each is looked for before its first call.
 
 mod compile;
+mod nccl;
 mod products;
 
 use std::collections::HashMap;
@@ -12,7 +13,8 @@ use std::sync::Mutex;
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys;
 
-use super::driver::{DeviceError, Driver, Launch, Product};
+use super::driver::{DeviceError, Driver, Launch, Product, Sums};
+use super::several::Opened;
 use products::Products;
 
 /// CUDA 11.2: memory in the order of a stream.
@@ -22,6 +24,8 @@ const SHARED_UNASKED: u32 = 48 << 10;
 
 struct Nvidia {
     name: String,
+    /// Its number.
+    ordinal: i32,
     /// Compute capability: 8.9 is 89.
     capability: i32,
     context: sys::CUcontext,
@@ -50,8 +54,18 @@ fn failed(what: &str) -> impl FnOnce(DriverError) -> DeviceError {
     }
 }
 
+/// The cards of these numbers, and NCCL over them where they are several.
+pub(super) fn open(numbers: &[usize]) -> Result<Opened, DeviceError> {
+    let cards = numbers.iter().map(|&number| open_one(number)).collect::<Result<Vec<_>, _>>()?;
+    let sums = match &cards[..] {
+        [_] => None,
+        cards => Some(Box::new(nccl::Nccl::open(cards)?) as Box<dyn Sums>),
+    };
+    Ok((cards.into_iter().map(|card| Box::new(card) as Box<dyn Driver>).collect(), sums))
+}
+
 /// Card number `number`.
-pub(super) fn open(number: usize) -> Result<Box<dyn Driver>, DeviceError> {
+fn open_one(number: usize) -> Result<Nvidia, DeviceError> {
     // SAFETY: only looks for the library.
     if !unsafe { sys::is_culib_present() } {
         return Err(DeviceError::NoDriver);
@@ -96,7 +110,8 @@ pub(super) fn open(number: usize) -> Result<Box<dyn Driver>, DeviceError> {
         result::mem_pool::set_attribute(pool, threshold, (&raw mut keep).cast())
             .map_err(failed("opening the GPU's memory"))?;
         let products = Products::open(stream)?;
-        Ok(Box::new(Nvidia { name, capability, context, stream, functions: Mutex::default(), products }))
+        let functions = Mutex::default();
+        Ok(Nvidia { name, ordinal, capability, context, stream, functions, products })
     }
 }
 

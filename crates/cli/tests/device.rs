@@ -65,16 +65,78 @@ fn training_resuming_generating_and_scoring() {
     assert!(host.iter().zip(&there).all(|(a, b)| (a - b).abs() < 1e-4 * a.abs()), "{host:?} {there:?}");
 }
 
+/// Two GPUs share out what one does alone: the losses, the gradients' norms and the validation, with dropout, an embedding
+/// by rows and a step with a batch too few; and a resumed run ends with the bytes of one that was never stopped.
+#[test]
+fn two_gpus_share_the_batches_of_a_step() {
+    let Some(library) = library() else { return };
+    let mut lab = Lab::new(FLAGS);
+    lab.flags.extend(["--batch-size", "3", "--gradient-accumulation", "3", "--lazy-embeddings"]);
+    let run = |output: &str, device: &str, more: &[&str]| {
+        let mut command = lab.command(output);
+        command.env(t5kit_tensor::emulated::VARIABLE, &library).args(["--device", device]).args(more);
+        finish(&mut command)
+    };
+    run("one", "cuda", &[]).ok();
+    run("two", "cuda:1,0", &[]).ok();
+    let [one, two] = ["one", "two"].map(|output| lab.log(output));
+    assert_eq!(one.len(), two.len());
+    for name in ["loss", "grad_norm", "valid_loss"] {
+        let of = |log: &[serde_json::Value]| -> Vec<f64> {
+            log.iter().filter_map(|record| record[name].as_f64()).collect()
+        };
+        let (one, two) = (of(&one), of(&two));
+        assert!(!one.is_empty() && one.len() == two.len(), "{name}");
+        for (a, b) in one.iter().zip(&two) {
+            assert!((a - b).abs() < 1e-6 * a.abs(), "{name}: {one:?} {two:?}");
+        }
+    }
+    run("parts", "cuda:0,1", &["--max-steps", "2"]).ok();
+    run("parts", "cuda:0,1", &["--resume"]).ok();
+    for name in ["last/model.safetensors", "last/training_state.safetensors"] {
+        assert!(lab.read(format!("two/{name}")) == lab.read(format!("parts/{name}")), "{name} differs");
+    }
+    let fails = |output: &str, device, more: &[&str], said| run(output, device, more).fails(&[said]);
+    fails("x", "cuda:0,1", &["--gradient-accumulation", "1"], "--gradient-accumulation 1: GPUs share");
+    fails("x", "cuda:0,0", &[], "GPU number 0 is named twice");
+}
+
+/// TF32 rounds: the losses are near f32's and not the same. The processor has none.
+#[test]
+fn tf32_is_a_gpus() {
+    let lab = Lab::new(FLAGS);
+    lab.finetune("none", &["--precision", "tf32"]).fails(&["--precision tf32: only GPUs multiply TF32, by --device"]);
+    let Some(library) = library() else { return };
+    for precision in ["f32", "tf32"] {
+        let mut command = lab.command(precision);
+        command.env(t5kit_tensor::emulated::VARIABLE, &library).args(["--device", "cuda"]);
+        finish(command.args(["--precision", precision, "--max-steps", "2"])).ok();
+    }
+    let [exact, rounded] = ["f32", "tf32"].map(|run| lab.losses(run));
+    assert!(exact != rounded);
+    for (a, b) in exact.iter().zip(&rounded) {
+        assert!((a - b).abs() < 3e-3 * a.abs(), "{exact:?} {rounded:?}");
+    }
+}
+
 #[test]
 fn what_is_no_device_is_said_in_a_line() {
     let lab = Lab::new(FLAGS);
     let config = lab.path("config.json");
     let wrong = run(["score", "--model", arg(&config), "--input", "-", "--device", "gpu"]);
     assert_eq!(wrong.code, 2, "{wrong:#?}");
-    assert!(wrong.stderr.contains("take auto, cpu, cuda or cuda:N"), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("take auto, cpu, cuda, cuda:N or cuda:N,M"), "{}", wrong.stderr);
     let Some(library) = library() else { return };
     let args = ["score", "--model", arg(&config), "--input", "-", "--device", "cuda:7"];
-    on_gpu(&library, &args).fails(&["there is no GPU number 7: this machine has 1, numbered from 0"]);
+    on_gpu(&library, &args).fails(&["there is no GPU number 7: this machine has 2, numbered from 0"]);
+    for (device, said) in [
+        ("cuda:0,0", "GPU number 0 is named twice"),
+        ("cuda:1,2", "there is no GPU number 2: this machine has 2"),
+        ("cuda:0,1", "several GPUs are for training; name one of them"),
+    ] {
+        let args = ["score", "--model", arg(&config), "--input", "-", "--device", device];
+        on_gpu(&library, &args).fails(&[said]);
+    }
     // A library that is none is found out when it is opened.
     let args = ["score", "--model", arg(&config), "--input", "-", "--device", "cuda"];
     on_gpu(&config, &args).fails(&["opening the emulation failed on the GPU"]);

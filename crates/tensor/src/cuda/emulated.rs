@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
-use super::Device;
+use super::{Device, Devices};
 use super::driver::{Argument, DeviceError, Driver, Launch, Product, Shared, Sums};
 use super::several::Opened;
 use super::sources::SOURCES;
@@ -85,6 +85,13 @@ pub fn device() -> Option<Device> {
             None
         }
     }
+}
+
+/// As many of them as [`Devices`](super::Devices).
+pub fn devices(count: usize) -> Option<Devices> {
+    device()?;
+    let library = build().expect("the library that was built");
+    Some(Devices::of(open(&library, &(0..count).collect::<Vec<_>>()).expect("so many devices")))
 }
 
 fn build_now() -> Result<PathBuf, String> {

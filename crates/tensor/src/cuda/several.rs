@@ -27,11 +27,15 @@ impl Devices {
         if let Some(&twice) = numbers.iter().find(|&number| !seen.insert(number)) {
             return Err(DeviceError::Twice(twice));
         }
-        let (drivers, sums) = match std::env::var_os(emulated::VARIABLE) {
+        let opened = match std::env::var_os(emulated::VARIABLE) {
             Some(library) => emulated::open(library.as_ref(), numbers)?,
             None => nvidia::open(numbers)?,
         };
-        Ok(Devices { all: drivers.into_iter().map(Device::new).collect(), sums })
+        Ok(Devices::of(opened))
+    }
+
+    pub(super) fn of((drivers, sums): Opened) -> Devices {
+        Devices { all: drivers.into_iter().map(Device::new).collect(), sums }
     }
 
     /// All of them, at least one.

@@ -136,3 +136,18 @@ impl Sums for Nccl {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_it_is_not_installed_that_is_said() {
+        match Nccl::open(&[]).err().map(|error| error.to_string()) {
+            Some(said) if said.starts_with("NCCL (libnccl.so.2)") => {
+                assert!(said.contains("is not found; install"), "{said}");
+            }
+            other => println!("skipped: NCCL is installed, and says {other:?} of no cards"),
+        }
+    }
+}

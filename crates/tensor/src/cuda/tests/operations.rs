@@ -1,7 +1,7 @@
 //! Forwards and backwards through the tape, once on the processor and once on the device, with the same numbers.
 
 use super::{close, device, normal, tensor};
-use crate::cuda::Argument;
+use crate::cuda::{Argument, emulated};
 use crate::ops::{
     self, Activation, Adafactor, AdamW, Attention, CachedAttention, CachedRows, CachedSpan, Columns,
     CrossEntropy, KeyValues, LayerNorm, Learning, Linear, Lion, Mask, NonFinite, RelativeBias, RotaryPositions,
@@ -438,6 +438,93 @@ fn optimizers() {
             close(&format!("optimizer {which}, number {i}"), got, want, 2e-6);
         }
     }
+}
+
+/// Gradients on two devices become their sum on both: dense, by rows that both have or one, dense here and by rows there,
+/// and of a device without any.
+#[test]
+fn gradients_of_two_devices() {
+    let Some(devices) = emulated::devices(2) else { return };
+    let (dense, rows, mixed) = (0, 1, 2);
+    for lacking in [false, true] {
+        let mut rng = Rng::new(14, 0);
+        let mut params = Params::default();
+        for name in ["dense", "by rows", "mixed"] {
+            params.add(name, Weight::owned(&[9, 33], normal(&mut rng, 9 * 33)));
+        }
+        let ids: Vec<ParamId> = params.iter().map(|(id, _, _)| id).collect();
+        let copies: Vec<Params> = devices.all().iter().map(|device| params.copied_to(device).unwrap()).collect();
+        let pool = Pool::new(1);
+        let pass = |params: &Params, gradients: &mut Gradients, which: usize, rng: &mut Rng| {
+            let mut graph = Graph::training(params, &pool, None);
+            let met: [&[u32]; 2] = [&[3, 8, 3], &[0, 8]];
+            for id in [ids[rows], ids[mixed]] {
+                let y = ops::embedding(&mut graph, id, met[which]);
+                let dy = tensor(rng, met[which].len(), 33);
+                gradients.put(y.node().unwrap(), params.device().map_or(dy.clone(), |d| dy.to_device(d)));
+            }
+            let context = graph.context;
+            graph.backward(gradients);
+            let g = tensor(rng, 9, 33);
+            let g = params.device().map_or(g.clone(), |d| g.to_device(d));
+            for id in [ids[dense], ids[mixed]].into_iter().take(2 - which) {
+                let sum = gradients.param_add(context, id);
+                let mut own = std::mem::replace(sum, Tensor::zeros(0, 0)).into_unique();
+                on!(context => elementwise::add_in_place(context, &mut own, &g));
+                *sum = own;
+            }
+        };
+        let keeping = || {
+            let mut gradients = Gradients::new();
+            ids.iter().skip(rows).for_each(|&id| gradients.keep_rows(id));
+            gradients
+        };
+        let (mut host, mut there) = (keeping(), [keeping(), keeping()]);
+        for which in 0..if lacking { 1 } else { 2 } {
+            host.next_pass();
+            pass(&params, &mut host, which, &mut Rng::new(15, which as u64));
+            pass(&copies[which], &mut there[which], which, &mut Rng::new(15, which as u64));
+        }
+        let contexts: Vec<Context<'_>> = copies.iter().map(|params| Context::new(params, &pool)).collect();
+        devices.add_up(&contexts, &mut there.each_mut());
+        let values = |gradients: &Gradients, id| match gradients.get(id).expect("a gradient") {
+            Gradient::Dense(dense) => dense.to_host().data().to_vec(),
+            Gradient::Rows(rows) => {
+                let mut dense = Tensor::zeros(9, 33);
+                rows.to_host().write_to(&mut dense);
+                dense.data().to_vec()
+            }
+        };
+        for (&id, what) in ids.iter().zip(["dense", "by rows", "mixed"]) {
+            let [first, second] = there.each_ref().map(|gradients| values(gradients, id));
+            assert!(first == second, "{what}");
+            close(what, &first, &values(&host, id), 1e-6);
+        }
+        assert!(there.iter().all(|g| matches!(g.get(ids[rows]), Some(Gradient::Rows(_)))));
+    }
+}
+
+/// Factors rounded to ten bits of mantissa: near what they were, and not what they were.
+#[test]
+fn products_in_tf32() {
+    let layer = |precision, bound| {
+        let mut case = Case::new(&[(33, 70)], &[&[41, 70]]);
+        (case.precision, case.bound) = (precision, bound);
+        case
+    };
+    let linear = |g: &mut Graph<'_>, v: &[Var], p: &[ParamId]| ops::linear(g, &v[0], &p[..1]);
+    layer(Precision::Tf32, 1e-3).check("linear in TF32", linear);
+    let Some(device) = device() else { return };
+    let [exact, rounded] = [Precision::F32, Precision::Tf32].map(|precision| {
+        let mut case = layer(precision, 0.0);
+        case.params.move_to(&device).unwrap();
+        case.run(linear)
+    });
+    let values = exact.iter().flatten().zip(rounded.iter().flatten());
+    values.for_each(|(exact, rounded)| {
+        let far = exact.iter().zip(rounded).filter(|(a, b)| (*a - *b).abs() > 1e-5).count();
+        assert!(far > exact.len() / 2, "{far} of {} are rounded", exact.len());
+    });
 }
 
 /// A gradient by rows becomes a dense one where something else contributes to it, and where it is not a number is said.

@@ -265,6 +265,21 @@ def generation_in_int8(space, samples, batch, beams, new_tokens):
     ]
 
 
+def scoring_in_int8(space, samples):
+    """Parts of scoring the first `samples` titles: sequences as wholes, whose attention stays in f32; keys and values of
+    all source tokens."""
+    shape = Shape.read(space.small)
+    pairs = lengths(space, space.small)[:samples]
+    sources, targets = (sum(n) for n in zip(*pairs))
+    own = shape.own_attention([t for _, t in pairs])
+    return [
+        Part("encoder", 2 * shape.encoder_attention([s for s, _ in pairs]), 0, 2 * shape.encoder_weights * sources),
+        Part("decoder", 2 * (own + shape.source_attention(pairs, False)), 0,
+             2 * (shape.decoder_weights * targets + shape.cross_weights * sources)),
+        Part("softmax", 0, 0, 2 * shape.softmax_weights * targets),
+    ]
+
+
 def training(space, model, batches, pieces):
     """Parts of training on `batches` (lists of row numbers) once, forward and backward; `pieces`: how many there are in
     these rows. A product has two on its way back."""

@@ -124,6 +124,12 @@ def whole(space, what, half):
         times = f"{ours['samples'] / f['samples']:.2f}" if ours and who != "t5kit int8" else "–"
         started = f" ({f['whole']:.2f})" if "whole" in f else ""
         table.append(f"| {what} | {who} | {f['samples']:.2f}{started} | – | {f['rss'] / 1e9:.2f} | {times} |")
+    if ours:
+        samples, parts = ((PAIRS, floor.scoring_in_int8(space, PAIRS)) if what == "score" else
+                          (SAMPLES, floor.generation_in_int8(space, SAMPLES, size, 1, 1)))
+        fastest = samples / floor.seconds(space, parts)
+        reached = 100 * ours["samples"] / fastest
+        table.append(f"| {what} | floor, int8 | {fastest:.2f} | – | – | {reached:.0f}% reached |")
     return table, notes
 
 

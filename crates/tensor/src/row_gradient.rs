@@ -151,7 +151,13 @@ impl RowGradient {
             Values::Device(values) => values.to_host().data()[..self.ids.len() * self.cols].to_vec(),
         };
         let RowGradient { ids, slots, held, cols, .. } = self;
-        RowGradient { ids: ids.clone(), slots: slots.clone(), held: *held, values: Values::Host(values), cols: *cols }
+        RowGradient {
+            ids: ids.clone(),
+            slots: slots.clone(),
+            held: *held,
+            values: Values::Host(values),
+            cols: *cols,
+        }
     }
 
     /// Writes the rows into the whole matrix, [rows, cols] where these are.

@@ -22,7 +22,9 @@ fn first(data: &[f32]) -> Option<(usize, f32)> {
 
 /// Sum of all squares of all gradients in f64.
 pub(crate) fn sum_squares(context: Context<'_>, gradients: &Gradients) -> f64 {
-    let of = |(id, _, _): (ParamId, &str, &Weight)| gradients.get(id).map(|gradient| of_gradient(context, gradient));
+    let of = |(id, _, _): (ParamId, &str, &Weight)| {
+        gradients.get(id).map(|gradient| of_gradient(context, gradient))
+    };
     context.params.iter().filter_map(of).sum()
 }
 

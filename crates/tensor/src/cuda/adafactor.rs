@@ -127,8 +127,17 @@ pub(crate) fn step(device: &Device, step: &Adafactor, parts: Vec<Learned<'_>>) {
     });
     let sizes = sizes.as_ref().map_or(Argument::Pointer(0), Argument::from);
     let arguments = arguments![
-        &*all, params, PIECE as u32, &row_sums, &updates, sizes, scale, step.lr, step.weight_decay,
-        step.clip_threshold, step.eps2
+        &*all,
+        params,
+        PIECE as u32,
+        &row_sums,
+        &updates,
+        sizes,
+        scale,
+        step.lr,
+        step.weight_decay,
+        step.clip_threshold,
+        step.eps2
     ];
     device.launch("adafactor_apply", [pieces, 1, 1], THREADS, 0, &arguments);
 }

@@ -8,7 +8,7 @@ use super::matrix::{at_column, device};
 use super::{Argument, Device, Memory};
 use crate::cpu::attention::Results;
 use crate::ops::{Attention, CachedAttention, CachedRows, Mask, RelativeBias};
-use crate::{Context, Dropout, Tensor};
+use crate::{Context, Dropout, Precision, Tensor};
 
 /// Queries of a block forwards and backwards, and keys of a tile, as the kernels have them.
 const QUERIES: usize = 64;
@@ -143,9 +143,19 @@ pub(crate) fn forward(
     arguments.extend(arguments![&blocks, d as u32, what.scale]);
     arguments.extend(Table::arguments(table.as_ref()));
     arguments.extend(dropout_arguments(dropout));
-    let shared = (QUERIES + KEYS) * (d + 1) + QUERIES * (KEYS + 1) + 3 * QUERIES;
-    device.launch("attention", [count, heads, 1], THREADS, shared, &arguments);
+    let softmax = QUERIES * (KEYS + 1) + 3 * QUERIES;
+    let (kernel, factors) = match in_bf16(context) {
+        true => ("attention_bf16", (QUERIES + KEYS) * (d.next_multiple_of(16) + 8) / 2),
+        false => ("attention", (QUERIES + KEYS) * (d + 1)),
+    };
+    device.launch(kernel, [count, heads, 1], THREADS, softmax + factors, &arguments);
     (out, lse)
+}
+
+/// Whether attention's products are of factors in bf16, by tensor cores. On the way back these are rounded likewise and
+/// multiplied in f32.
+fn in_bf16(context: Context<'_>) -> bool {
+    context.precision == Precision::Bf16 && device(context).has_bf16()
 }
 
 /// Derivatives by the bias of every block of queries, head and bucket.
@@ -205,7 +215,8 @@ pub(crate) fn backward(
 
     let common = |blocks: &Memory| {
         let mut arguments = Vec::from(placed(&operands));
-        arguments.extend(arguments![dy, of.lse, &delta, blocks, d as u32, what.scale]);
+        let rounded = in_bf16(context) as u32;
+        arguments.extend(arguments![dy, of.lse, &delta, blocks, d as u32, rounded, what.scale]);
         arguments.extend(Table::arguments(table.as_ref()));
         arguments.extend(dropout_arguments(of.dropout));
         arguments

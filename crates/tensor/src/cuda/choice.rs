@@ -62,8 +62,7 @@ impl FromStr for DeviceChoice {
             None if text == "cpu" => Ok(DeviceChoice::Cpu),
             None if text == "cuda" => Ok(DeviceChoice::Cuda(vec![0])),
             Some(("cuda", numbers)) if numbers.bytes().all(|b| b.is_ascii_digit() || b == b',') => {
-                let number =
-                    |text: &str| text.parse().map_err(|_| format!("{text:?} is no number of a GPU"));
+                let number = |text: &str| text.parse().map_err(|_| format!("{text:?} is no number of a GPU"));
                 numbers.split(',').map(number).collect::<Result<_, _>>().map(DeviceChoice::Cuda)
             }
             _ => Err(format!("{text:?} is no device; take auto, cpu, cuda, cuda:N or cuda:N,M")),

@@ -6,8 +6,8 @@ use std::ops::{Deref, Range};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::driver::{Argument, DeviceError, Driver, Launch, Matrix, Product};
 use super::Devices;
+use super::driver::{Argument, DeviceError, Driver, Launch, Matrix, Product};
 use crate::DType;
 use crate::ops::RelativeBias;
 
@@ -63,7 +63,11 @@ impl Device {
     }
 
     pub(super) fn new(driver: Box<dyn Driver>) -> Device {
-        Device { core: Arc::new(Core { driver, used: Mutex::default() }), buckets: Arc::default(), lists: Arc::default() }
+        Device {
+            core: Arc::new(Core { driver, used: Mutex::default() }),
+            buckets: Arc::default(),
+            lists: Arc::default(),
+        }
     }
 
     /// The card's name.
@@ -181,7 +185,8 @@ impl Core {
         if c.rows * c.cols * batches == 0 || unwrap(self.driver.multiply(product)) {
             return;
         }
-        let stored = |m: &Matrix| if *tf32 && m.dtype == DType::F32 { STORED_TF32 } else { stored_as(m.dtype) };
+        let stored =
+            |m: &Matrix| if *tf32 && m.dtype == DType::F32 { STORED_TF32 } else { stored_as(m.dtype) };
         let grid = [c.cols.div_ceil(64), c.rows.div_ceil(64), *batches];
         let sizes = |m: &Matrix| [m.row_stride as u64, m.col_stride as u64, m.batch_stride as u64];
         let ([a_row, a_col, a_batch], [b_row, b_col, b_batch]) = (sizes(a), sizes(b));

@@ -64,5 +64,5 @@ pub use choice::{DeviceChoice, Opened};
 pub(crate) use device::{Core, Memory};
 pub use device::{Device, failures};
 pub use driver::DeviceError;
-pub use several::Devices;
 use driver::{Argument, Matrix, Product};
+pub use several::Devices;

@@ -65,12 +65,13 @@ impl Devices {
             if count == 0 {
                 continue;
             }
-            let at = gradients.iter_mut().zip(contexts).zip(&self.all).map(|((gradients, &context), device)| {
-                match gradients.rows_mut(id).filter(|_| !dense) {
-                    Some(own) => own.spread(device, &rows, weight.cols()),
-                    None => gradients.param_add(context, id).address_mut(),
-                }
-            });
+            let at =
+                gradients.iter_mut().zip(contexts).zip(&self.all).map(|((gradients, &context), device)| {
+                    match gradients.rows_mut(id).filter(|_| !dense) {
+                        Some(own) => own.spread(device, &rows, weight.cols()),
+                        None => gradients.param_add(context, id).address_mut(),
+                    }
+                });
             lists.push(Shared { at: at.collect(), count });
         }
         let drivers: Vec<&dyn Driver> = self.all.iter().map(|device| device.driver()).collect();

@@ -7,18 +7,25 @@ pub(super) const COMMON: &str = include_str!("kernels/common.cuh");
 pub(super) struct Source {
     /// Its name, as compilers say it.
     pub(super) name: &'static str,
+    /// Files that come before it.
+    headers: &'static [(&'static str, &'static str)],
     text: &'static str,
 }
 
 macro_rules! sources {
-    ($($name:literal),* $(,)?) => {
-        [$(Source { name: $name, text: include_str!(concat!("kernels/", $name)) }),*]
+    ($($name:literal $(after $header:literal)?),* $(,)?) => {
+        [$(Source {
+            name: $name,
+            headers: &[$(($header, include_str!(concat!("kernels/", $header))))?],
+            text: include_str!(concat!("kernels/", $name)),
+        }),*]
     };
 }
 
 /// All of them.
-pub(super) static SOURCES: [Source; 9] = sources![
-    "attention.cu",
+pub(super) static SOURCES: [Source; 10] = sources![
+    "attention.cu" after "attention.cuh",
+    "attention_bf16.cu" after "attention.cuh",
     "cached.cu",
     "choose.cu",
     "cross_entropy.cu",
@@ -32,7 +39,9 @@ pub(super) static SOURCES: [Source; 9] = sources![
 impl Source {
     /// The whole text.
     pub(super) fn text(&self) -> String {
-        format!("#line 1 \"common.cuh\"\n{COMMON}\n#line 1 \"{}\"\n{}", self.name, self.text)
+        let files = [("common.cuh", COMMON)].into_iter().chain(self.headers.iter().copied());
+        let all = files.chain([(self.name, self.text)]);
+        all.map(|(name, text)| format!("#line 1 \"{name}\"\n{text}\n")).collect()
     }
 
     /// The kernels in it.

@@ -40,6 +40,8 @@ void* dynamic_shared();
 void barrier(int line);
 // All threads of the warp give a value, and each gets that of the thread whose lane is its own xor `lane`.
 uint64_t exchange(uint64_t bits, int lane, int line);
+// All threads of the warp give a value, and each does `read` with all of them before any goes on.
+void among_all(uint64_t bits, const std::function<void(const uint64_t* all)>& read, int line);
 
 // Runs a kernel's body in every thread.
 using Body = std::function<void()>;
@@ -96,6 +98,37 @@ template <class T> T shuffle(T value, int lane, int line) {
     return value;
 }
 }  // namespace emulated
+
+static inline float __int_as_float(int bits);
+
+namespace emulated {
+// c += a·b by a warp, bf16 with sums in f32: PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type". Lane l
+// is member l % 4 of group l / 4. It has of a the rows group and group + 8, columns from 2 · member on and from 8 behind
+// on; of b the same rows of column `group`; of c the rows group and group + 8, columns 2 · member and the next.
+inline void multiply_bf16(float* c, const unsigned* a, const unsigned* b, int line) {
+    struct Fragment {
+        unsigned a[4], b[2];
+    } own = {{a[0], a[1], a[2], a[3]}, {b[0], b[1]}};
+    auto element = [](unsigned bits, unsigned which) {
+        return __int_as_float((int)(which ? bits & 0xffff0000u : bits << 16));
+    };
+    among_all((uint64_t)(uintptr_t)&own, [&](const uint64_t* all) {
+        auto of = [&](unsigned lane) { return (const Fragment*)(uintptr_t)all[lane]; };
+        unsigned lane = threadIdx.x % 32;
+        for (unsigned i = 0; i < 4; i++) {
+            unsigned row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+            float sum = 0.0f;
+            for (unsigned k = 0; k < 16; k++) {
+                const Fragment* left = of(row % 8 * 4 + k % 8 / 2);
+                const Fragment* right = of(column * 4 + k % 8 / 2);
+                sum += element(left->a[row / 8 + k / 8 * 2], k % 2) * element(right->b[k / 8], k % 2);
+            }
+            c[i] += sum;
+        }
+    }, line);
+}
+}  // namespace emulated
+#define mma_bf16(c, a, b) emulated::multiply_bf16(c, a, b, __LINE__)
 
 static inline float __int_as_float(int bits) {
     float x;

@@ -112,6 +112,14 @@ uint64_t exchange(uint64_t bits, int lane, int) {
     return other;
 }
 
+void among_all(uint64_t bits, const std::function<void(const uint64_t*)>& read, int) {
+    pthread_barrier_t* warp = &shared->warps[number / WARP];
+    shared->slots[number] = bits;
+    pthread_barrier_wait(warp);
+    read(&shared->slots[number / WARP * WARP]);
+    pthread_barrier_wait(warp);
+}
+
 #else
 
 const Place* here;
@@ -228,6 +236,17 @@ uint64_t exchange(uint64_t bits, int lane, int line) {
     // Nobody gives its next value before everyone has this one.
     wait(AtShuffle, line);
     return other;
+}
+
+void among_all(uint64_t bits, const std::function<void(const uint64_t*)>& read, int line) {
+    Fiber* own = current;
+    size_t first = (own - fibers.data()) / WARP * WARP;
+    own->slot = bits;
+    wait(AtShuffle, line);
+    uint64_t all[WARP];
+    for (unsigned lane = 0; lane < WARP; lane++) all[lane] = fibers[first + lane].slot;
+    read(all);
+    wait(AtShuffle, line);
 }
 
 #endif

@@ -5,70 +5,12 @@
 // min(keys, max(prefix, position + 1)) keys. Forwards the softmax is summed as the keys pass by; backwards probabilities
 // are computed again from the logarithm of its denominator.
 
-// Queries of a block forwards, and backwards; keys of a tile.
-#define QUERIES 64
-#define QUERIES_BACK 32
-#define KEYS 32
-// Threads of a block, a square.
-#define SIDE 16
-
-struct Queries {
-    // Row of the first in the tensors, how many, and which of the span's the first is.
-    u32 first, count, row;
-    // The span: row of its first key, keys, position of its first query, how many keys all see, its number.
-    u32 first_key, keys, position, prefix, span;
-};
-
-struct Keys {
-    // Row of the first in the tensors, how many, and which of the span's the first is.
-    u32 first, count, key;
-    u32 first_query, queries, keys, position, prefix, span;
-};
-
-// Where a head's rows of a tensor lie.
-struct Rows {
-    const float* data;
-    u32 stride;
-};
-
-struct Scores {
-    float scale;
-    // The bias of each head and relative position, [heads, width], 0 being in column `before`; null where there is none.
-    const float* bias;
-    u32 width, before;
-    Dropout dropout;
-};
-
-__device__ Rows rows_of(const float* data, u32 stride, u32 d) {
-    Rows rows;
-    rows.data = data + blockIdx.y * d;
-    rows.stride = stride;
-    return rows;
-}
-
-__device__ Scores scores_of(
-    float scale, const float* bias, u32 width, u32 before, u64 key, u32 threshold, float kept, u32 span
-) {
-    Scores s;
-    s.scale = scale;
-    s.bias = bias ? bias + (u64)blockIdx.y * width : bias;
-    s.width = width;
-    s.before = before;
-    // Every span and head has masks of its own.
-    s.dropout = dropout_of(threshold ? mix(key, (u64)span * gridDim.y + blockIdx.y) : 0, threshold, kept);
-    return s;
-}
-
-__device__ u32 seen_by(u32 position, u32 prefix, u32 keys) {
-    u32 seen = prefix > position + 1 ? prefix : position + 1;
-    return seen < keys ? seen : keys;
-}
-
 // Copies `count` rows into shared memory, d + 1 apart; zeros in the place of others up to `room`.
 __device__ void load(float* to, Rows from, u32 first, u32 count, u32 room, u32 d) {
     for (u32 i = threadIdx.x; i < room * d; i += blockDim.x) {
         u32 row = i / d, c = i % d;
-        to[row * (d + 1) + c] = row < count ? from.data[(u64)(first + row) * from.stride + c] : 0.0f;
+        float x = row < count ? from.data[(u64)(first + row) * from.stride + c] : 0.0f;
+        to[row * (d + 1) + c] = from.rounded ? bf16_to_f32(f32_to_bf16(x)) : x;
     }
 }
 
@@ -76,12 +18,6 @@ __device__ float dot(const float* a, const float* b, u32 d) {
     float sum = 0.0f;
     for (u32 c = 0; c < d; c++) sum += a[c] * b[c];
     return sum;
-}
-
-// scale·product + bias of a query at `position` and a key.
-__device__ float score(Scores s, float product, u32 position, u32 key) {
-    float bias = s.bias ? s.bias[s.before + key - position] : 0.0f;
-    return s.scale * product + bias;
 }
 
 // COLUMNS: columns of the output a thread has, 16 apart; d is 16 · COLUMNS at most.
@@ -122,30 +58,7 @@ __device__ void forward(float* out, float* lse, Rows q, Rows k, Rows v, Queries 
         }
         __syncthreads();
         load(kv, v, b.first_key + first, here, KEYS, d);
-        // Four threads a row.
-        u32 row = threadIdx.x / 4, part = threadIdx.x % 4;
-        float* p = ps + row * (KEYS + 1);
-        float top = -infinity();
-        for (u32 j = part; j < KEYS; j += 4) top = fmaxf(top, p[j]);
-        top = fmaxf(top, __shfl_xor_sync(FULL, top, 1));
-        top = fmaxf(top, __shfl_xor_sync(FULL, top, 2));
-        float old = largest[row];
-        top = fmaxf(top, old);
-        float shift = top == -infinity() ? 0.0f : top, sum = 0.0f;
-        u64 number = (u64)(b.row + row) * b.keys + first;
-        for (u32 j = part; j < KEYS; j += 4) {
-            float e = expf(p[j] - shift);
-            sum += e;
-            p[j] = e * dropped(s.dropout, number + j);
-        }
-        sum += __shfl_xor_sync(FULL, sum, 1);
-        sum += __shfl_xor_sync(FULL, sum, 2);
-        if (part == 0) {
-            float factor = expf(old - shift);
-            factors[row] = factor;
-            sums[row] = sums[row] * factor + sum;
-            largest[row] = top;
-        }
+        soften(ps, largest, sums, factors, b, s, first);
         __syncthreads();
         for (u32 i = 0; i < 4; i++) {
             u32 row = ty + SIDE * i;
@@ -180,7 +93,7 @@ KERNEL attention(
 ) {
     Queries b = blocks[blockIdx.x];
     Scores s = scores_of(scale, bias, width, before, key, threshold, kept, b.span);
-    Rows qs = rows_of(q, q_stride, d), ks = rows_of(k, k_stride, d), vs = rows_of(v, v_stride, d);
+    Rows qs = rows_of(q, q_stride, d, 0), ks = rows_of(k, k_stride, d, 0), vs = rows_of(v, v_stride, d, 0);
     if (d <= 64) {
         forward<4>(out, lse, qs, ks, vs, b, s, d);
     } else {
@@ -302,16 +215,16 @@ __device__ void backward_queries(
 }
 
 // The derivatives by queries, overwritten, and by the bias a block, head and bucket: by_bucket: [blocks, heads,
-// num_buckets] or null; buckets: [width]. Block: 256, at least num_buckets; shared: 128·(d + 1) + 32·33 floats.
+// num_buckets] or null; buckets: [width]; rounded: whether queries, keys and values are to bf16. Block: 256, at least num_buckets; shared: 128·(d + 1) + 32·33 floats.
 KERNEL attention_backward_queries(
     float* dq, u32 dq_stride, float* by_bucket, const u32* buckets, u32 num_buckets, const float* q, u32 q_stride,
     const float* k, u32 k_stride, const float* v, u32 v_stride, const float* dout, const float* lse, const float* delta,
-    const Queries* blocks, u32 d, float scale, const float* bias, u32 width, u32 before, u64 key, u32 threshold, float kept
+    const Queries* blocks, u32 d, u32 rounded, float scale, const float* bias, u32 width, u32 before, u64 key, u32 threshold, float kept
 ) {
     Queries b = blocks[blockIdx.x];
     Scores s = scores_of(scale, bias, width, before, key, threshold, kept, b.span);
-    Rows qs = rows_of(q, q_stride, d), ks = rows_of(k, k_stride, d), vs = rows_of(v, v_stride, d);
-    Rows os = rows_of(dout, gridDim.y * d, d);
+    Rows qs = rows_of(q, q_stride, d, rounded), ks = rows_of(k, k_stride, d, rounded);
+    Rows vs = rows_of(v, v_stride, d, rounded), os = rows_of(dout, gridDim.y * d, d, 0);
     if (d <= 64) {
         backward_queries<4>(dq, dq_stride, by_bucket, buckets, num_buckets, qs, ks, vs, os, lse, delta, b, s, d);
     } else {
@@ -393,12 +306,12 @@ __device__ void backward_keys(
 KERNEL attention_backward_keys(
     float* dk, u32 dk_stride, float* dv, u32 dv_stride, const float* q, u32 q_stride, const float* k, u32 k_stride,
     const float* v, u32 v_stride, const float* dout, const float* lse, const float* delta, const Keys* blocks, u32 d,
-    float scale, const float* bias, u32 width, u32 before, u64 key, u32 threshold, float kept
+    u32 rounded, float scale, const float* bias, u32 width, u32 before, u64 key, u32 threshold, float kept
 ) {
     Keys b = blocks[blockIdx.x];
     Scores s = scores_of(scale, bias, width, before, key, threshold, kept, b.span);
-    Rows qs = rows_of(q, q_stride, d), ks = rows_of(k, k_stride, d), vs = rows_of(v, v_stride, d);
-    Rows os = rows_of(dout, gridDim.y * d, d);
+    Rows qs = rows_of(q, q_stride, d, rounded), ks = rows_of(k, k_stride, d, rounded);
+    Rows vs = rows_of(v, v_stride, d, rounded), os = rows_of(dout, gridDim.y * d, d, 0);
     if (d <= 64) {
         backward_keys<4>(dk, dk_stride, dv, dv_stride, qs, ks, vs, os, lse, delta, b, s, d);
     } else {

@@ -56,8 +56,10 @@ impl Nccl {
             .into_iter()
             .find_map(|name| unsafe { libloading::Library::new(name) }.ok())
             .ok_or(DeviceError::NoLibrary("NCCL (libnccl.so.2), by which several GPUs add up,"))?;
-        let missing =
-            |error: libloading::Error| DeviceError::Call { what: "loading NCCL".into(), why: error.to_string() };
+        let missing = |error: libloading::Error| DeviceError::Call {
+            what: "loading NCCL".into(),
+            why: error.to_string(),
+        };
         // SAFETY: the names have these types since NCCL 2.0 (nccl.h).
         unsafe {
             let init_all: InitAll = *library.get(b"ncclCommInitAll\0").map_err(missing)?;

@@ -4,8 +4,8 @@ use super::{close, device, normal, tensor};
 use crate::cuda::{Argument, emulated};
 use crate::ops::{
     self, Activation, Adafactor, AdamW, Attention, CachedAttention, CachedRows, CachedSpan, Columns,
-    CrossEntropy, KeyValues, LayerNorm, Learning, Linear, Lion, Mask, NonFinite, RelativeBias, RotaryPositions,
-    Span, Table,
+    CrossEntropy, KeyValues, LayerNorm, Learning, Linear, Lion, Mask, NonFinite, RelativeBias,
+    RotaryPositions, Span, Table,
 };
 use crate::{
     Adapter, Context, DType, Dropout, Gradient, Gradients, Graph, ParamId, Params, Pool, Precision, Regime,
@@ -191,6 +191,36 @@ fn attention_over_packed_sequences() {
                     ops::attention(g, at(0), at(3 * d + 1), at(6 * d + 2), &what)
                 });
             }
+        }
+    }
+}
+
+/// In bf16, of numbers that bf16 has: near what they give in f32, since only probabilities are rounded, and not the same.
+#[test]
+fn attention_in_bf16() {
+    let Some(device) = device() else { return };
+    for (d, mask) in
+        [(1, Mask::Full), (16, Mask::Causal), (20, Mask::Prefix(6)), (64, Mask::Full), (120, Mask::Causal)]
+    {
+        let spans = [(0..70, 0..70), (70..71, 70..75), (71..104, 75..120)];
+        let spans: Vec<Span> =
+            spans.into_iter().map(|(queries, keys)| Span { queries, keys, position: 2, mask }).collect();
+        let mut case = Case::new(&[(104, 3 * d), (120, 6 * d + 1)], &[&[8, 3]]).with_dropout();
+        for x in case.vars.iter_mut().flat_map(Tensor::data_mut) {
+            *x = f32::from_bits((x.to_bits() + 0x7fff) & 0xffff_0000);
+        }
+        let op = |g: &mut Graph<'_>, v: &[Var], p: &[ParamId]| {
+            let bias = RelativeBias { weight: p[0], num_buckets: 8, max_distance: 20, bidirectional: true };
+            let (q, kv) = (|column| Columns { var: &v[0], column }, |column| Columns { var: &v[1], column });
+            ops::attention(g, q(0), kv(0), kv(3 * d + 1), &attention(d, Some(bias), spans.clone()))
+        };
+        let host = case.run(op);
+        case.params.move_to(&device).unwrap();
+        case.precision = Precision::Bf16;
+        let there = case.run(op);
+        for (i, (got, want)) in there.iter().flatten().zip(host.iter().flatten()).enumerate() {
+            close(&format!("attention in bf16, {d} columns, number {i}"), got, want, 8e-3);
+            assert!(got != want, "{d} columns, number {i}");
         }
     }
 }
@@ -417,8 +447,7 @@ fn optimizers() {
                 graph.backward(&mut gradients);
                 assert!(matches!(gradients.get(ids[embedding]), Some(Gradient::Rows(_))));
                 norms.push(ops::sum_squares(context, &gradients) as f32);
-                let of =
-                    Learning { params: &mut params, gradients: &gradients, state: &mut state, lazy };
+                let of = Learning { params: &mut params, gradients: &gradients, state: &mut state, lazy };
                 match which {
                     0 => ops::adamw(&pool, &adamw, of),
                     1 => ops::adamw(&pool, &adam, of),
@@ -453,7 +482,8 @@ fn gradients_of_two_devices() {
             params.add(name, Weight::owned(&[9, 33], normal(&mut rng, 9 * 33)));
         }
         let ids: Vec<ParamId> = params.iter().map(|(id, _, _)| id).collect();
-        let copies: Vec<Params> = devices.all().iter().map(|device| params.copied_to(device).unwrap()).collect();
+        let copies: Vec<Params> =
+            devices.all().iter().map(|device| params.copied_to(device).unwrap()).collect();
         let pool = Pool::new(1);
         let pass = |params: &Params, gradients: &mut Gradients, which: usize, rng: &mut Rng| {
             let mut graph = Graph::training(params, &pool, None);

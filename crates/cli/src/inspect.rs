@@ -10,7 +10,7 @@ use t5kit_model::memory::{Work, available_bytes};
 use t5kit_model::{Architecture, Config, Inventory};
 use t5kit_pipeline::Prepared;
 use t5kit_tensor::{DType, Pool};
-use t5kit_train::{Memory, TrainOptions};
+use t5kit_train::{Extent, Memory, TrainOptions};
 
 use crate::errors::in_flags;
 use crate::model_args::{ModelArgs, storage_type};
@@ -209,5 +209,5 @@ fn inferences() -> Vec<(usize, usize)> {
 fn training(config: &Config) -> Memory {
     let Work { sequences, source_tokens, target_tokens, .. } = WORK;
     let tokens = (sequences * source_tokens, sequences * target_tokens);
-    t5kit_train::predict(config, &TrainOptions::default(), None, tokens, None)
+    t5kit_train::predict(config, &TrainOptions::default(), Extent { tokens, ..Extent::default() })
 }

@@ -105,7 +105,8 @@ fn two_gpus_share_the_batches_of_a_step() {
 #[test]
 fn tf32_is_a_gpus() {
     let lab = Lab::new(FLAGS);
-    lab.finetune("none", &["--precision", "tf32"]).fails(&["--precision tf32: only GPUs multiply TF32, by --device"]);
+    lab.finetune("none", &["--precision", "tf32"])
+        .fails(&["--precision tf32: only GPUs multiply TF32, by --device"]);
     let Some(library) = library() else { return };
     for precision in ["f32", "tf32"] {
         let mut command = lab.command(precision);
@@ -117,6 +118,25 @@ fn tf32_is_a_gpus() {
     for (a, b) in exact.iter().zip(&rounded) {
         assert!((a - b).abs() < 3e-3 * a.abs(), "{exact:?} {rounded:?}");
     }
+}
+
+/// What a run would take of the GPU is known before anything of it is there.
+#[test]
+fn a_run_that_does_not_fit_is_refused_with_what_would() {
+    let Some(library) = library() else { return };
+    let lab = Lab::new(FLAGS);
+    let run = |mib: &str| {
+        let mut command = lab.command("run");
+        command
+            .env(t5kit_tensor::emulated::VARIABLE, &library)
+            .env(t5kit_tensor::emulated::MEMORY_VARIABLE, mib);
+        finish(command.args(["--device", "cuda", "--batch-size", "24"]))
+    };
+    let said =
+        ["of memory, 0.0 GiB are free: lower --batch-size (", "would fit; --gradient-accumulation keeps"];
+    run("1").fails(&said);
+    run("0").fails(&["not even 1 would fit"]);
+    assert!(!lab.path("run").exists());
 }
 
 #[test]

@@ -50,6 +50,10 @@ pub struct WayBack {
     pub recompute: bool,
     /// Logits held at a time, beside those of sixteen tokens.
     pub chunk: usize,
+    /// Whether a GPU does it.
+    pub device: bool,
+    /// Whether its products are in bf16.
+    pub bf16: bool,
 }
 
 impl Widths {
@@ -154,7 +158,8 @@ impl Widths {
         };
         // Keys and values of the source, or where targets are short queries and findings as wide as its features.
         let (keys, wide) = (2 * s * inner, t * self.over_features());
-        let source = if wide <= keys { keys.max(2 * wide) } else { keys };
+        // A GPU always makes keys and values.
+        let source = if wide <= keys && !way.device { keys.max(2 * wide) } else { keys };
         let encoder =
             if way.encoder { self.encoder_layers as u64 * s * (attention + feed_forward) } else { 0 };
         let kept = if way.recompute { 0 } else { source };
@@ -164,7 +169,7 @@ impl Widths {
         };
         // On the way back: gradients of one block's activations, and of the encoder's output.
         let working = s * (2 * d + 2 * ff + 3 * inner) + 2 * s * d;
-        4 * (encoder + decoder + block + self.logits(t, way.chunk) + working)
+        4 * (encoder + decoder + block + self.logits(t, way.chunk) + working) + self.narrowed(t, way)
     }
 
     /// The same where source and target are one sequence: of every layer the norms' inputs and outputs, queries, keys and
@@ -186,7 +191,15 @@ impl Widths {
         let head = (if self.transform { 4 } else { 2 }) * t * d + self.logits(t, way.chunk);
         // On the way back: gradients of one layer's activations.
         let working = tokens * (2 * d + self.within() + 3 * inner);
-        4 * (kept + head + working)
+        4 * (kept + head + working) + self.narrowed(t, way)
+    }
+
+    /// Bytes of the factors of a GPU's largest product in bf16, which are copies.
+    fn narrowed(&self, targets: u64, way: WayBack) -> u64 {
+        match way.device && way.bf16 {
+            true => 2 * (self.logits(targets, way.chunk) + (self.rows * self.d_model) as u64),
+            false => 0,
+        }
     }
 }
 
@@ -243,7 +256,14 @@ mod tests {
         let work = Work { sequences: 16, source_tokens: 256, target_tokens: 8, kept: 4 };
         assert_eq!(widths.cache_bytes(work), 12 * 16 * (256 + 8) * 2 * 768 * 4);
         assert!(!widths.generates_few(1));
-        let way = WayBack { encoder: true, decoder: true, recompute: false, chunk: 32 << 20 };
+        let way = WayBack {
+            encoder: true,
+            decoder: true,
+            recompute: false,
+            chunk: 32 << 20,
+            device: false,
+            bf16: false,
+        };
         let bytes = |way| widths.training_bytes(16 * 256, 16 * 32, way);
         // 11 layers of 12,288 numbers a token.
         assert!((11 * 4608 * 12_288 * 4..12 * 4608 * 12_288 * 4 + (400 << 20)).contains(&bytes(way)));

@@ -33,7 +33,7 @@ pub use data::{DataOptions, Lengths, ReadWatch, each_pair};
 pub use examples::{Examples, Facts, LengthCounts, Placement, Prompts};
 pub use feed::{Data, Stream};
 pub use log::{EVENTS, EvalRecord, LOG, StepRecord, TrainLog};
-pub use memory::{Memory, predict};
+pub use memory::{Extent, Memory, predict};
 pub use optimizer::{Optimizer, OptimizerKind, Stepped};
 pub use options::{Difference, PRECISIONS, TrainOptions};
 pub use pass::{PassOptions, accumulate, gradients};
@@ -166,13 +166,18 @@ pub enum Error {
     Device(#[from] t5kit_tensor::DeviceError),
     /// A run that would not fit into memory.
     #[error(
-        "training needs about {needed} of memory, {available} are free: lower `batch_size` (`gradient_accumulation` keeps the step as it is) or `lengths.source`, or try `recompute` or `optimizer` adafactor"
+        "training needs about {needed} of memory, {available} are free: lower `{field}` ({} would fit; `gradient_accumulation` keeps the step as it is) or `lengths.source`, or try `recompute` or `optimizer` adafactor",
+        match fits { 0 => "not even 1".to_owned(), fits => fits.to_string() }
     )]
     Memory {
         /// Predicted, readable.
         needed: String,
         /// Free, readable.
         available: String,
+        /// What the size of a batch is set by.
+        field: &'static str,
+        /// The largest that would fit; 0: none.
+        fits: usize,
     },
     /// A run with other settings is to be resumed.
     #[error("{}: was trained with {}; `resume` continues the same run", path.display(), listed(differences))]

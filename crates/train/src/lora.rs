@@ -7,7 +7,7 @@ use crate::TrainOptions;
 
 impl TrainOptions {
     /// The adapters that are trained, if it is they: for the model called `base`.
-    pub(crate) fn lora(&self, base: &str, config: &impl Architecture) -> Option<LoraConfig> {
+    pub fn lora(&self, base: &str, config: &impl Architecture) -> Option<LoraConfig> {
         Some(LoraConfig {
             r: self.lora_rank?,
             lora_alpha: self.lora_alpha,

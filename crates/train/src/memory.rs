@@ -2,6 +2,7 @@
 
 use t5kit_model::memory::WayBack;
 use t5kit_model::{Architecture, Part};
+use t5kit_tensor::Precision;
 use t5kit_tensor::ops::CrossEntropy;
 
 use crate::{OptimizerKind, TrainOptions};
@@ -22,21 +23,28 @@ impl Memory {
     }
 }
 
-/// Predicts the memory of training on batches of up to so many source and target tokens. Batches whose gradients are
-/// accumulated come one after the other: they take no more than one.
+/// What a run's memory depends on beside its settings and its model.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extent {
+    /// Source and target tokens of the largest batch.
+    pub tokens: (usize, usize),
+    /// Bytes of the model's own weights, where adapters are trained and these stay as they are; by default all weights are
+    /// f32.
+    pub held: Option<u64>,
+    /// How many different ids the examples have, as far as known.
+    pub pieces: Option<usize>,
+    /// Whether a GPU trains it, with all in its memory.
+    pub on_device: bool,
+}
+
+/// Predicts the memory of training, the processor's or a GPU's. Batches whose gradients are accumulated come one after the
+/// other: they take no more than one.
 ///
-/// Activations are what the model's [`Widths`](t5kit_model::memory::Widths) say.
-///
-/// Where adapters are trained, the model's own weights stay as they are: `held` is the bytes that they take. By
-/// default all weights are f32. Weights in half precision are widened one at a time. `pieces`: how many different ids
-/// the examples have, as far as known: the embeddings of others have no moments.
-pub fn predict(
-    config: &impl Architecture,
-    options: &TrainOptions,
-    held: Option<u64>,
-    (source_tokens, target_tokens): (usize, usize),
-    pieces: Option<usize>,
-) -> Memory {
+/// Activations are what the model's [`Widths`](t5kit_model::memory::Widths) say. Weights in half precision are widened one
+/// at a time. On the processor embeddings of ids that no example has have no moments.
+pub fn predict(config: &impl Architecture, options: &TrainOptions, extent: Extent) -> Memory {
+    let Extent { tokens: (source_tokens, target_tokens), held, pieces, on_device } = extent;
+    let pieces = pieces.filter(|_| !on_device);
     let (s, t) = (source_tokens as u64, target_tokens as u64);
     let (parts, widths) = (options.parts(), config.widths());
     let mut parameters = 0;
@@ -72,11 +80,39 @@ pub fn predict(
         decoder: through_decoder,
         recompute: options.recompute,
         chunk: CrossEntropy::default().chunk,
+        device: on_device,
+        bf16: options.precision == Precision::Bf16,
     };
     Memory {
         parameters: held + 4 * parameters,
         activations: widths.training_bytes(source_tokens, target_tokens, way) + 4 * widened,
     }
+}
+
+/// What the size of a batch is set by, and up to which size a run would fit into so many bytes: 0 where none would.
+pub(crate) fn fitting(
+    config: &impl Architecture,
+    options: &TrainOptions,
+    extent: Extent,
+    available: u64,
+) -> (&'static str, usize) {
+    let (field, set) = match options.batch_tokens {
+        Some(tokens) => ("batch_tokens", tokens),
+        None => ("batch_size", options.batch_size),
+    };
+    let share = |all: usize, size: usize| (all * size).div_ceil(set.max(1));
+    let fits = |size: usize| {
+        let (source, target) = extent.tokens;
+        let tokens = (share(source, size), share(target, size));
+        predict(config, options, Extent { tokens, ..extent }).total() <= available
+    };
+    // Between a size that fits, or none, and one that does not.
+    let (mut low, mut high) = (0, set + 1);
+    while high - low > 1 {
+        let middle = low.midpoint(high);
+        *if fits(middle) { &mut low } else { &mut high } = middle;
+    }
+    (field, low)
 }
 
 /// Memory that this process holds now; 0 where the system does not tell.
@@ -97,13 +133,14 @@ mod tests {
     #[test]
     fn follows_the_optimizer_and_the_parts_that_are_trained() {
         let config = T5Config { tie_word_embeddings: false, ..T5Config::default() };
-        let bytes = |options: &TrainOptions| predict(&config, options, None, (100, 20), None);
+        let extent = Extent { tokens: (100, 20), ..Extent::default() };
+        let bytes = |options: &TrainOptions| predict(&config, options, extent);
         let adamw = TrainOptions::default();
         let all: u64 = layout(&config).iter().map(|s| s.shape.iter().product::<usize>() as u64).sum();
         let rows = (config.vocab_size * config.d_model) as u64;
         let touched = 120 * config.d_model as u64;
         assert_eq!(bytes(&adamw).parameters, 4 * (4 * all - rows + touched));
-        let few = predict(&config, &adamw, None, (100, 20), Some(1000)).parameters;
+        let few = predict(&config, &adamw, Extent { pieces: Some(1000), ..extent }).parameters;
         let unmet = (config.vocab_size - 1000) * config.d_model;
         assert_eq!(few, bytes(&adamw).parameters - 4 * 2 * unmet as u64);
         let lion = TrainOptions { optimizer: OptimizerKind::Lion, ..adamw.clone() };
@@ -126,8 +163,23 @@ mod tests {
         let adapters = attentions * 2 * 4 * (config.d_model + config.inner_dim()) as u64;
         assert_eq!(bytes(&lora).parameters, 4 * (all + 4 * adapters));
         assert_eq!(bytes(&lora).activations, bytes(&adamw).activations);
-        let half = predict(&config, &lora, Some(2 * all), (100, 20), None);
+        let half = predict(&config, &lora, Extent { held: Some(2 * all), ..extent });
         assert_eq!(half.parameters, 2 * all + 16 * adapters);
         assert_eq!(half.activations, bytes(&lora).activations + 4 * rows);
+    }
+
+    #[test]
+    fn says_what_would_fit() {
+        let config = T5Config { tie_word_embeddings: false, ..T5Config::default() };
+        let options = TrainOptions { batch_size: 64, ..TrainOptions::default() };
+        let extent = Extent { tokens: (6400, 1280), ..Extent::default() };
+        let eight = Extent { tokens: (800, 160), ..extent };
+        let available = predict(&config, &options, eight).total();
+        assert_eq!(fitting(&config, &options, extent, available), ("batch_size", 8));
+        assert_eq!(fitting(&config, &options, extent, available - 1), ("batch_size", 7));
+        assert_eq!(fitting(&config, &options, extent, 1 << 30), ("batch_size", 0));
+        let by_tokens = TrainOptions { batch_tokens: Some(7680), ..options };
+        let (field, tokens) = fitting(&config, &by_tokens, extent, available);
+        assert!(field == "batch_tokens" && (950..970).contains(&tokens), "{tokens}");
     }
 }

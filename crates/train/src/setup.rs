@@ -100,7 +100,8 @@ pub(crate) fn check(
     };
     if let Some(devices) = devices {
         if options.precision != Precision::F32 && !devices.all().iter().all(Device::has_bf16) {
-            let why = "this GPU multiplies neither bf16 nor TF32 (from Ampere, 2020, on they do); leave it out";
+            let why =
+                "this GPU multiplies neither bf16 nor TF32 (from Ampere, 2020, on they do); leave it out";
             return refuse("precision", Some(precision.into()), why);
         }
         if options.gradient_accumulation < devices.all().len() {

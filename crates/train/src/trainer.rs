@@ -12,7 +12,7 @@ use crate::checkpoint::{self, BEST, LAST, TrainingState};
 use crate::feed::{Data, Fed, Feed};
 use crate::log::{EvalRecord, StepRecord, TrainLog};
 use crate::lora;
-use crate::memory::{predict, resident_bytes};
+use crate::memory::{Extent, fitting, predict, resident_bytes};
 use crate::pass::{self, PassOptions};
 use crate::setup::{Forecast, Outcome, Setup, TrainWatch, check};
 use crate::tasks::TaskLosses;
@@ -51,8 +51,13 @@ pub fn train(
     let mut feed = Feed::new(data, options);
     let examples = feed.examples();
     let held = model.params().iter().map(|(_, _, w)| (w.len() * w.dtype().size()) as u64).sum();
-    let memory =
-        predict(&model.config(), options, Some(held), feed.largest(), examples.map(Examples::pieces));
+    let extent = Extent {
+        tokens: feed.largest(),
+        held: Some(held),
+        pieces: examples.map(Examples::pieces),
+        on_device: setup.devices.is_some(),
+    };
+    let memory = predict(&model.config(), options, extent);
     let available = match setup.devices {
         Some(devices) => devices.all().iter().map(|device| device.memory().0 as u64).min(),
         None => t5kit_model::memory::available_bytes(),
@@ -61,7 +66,8 @@ pub fn train(
         && memory.total() > available
     {
         let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64);
-        return Err(Error::Memory { needed: gib(memory.total()), available: gib(available) });
+        let (field, fits) = fitting(&model.config(), options, extent, available);
+        return Err(Error::Memory { needed: gib(memory.total()), available: gib(available), field, fits });
     }
     let fresh = TrainingState {
         step: 0,
@@ -95,7 +101,8 @@ pub fn train(
     };
     let mut others = Vec::new();
     if let Some([first, rest @ ..]) = setup.devices.map(Devices::all) {
-        others = rest.iter().map(|device| Worker::new(&*model, &optimizer, device)).collect::<Result<_, _>>()?;
+        others =
+            rest.iter().map(|device| Worker::new(&*model, &optimizer, device)).collect::<Result<_, _>>()?;
         model.move_to(first)?;
     }
     let trained = model.params().iter().filter(|(id, _, _)| model.params().trains(*id));

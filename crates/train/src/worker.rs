@@ -22,7 +22,11 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// A copy of a model and of what its optimizer remembers.
-    pub(crate) fn new(model: &dyn Seq2Seq, optimizer: &Optimizer, device: &Device) -> Result<Self, DeviceError> {
+    pub(crate) fn new(
+        model: &dyn Seq2Seq,
+        optimizer: &Optimizer,
+        device: &Device,
+    ) -> Result<Self, DeviceError> {
         Ok(Worker {
             model: model.copied_to(device)?,
             optimizer: optimizer.clone(),
@@ -53,7 +57,8 @@ pub(crate) fn side_by_side(
         }
         let own = first();
         // What has failed there fails here.
-        let found = started.into_iter().map(|other| other.join().unwrap_or_else(|failure| resume_unwind(failure)));
+        let found =
+            started.into_iter().map(|other| other.join().unwrap_or_else(|failure| resume_unwind(failure)));
         std::iter::once(own).chain(found).collect()
     })
 }

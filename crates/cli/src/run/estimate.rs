@@ -15,7 +15,7 @@ use t5kit_recipe::{
 };
 use t5kit_tensor::{Pool, Precision};
 use t5kit_tokenizer::Tokenizer;
-use t5kit_train::{Curves, LOG, PairColumns, TrainOptions};
+use t5kit_train::{Curves, Extent, LOG, PairColumns, TrainOptions};
 
 use super::examples::{TOKENS_A_CHARACTER, read};
 use super::speed::{Speed, Texts, clock};
@@ -276,7 +276,8 @@ impl<'a> Known<'a> {
         let batch = [lengths[0].min(texts.longest[0]), lengths[1].min(texts.longest[1])];
         let a_batch = options.batch_tokens.unwrap_or(options.batch_size * (batch[0] + batch[1]));
         let sources = a_batch * batch[0] / (batch[0] + batch[1]).max(1);
-        let memory = t5kit_train::predict(&model.config, options, None, (sources, a_batch - sources), None);
+        let extent = Extent { tokens: (sources, a_batch - sources), ..Extent::default() };
+        let memory = t5kit_train::predict(&model.config, options, extent);
         let (kept, batch, note) = (bytes(memory.parameters), bytes(memory.activations), earlier(&model));
         lines.push(fill(t.dry_training_memory, &[("kept", &kept), ("batch", &batch), ("note", &note)]));
         // best/, last/ and its moments; one of them twice while it is replaced.

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
-use super::{Device, Devices};
 use super::driver::{Argument, DeviceError, Driver, Launch, Product, Shared, Sums};
 use super::several::Opened;
 use super::sources::SOURCES;
+use super::{Device, Devices};
 
 /// Names the library that [`build`] makes: it then takes the place of every GPU.
 pub const VARIABLE: &str = "T5KIT_CUDA_EMULATION";
@@ -25,6 +25,8 @@ type LaunchFn =
 
 struct Emulated {
     library: libloading::Library,
+    /// Bytes it has.
+    memory: usize,
     held: Mutex<HashMap<u64, Block>>,
 }
 
@@ -34,7 +36,9 @@ struct Block {
     bytes: usize,
 }
 
-/// Bytes that the device says it has.
+/// MiB that a device says it has, where it is not [`MEMORY`].
+pub const MEMORY_VARIABLE: &str = "T5KIT_EMULATION_MEMORY";
+/// Bytes that it says it has.
 const MEMORY: usize = 16 << 30;
 const GUARD: usize = 8;
 const GUARDED: u64 = 0x7ff4_dead_7ff4_beef;
@@ -67,7 +71,9 @@ fn open_one(library: &Path, number: usize) -> Result<Box<dyn Driver>, DeviceErro
     // SAFETY: the library is one that `build` has made; it has no initialisers but those that list its kernels.
     let library = unsafe { libloading::Library::new(library) };
     let library = library.map_err(|error| failed("opening the emulation", error))?;
-    Ok(Box::new(Emulated { library, held: Mutex::default() }))
+    let memory = std::env::var(MEMORY_VARIABLE).ok().and_then(|text| text.parse::<usize>().ok());
+    let memory = memory.map_or(MEMORY, |mib| mib << 20);
+    Ok(Box::new(Emulated { library, memory, held: Mutex::default() }))
 }
 
 /// Makes the library beside this program, once for every state of the sources; an error says why there is none.
@@ -176,7 +182,7 @@ impl Driver for Emulated {
 
     fn memory(&self) -> (usize, usize) {
         let used: usize = lock(&self.held).values().map(|block| block.bytes).sum();
-        (MEMORY - used, MEMORY)
+        (self.memory - used, self.memory)
     }
 
     fn has_bf16(&self) -> bool {
@@ -185,8 +191,8 @@ impl Driver for Emulated {
 
     fn allocate(&self, bytes: usize) -> Result<u64, DeviceError> {
         let used: usize = lock(&self.held).values().map(|block| block.bytes).sum();
-        if bytes > MEMORY - used {
-            let [asked, free, total] = [bytes, MEMORY - used, MEMORY].map(|bytes| bytes >> 20);
+        if bytes > self.memory - used {
+            let [asked, free, total] = [bytes, self.memory - used, self.memory].map(|bytes| bytes >> 20);
             return Err(DeviceError::Memory { asked, free, total });
         }
         // What nobody has written is not a number.

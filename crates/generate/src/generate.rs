@@ -121,6 +121,10 @@ impl<'w> Work<'w> {
     /// Whether so many threads have enough to do each by itself, and the memory that it takes is there.
     fn is_for_each_apart(&self, threads: usize) -> bool {
         let rows = self.rows_of_one.saturating_mul(self.sources.len());
+        // Where everything goes through one device, it is the threads' sources together that keep it busy.
+        if self.model.params().device().is_some() {
+            return false;
+        }
         if threads < 2 || self.sources.len() < 2 * threads || rows < threads * ROWS_APART {
             return false;
         }

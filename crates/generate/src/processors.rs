@@ -3,8 +3,8 @@
 //! Each is a small piece that changes a few scores of one hypothesis; source: transformers 4.57,
 //! `generation/logits_process.py` and `GenerationMixin._get_logits_processor`.
 
-use std::cell::Cell;
 use std::ops::Range;
+use std::sync::Arc;
 
 use t5kit_tensor::ops::LogitsRow;
 
@@ -42,18 +42,13 @@ impl<'a> Scores<'a> {
     /// Makes all ids impossible but these.
     pub fn keep(&mut self, ids: &[u32]) {
         let kept: Vec<(u32, f32)> = ids.iter().filter_map(|&id| Some((id, self.logits.get(id)?))).collect();
-        self.logits.map(|_| f32::NEG_INFINITY);
+        self.logits.clear();
         kept.into_iter().for_each(|(id, x)| self.logits.set(id, x));
     }
 
     /// Makes all ids impossible but those whose bit is set, the lowest of a word first.
     pub fn keep_where(&mut self, bits: &[u64]) {
-        let at = Cell::new(0);
-        self.logits.map(|x| {
-            let id = at.replace(at.get() + 1);
-            let kept = bits.get(id / 64).is_some_and(|word| word >> (id % 64) & 1 == 1);
-            if kept { x } else { f32::NEG_INFINITY }
-        });
+        self.logits.keep_where(bits);
     }
 
     /// Makes an id impossible.
@@ -75,6 +70,12 @@ pub struct History<'a> {
 pub trait LogitsProcessor: Send + Sync {
     /// Changes the scores of the token after `history`.
     fn process(&self, history: History<'_>, scores: &mut Scores<'_>);
+
+    /// The ids whose scores it reads or changes one by one after `history`, beside making all others impossible; `None`: it
+    /// may be any.
+    fn touches(&self, _history: History<'_>) -> Option<Vec<u32>> {
+        None
+    }
 }
 
 /// Ids that occur already, start token and prefix included, have positive scores divided and negative ones multiplied
@@ -91,6 +92,10 @@ impl LogitsProcessor for RepetitionPenalty {
             scores.set(id, if score < 0.0 { score * self.0 } else { score / self.0 });
         }
     }
+
+    fn touches(&self, history: History<'_>) -> Option<Vec<u32>> {
+        Some(history.ids.to_vec())
+    }
 }
 
 /// No sequence of this many ids occurs twice.
@@ -98,15 +103,23 @@ pub struct NoRepeatNGram(pub usize);
 
 impl LogitsProcessor for NoRepeatNGram {
     fn process(&self, history: History<'_>, scores: &mut Scores<'_>) {
-        let Some(first) = (history.ids.len() + 1).checked_sub(self.0) else { return };
-        let begun = &history.ids[first..];
-        for window in history.ids.windows(self.0) {
-            if let Some((&last, before)) = window.split_last()
-                && before == begun
-            {
-                scores.ban(last);
-            }
-        }
+        self.complete(history).for_each(|id| scores.ban(id));
+    }
+
+    fn touches(&self, history: History<'_>) -> Option<Vec<u32>> {
+        Some(self.complete(history).collect())
+    }
+}
+
+impl NoRepeatNGram {
+    /// The ids with which a sequence would occur again.
+    fn complete<'h>(&self, history: History<'h>) -> impl Iterator<Item = u32> + 'h {
+        let first = (history.ids.len() + 1).checked_sub(self.0);
+        let begun = first.map(|first| &history.ids[first..]);
+        history.ids.windows(self.0).filter_map(move |window| {
+            let (&last, before) = window.split_last()?;
+            (Some(before) == begun).then_some(last)
+        })
     }
 }
 
@@ -115,14 +128,23 @@ pub struct NoBadWords(pub Vec<Vec<u32>>);
 
 impl LogitsProcessor for NoBadWords {
     fn process(&self, history: History<'_>, scores: &mut Scores<'_>) {
-        for word in &self.0 {
+        self.complete(history).for_each(|id| scores.ban(id));
+    }
+
+    fn touches(&self, history: History<'_>) -> Option<Vec<u32>> {
+        Some(self.complete(history).collect())
+    }
+}
+
+impl NoBadWords {
+    /// The ids with which one of the words would be complete.
+    fn complete<'a>(&'a self, history: History<'a>) -> impl Iterator<Item = u32> + 'a {
+        self.0.iter().filter_map(move |word| {
+            let (&last, before) = word.split_last()?;
             // As in transformers, a word of several ids needs as many before it, the start token among them.
-            if let Some((&last, before)) = word.split_last()
-                && (before.is_empty() || word.len() <= history.ids.len() && history.ids.ends_with(before))
-            {
-                scores.ban(last);
-            }
-        }
+            let said = word.len() <= history.ids.len() && history.ids.ends_with(before);
+            (before.is_empty() || said).then_some(last)
+        })
     }
 }
 
@@ -140,6 +162,10 @@ impl LogitsProcessor for MinNewTokens {
             self.end.iter().for_each(|&id| scores.ban(id));
         }
     }
+
+    fn touches(&self, _: History<'_>) -> Option<Vec<u32>> {
+        Some(self.end.clone())
+    }
 }
 
 /// Ids that never come.
@@ -155,6 +181,10 @@ impl LogitsProcessor for Suppress {
         for id in self.ids.iter().copied().chain(self.range.clone()) {
             scores.ban(id);
         }
+    }
+
+    fn touches(&self, _: History<'_>) -> Option<Vec<u32>> {
+        Some(self.ids.iter().copied().chain(self.range.clone()).collect())
     }
 }
 
@@ -197,6 +227,22 @@ impl Processors {
     /// Lets each change the scores.
     pub fn process(&self, history: History<'_>, scores: &mut Scores<'_>) {
         self.0.iter().for_each(|processor| processor.process(history, scores));
+    }
+
+    /// The ids that they read or change one by one, those of `extra` among them; `None`: it may be any.
+    pub(crate) fn touches(
+        &self,
+        history: History<'_>,
+        extra: &[Arc<dyn LogitsProcessor>],
+    ) -> Option<Vec<u32>> {
+        let mut all = Vec::new();
+        for processor in &self.0 {
+            all.append(&mut processor.touches(history)?);
+        }
+        for processor in extra {
+            all.append(&mut processor.touches(history)?);
+        }
+        Some(all)
     }
 }
 

@@ -329,11 +329,17 @@ impl<'m> Session<'m> {
         let turns = self.active.iter().filter(choosing).map(|a| a.search.turns()).max().unwrap_or(0);
         for turn in 0..turns {
             let active = &self.active;
-            let looks = ops::each_row(graph, &mut logits, |row, logits: &mut LogitsRow<'_>| {
+            let interest = |row: usize| {
+                let (index, row) = owners[row];
+                let Active { search, prepared, processors, .. } = &active[index];
+                search.interest(prepared, processors, turn, row)
+            };
+            let look = |row: usize, logits: &mut LogitsRow<'_>| {
                 let (index, row) = owners[row];
                 let Active { search, prepared, processors, .. } = &active[index];
                 search.look(prepared, processors, turn, row, logits)
-            });
+            };
+            let looks = ops::choose_rows(graph, &mut logits, interest, look);
             let mut looks = looks.into_iter();
             let choosing = |(active, _): &(&mut Active, &usize)| active.chooses();
             for (active, &count) in self.active.iter_mut().zip(&counts).filter(choosing) {

@@ -10,6 +10,11 @@ use crate::GenerateOptions;
 pub trait LogitsWarper: Send + Sync {
     /// Changes one row of logits.
     fn warp(&self, logits: &mut LogitsRow<'_>);
+
+    /// How many of the best it mostly needs to see, to leave no others; 0: it leaves all.
+    fn best(&self) -> usize {
+        0
+    }
 }
 
 /// Divides by a temperature.
@@ -17,7 +22,7 @@ pub struct Temperature(pub f32);
 
 impl LogitsWarper for Temperature {
     fn warp(&self, logits: &mut LogitsRow<'_>) {
-        logits.map(|x| x / self.0);
+        logits.divide(self.0);
     }
 }
 
@@ -30,10 +35,18 @@ impl LogitsWarper for TopK {
         if best.len() == self.0
             && let Some(&(least, _)) = best.last()
         {
-            keep_from(logits, least);
+            logits.keep_from(least);
         }
     }
+
+    fn best(&self) -> usize {
+        // Some more show that nothing else equals the last.
+        self.0.saturating_add(8)
+    }
 }
+
+/// How many of the best top-p looks at first.
+const AT_FIRST: usize = 256;
 
 /// Keeps the best until they have this much of the probability together (Holtzman et al. 2019).
 pub struct TopP(pub f32);
@@ -42,7 +55,7 @@ impl LogitsWarper for TopP {
     fn warp(&self, logits: &mut LogitsRow<'_>) {
         let all = f64::from(logits.log_sum_exp());
         // Few are enough most of the time; where they are not, everything is sorted.
-        let mut best = logits.top(256);
+        let mut best = logits.top(AT_FIRST);
         let kept = |best: &[(f32, u32)]| {
             let mut above = 0.0;
             best.iter().position(|&(x, _)| {
@@ -52,16 +65,20 @@ impl LogitsWarper for TopP {
             })
         };
         let mut count = kept(&best);
-        if count.is_none() && best.len() == 256 {
-            best = logits.iter().zip(0..).filter(|(x, _)| *x > f32::NEG_INFINITY).collect();
+        if count.is_none() && best.len() == AT_FIRST {
+            best = logits.possible();
             best.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
             count = kept(&best);
         }
         if let Some(count) = count {
             best.truncate(count.max(1));
-            logits.map(|_| f32::NEG_INFINITY);
+            logits.clear();
             best.iter().for_each(|&(x, id)| logits.set(id, x));
         }
+    }
+
+    fn best(&self) -> usize {
+        AT_FIRST + 8
     }
 }
 
@@ -71,24 +88,28 @@ pub struct MinP(pub f32);
 impl LogitsWarper for MinP {
     fn warp(&self, logits: &mut LogitsRow<'_>) {
         let (_, best) = logits.argmax();
-        keep_from(logits, best + self.0.ln());
+        logits.keep_from(best + self.0.ln());
+    }
+
+    fn best(&self) -> usize {
+        64
     }
 }
 
-fn keep_from(logits: &mut LogitsRow<'_>, least: f32) {
-    logits.map(|x| if x < least { f32::NEG_INFINITY } else { x });
-}
-
 /// Several, one after the other.
-pub struct Warpers(Vec<Box<dyn LogitsWarper>>);
+pub struct Warpers {
+    all: Vec<Box<dyn LogitsWarper>>,
+    temperature: f32,
+}
 
 impl Warpers {
     /// What the options ask for, in transformers' order.
     pub fn new(options: &GenerateOptions) -> Self {
         let mut all: Vec<Box<dyn LogitsWarper>> = Vec::new();
         // At 0 nothing is drawn.
-        if options.temperature != 1.0 && options.temperature > 0.0 {
-            all.push(Box::new(Temperature(options.temperature)));
+        let temperature = if options.temperature > 0.0 { options.temperature } else { 1.0 };
+        if temperature != 1.0 {
+            all.push(Box::new(Temperature(temperature)));
         }
         if options.top_k != 0 {
             all.push(Box::new(TopK(options.top_k)));
@@ -99,33 +120,29 @@ impl Warpers {
         if options.min_p > 0.0 {
             all.push(Box::new(MinP(options.min_p)));
         }
-        Warpers(all)
+        Warpers { all, temperature }
     }
 
     /// Lets each change the logits.
     pub fn warp(&self, logits: &mut LogitsRow<'_>) {
-        self.0.iter().for_each(|warper| warper.warp(logits));
+        self.all.iter().for_each(|warper| warper.warp(logits));
+    }
+
+    /// How many of the best they look at, to leave no others; 0: they leave all.
+    pub(crate) fn best(&self) -> usize {
+        self.all.iter().map(|warper| warper.best()).find(|&best| best > 0).unwrap_or(0)
+    }
+
+    /// What the scores are divided by.
+    pub(crate) fn temperature(&self) -> f32 {
+        self.temperature
     }
 }
 
-/// Draws an id with the probabilities of these logits, which become the probabilities; `uniform` is in [0, 1).
-/// `None` where nothing is possible.
+/// Draws an id with the probabilities of these logits, which are then worth nothing; `uniform` is in [0, 1). `None` where
+/// nothing is possible.
 pub fn draw(logits: &mut LogitsRow<'_>, uniform: f64) -> Option<u32> {
-    logits.softmax();
-    let total: f64 = logits.iter().map(f64::from).sum();
-    let wanted = uniform * total;
-    let mut sum = 0.0;
-    let mut last = None;
-    for (id, p) in (0..).zip(logits.iter()) {
-        if p > 0.0 {
-            sum += f64::from(p);
-            last = Some(id);
-            if sum > wanted {
-                break;
-            }
-        }
-    }
-    last
+    logits.draw(uniform)
 }
 
 #[cfg(test)]

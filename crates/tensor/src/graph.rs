@@ -7,6 +7,7 @@
 //! The convention for gradients: the first contribution to a gradient *overwrites* it, later ones *add*. So
 //! nothing is cleared between steps, and most gradients are written exactly once.
 
+use crate::cuda::Step;
 use crate::kernels::{self, Isa};
 use crate::ops::NonFinite;
 use crate::row_gradient::{Gradient, RowGradient};
@@ -127,6 +128,8 @@ pub struct Graph<'a> {
     forgets: bool,
     tape: Option<Vec<Option<Box<dyn Backward + 'a>>>>,
     watch: Watch,
+    /// What a device does in a decoding step, as one.
+    _step: Option<Step>,
 }
 
 /// Looking for the first value that is not finite.
@@ -150,6 +153,7 @@ impl<'a> Graph<'a> {
             forgets: false,
             tape: None,
             watch,
+            _step: context.device.filter(|_| regime == Regime::Steps).and_then(Step::begin),
         }
     }
 
@@ -168,6 +172,7 @@ impl<'a> Graph<'a> {
             forgets: false,
             tape,
             watch,
+            _step: None,
         }
     }
 
@@ -199,6 +204,7 @@ impl<'a> Graph<'a> {
             forgets: false,
             tape: records.then(Vec::new),
             watch: Watch::Off,
+            _step: None,
         }
     }
 

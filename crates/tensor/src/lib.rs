@@ -43,13 +43,13 @@ pub use batch::{Packed, PackedError};
 pub use buffer::release_cached;
 #[doc(hidden)]
 pub use cuda::emulated;
-pub use cuda::{Device, DeviceChoice, DeviceError, Devices, Opened, WIDEST_HEAD, failures};
+pub use cuda::{Counts, Device, DeviceChoice, DeviceError, Devices, Opened, WIDEST_HEAD, failures};
 pub(crate) use graph::Backward;
 pub use graph::{Context, Dropout, Gradients, Graph, Precision, Regime, Var};
 pub use kernels::{Isa, IsaError, SHARE, bf16_products, init, isa};
 pub use params::{Adapter, ParamId, Params};
 pub use pool::Pool;
-pub use rates::{Instructions, instructions, product_rate, read_rate};
+pub use rates::{Instructions, instructions, product_rate, rates, read_rate};
 pub use rng::{Rng, mix};
 pub use row_gradient::{Gradient, RowGradient};
 pub use rows::{Beyond, Rows};

@@ -30,6 +30,16 @@ pub fn instructions() -> Instructions {
     }
 }
 
+/// Operations a second of products of many rows with weights stored as `dtype`, and bytes a second, where these parameters
+/// are: by all threads together, which read `bytes` bytes over and over ([`product_rate`], [`read_rate`]), or by a device,
+/// where copies are timed.
+pub fn rates(params: &Params, pool: &Pool, dtype: DType, bytes: usize) -> [f64; 2] {
+    match params.device() {
+        None => [product_rate(pool, dtype), read_rate(pool, bytes)],
+        Some(device) => device.rates(dtype),
+    }
+}
+
 /// Rows, outputs and inner length of the product that is timed: many rows by mT5-small's widest layer, which stays in the
 /// cache.
 const PRODUCT: [usize; 3] = [1024, 2048, 512];
@@ -121,5 +131,12 @@ mod tests {
             assert!(rate.is_finite() && rate > 0.0, "{bytes}: {rate}");
         }
         assert!(!instructions().isa.is_empty());
+        let mut params = Params::default();
+        if let Some(device) = crate::emulated::device() {
+            params.move_to(&device).unwrap();
+            let [operations, bytes] = rates(&params, &pool, DType::Bf16, 1);
+            assert!(operations > 1e3 && operations.is_finite() && bytes > 1e6 && bytes.is_finite());
+            assert_eq!(device.used().0, 0);
+        }
     }
 }

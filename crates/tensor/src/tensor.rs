@@ -202,7 +202,7 @@ impl Tensor {
 
     /// A copy on a device.
     pub(crate) fn to_device(&self, device: &Arc<Core>) -> Self {
-        Tensor::of(device.upload(self.data()), self.rows, self.cols)
+        Tensor::of(device.place(self.data()), self.rows, self.cols)
     }
 
     /// The same elements in the processor's memory, where they can be read: a copy, for which a device is waited, or

@@ -17,7 +17,12 @@ pub use pattern::{PatternError, check_pattern};
 pub use texts::Texts;
 pub use vocabulary::Vocabulary;
 
+use t5kit_tensor::ops::ids_of;
+
 use crate::processors::{History, LogitsProcessor, Scores};
+
+/// Ids that a pattern permits, as long as they are told one by one.
+const FEW: usize = 1 << 10;
 
 /// Which texts may come. What `prefix` gives stands before them and is no part of them.
 #[derive(Clone)]
@@ -100,6 +105,19 @@ impl LogitsProcessor for Constrained {
                 scores.keep(&texts.allowed(said, left));
             }
             Constraint::Pattern(automaton) => scores.keep_where(&automaton.allowed(said, left)),
+        }
+    }
+
+    fn touches(&self, history: History<'_>) -> Option<Vec<u32>> {
+        let said = &history.ids[history.given..];
+        let left = self.max_new_tokens.saturating_sub(said.len());
+        match &*self.constraint {
+            Constraint::List(texts) | Constraint::Labels { texts, .. } => Some(texts.allowed(said, left)),
+            Constraint::Pattern(automaton) => {
+                let allowed = automaton.allowed(said, left);
+                let few: Vec<u32> = ids_of(&allowed).take(FEW + 1).collect();
+                (few.len() <= FEW).then_some(few)
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use t5kit_tensor::ops::LogitsRow;
+use t5kit_tensor::ops::{Interest, LogitsRow};
 
 use super::nbest::{self, Candidate};
 use super::{Found, Look, Next, Parent, Prepared};
@@ -38,6 +38,22 @@ impl Beams {
     pub fn fed<'s>(&'s self, rows: &mut Vec<&'s [u32]>) {
         let beams = self.groups.iter().flat_map(|search| &search.beams);
         rows.extend(beams.map(|beam| &beam.ids[beam.ids.len() - 1..]));
+    }
+
+    pub fn interest(
+        &self,
+        prepared: &Prepared,
+        extra: &[Arc<dyn LogitsProcessor>],
+        group: usize,
+        row: usize,
+    ) -> Option<Interest> {
+        let Some((_, place)) = self.rows.get(row).copied().filter(|(of, _)| *of == group) else {
+            return Some(Interest::default());
+        };
+        let history = History { ids: &self.groups[group].beams[place].ids, given: prepared.given.len() };
+        let mut ids = prepared.processors.touches(history, extra)?;
+        ids.extend_from_slice(&self.taken);
+        Some(Interest { best: prepared.rules.wanted(), ids, sums: vec![1.0] })
     }
 
     pub fn look(

@@ -4,7 +4,7 @@
 //! becomes as many rows. So there are as many steps as partings one behind the other, and no more, whatever the labels'
 //! lengths.
 
-use t5kit_tensor::ops::LogitsRow;
+use t5kit_tensor::ops::{Interest, LogitsRow};
 
 use super::{Found, Look, Next, Parent, Prepared};
 use crate::Generated;
@@ -70,13 +70,21 @@ impl Labels {
         self.rows.iter().map(|row| row.fed.len() - 1).sum()
     }
 
-    pub fn look(&self, row: usize, ahead: usize, logits: &LogitsRow<'_>) -> Look {
+    /// The ids by which labels go on there, an end the last.
+    fn next(&self, row: usize, ahead: usize) -> impl Iterator<Item = u32> + '_ {
         let node = self.texts.node(self.rows[row].nodes[ahead]);
-        let all = logits.log_sum_exp();
         let ends = node.text.map(|_| self.texts.end());
-        let ids = node.next.iter().map(|&(id, _)| id).chain(ends);
+        node.next.iter().map(|&(id, _)| id).chain(ends)
+    }
+
+    pub fn interest(&self, row: usize, ahead: usize) -> Interest {
+        Interest { best: 0, ids: self.next(row, ahead).collect(), sums: vec![1.0] }
+    }
+
+    pub fn look(&self, row: usize, ahead: usize, logits: &LogitsRow<'_>) -> Look {
+        let all = logits.log_sum_exp();
         let log_prob = |id| (logits.get(id).unwrap_or(f32::NEG_INFINITY) - all, id);
-        Look { wants_sentinel: false, found: Found::Best(ids.map(log_prob).collect()) }
+        Look { wants_sentinel: false, found: Found::Best(self.next(row, ahead).map(log_prob).collect()) }
     }
 
     pub fn take(&mut self, looks: Vec<Option<Look>>) {

@@ -10,7 +10,7 @@ mod single;
 
 use std::sync::Arc;
 
-use t5kit_tensor::ops::LogitsRow;
+use t5kit_tensor::ops::{Interest, LogitsRow};
 
 use crate::lookup::Acceptance;
 use crate::processors::{LogitsProcessor, Processors};
@@ -178,6 +178,22 @@ impl Search {
         match self {
             Search::Single(_) | Search::Labels(_) => 1,
             Search::Beam(search) => search.groups(),
+        }
+    }
+
+    /// What [`Search::look`] will look at; `None`: at everything.
+    pub fn interest(
+        &self,
+        prepared: &Prepared,
+        extra: &[Arc<dyn LogitsProcessor>],
+        turn: usize,
+        (row, ahead): (usize, usize),
+    ) -> Option<Interest> {
+        match self {
+            Search::Beam(search) => search.interest(prepared, extra, turn, row),
+            _ if turn > 0 => Some(Interest::default()),
+            Search::Single(search) => search.interest(prepared, extra, row, ahead),
+            Search::Labels(search) => Some(search.interest(row, ahead)),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use t5kit_tensor::mix;
-use t5kit_tensor::ops::LogitsRow;
+use t5kit_tensor::ops::{Interest, LogitsRow};
 
 use super::{Found, Look, Next, Parent, Prepared};
 use crate::Generated;
@@ -74,6 +74,36 @@ impl Samples {
         rows.extend(self.live.iter().map(|h| &h.ids[h.said - 1..]));
     }
 
+    /// The ids that a row has said when what comes behind `ahead` of its proposals is chosen, and the id that is
+    /// looked for there, if any.
+    fn said(&self, prepared: &Prepared, row: usize, ahead: usize) -> (History<'_>, Option<u32>) {
+        let (hypothesis, given) = (&self.live[row], prepared.given.len());
+        let ids = &hypothesis.ids[..hypothesis.said + ahead];
+        let first = prepared.options.first_sentinel;
+        (History { ids, given }, first.filter(|_| ids.len() == given && hypothesis.sample == 0))
+    }
+
+    pub fn interest(
+        &self,
+        prepared: &Prepared,
+        extra: &[Arc<dyn LogitsProcessor>],
+        row: usize,
+        ahead: usize,
+    ) -> Option<Interest> {
+        let (history, first) = self.said(prepared, row, ahead);
+        let (options, warpers) = (&prepared.options, &prepared.warpers);
+        let ids = prepared.processors.touches(history, extra)?;
+        let mut sums = if options.scores { vec![1.0] } else { Vec::new() };
+        let mut best = 1;
+        if options.draws() {
+            best = warpers.best().max(usize::from(first.is_some()));
+            if !sums.contains(&warpers.temperature()) {
+                sums.push(warpers.temperature());
+            }
+        }
+        Some(Interest { best, ids, sums })
+    }
+
     pub fn look(
         &self,
         prepared: &Prepared,
@@ -82,22 +112,22 @@ impl Samples {
         ahead: usize,
         logits: &mut LogitsRow<'_>,
     ) -> Look {
-        let (options, hypothesis) = (&prepared.options, &self.live[row]);
-        let (ids, given) = (&hypothesis.ids[..hypothesis.said + ahead], prepared.given.len());
-        let first = options.first_sentinel.filter(|_| ids.len() == given && hypothesis.sample == 0);
+        let options = &prepared.options;
+        let (history, first) = self.said(prepared, row, ahead);
+        let History { ids, given } = history;
         let wants_sentinel = first.is_some_and(|id| logits.argmax().0 == id);
         let all = if options.scores { logits.log_sum_exp() } else { 0.0 };
-        let history = History { ids, given };
         // The score is the model's, not that of what the processors leave.
-        let before: Vec<f32> =
-            if options.scores && options.draws() { logits.iter().collect() } else { Vec::new() };
+        let before = (options.scores && options.draws()).then(|| logits.saved());
         prepared.processors.process(history, &mut Scores::logits(logits));
         extra.iter().for_each(|processor| processor.process(history, &mut Scores::logits(logits)));
         let found = if options.draws() {
             prepared.warpers.warp(logits);
             let step = (ids.len() - given) as u64 + 1;
-            let id = draw(logits, uniform(options.seed, self.number, hypothesis.sample as u64, step));
-            Found::Token(id, id.and_then(|id| before.get(id as usize)).map_or(0.0, |x| x - all))
+            let sample = self.live[row].sample as u64;
+            let id = draw(logits, uniform(options.seed, self.number, sample, step));
+            let score = id.zip(before).and_then(|(id, before)| before.get(id));
+            Found::Token(id, score.map_or(0.0, |x| x - all))
         } else {
             let (best, value) = logits.argmax();
             Found::Token((value > f32::NEG_INFINITY).then_some(best), value - all)

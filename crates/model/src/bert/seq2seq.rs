@@ -4,7 +4,7 @@ use t5kit_formats::config::BertConfig;
 use t5kit_tensor::ops::KeyValues;
 use t5kit_tensor::{DType, DeviceError, Graph, Packed, ParamId, Params, Precision, Tensor, Var};
 
-use super::{Bert, Place};
+use super::Bert;
 use crate::memory::Widths;
 use crate::seq2seq::check_heads;
 use crate::{Batch, Cache, Config, Seq2Seq, Softmax, SpecialIds};
@@ -23,11 +23,7 @@ impl Seq2Seq for Bert {
     }
 
     fn check_device(&self) -> Result<(), DeviceError> {
-        check_heads(self.config.hidden_size / self.config.num_attention_heads)?;
-        if let Place::Relative(_) = self.network.place {
-            return Err(DeviceError::Lacks("vectors by relative position (NEZHA)".into()));
-        }
-        Ok(())
+        check_heads(self.config.hidden_size / self.config.num_attention_heads)
     }
 
     fn softmax(&self) -> Softmax {

@@ -7,8 +7,8 @@ use super::elementwise::dropout_arguments;
 use super::matrix::{at_column, device};
 use super::{Argument, Device, Memory};
 use crate::cpu::attention::Results;
-use crate::ops::{Attention, CachedAttention, CachedRows, Mask, RelativeBias};
-use crate::{Context, Dropout, Precision, Tensor};
+use crate::ops::{Attention, CachedAttention, CachedRows, Mask, RelativeBias, RelativePositions};
+use crate::{Context, DType, Dropout, Precision, Tensor};
 
 /// Queries of a block forwards and backwards, and keys of a tile, as the kernels have them.
 const QUERIES: usize = 64;
@@ -49,6 +49,12 @@ impl Table {
             None => arguments![at 0, 0u32, 0u32],
         }
     }
+}
+
+/// Vectors by relative position as kernels take them; null where there are none.
+fn vectors(device: &Device, relative: Option<&RelativePositions>) -> [Argument; 2] {
+    let Some(relative) = relative else { return arguments![at 0, 0u32] };
+    arguments![&relative.table_on(device), number(relative.distances() / 2)]
 }
 
 fn table(context: Context<'_>, what: &Attention) -> Option<Table> {
@@ -105,7 +111,7 @@ fn number(n: usize) -> u32 {
 fn check(what: &Attention, operands: &[Operand<'_>; 3]) {
     let (d, inner) = (what.d_kv, what.num_heads * what.d_kv);
     assert!(d <= WIDEST, "heads of {d} columns, where a GPU takes {WIDEST}");
-    assert!(what.relative.is_none(), "vectors by relative position, which a GPU does not have");
+    assert!(what.relative.as_ref().is_none_or(|r| r.table().cols() == d), "vectors of a head's width");
     for (i, (tensor, column)) in operands.iter().enumerate() {
         let rows = |s: &crate::ops::Span| if i == 0 { s.queries.end } else { s.keys.end };
         let last = what.spans.iter().map(rows).max().unwrap_or(0);
@@ -142,9 +148,13 @@ pub(crate) fn forward(
     arguments.extend(placed(&operands));
     arguments.extend(arguments![&blocks, d as u32, what.scale]);
     arguments.extend(Table::arguments(table.as_ref()));
+    let in_bf16 = in_bf16(context, what);
+    if !in_bf16 {
+        arguments.extend(vectors(device, what.relative.as_ref()));
+    }
     arguments.extend(dropout_arguments(dropout));
     let softmax = QUERIES * (KEYS + 1) + 3 * QUERIES;
-    let (kernel, factors) = match in_bf16(context) {
+    let (kernel, factors) = match in_bf16 {
         true => ("attention_bf16", (QUERIES + KEYS) * (d.next_multiple_of(16) + 8) / 2),
         false => ("attention", (QUERIES + KEYS) * (d + 1)),
     };
@@ -153,9 +163,9 @@ pub(crate) fn forward(
 }
 
 /// Whether attention's products are of factors in bf16, by tensor cores. On the way back these are rounded likewise and
-/// multiplied in f32.
-fn in_bf16(context: Context<'_>) -> bool {
-    context.precision == Precision::Bf16 && device(context).has_bf16()
+/// multiplied in f32. Not with vectors by relative position.
+fn in_bf16(context: Context<'_>, what: &Attention) -> bool {
+    context.precision == Precision::Bf16 && device(context).has_bf16() && what.relative.is_none()
 }
 
 /// Derivatives by the bias of every block of queries, head and bucket.
@@ -215,9 +225,10 @@ pub(crate) fn backward(
 
     let common = |blocks: &Memory| {
         let mut arguments = Vec::from(placed(&operands));
-        let rounded = in_bf16(context) as u32;
+        let rounded = in_bf16(context, what) as u32;
         arguments.extend(arguments![dy, of.lse, &delta, blocks, d as u32, rounded, what.scale]);
         arguments.extend(Table::arguments(table.as_ref()));
+        arguments.extend(vectors(device, what.relative.as_ref()));
         arguments.extend(dropout_arguments(of.dropout));
         arguments
     };
@@ -263,13 +274,14 @@ pub(crate) mod cached {
     ) -> Tensor {
         let (device, heads, d) = (device(context), what.num_heads, what.d_kv);
         assert!(d <= WIDEST, "heads of {d} columns, where a GPU takes {WIDEST}");
-        assert!(what.relative.is_none(), "vectors by relative position, which a GPU does not have");
+        assert!(what.relative.as_ref().is_none_or(|r| r.table().cols() == d), "vectors of a head's width");
         let table = what.bias.as_ref().map(|bias| {
             let before = what.spans.iter().map(|s| s.position).max().unwrap_or(0);
             let after = what.spans.iter().map(|s| s.keys.len().saturating_sub(s.position + 1)).max();
             // Steps go on by one: lists of buckets for some further serve them all.
             Table::new(context, bias, heads, before.next_multiple_of(64), after.unwrap_or(0))
         });
+        let dtype = what.spans.first().map_or(DType::F32, |span| span.cache.dtype());
         // All lists of rows, one after the other, and for each query where its own begins.
         let mut lists: Vec<u32> = Vec::new();
         let mut queries: Vec<([u64; 2], Option<usize>, [u64; 2])> = Vec::new();
@@ -279,7 +291,8 @@ pub(crate) mod cached {
             at = span.queries.end;
             let position = u64::from(number(span.position));
             let own_at = |cache: &crate::ops::KeyValues| cache.tensor().address();
-            let row_bytes = (2 * heads * d * size_of::<f32>()) as u64;
+            assert!(span.cache.dtype() == dtype, "keys and values of one type");
+            let row_bytes = (2 * heads * d * dtype.size()) as u64;
             let pack = |first: usize, own: usize| u64::from(number(first)) | u64::from(number(own)) << 32;
             let mut list = |rows: &[u32]| {
                 lists.extend_from_slice(rows);
@@ -301,6 +314,7 @@ pub(crate) mod cached {
                 }
                 CachedRows::Shared { first, rows, own } => {
                     assert_eq!(own.len(), span.queries.len(), "a list of rows for every query");
+                    assert!(first.dtype() == dtype, "keys and values of one type");
                     let from = own_at(first) + rows.start as u64 * row_bytes;
                     for own in own {
                         let cache = if own.is_empty() { 0 } else { own_at(span.cache) };
@@ -319,9 +333,10 @@ pub(crate) mod cached {
         let queries = device.upload(&queries);
         let mut out = Tensor::on(device, q.rows(), heads * d);
         let mut arguments = Vec::from(arguments![
-            &mut out, at at_column(q, column), q.cols() as u32, &queries, d as u32, what.scale
+            &mut out, at at_column(q, column), q.cols() as u32, &queries, stored_as(dtype), d as u32, what.scale
         ]);
         arguments.extend(Table::arguments(table.as_ref()));
+        arguments.extend(vectors(device, what.relative.as_ref()));
         device.launch("attend_cached", [q.rows(), heads, 1], THREADS, 0, &arguments);
         out
     }

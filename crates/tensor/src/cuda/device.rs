@@ -4,10 +4,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::{Deref, Range};
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::Devices;
-use super::driver::{Argument, DeviceError, Driver, Launch, Matrix, Product};
+pub(super) use super::driver::stored_as;
+use super::driver::{Argument, DeviceError, Driver, Product, Task, blocks};
+use super::steps::{self, Arena, Steps};
 use crate::DType;
 use crate::ops::RelativeBias;
 
@@ -35,6 +38,27 @@ struct List {
 pub struct Core {
     driver: Box<dyn Driver>,
     used: Mutex<Used>,
+    counts: Mutex<Counts>,
+    /// What steps keep, while nobody is in one.
+    steps: Mutex<Option<Steps>>,
+    arena: Mutex<Arena>,
+    /// Lists in the steps' staging memory that somebody holds.
+    staged: AtomicUsize,
+}
+
+/// What a device was asked for so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Times that the host waited for it.
+    pub waits: u64,
+    /// Bytes that came to the host.
+    pub bytes: u64,
+    /// Rows of logits that came as wholes to have a token chosen from.
+    pub rows: u64,
+    /// Uploads from the host.
+    pub uploads: u64,
+    /// Decoding steps, or parts of some, that ran as a graph.
+    pub replayed: u64,
 }
 
 #[derive(Default)]
@@ -63,11 +87,15 @@ impl Device {
     }
 
     pub(super) fn new(driver: Box<dyn Driver>) -> Device {
-        Device {
-            core: Arc::new(Core { driver, used: Mutex::default() }),
-            buckets: Arc::default(),
-            lists: Arc::default(),
-        }
+        let core = Core {
+            driver,
+            used: Mutex::default(),
+            counts: Mutex::default(),
+            steps: Mutex::new(Some(Steps::default())),
+            arena: Mutex::default(),
+            staged: AtomicUsize::new(0),
+        };
+        Device { core: Arc::new(core), buckets: Arc::default(), lists: Arc::default() }
     }
 
     /// The card's name.
@@ -91,6 +119,11 @@ impl Device {
         (used.now, used.peak)
     }
 
+    /// What it was asked for so far.
+    pub fn counts(&self) -> Counts {
+        *lock(&self.core.counts)
+    }
+
     /// The buckets of the relative positions from −before to after, as u32.
     pub(crate) fn buckets(&self, bias: &RelativeBias, before: usize, after: usize) -> Arc<Memory> {
         let RelativeBias { num_buckets, max_distance, bidirectional, .. } = *bias;
@@ -104,7 +137,7 @@ impl Device {
         }
         let bucket = |i: usize| bias.bucket(i as isize - before as isize) as u32;
         let list: Vec<u32> = (0..before + 1 + after).map(bucket).collect();
-        let memory = Arc::new(self.upload(&list));
+        let memory = Arc::new(self.place(&list));
         known.insert(key, memory.clone());
         memory
     }
@@ -116,7 +149,7 @@ impl Device {
         if let Some(list) = lists.get(name).filter(|list| list.numbers == numbers) {
             return list.memory.clone();
         }
-        let memory = Arc::new(self.upload(&numbers));
+        let memory = Arc::new(self.place(&numbers));
         lists.insert(name, List { numbers, memory: memory.clone() });
         memory
     }
@@ -135,22 +168,77 @@ impl Core {
         &*self.driver
     }
 
-    pub(crate) fn allocate(self: &Arc<Self>, bytes: usize) -> Memory {
-        let at = match bytes {
-            0 => 0,
-            _ => unwrap(self.driver.allocate(bytes)),
-        };
+    /// What steps keep, while nobody is in one.
+    pub(super) fn steps(&self) -> MutexGuard<'_, Option<Steps>> {
+        lock(&self.steps)
+    }
+
+    /// Lists in the steps' staging memory that somebody holds.
+    pub(super) fn staged(&self) -> usize {
+        self.staged.load(Ordering::Relaxed)
+    }
+
+    /// Counts something.
+    pub(crate) fn count(&self, f: impl FnOnce(&mut Counts)) {
+        f(&mut lock(&self.counts));
+    }
+
+    fn memory_at(self: &Arc<Self>, at: u64, bytes: usize, from: From) -> Memory {
         let mut used = lock(&self.used);
         used.now += bytes;
         used.peak = used.peak.max(used.now);
-        Memory { core: self.clone(), at, bytes }
+        Memory { core: self.clone(), at, bytes, from }
     }
 
-    /// A copy of some numbers on the device.
+    pub(crate) fn allocate(self: &Arc<Self>, bytes: usize) -> Memory {
+        if bytes > 0 && steps::is_open(self) {
+            let at = unwrap(lock(&self.arena).allocate(&*self.driver, bytes));
+            return self.memory_at(at, bytes, From::Arena);
+        }
+        self.allocate_apart(bytes)
+    }
+
+    /// Memory that has nothing to do with steps.
+    pub(super) fn allocate_apart(self: &Arc<Self>, bytes: usize) -> Memory {
+        let at = match bytes {
+            0 => 0,
+            _ => match self.driver.allocate(bytes) {
+                Err(DeviceError::Memory { .. }) if lock(&self.arena).release(&*self.driver) => {
+                    unwrap(self.driver.allocate(bytes))
+                }
+                at => unwrap(at),
+            },
+        };
+        self.memory_at(at, bytes, From::Driver)
+    }
+
+    /// A copy of some numbers on the device that nobody writes to. In a step it lies beside the other lists of the step.
     pub(crate) fn upload<T: bytemuck::NoUninit>(self: &Arc<Self>, data: &[T]) -> Memory {
-        let mut memory = self.allocate(size_of_val(data));
-        memory.write(bytemuck::cast_slice(data));
+        let bytes: &[u8] = bytemuck::cast_slice(data);
+        match steps::stage(self, bytes).filter(|_| !bytes.is_empty()) {
+            None => self.place(data),
+            Some(at) => {
+                self.staged.fetch_add(1, Ordering::Relaxed);
+                self.memory_at(at, bytes.len(), From::Staging)
+            }
+        }
+    }
+
+    /// A copy of some numbers on the device, by itself.
+    pub(crate) fn place<T: bytemuck::NoUninit>(self: &Arc<Self>, data: &[T]) -> Memory {
+        let memory = self.allocate_apart(size_of_val(data));
+        if memory.bytes > 0 {
+            self.count(|counts| counts.uploads += 1);
+            unwrap(self.driver.upload(memory.at, bytemuck::cast_slice(data)));
+        }
         memory
+    }
+
+    /// Does a task, in a step together with its others.
+    pub(super) fn perform(&self, task: Task) {
+        if let Err(task) = steps::put_off(self, task) {
+            unwrap(task.perform(&*self.driver));
+        }
     }
 
     /// Starts a kernel, unless its grid is empty.
@@ -165,9 +253,9 @@ impl Core {
         if grid.contains(&0) {
             return;
         }
-        let grid = grid.map(|n| u32::try_from(n).expect("blocks of a grid"));
         let shared = u32::try_from(4 * shared_floats).expect("shared memory of a block");
-        unwrap(self.driver.launch(&Launch { kernel, grid, block, shared, arguments }));
+        let (grid, arguments) = (grid.map(blocks), arguments.to_vec());
+        self.perform(Task::Launch { kernel, grid, block, shared, arguments });
     }
 
     /// Starts a kernel whose threads share `count` elements out among themselves.
@@ -179,44 +267,18 @@ impl Core {
 
     /// A product of matrices of one type; see [`Product`].
     pub(crate) fn multiply(&self, product: &Product) {
-        let Product { c, a, b, batches, accumulate, tf32 } = product;
+        let Product { c, a, b, batches, .. } = product;
         assert_eq!((a.rows, b.cols, a.cols), (c.rows, c.cols, b.rows), "shapes of a product");
         assert!(a.dtype == b.dtype && c.dtype == DType::F32 && c.col_stride == 1, "types of a product");
-        if c.rows * c.cols * batches == 0 || unwrap(self.driver.multiply(product)) {
-            return;
+        if c.rows * c.cols * batches > 0 {
+            self.perform(Task::Multiply(*product));
         }
-        let stored =
-            |m: &Matrix| if *tf32 && m.dtype == DType::F32 { STORED_TF32 } else { stored_as(m.dtype) };
-        let grid = [c.cols.div_ceil(64), c.rows.div_ceil(64), *batches];
-        let sizes = |m: &Matrix| [m.row_stride as u64, m.col_stride as u64, m.batch_stride as u64];
-        let ([a_row, a_col, a_batch], [b_row, b_col, b_batch]) = (sizes(a), sizes(b));
-        let arguments = arguments![
-            at c.at, c.row_stride as u64, c.batch_stride as u64, *accumulate as u32,
-            at a.at, stored(a), a_row, a_col, a_batch,
-            at b.at, stored(b), b_row, b_col, b_batch,
-            c.rows as u32, c.cols as u32, a.cols as u32,
-        ];
-        self.launch("matmul", grid, 256, 0, &arguments);
     }
 }
 
 impl fmt::Debug for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Device {}", self.name())
-    }
-}
-
-/// f32 whose elements are rounded to TF32 where they are read, as the plain product's kernel calls it.
-const STORED_TF32: u32 = 4;
-
-/// How kernels call a storage type.
-pub(super) fn stored_as(dtype: DType) -> u32 {
-    match dtype {
-        DType::F32 => 0,
-        DType::Bf16 => 1,
-        DType::F16 => 2,
-        DType::I8 => 3,
-        other => panic!("no kernel reads {}", other.name()),
     }
 }
 
@@ -250,6 +312,15 @@ pub(crate) struct Memory {
     core: Arc<Core>,
     at: u64,
     bytes: usize,
+    from: From,
+}
+
+/// Whom memory goes back to.
+#[derive(Clone, Copy, PartialEq)]
+enum From {
+    Driver,
+    Arena,
+    Staging,
 }
 
 impl Memory {
@@ -266,18 +337,15 @@ impl Memory {
         self.bytes
     }
 
-    /// Overwrites all of it.
-    pub(crate) fn write(&mut self, bytes: &[u8]) {
-        assert_eq!(bytes.len(), self.bytes, "bytes of a device's memory");
-        if !bytes.is_empty() {
-            unwrap(self.core.driver.upload(self.at, bytes));
-        }
-    }
-
     /// Waits for the device and reads all of it.
     pub(crate) fn read(&self, bytes: &mut [u8]) {
         assert_eq!(bytes.len(), self.bytes, "bytes of a device's memory");
         if !bytes.is_empty() {
+            unwrap(steps::flush(&self.core));
+            self.core.count(|counts| {
+                counts.waits += 1;
+                counts.bytes += bytes.len() as u64;
+            });
             unwrap(self.core.driver.download(bytes, self.at));
         }
     }
@@ -286,7 +354,8 @@ impl Memory {
     pub(crate) fn copy_from(&mut self, from: &Memory, first: usize) {
         assert!(first + self.bytes <= from.bytes, "bytes of a device's memory");
         if self.bytes > 0 {
-            unwrap(self.core.driver.copy(self.at, from.at + first as u64, self.bytes));
+            let (to, from, bytes) = (self.at, from.at + first as u64, self.bytes);
+            self.core.perform(Task::Copy { to, from, bytes });
         }
     }
 
@@ -298,16 +367,24 @@ impl Memory {
     pub(crate) fn zero_within(&mut self, bytes: Range<usize>) {
         assert!(bytes.end <= self.bytes, "bytes of a device's memory");
         if !bytes.is_empty() {
-            unwrap(self.core.driver.zero(self.at + bytes.start as u64, bytes.len()));
+            self.core.perform(Task::Zero { at: self.at + bytes.start as u64, bytes: bytes.len() });
         }
     }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.core.driver.free(self.at);
-            lock(&self.core.used).now -= self.bytes;
+        if self.bytes == 0 {
+            return;
         }
+        match self.from {
+            From::Driver if steps::free_later(&self.core, self.at) => {}
+            From::Driver => self.core.driver.free(self.at),
+            From::Arena => lock(&self.core.arena).free(self.at, self.bytes),
+            From::Staging => {
+                self.core.staged.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        lock(&self.core.used).now -= self.bytes;
     }
 }

@@ -47,7 +47,7 @@ pub enum DeviceError {
         total: usize,
     },
     /// A storage type that a device does not take.
-    #[error("a GPU takes weights in f32, bf16, f16 or int8, not in {0}; convert the model first")]
+    #[error("a GPU takes weights in f32, bf16, f16, int8 or int4, not in {0}; convert the model first")]
     Type(&'static str),
     /// Something of a model that there are no kernels for.
     #[error("a GPU has no kernels for {0}; set `device` to cpu")]
@@ -96,8 +96,52 @@ pub(crate) struct Launch<'a> {
     pub(crate) arguments: &'a [Argument],
 }
 
+/// What a device is asked for, so that it can be asked for again.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Task {
+    Launch { kernel: &'static str, grid: [u32; 3], block: u32, shared: u32, arguments: Vec<Argument> },
+    Multiply(Product),
+    Copy { to: u64, from: u64, bytes: usize },
+    Zero { at: u64, bytes: usize },
+}
+
+impl Task {
+    /// Asks for it.
+    pub(crate) fn perform(&self, driver: &dyn Tasks) -> Result<(), DeviceError> {
+        match self {
+            Task::Launch { kernel, grid, block, shared, arguments } => {
+                let (grid, block, shared) = (*grid, *block, *shared);
+                driver.launch(&Launch { kernel, grid, block, shared, arguments })
+            }
+            Task::Multiply(product) => match driver.multiply(product)? {
+                true => Ok(()),
+                false => product.plainly().perform(driver),
+            },
+            Task::Copy { to, from, bytes } => driver.copy(*to, *from, *bytes),
+            Task::Zero { at, bytes } => driver.zero(*at, *bytes),
+        }
+    }
+
+    /// A digest of it and of those before it.
+    pub(crate) fn digest(&self, before: u64) -> u64 {
+        let all = |words: &[u64]| words.iter().fold(before, |key, &word| crate::mix(key, word));
+        match self {
+            Task::Launch { kernel, grid, block, shared, arguments } => {
+                let sizes = [kernel.as_ptr() as u64, grid[0].into(), grid[1].into(), (*block).into()];
+                let key = crate::mix(all(&sizes), u64::from(grid[2]) << 32 | u64::from(*shared));
+                arguments.iter().fold(key, |key, argument| crate::mix(key, argument.word()))
+            }
+            Task::Multiply(Product { c, a, b, batches, .. }) => {
+                all(&[c.at, a.at, b.at, c.rows as u64, c.cols as u64, a.cols as u64, *batches as u64])
+            }
+            Task::Copy { to, from, bytes } => all(&[*to, *from, *bytes as u64]),
+            Task::Zero { at, bytes } => all(&[*at, *bytes as u64]),
+        }
+    }
+}
+
 /// A matrix in the device's memory, or as many as there are batches.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Matrix {
     /// Where its first element is.
     pub(crate) at: u64,
@@ -113,6 +157,7 @@ pub(crate) struct Matrix {
 
 /// `c = (accumulate ? c : 0) + a·b` for every batch. `a`: [m, k], `b`: [k, n], of one type; `c`: [m, n] in f32, its columns
 /// beside one another.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Product {
     pub(crate) c: Matrix,
     pub(crate) a: Matrix,
@@ -123,8 +168,56 @@ pub(crate) struct Product {
     pub(crate) tf32: bool,
 }
 
+impl Product {
+    /// The same by the plain kernel.
+    pub(crate) fn plainly(&self) -> Task {
+        let Product { c, a, b, batches, accumulate, tf32 } = self;
+        let stored =
+            |m: &Matrix| if *tf32 && m.dtype == DType::F32 { STORED_TF32 } else { stored_as(m.dtype) };
+        let sizes = |m: &Matrix| [m.row_stride as u64, m.col_stride as u64, m.batch_stride as u64];
+        let ([a_row, a_col, a_batch], [b_row, b_col, b_batch]) = (sizes(a), sizes(b));
+        let arguments = arguments![
+            at c.at, c.row_stride as u64, c.batch_stride as u64, *accumulate as u32,
+            at a.at, stored(a), a_row, a_col, a_batch,
+            at b.at, stored(b), b_row, b_col, b_batch,
+            c.rows as u32, c.cols as u32, a.cols as u32,
+        ];
+        let grid = [c.cols.div_ceil(64), c.rows.div_ceil(64), *batches].map(blocks);
+        Task::Launch { kernel: "matmul", grid, block: 256, shared: 0, arguments: arguments.to_vec() }
+    }
+}
+
+/// f32 whose elements are rounded to TF32 where they are read, as the plain product's kernel calls it.
+const STORED_TF32: u32 = 5;
+
+/// A number of blocks as drivers take it.
+pub(crate) fn blocks(count: usize) -> u32 {
+    u32::try_from(count).expect("blocks of a grid")
+}
+
+/// How kernels call a storage type.
+pub(crate) fn stored_as(dtype: DType) -> u32 {
+    match dtype {
+        DType::F32 => 0,
+        DType::Bf16 => 1,
+        DType::F16 => 2,
+        DType::I8 => 3,
+        DType::I4 => 4,
+        other => panic!("no kernel reads {}", other.name()),
+    }
+}
+
+/// What can be a part of a graph.
+pub(crate) trait Tasks {
+    fn copy(&self, to: u64, from: u64, bytes: usize) -> Result<(), DeviceError>;
+    fn zero(&self, at: u64, bytes: usize) -> Result<(), DeviceError>;
+    fn launch(&self, launch: &Launch<'_>) -> Result<(), DeviceError>;
+    /// Whether it has done a product; else the plain kernel is to.
+    fn multiply(&self, product: &Product) -> Result<bool, DeviceError>;
+}
+
 /// What a device can do. Everything happens in the order in which it is asked for; only [`Driver::download`] waits.
-pub(crate) trait Driver: Send + Sync {
+pub(crate) trait Driver: Tasks + Send + Sync {
     /// The card's name.
     fn name(&self) -> String;
     /// Bytes of memory that are free, and all.
@@ -136,11 +229,13 @@ pub(crate) trait Driver: Send + Sync {
     fn free(&self, at: u64);
     fn upload(&self, to: u64, bytes: &[u8]) -> Result<(), DeviceError>;
     fn download(&self, bytes: &mut [u8], from: u64) -> Result<(), DeviceError>;
-    fn copy(&self, to: u64, from: u64, bytes: usize) -> Result<(), DeviceError>;
-    fn zero(&self, at: u64, bytes: usize) -> Result<(), DeviceError>;
-    fn launch(&self, launch: &Launch<'_>) -> Result<(), DeviceError>;
-    /// Whether it has done a product; else the plain kernel is to.
-    fn multiply(&self, product: &Product) -> Result<bool, DeviceError>;
+    /// Whether tasks can be made a graph.
+    fn has_graphs(&self) -> bool;
+    /// Makes a graph of tasks, each of which has been performed before; they are not performed.
+    fn capture(&self, tasks: &[Task]) -> Result<u64, DeviceError>;
+    /// Performs the tasks of a graph.
+    fn replay(&self, graph: u64) -> Result<(), DeviceError>;
+    fn forget(&self, graph: u64);
 }
 
 /// As many f32 numbers on each of several devices.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
-use super::driver::{Argument, DeviceError, Driver, Launch, Product, Shared, Sums};
+use super::driver::{Argument, DeviceError, Driver, Launch, Product, Shared, Sums, Task, Tasks};
 use super::several::Opened;
 use super::sources::SOURCES;
 use super::{Device, Devices};
@@ -28,6 +28,8 @@ struct Emulated {
     /// Bytes it has.
     memory: usize,
     held: Mutex<HashMap<u64, Block>>,
+    /// Graphs are the tasks that they are made of, as they were then.
+    graphs: Mutex<HashMap<u64, Vec<Task>>>,
 }
 
 /// Memory with guards around it: [`GUARD`] numbers, what was asked for, and as many again.
@@ -73,7 +75,7 @@ fn open_one(library: &Path, number: usize) -> Result<Box<dyn Driver>, DeviceErro
     let library = library.map_err(|error| failed("opening the emulation", error))?;
     let memory = std::env::var(MEMORY_VARIABLE).ok().and_then(|text| text.parse::<usize>().ok());
     let memory = memory.map_or(MEMORY, |mib| mib << 20);
-    Ok(Box::new(Emulated { library, memory, held: Mutex::default() }))
+    Ok(Box::new(Emulated { library, memory, held: Mutex::default(), graphs: Mutex::default() }))
 }
 
 /// Makes the library beside this program, once for every state of the sources; an error says why there is none.
@@ -227,6 +229,28 @@ impl Driver for Emulated {
         Ok(())
     }
 
+    fn has_graphs(&self) -> bool {
+        true
+    }
+
+    fn capture(&self, tasks: &[Task]) -> Result<u64, DeviceError> {
+        let mut graphs = lock(&self.graphs);
+        let number = graphs.keys().max().map_or(0, |last| last + 1);
+        graphs.insert(number, tasks.to_vec());
+        Ok(number)
+    }
+
+    fn replay(&self, graph: u64) -> Result<(), DeviceError> {
+        let tasks = lock(&self.graphs)[&graph].clone();
+        tasks.iter().try_for_each(|task| task.perform(self))
+    }
+
+    fn forget(&self, graph: u64) {
+        lock(&self.graphs).remove(&graph);
+    }
+}
+
+impl Tasks for Emulated {
     fn copy(&self, to: u64, from: u64, bytes: usize) -> Result<(), DeviceError> {
         let (to, from) = (self.within(to, bytes)?, self.within(from, bytes)?);
         // SAFETY: both lie within blocks that are ours alone; they may overlap.

@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 
+use super::Matrix;
+use super::device::{THREADS, stored_as};
 use super::elementwise::multiply as times;
 use super::matrix::{activations, columns, columns_mut, device, multiply, product_type, weight};
 use crate::ops::Linear;
-use crate::{Adapter, Context, DType, Regime, Tensor, Weight};
+use crate::{Adapter, Context, DType, Precision, Regime, Tensor, Weight};
 
 /// `x·[W₀; W₁; …]ᵀ + [b₀; b₁; …]`, adapters included: [tokens, Σ out_i].
 pub(crate) fn project(context: Context<'_>, _: Regime, x: &Tensor, layers: &[Linear]) -> Tensor {
@@ -33,11 +35,42 @@ pub(crate) fn project(context: Context<'_>, _: Regime, x: &Tensor, layers: &[Lin
     y
 }
 
+/// Rows that `few_rows` takes at a time, and columns that it reads together.
+const FEW: usize = 4;
+const SIDE: usize = 8;
+/// Rows up to which whole numbers are read again for every [`FEW`] of them, which takes less than widening them.
+const FEW_OF_WHOLE_NUMBERS: usize = 32;
+
+/// Up to how many rows of activations are multiplied with a weight as it is stored, in a product of that type.
+fn few(context: Context<'_>, dtype: DType, w: &Weight) -> Option<usize> {
+    let most = match (w.dtype(), dtype) {
+        (DType::F32, DType::F32) if context.precision != Precision::Tf32 => FEW,
+        (DType::Bf16, DType::Bf16) => FEW,
+        (DType::I8 | DType::I4, DType::F32) => FEW_OF_WHOLE_NUMBERS,
+        _ => return None,
+    };
+    w.cols().is_multiple_of(SIDE).then_some(most)
+}
+
 /// `columns of y (+)= x·Wᵀ`
 fn product(context: Context<'_>, y: &mut Tensor, column: usize, x: &Tensor, w: &Weight, add: bool) {
     let device = device(context);
     let dtype = product_type(context, w.dtype());
     let c = columns_mut(y, column, w.rows());
+    if few(context, dtype, w).is_some_and(|most| x.rows() <= most) {
+        let (placed, x) = (w.placed(), activations(device, x, 0, x.cols(), dtype));
+        for first in (0..x.matrix.rows).step_by(FEW) {
+            let at = |m: &Matrix| m.at + (first * m.row_stride * m.dtype.size()) as u64;
+            let arguments = arguments![
+                at at(&c), c.row_stride as u32, add as u32, at at(&x.matrix), stored_as(dtype),
+                x.matrix.row_stride as u32, at placed.at, at placed.scales, stored_as(placed.dtype),
+                FEW.min(x.matrix.rows - first) as u32, w.rows() as u32, w.cols() as u32,
+            ];
+            let blocks = w.rows().div_ceil((THREADS / 32) as usize);
+            device.launch("few_rows", [blocks, 1, 1], THREADS, 0, &arguments);
+        }
+        return;
+    }
     let x = activations(device, x, 0, x.cols(), dtype);
     multiply(context, c, &x, &weight(device, w, dtype).t(), add);
 }

@@ -7,6 +7,7 @@
 //!   driver, NVRTC and cuBLASLt, all loaded when a card is asked for, so that no CUDA is needed to build or to run without
 //!   one; `emulated` by a C++ compiler and the host's processor, for tests.
 //! - `device`: a device, memory that gives itself back, and how kernels are started.
+//! - `steps`: a decoding step is put off until the host reads of it, and what was so before runs as a graph.
 //!
 //! Kernels run in the order in which they are started, so memory can be given back while they run; the host waits for
 //! them only where it reads ([`Tensor::to_host`](crate::Tensor::to_host)). What the processor does in f32 is f32 here;
@@ -34,6 +35,7 @@ pub mod emulated;
 mod nvidia;
 mod several;
 mod sources;
+mod steps;
 
 pub(crate) mod activation;
 pub(crate) mod adafactor;
@@ -47,8 +49,10 @@ pub(crate) mod dropout;
 pub(crate) mod elementwise;
 pub(crate) mod embedding;
 pub(crate) mod linear;
+pub(crate) mod logits;
 mod matrix;
 pub(crate) mod norm;
+mod rates;
 pub(crate) mod rotary;
 pub(crate) mod rows;
 #[cfg(test)]
@@ -62,7 +66,8 @@ pub(crate) mod squares {
 pub use attention::WIDEST as WIDEST_HEAD;
 pub use choice::{DeviceChoice, Opened};
 pub(crate) use device::{Core, Memory};
-pub use device::{Device, failures};
+pub use device::{Counts, Device, failures};
 pub use driver::DeviceError;
 use driver::{Argument, Matrix, Product};
 pub use several::Devices;
+pub(crate) use steps::Step;

@@ -4,8 +4,28 @@ use std::sync::Arc;
 
 use super::device::{Core, THREADS};
 use super::matrix::{at_column, grid_of_rows};
-use crate::Tensor;
 use crate::ops::Which;
+use crate::{DType, Tensor};
+
+/// Keys and values of `rows` rows of `from`, their columns from `column` on, into rows of a cache that keeps `dtype`.
+#[allow(clippy::too_many_arguments)] // two places and what lies there
+pub(crate) fn keep(
+    device: &Arc<Core>,
+    to: &mut Tensor,
+    to_rows: Which<'_>,
+    from: &Tensor,
+    from_rows: Which<'_>,
+    rows: usize,
+    column: usize,
+    dtype: DType,
+) {
+    // Two numbers of bf16 are in the place of one.
+    let (kernel, numbers) = match dtype {
+        DType::Bf16 => ("narrow_rows", 2),
+        _ => ("copy_rows", 1),
+    };
+    put(device, kernel, numbers, to, to_rows, from, from_rows, rows, column);
+}
 
 /// Row `to_rows[i]` of `to` becomes row `from_rows[i]` of `from`: the columns of it from `column` on, `rows` times.
 pub(crate) fn copy(
@@ -17,7 +37,23 @@ pub(crate) fn copy(
     rows: usize,
     column: usize,
 ) {
-    let cols = to.cols();
+    put(device, "copy_rows", 1, to, to_rows, from, from_rows, rows, column);
+}
+
+/// `numbers`: how many of them a column of `to` holds.
+#[allow(clippy::too_many_arguments)] // those of its callers
+fn put(
+    device: &Arc<Core>,
+    kernel: &'static str,
+    numbers: usize,
+    to: &mut Tensor,
+    to_rows: Which<'_>,
+    from: &Tensor,
+    from_rows: Which<'_>,
+    rows: usize,
+    column: usize,
+) {
+    let cols = numbers * to.cols();
     assert!(column + cols <= from.cols(), "columns of rows that are copied");
     // A list lives until the kernel has been started, and memory is given back in the order of the stream.
     let mut lists = Vec::new();
@@ -41,5 +77,5 @@ pub(crate) fn copy(
     let arguments = arguments![
         at to_at, cols as u32, at to_list, at from_at, from.cols() as u32, at from_list, rows as u32, cols as u32
     ];
-    device.launch("copy_rows", grid_of_rows(rows, cols), THREADS, 0, &arguments);
+    device.launch(kernel, grid_of_rows(rows, cols), THREADS, 0, &arguments);
 }

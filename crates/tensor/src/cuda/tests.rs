@@ -1,6 +1,8 @@
 //! Every operation on the emulated device against the processor's.
 
+mod choosing;
 mod operations;
+mod steps;
 mod whole;
 
 use super::emulated::device;

@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use crate::kernels::KeyStrips;
 use crate::ops::{Which, copy_rows};
-use crate::{Context, DType, Precision, Tensor, Weight, cpu};
+use crate::{Context, DType, Precision, Tensor, Weight, cpu, cuda};
 
 /// Keys and values of one attention: a row a position, num_heads · d_kv numbers of the key, then as many of the value, in
-/// f32 or rounded to bf16; on a device in f32.
+/// f32 or rounded to bf16.
 /// Which rows belong to which sequence, and in which order, the caller knows; sequences may share rows, as hypotheses
 /// share their past.
 #[derive(Clone, Debug)]
@@ -30,7 +30,6 @@ impl KeyValues {
     /// in, and that is bf16, int8 or smaller, bf16, whose rounding adds little to theirs; else f32.
     pub fn dtype_beside(precision: Precision, weight: &Weight) -> DType {
         match (precision, weight.dtype()) {
-            _ if weight.core().is_some() => DType::F32,
             (Precision::Stored, DType::Bf16 | DType::I8 | DType::I4) => DType::Bf16,
             _ => DType::F32,
         }
@@ -56,10 +55,10 @@ impl KeyValues {
         let mut own: Vec<Tensor> = ranges.iter().map(room).collect();
         match from.core() {
             None => cpu::cache::take(context, &mut own, from, &ranges, column, dtype),
-            Some(_) => {
-                assert!(dtype == DType::F32, "keys and values on a device");
+            Some(core) => {
                 for (own, rows) in own.iter_mut().zip(&ranges) {
-                    copy_rows(own, Which::From(0), from, Which::From(rows.start), rows.len(), column);
+                    let (to, first) = (Which::From(0), Which::From(rows.start));
+                    cuda::rows::keep(core, own, to, from, first, rows.len(), column, dtype);
                 }
             }
         }
@@ -89,15 +88,15 @@ impl KeyValues {
     pub fn store(&mut self, to: &[u32], from: &Tensor, column: usize) {
         assert_eq!(to.len(), from.rows(), "a place for every row");
         let Kept::Rows(rows) = &mut self.kept else { panic!("nothing is added to a source") };
-        if from.core().is_none() {
+        let Some(core) = from.core() else {
             return cpu::cache::store(rows, to, from, column, self.dtype);
-        }
-        assert!(self.dtype == DType::F32, "keys and values on a device");
+        };
         if rows.core().is_none() {
             // Nothing has been written yet: room is where what is stored comes from.
             *rows = from.unspecified_beside(rows.rows(), rows.cols());
         }
-        copy_rows(rows, Which::List(to), from, Which::From(0), from.rows(), column);
+        let (to, count) = (Which::List(to), from.rows());
+        cuda::rows::keep(core, rows, to, from, Which::From(0), count, column, self.dtype);
     }
 
     /// Room for `rows` positions, keeping the first `used`.

@@ -12,12 +12,14 @@ mod adamw;
 mod adapter;
 mod attention;
 mod cache;
+mod choose_rows;
 mod cross_entropy;
 mod dense;
 mod dropout;
 mod embedding;
 mod feed_forward;
 mod heads;
+mod known_row;
 mod layer_norm;
 mod learning;
 mod linear;
@@ -36,7 +38,7 @@ mod scale;
 #[cfg(test)]
 mod check;
 
-pub use crate::cpu::logits_row::{LogitsRow, each_row};
+pub use crate::cpu::logits_row::{LogitsRow, SavedRow, each_row, ids_of};
 pub(crate) use activation::Form;
 pub use activation::{Activation, activate, gated};
 pub use adafactor::{Adafactor, adafactor};
@@ -47,6 +49,7 @@ pub use attention::{
     attend_cached, attend_features, attention, attention_to_features,
 };
 pub use cache::KeyValues;
+pub use choose_rows::choose_rows;
 pub use cross_entropy::{CrossEntropy, Losses, cross_entropy};
 pub use dense::dense;
 pub use dropout::dropout;
@@ -54,6 +57,8 @@ pub use embedding::{Table, embedding, embeddings};
 pub use feed_forward::{FeedForward, feed_forward_in_int8, normed_linear_in_int8};
 pub(crate) use heads::Way;
 pub use heads::{heads_from_features, heads_to_features};
+pub use known_row::Interest;
+pub(crate) use known_row::{Known, PART, pick};
 pub use layer_norm::{LayerNorm, layer_norm};
 pub(crate) use learning::Learned;
 pub use learning::Learning;

@@ -2,24 +2,41 @@
 //! scores and values get beside the key's own (`NezhaRelativePositionsEncoding` in transformers' modeling_nezha.py,
 //! `RelativePositionEmbedding` in bert4keras). Constant: nothing learns it.
 
+use std::sync::{Arc, Mutex};
+
 use crate::Tensor;
+use crate::cuda::Core;
 
 /// A vector for each distance `key position − query position`, distances beyond the largest taken for that one.
 #[derive(Clone, Debug)]
 pub struct RelativePositions {
     table: Tensor,
+    /// Copies of it, one on each device that has asked.
+    copies: Arc<Mutex<Vec<Tensor>>>,
 }
 
 impl RelativePositions {
     /// Sines and cosines: with i = distance + max_distance, column 2c is sin(i·10000^(−2c/d_kv)) and column 2c + 1 the
     /// cosine. `max_distance`: `max_relative_position`; `d_kv`: width of a head, even.
     pub fn sinusoidal(max_distance: usize, d_kv: usize) -> Self {
-        RelativePositions { table: sinusoids(2 * max_distance + 1, d_kv) }
+        RelativePositions { table: sinusoids(2 * max_distance + 1, d_kv), copies: Arc::default() }
     }
 
     /// [2 · max_distance + 1, d_kv]: from the furthest before the query to the furthest after it.
     pub(crate) fn table(&self) -> &Tensor {
         &self.table
+    }
+
+    /// The same on a device.
+    pub(crate) fn table_on(&self, device: &Arc<Core>) -> Tensor {
+        let mut copies = self.copies.lock().unwrap_or_else(|e| e.into_inner());
+        let there = |copy: &&Tensor| copy.core().is_some_and(|core| Arc::ptr_eq(core, device));
+        if let Some(copy) = copies.iter().find(there) {
+            return copy.clone();
+        }
+        let copy = self.table.to_device(device);
+        copies.push(copy.clone());
+        copy
     }
 
     /// Number of distances.

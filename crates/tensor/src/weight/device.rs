@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Bytes, Halves, Storage, Weight};
 use crate::cuda::{Core, Memory};
+use crate::kernels::{Bits, SHARE};
 use crate::rows::Elements;
 use crate::{DType, Device, DeviceError, Tensor};
 
@@ -12,7 +13,7 @@ use crate::{DType, Device, DeviceError, Tensor};
 pub(super) struct OnDevice {
     pub(super) dtype: DType,
     elements: Memory,
-    /// A scale a row, of int8.
+    /// A scale a row, of int8; one for every share of a row, of 4 bits.
     scales: Option<Memory>,
 }
 
@@ -28,7 +29,7 @@ pub(crate) struct Placed {
     pub(crate) dtype: DType,
     /// The elements, row after row.
     pub(crate) at: u64,
-    /// A scale a row, of int8; else null.
+    /// A scale a row, of int8, or a share of a row, of 4 bits; else null.
     pub(crate) scales: u64,
 }
 
@@ -55,7 +56,7 @@ impl Weight {
     /// An error where no device takes its storage type.
     pub(crate) fn check_for_device(&self) -> Result<(), DeviceError> {
         match self.dtype() {
-            DType::F32 | DType::Bf16 | DType::F16 | DType::I8 => Ok(()),
+            DType::F32 | DType::Bf16 | DType::F16 | DType::I8 | DType::I4 => Ok(()),
             other => Err(DeviceError::Type(other.name())),
         }
     }
@@ -70,6 +71,14 @@ impl Weight {
             Elements::F32(x) => (device.upload(x), None),
             Elements::Bf16(x) | Elements::F16(x) => (device.upload(x), None),
             Elements::Int8(q, scales) => (device.upload(q), Some(device.upload(scales))),
+            Elements::Panels(panels, first, count) if panels.bits() == Bits::Four => {
+                let numbers = (first..first + count).flat_map(|row| {
+                    let row: Vec<u8> = panels.row(row).map(|q| (q + 8) as u8).collect();
+                    row.chunks(2).map(|two| two[0] | two.get(1).unwrap_or(&8) << 4).collect::<Vec<u8>>()
+                });
+                let scales: Vec<f32> = (first..first + count).flat_map(|row| panels.scales(row)).collect();
+                (device.upload(&numbers.collect::<Vec<u8>>()), Some(device.upload(&scales)))
+            }
             Elements::Panels(..) => {
                 let (q, scales) = rows.quantized(1.0).expect("whole numbers are finite");
                 (device.upload(&q), Some(device.upload(&scales)))
@@ -98,6 +107,16 @@ impl Weight {
                     from.read(bytemuck::cast_slice_mut(&mut scales));
                 }
                 Storage::Int8(Bytes::new(Arc::new(q), 0..len), scales.into())
+            }
+            DType::I4 => {
+                let shares = self.cols().div_ceil(SHARE);
+                let (mut bytes, mut scales) =
+                    (vec![0; on.elements.bytes()], vec![0f32; self.rows() * shares]);
+                on.elements.read(&mut bytes);
+                if let Some(from) = &on.scales {
+                    from.read(bytemuck::cast_slice_mut(&mut scales));
+                }
+                Storage::four(self.rows(), self.cols(), &bytes, &scales)
             }
             dtype => {
                 let mut bits = vec![0u16; self.len()];

@@ -83,7 +83,7 @@ impl Weight {
         if let Some(at) = scales.iter().position(|scale| !scale.is_finite() || *scale == 0.0) {
             return Err(WeightError::Scale { row: at / shares, scale: scales[at] });
         }
-        Ok(Weight { storage: packed(Panels::four(rows, cols, bytes, scales)), shape: shape.to_vec() })
+        Ok(Weight { storage: Storage::four(rows, cols, bytes, scales), shape: shape.to_vec() })
     }
 
     /// The same weight packed for products, in memory of its own, where it is int8.
@@ -149,7 +149,14 @@ impl Weight {
         let (bytes, scales) = self.as_rows().quantized_in_4_bits(1.0).unwrap_or_else(|_| {
             (vec![0; rows * cols.div_ceil(2)], vec![f32::NAN; rows * cols.div_ceil(SHARE)])
         });
-        packed(Panels::four(rows, cols, &bytes, &scales))
+        Storage::four(rows, cols, &bytes, &scales)
+    }
+}
+
+impl Storage {
+    /// 4 bits as [`Weight::int4`] takes them, packed.
+    pub(super) fn four(rows: usize, cols: usize, bytes: &[u8], scales: &[f32]) -> Storage {
+        packed(Panels::four(rows, cols, bytes, scales))
     }
 }
 

@@ -23,6 +23,10 @@ struct dim3 {
     unsigned x, y, z;
 };
 
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
+
 namespace emulated {
 // Where a thread is: its place, its block's, and the sizes of both.
 struct Place {

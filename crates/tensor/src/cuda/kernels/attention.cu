@@ -1,7 +1,8 @@
 // Attention over packed sequences, forwards and backwards, tile by tile: nothing of size queries × keys leaves a block.
 //
 // A block is some queries (or, for the derivatives by keys and values, some keys) of a span and one head; the grid is
-// [those of all spans, heads]. Scores are scale·q·kᵀ + bias by relative position; a query sees the first
+// [those of all spans, heads]. Scores are scale·q·kᵀ + bias by relative position (or
+// keys and values have vectors by relative position beside them); a query sees the first
 // min(keys, max(prefix, position + 1)) keys. Forwards the softmax is summed as the keys pass by; backwards probabilities
 // are computed again from the logarithm of its denominator.
 
@@ -18,6 +19,17 @@ __device__ float dot(const float* a, const float* b, u32 d) {
     float sum = 0.0f;
     for (u32 c = 0; c < d; c++) sum += a[c] * b[c];
     return sum;
+}
+
+// What lies beside a key and its value for a query at `position`; null where nothing does.
+__device__ const float* beside(Scores s, u32 position, u32 key, u32 d) {
+    return s.vectors ? beside_key(s.vectors, s.reach, position, key, d) : s.vectors;
+}
+
+// q·(k + what is beside it).
+__device__ float product(Scores s, const float* q, const float* k, u32 position, u32 key, u32 d) {
+    const float* r = beside(s, position, key, d);
+    return dot(q, k, d) + (r ? dot(q, r, d) : 0.0f);
 }
 
 // COLUMNS: columns of the output a thread has, 16 apart; d is 16 · COLUMNS at most.
@@ -51,7 +63,8 @@ __device__ void forward(float* out, float* lse, Rows q, Rows k, Rows v, Queries 
             for (u32 j = tx; j < KEYS; j += SIDE) {
                 float x = -infinity();
                 if (first + j < seen) {
-                    x = score(s, dot(qs + row * (d + 1), kv + j * (d + 1), d), position, first + j);
+                    float of = product(s, qs + row * (d + 1), kv + j * (d + 1), position, first + j, d);
+                    x = score(s, of, position, first + j);
                 }
                 ps[row * (KEYS + 1) + j] = x;
             }
@@ -65,9 +78,10 @@ __device__ void forward(float* out, float* lse, Rows q, Rows k, Rows v, Queries 
             for (u32 j = 0; j < COLUMNS; j++) acc[i][j] *= factors[row];
             for (u32 key = 0; key < here; key++) {
                 float w = ps[row * (KEYS + 1) + key];
+                const float* r = beside(s, b.position + b.row + row, first + key, d);
                 for (u32 j = 0; j < COLUMNS; j++) {
                     u32 c = tx + SIDE * j;
-                    if (c < d) acc[i][j] += w * kv[key * (d + 1) + c];
+                    if (c < d) acc[i][j] += w * (kv[key * (d + 1) + c] + (r ? r[c] : 0.0f));
                 }
             }
         }
@@ -89,10 +103,11 @@ __device__ void forward(float* out, float* lse, Rows q, Rows k, Rows v, Queries 
 // Block: 256, shared: (64 + 32)·(d + 1) + 64·33 + 192 floats.
 KERNEL attention(
     float* out, float* lse, const float* q, u32 q_stride, const float* k, u32 k_stride, const float* v, u32 v_stride,
-    const Queries* blocks, u32 d, float scale, const float* bias, u32 width, u32 before, u64 key, u32 threshold, float kept
+    const Queries* blocks, u32 d, float scale, const float* bias, u32 width, u32 before,
+    const float* vectors, u32 reach, u64 key, u32 threshold, float kept
 ) {
     Queries b = blocks[blockIdx.x];
-    Scores s = scores_of(scale, bias, width, before, key, threshold, kept, b.span);
+    Scores s = scores_of(scale, bias, width, before, vectors, reach, key, threshold, kept, b.span);
     Rows qs = rows_of(q, q_stride, d, 0), ks = rows_of(k, k_stride, d, 0), vs = rows_of(v, v_stride, d, 0);
     if (d <= 64) {
         forward<4>(out, lse, qs, ks, vs, b, s, d);
@@ -122,10 +137,11 @@ __device__ Back back(
     const float* q, const float* k, const float* v, const float* dout, Scores s, u32 position, u32 key, u64 number,
     float lse, float delta, u32 d
 ) {
-    float p = expf(score(s, dot(q, k, d), position, key) - lse), factor = dropped(s.dropout, number);
+    float p = expf(score(s, product(s, q, k, position, key, d), position, key) - lse), factor = dropped(s.dropout, number);
+    const float* r = beside(s, position, key, d);
     Back b;
     b.dropped = p * factor;
-    b.derivative = p * (dot(dout, v, d) * factor - delta);
+    b.derivative = p * ((dot(dout, v, d) + (r ? dot(dout, r, d) : 0.0f)) * factor - delta);
     return b;
 }
 
@@ -175,9 +191,10 @@ __device__ void backward_queries(
             u32 row = ty + SIDE * i;
             for (u32 key = 0; key < here; key++) {
                 float w = ds[row * (KEYS + 1) + key];
+                const float* r = beside(s, b.position + b.row + row, first + key, d);
                 for (u32 j = 0; j < COLUMNS; j++) {
                     u32 c = tx + SIDE * j;
-                    if (c < d) acc[i][j] += w * ks[key * (d + 1) + c];
+                    if (c < d) acc[i][j] += w * (ks[key * (d + 1) + c] + (r ? r[c] : 0.0f));
                 }
             }
         }
@@ -219,10 +236,11 @@ __device__ void backward_queries(
 KERNEL attention_backward_queries(
     float* dq, u32 dq_stride, float* by_bucket, const u32* buckets, u32 num_buckets, const float* q, u32 q_stride,
     const float* k, u32 k_stride, const float* v, u32 v_stride, const float* dout, const float* lse, const float* delta,
-    const Queries* blocks, u32 d, u32 rounded, float scale, const float* bias, u32 width, u32 before, u64 key, u32 threshold, float kept
+    const Queries* blocks, u32 d, u32 rounded, float scale, const float* bias, u32 width, u32 before,
+    const float* vectors, u32 reach, u64 key, u32 threshold, float kept
 ) {
     Queries b = blocks[blockIdx.x];
-    Scores s = scores_of(scale, bias, width, before, key, threshold, kept, b.span);
+    Scores s = scores_of(scale, bias, width, before, vectors, reach, key, threshold, kept, b.span);
     Rows qs = rows_of(q, q_stride, d, rounded), ks = rows_of(k, k_stride, d, rounded);
     Rows vs = rows_of(v, v_stride, d, rounded), os = rows_of(dout, gridDim.y * d, d, 0);
     if (d <= 64) {
@@ -306,10 +324,11 @@ __device__ void backward_keys(
 KERNEL attention_backward_keys(
     float* dk, u32 dk_stride, float* dv, u32 dv_stride, const float* q, u32 q_stride, const float* k, u32 k_stride,
     const float* v, u32 v_stride, const float* dout, const float* lse, const float* delta, const Keys* blocks, u32 d,
-    u32 rounded, float scale, const float* bias, u32 width, u32 before, u64 key, u32 threshold, float kept
+    u32 rounded, float scale, const float* bias, u32 width, u32 before, const float* vectors, u32 reach, u64 key,
+    u32 threshold, float kept
 ) {
     Keys b = blocks[blockIdx.x];
-    Scores s = scores_of(scale, bias, width, before, key, threshold, kept, b.span);
+    Scores s = scores_of(scale, bias, width, before, vectors, reach, key, threshold, kept, b.span);
     Rows qs = rows_of(q, q_stride, d, rounded), ks = rows_of(k, k_stride, d, rounded);
     Rows vs = rows_of(v, v_stride, d, rounded), os = rows_of(dout, gridDim.y * d, d, 0);
     if (d <= 64) {
@@ -325,7 +344,7 @@ KERNEL bias_table(
 ) {
     for (u64 i = here(); i < (u64)heads * width; i += everyone()) {
         u64 bucket = buckets[i % width];
-        table[i] = stored(weight, scales, type, bucket, bucket * heads + i / width);
+        table[i] = stored(weight, scales, type, bucket, (u32)(i / width), heads);
     }
 }
 

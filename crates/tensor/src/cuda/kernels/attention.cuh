@@ -33,6 +33,10 @@ struct Scores {
     // The bias of each head and relative position, [heads, width], 0 being in column `before`; null where there is none.
     const float* bias;
     u32 width, before;
+    // Vectors by relative position beside keys and values, [2 · reach + 1, d], further ones taken for the last; null where
+    // there are none.
+    const float* vectors;
+    u32 reach;
     Dropout dropout;
 };
 
@@ -45,13 +49,16 @@ __device__ Rows rows_of(const float* data, u32 stride, u32 d, u32 rounded) {
 }
 
 __device__ Scores scores_of(
-    float scale, const float* bias, u32 width, u32 before, u64 key, u32 threshold, float kept, u32 span
+    float scale, const float* bias, u32 width, u32 before, const float* vectors, u32 reach, u64 key, u32 threshold,
+    float kept, u32 span
 ) {
     Scores s;
     s.scale = scale;
     s.bias = bias ? bias + (u64)blockIdx.y * width : bias;
     s.width = width;
     s.before = before;
+    s.vectors = vectors;
+    s.reach = reach;
     // Every span and head has masks of its own.
     s.dropout = dropout_of(threshold ? mix(key, (u64)span * gridDim.y + blockIdx.y) : 0, threshold, kept);
     return s;

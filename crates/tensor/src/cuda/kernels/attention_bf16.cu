@@ -118,7 +118,7 @@ KERNEL attention_bf16(
     const Queries* blocks, u32 d, float scale, const float* bias, u32 width, u32 before, u64 key, u32 threshold, float kept
 ) {
     Queries b = blocks[blockIdx.x];
-    Scores s = scores_of(scale, bias, width, before, key, threshold, kept, b.span);
+    Scores s = scores_of(scale, bias, width, before, 0, 0, key, threshold, kept, b.span);
     Rows qs = rows_of(q, q_stride, d, 1), ks = rows_of(k, k_stride, d, 1), vs = rows_of(v, v_stride, d, 1);
     if (d <= 64) {
         forward<4>(out, lse, qs, ks, vs, b, s, d);

@@ -5,24 +5,29 @@
 
 // What a query sees: `first_keys` rows from `first` on, then `own_keys` of `own`, those that `list` names (null: the first).
 struct Cached {
-    const float* first;
-    const float* own;
+    const char* first;
+    const char* own;
     const u32* list;
     u32 first_keys, own_keys, position, spare;
 };
 
-// A row of a cache: num_heads · d numbers of the key, then as many of the value.
-__device__ const float* cached_row(Cached s, u32 key, u64 stride) {
+// A row of a cache, of `stride` bytes: num_heads · d numbers of the key, then as many of the value.
+__device__ const char* cached_row(Cached s, u32 key, u64 stride) {
     if (key < s.first_keys) return s.first + key * stride;
     u32 i = key - s.first_keys;
     return s.own + (s.list ? s.list[i] : i) * stride;
 }
 
-// out: [gridDim.x, heads · d]; q: rows q_stride apart. bias: [heads, width], relative position 0 in column `before`, or
+// A number of a row, in f32 or bf16.
+__device__ float kept(const char* row, u32 type, u64 at) {
+    return type == STORED_BF16 ? bf16_to_f32(((const u16*)row)[at]) : ((const float*)row)[at];
+}
+
+// vectors: those by relative position beside keys and values, or null. `type`: what keys and values are kept in. out: [gridDim.x, heads · d]; q: rows q_stride apart. bias: [heads, width], relative position 0 in column `before`, or
 // null. Block: 128, d at most that.
 KERNEL attend_cached(
-    float* out, const float* q, u32 q_stride, const Cached* queries, u32 d, float scale, const float* bias, u32 width,
-    u32 before
+    float* out, const float* q, u32 q_stride, const Cached* queries, u32 type, u32 d, float scale, const float* bias,
+    u32 width, u32 before, const float* vectors, u32 reach
 ) {
     __shared__ float p[CHUNK];
     __shared__ float scratch[WARP];
@@ -30,7 +35,7 @@ KERNEL attend_cached(
     Cached s = queries[blockIdx.x];
     u32 heads = gridDim.y, head = blockIdx.y, keys = s.first_keys + s.own_keys;
     u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
-    u64 inner = (u64)heads * d, stride = 2 * inner;
+    u64 inner = (u64)heads * d, stride = 2 * inner * (type == STORED_BF16 ? 2 : 4);
     q += (u64)blockIdx.x * q_stride + head * d;
     if (bias) bias += (u64)head * width;
     // Groups of threads share the keys, each thread has a column of the output.
@@ -41,9 +46,12 @@ KERNEL attend_cached(
         // The last chunk's have been used.
         __syncthreads();
         for (u32 i = warp; i < here; i += warps) {
-            const float* k = cached_row(s, first + i, stride) + head * d;
+            const char* k = cached_row(s, first + i, stride);
             float product = 0.0f;
-            for (u32 c = lane; c < d; c += WARP) product += q[c] * k[c];
+            const float* r = vectors ? beside_key(vectors, reach, s.position, first + i, d) : vectors;
+            for (u32 c = lane; c < d; c += WARP) {
+                product += q[c] * (kept(k, type, head * d + c) + (r ? r[c] : 0.0f));
+            }
             product = warp_sum(product);
             if (lane == 0) p[i] = scale * product + (bias ? bias[before + first + i - s.position] : 0.0f);
         }
@@ -63,7 +71,9 @@ KERNEL attend_cached(
         // block_sum has waited for all of p.
         if (group < groups) {
             for (u32 i = group; i < here; i += groups) {
-                acc += p[i] * cached_row(s, first + i, stride)[inner + head * d + column];
+                float v = kept(cached_row(s, first + i, stride), type, inner + head * d + column);
+                if (vectors) v += beside_key(vectors, reach, s.position, first + i, d)[column];
+                acc += p[i] * v;
             }
         }
     }

@@ -23,6 +23,9 @@ typedef signed char i8;
 #define STORED_BF16 1u
 #define STORED_F16 2u
 #define STORED_INT8 3u
+#define STORED_INT4 4u
+// Columns that share a scale in 4 bits.
+#define SHARE 32
 
 __device__ float infinity() { return __int_as_float(0x7f800000); }
 
@@ -59,12 +62,16 @@ __device__ u16 f32_to_f16(float x) {
     return (u16)(sign | ((rounded - 0x38000000u) >> 13));
 }
 
-// Element `at` of row `row`: of f32, bf16, f16, or int8 with a scale a row.
-__device__ float stored(const void* data, const float* scales, u32 type, u64 row, u64 at) {
+// An element of a matrix with `cols` columns: of f32, bf16, f16, int8 with a scale a row, or 4 bits with a scale for every
+// SHARE columns of a row, two columns a byte (the first in its lower half), with 8 added.
+__device__ float stored(const void* data, const float* scales, u32 type, u64 row, u32 col, u32 cols) {
+    u64 at = row * cols + col;
     if (type == STORED_F32) return ((const float*)data)[at];
     if (type == STORED_BF16) return bf16_to_f32(((const u16*)data)[at]);
     if (type == STORED_F16) return f16_to_f32(((const u16*)data)[at]);
-    return (float)((const i8*)data)[at] * scales[row];
+    if (type == STORED_INT8) return (float)((const i8*)data)[at] * scales[row];
+    u32 pair = ((const unsigned char*)data)[row * ((cols + 1) / 2) + col / 2];
+    return (float)((int)(pair >> (col % 2 * 4) & 15u) - 8) * scales[row * ((cols + SHARE - 1) / SHARE) + col / SHARE];
 }
 
 template <class T> __device__ T warp_sum(T x) {
@@ -95,6 +102,12 @@ __device__ float block_max(float x, float* scratch) {
     if (lane == 0) scratch[warp] = x;
     __syncthreads();
     return warp_max(lane < warps ? scratch[lane] : -infinity());
+}
+
+// The vector by relative position of a query and a key, of `vectors`, [2 · reach + 1, d].
+__device__ const float* beside_key(const float* vectors, u32 reach, u32 position, u32 key, u32 d) {
+    u32 at = key + reach < position ? 0u : key + reach - position;
+    return vectors + (u64)(at < 2u * reach ? at : 2u * reach) * d;
 }
 
 // The number of this thread among all of a grid in one dimension, and how many there are.

@@ -110,7 +110,7 @@ KERNEL gated_backward(float* dx, const float* dy, const float* x, u32 act, u32 c
 
 // y = x in f32; x: [rows, cols] in any storage type.
 KERNEL widen(float* y, const void* x, const float* scales, u32 type, u32 cols, u64 count) {
-    for (u64 i = here(); i < count; i += everyone()) y[i] = stored(x, scales, type, i / cols, i);
+    for (u64 i = here(); i < count; i += everyone()) y[i] = stored(x, scales, type, i / cols, (u32)(i % cols), cols);
 }
 
 // y = some columns of x, [rows, stride], in bf16 or f16, row after row.

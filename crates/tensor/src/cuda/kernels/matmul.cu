@@ -5,7 +5,7 @@
 
 // f32, rounded to TF32 (ten bits of mantissa) where it is read, as tensor cores are given it: to the nearest, halves away
 // from zero.
-#define STORED_TF32 4u
+#define STORED_TF32 5u
 
 __device__ float element(const void* data, u32 type, u64 at) {
     if (type == STORED_F32) return ((const float*)data)[at];
@@ -59,5 +59,69 @@ KERNEL matmul(
             float* to = c + blockIdx.z * c_batch + r * c_row + q;
             *to = (accumulate ? *to : 0.0f) + sums[i][j];
         }
+    }
+}
+
+// Rows that few_rows takes at a time, and columns that a thread reads together.
+#define FEW 4
+#define SIDE 8
+
+// SIDE numbers of bf16, two a word.
+__device__ void wide(float* to, float4 words) {
+    const float* word = (const float*)&words;
+    for (u32 i = 0; i < SIDE / 2; i++) {
+        u32 bits = (u32)__float_as_int(word[i]);
+        to[2 * i] = __int_as_float((int)(bits << 16));
+        to[2 * i + 1] = __int_as_float((int)(bits & 0xffff0000u));
+    }
+}
+
+// SIDE numbers from number `at` on, a multiple of it, in f32 or bf16.
+__device__ void side(float* to, const void* from, u32 type, u64 at) {
+    if (type == STORED_BF16) {
+        wide(to, ((const float4*)from)[at / SIDE]);
+    } else {
+        float4* both = (float4*)to;
+        both[0] = ((const float4*)from)[at / 4];
+        both[1] = ((const float4*)from)[at / 4 + 1];
+    }
+}
+
+// y = (accumulate ? y : 0) + x·Wᵀ for at most FEW rows of x, in f32 or bf16: a warp an output, so that a weight is read once,
+// as it is stored (not f16), and that takes the time. W: [outputs, inner], inner a multiple of SIDE. y: rows y_stride apart.
+KERNEL few_rows(
+    float* y, u32 y_stride, u32 accumulate, const void* x, u32 x_type, u32 x_stride, const void* w, const float* scales,
+    u32 type, u32 rows, u32 outputs, u32 inner
+) {
+    u32 lane = threadIdx.x % WARP, out = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
+    if (out >= outputs) return;
+    u64 row = (u64)out * inner;
+    float sums[FEW];
+    for (u32 r = 0; r < FEW; r++) sums[r] = 0.0f;
+    for (u32 c = lane * SIDE; c < inner; c += WARP * SIDE) {
+        alignas(16) float weights[SIDE];
+        if (type == STORED_INT8) {
+            u64 bytes = ((const u64*)w)[(row + c) / SIDE];
+            for (u32 i = 0; i < SIDE; i++) weights[i] = (float)(i8)(bytes >> (8 * i) & 255u);
+        } else if (type == STORED_INT4) {
+            u32 halves = ((const u32*)w)[(row + c) / SIDE];
+            float scale = scales[(u64)out * ((inner + SHARE - 1) / SHARE) + c / SHARE];
+            for (u32 i = 0; i < SIDE; i++) weights[i] = (float)((int)(halves >> (4 * i) & 15u) - 8) * scale;
+        } else {
+            side(weights, w, type, row + c);
+        }
+        for (u32 r = 0; r < FEW; r++) {
+            if (r >= rows) break;
+            alignas(16) float numbers[SIDE];
+            side(numbers, x, x_type, (u64)r * x_stride + c);
+            for (u32 i = 0; i < SIDE; i++) sums[r] += weights[i] * numbers[i];
+        }
+    }
+    for (u32 r = 0; r < FEW; r++) {
+        if (r >= rows) break;
+        float sum = warp_sum(sums[r]);
+        if (type == STORED_INT8) sum *= scales[out];
+        float* to = y + (u64)r * y_stride + out;
+        if (lane == 0) *to = (accumulate ? *to : 0.0f) + sum;
     }
 }

@@ -13,6 +13,17 @@ KERNEL copy_rows(
     }
 }
 
+// The same into bf16; `to_stride` counts numbers of it.
+KERNEL narrow_rows(
+    u16* to, u32 to_stride, const u32* to_rows, const float* from, u32 from_stride, const u32* from_rows, u32 rows, u32 cols
+) {
+    for (u32 i = blockIdx.y; i < rows; i += gridDim.y) {
+        u16* y = to + (u64)(to_rows ? to_rows[i] : i) * to_stride;
+        const float* x = from + (u64)(from_rows ? from_rows[i] : i) * from_stride;
+        for (u32 c = (u32)here(); c < cols; c += (u32)everyone()) y[c] = f32_to_bf16(x[c]);
+    }
+}
+
 // y[i] = (add ? y[i] : 0) + factor · row ids[i] of a weight. y: [rows, cols].
 KERNEL embed(
     float* y, u32 add, float factor, const u32* ids, const void* weight, const float* scales, u32 type, u32 rows, u32 cols
@@ -21,7 +32,7 @@ KERNEL embed(
         u64 id = ids[i];
         for (u32 c = (u32)here(); c < cols; c += (u32)everyone()) {
             float old = add ? y[(u64)i * cols + c] : 0.0f;
-            y[(u64)i * cols + c] = old + factor * stored(weight, scales, type, id, id * cols + c);
+            y[(u64)i * cols + c] = old + factor * stored(weight, scales, type, id, c, cols);
         }
     }
 }

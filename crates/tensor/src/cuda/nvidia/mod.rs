@@ -13,12 +13,14 @@ use std::sync::Mutex;
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys;
 
-use super::driver::{DeviceError, Driver, Launch, Product, Sums};
+use super::driver::{DeviceError, Driver, Launch, Product, Sums, Task, Tasks};
 use super::several::Opened;
 use products::Products;
 
 /// CUDA 11.2: memory in the order of a stream.
 const OLDEST_DRIVER: i32 = 11_020;
+/// CUDA 11.4: graphs made with flags.
+const OLDEST_WITH_GRAPHS: i32 = 11_040;
 /// Shared memory that a kernel may use without having asked for it.
 const SHARED_UNASKED: u32 = 48 << 10;
 
@@ -30,6 +32,8 @@ struct Nvidia {
     capability: i32,
     context: sys::CUcontext,
     stream: sys::CUstream,
+    /// Where graphs are made, in which nothing ever runs; none where the driver is too old for them.
+    aside: Option<Mutex<Aside>>,
     functions: Mutex<HashMap<&'static str, Function>>,
     /// None where cuBLASLt is not installed: the plain kernel multiplies then.
     products: Option<Products>,
@@ -38,6 +42,9 @@ struct Nvidia {
 #[derive(Clone, Copy)]
 struct Function(sys::CUfunction);
 
+/// A stream that is captured.
+struct Aside(sys::CUstream);
+
 // SAFETY: contexts, streams and functions of CUDA's driver may be used by any thread that has made the context current,
 // which `current` does before every call.
 unsafe impl Send for Nvidia {}
@@ -45,6 +52,14 @@ unsafe impl Send for Nvidia {}
 unsafe impl Sync for Nvidia {}
 // SAFETY: as above.
 unsafe impl Send for Function {}
+// SAFETY: as above.
+unsafe impl Send for Aside {}
+
+/// Tasks in one of the card's streams.
+struct In<'n> {
+    card: &'n Nvidia,
+    stream: sys::CUstream,
+}
 
 fn failed(what: &str) -> impl FnOnce(DriverError) -> DeviceError {
     let what = what.to_owned();
@@ -109,13 +124,25 @@ fn open_one(number: usize) -> Result<Nvidia, DeviceError> {
         let threshold = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
         result::mem_pool::set_attribute(pool, threshold, (&raw mut keep).cast())
             .map_err(failed("opening the GPU's memory"))?;
+        let aside = match version >= OLDEST_WITH_GRAPHS {
+            true => {
+                let aside = result::stream::create(result::stream::StreamKind::NonBlocking);
+                Some(Mutex::new(Aside(aside.map_err(failed("opening the GPU"))?)))
+            }
+            false => None,
+        };
         let products = Products::open(stream)?;
         let functions = Mutex::default();
-        Ok(Nvidia { name, ordinal, capability, context, stream, functions, products })
+        Ok(Nvidia { name, ordinal, capability, context, stream, aside, functions, products })
     }
 }
 
 impl Nvidia {
+    /// Tasks in the stream in which everything runs.
+    fn own(&self) -> In<'_> {
+        In { card: self, stream: self.stream }
+    }
+
     /// Makes the context this thread's.
     fn current(&self) -> Result<(), DeviceError> {
         // SAFETY: the context lives as long as the process.
@@ -196,23 +223,83 @@ impl Driver for Nvidia {
         }
     }
 
-    fn copy(&self, to: u64, from: u64, bytes: usize) -> Result<(), DeviceError> {
+    fn has_graphs(&self) -> bool {
+        self.aside.is_some()
+    }
+
+    fn capture(&self, tasks: &[Task]) -> Result<u64, DeviceError> {
+        let aside = self.aside.as_ref().expect("a driver with graphs");
+        let aside = aside.lock().unwrap_or_else(|e| e.into_inner());
         self.current()?;
+        let stream = In { card: self, stream: aside.0 };
+        let failed = || failed("making a graph of a step");
+        // SAFETY: the stream is ours alone and nothing runs in it; what is captured are tasks that have been performed, whose
+        // functions and plans are there.
+        unsafe {
+            let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+            result::stream::begin_capture(aside.0, mode).map_err(failed())?;
+            let put = tasks.iter().try_for_each(|task| task.perform(&stream));
+            // A capture is ended whatever became of it.
+            let graph = result::stream::end_capture(aside.0).map_err(failed());
+            put?;
+            let graph = graph?;
+            let made = result::graph::instantiate(graph, sys::CUgraphInstantiate_flags(0));
+            result::graph::destroy(graph).map_err(failed())?;
+            Ok(made.map_err(failed())? as u64)
+        }
+    }
+
+    fn replay(&self, graph: u64) -> Result<(), DeviceError> {
+        self.current()?;
+        // SAFETY: the number is a graph's that `capture` has made and nobody has forgotten.
+        unsafe { result::graph::launch(graph as sys::CUgraphExec, self.stream) }
+            .map_err(failed("starting a graph"))
+    }
+
+    fn forget(&self, graph: u64) {
+        if self.current().is_ok() {
+            // SAFETY: as above; one that still runs goes when it has.
+            let _ = unsafe { result::graph::exec_destroy(graph as sys::CUgraphExec) };
+        }
+    }
+}
+
+impl Tasks for Nvidia {
+    fn copy(&self, to: u64, from: u64, bytes: usize) -> Result<(), DeviceError> {
+        self.own().copy(to, from, bytes)
+    }
+
+    fn zero(&self, at: u64, bytes: usize) -> Result<(), DeviceError> {
+        self.own().zero(at, bytes)
+    }
+
+    fn launch(&self, launch: &Launch<'_>) -> Result<(), DeviceError> {
+        self.own().launch(launch)
+    }
+
+    fn multiply(&self, product: &Product) -> Result<bool, DeviceError> {
+        self.own().multiply(product)
+    }
+}
+
+impl Tasks for In<'_> {
+    fn copy(&self, to: u64, from: u64, bytes: usize) -> Result<(), DeviceError> {
+        self.card.current()?;
         // SAFETY: both have as many bytes.
         unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream) }
             .map_err(failed("copying on the GPU"))
     }
 
     fn zero(&self, at: u64, bytes: usize) -> Result<(), DeviceError> {
-        self.current()?;
+        self.card.current()?;
         // SAFETY: there are as many bytes.
         unsafe { result::memset_d8_async(at, 0, bytes, self.stream) }
             .map_err(failed("writing zeros on the GPU"))
     }
 
     fn launch(&self, launch: &Launch<'_>) -> Result<(), DeviceError> {
-        self.current()?;
-        let function = self.function(launch.kernel)?;
+        self.card.current()?;
+        let function = self.card.function(launch.kernel)?;
         let mut values: Vec<u64> = launch.arguments.iter().map(|argument| argument.word()).collect();
         let mut arguments: Vec<*mut c_void> =
             values.iter_mut().map(|value| std::ptr::from_mut(value).cast()).collect();
@@ -232,8 +319,8 @@ impl Driver for Nvidia {
     }
 
     fn multiply(&self, product: &Product) -> Result<bool, DeviceError> {
-        let Some(products) = &self.products else { return Ok(false) };
-        self.current()?;
-        products.multiply(product)
+        let Some(products) = &self.card.products else { return Ok(false) };
+        self.card.current()?;
+        products.multiply(product, self.stream)
     }
 }

@@ -17,7 +17,6 @@ const ALIGNED: u32 = 8;
 
 pub(super) struct Products {
     handle: sys::cublasLtHandle_t,
-    stream: driver::sys::CUstream,
     workspace: u64,
     /// None where it has no algorithm for a product.
     plans: Mutex<HashMap<Key, Option<Plan>>>,
@@ -69,12 +68,16 @@ impl Products {
             what: "taking memory for products".to_owned(),
             why: format!("{:?}", error.0),
         })?;
-        Ok(Some(Products { handle, stream, workspace, plans: Mutex::default() }))
+        Ok(Some(Products { handle, workspace, plans: Mutex::default() }))
     }
 
     /// cuBLASLt counts columns first: row-major c = a·b is its cᵀ = bᵀ·aᵀ with every matrix as it lies. Whether it has an
     /// algorithm for that.
-    pub(super) fn multiply(&self, product: &Product) -> Result<bool, DeviceError> {
+    pub(super) fn multiply(
+        &self,
+        product: &Product,
+        stream: driver::sys::CUstream,
+    ) -> Result<bool, DeviceError> {
         let Product { c, a, b, batches, accumulate, tf32 } = product;
         let by_columns = |m: &Matrix| m.col_stride != 1;
         let key = Key {
@@ -111,7 +114,8 @@ impl Products {
         };
         let (alpha, beta) = (1.0f32, if *accumulate { 1.0f32 } else { 0.0 });
         let [b_layout, a_layout, c_layout] = plan.layouts;
-        // SAFETY: the layouts describe memory that the caller holds; everything is in one stream.
+        // SAFETY: the layouts describe memory that the caller holds; everything is in one stream, or on its
+        // way into a graph that will be.
         unsafe {
             result::matmul(
                 self.handle,
@@ -129,7 +133,7 @@ impl Products {
                 &raw const plan.algorithm,
                 self.workspace as *mut c_void,
                 WORKSPACE,
-                self.stream.cast(),
+                stream.cast(),
             )
         }
         .map_err(failed)?;

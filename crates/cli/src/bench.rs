@@ -9,9 +9,10 @@ use t5kit_evaluate::{BenchFigures, BenchOptions, Cell, bench};
 use t5kit_formats::html::megabytes;
 use t5kit_model::Architecture;
 use t5kit_pipeline::{Encoder, OnLong, Pipeline};
-use t5kit_tensor::{DType, Instructions, instructions, release_cached};
+use t5kit_tensor::{DType, Device, Instructions, instructions, release_cached};
 
 use crate::columns::aligned;
+use crate::device::{DeviceArgs, on_device};
 use crate::errors::{Interrupted, usage};
 use crate::form::{FormArgs, settle, warn_prompt};
 use crate::generate::table::SourceFlags;
@@ -53,6 +54,8 @@ pub struct Args {
     /// Threads to work on [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Print JSON instead of the table
     #[arg(long)]
     json: bool,
@@ -73,11 +76,12 @@ const OWN: [&str; 6] = [
 /// Measures, and prints the table or JSON: what there is, where Ctrl-C has ended it.
 pub fn run(args: Args) -> Result<()> {
     let ask = args.options();
+    let device = args.device.open()?;
     let dtypes: Vec<Option<DType>> = match args.dtype.is_empty() {
         true => vec![None],
         false => args.dtype.iter().copied().map(Some).collect(),
     };
-    let mut measured = Measured::new();
+    let mut measured = Measured::new(device.as_ref().map(Device::name));
     // The same for every type.
     let mut sources = Vec::new();
     for (number, dtype) in dtypes.into_iter().enumerate() {
@@ -87,7 +91,7 @@ pub fn run(args: Args) -> Result<()> {
             0 => args.model.prepare(dtype, args.threads)?,
             _ => args.model.find(dtype, args.threads)?,
         };
-        let model = prepared.load()?;
+        let model = on_device(prepared.load()?, device.as_ref())?;
         if number == 0 {
             sources = args.sources(&model)?;
         }
@@ -193,14 +197,16 @@ struct Measured {
     lengths: Vec<usize>,
     threads: usize,
     instructions: Instructions,
+    /// The GPU, where that is not the processor.
+    device: Option<String>,
     /// Whether nothing is missing.
     complete: bool,
 }
 
 impl Measured {
-    fn new() -> Self {
+    fn new(device: Option<String>) -> Self {
         let (types, lengths) = (Vec::new(), Vec::new());
-        Measured { types, lengths, threads: 0, instructions: instructions(), complete: false }
+        Measured { types, lengths, threads: 0, instructions: instructions(), device, complete: false }
     }
 
     fn mean_tokens(&self) -> f64 {
@@ -223,6 +229,7 @@ impl Measured {
                 "bf16": self.instructions.bf16,
                 "int8": self.instructions.int8,
             },
+            "device": self.device,
             "complete": self.complete,
             "types": self.types.iter().map(BenchFigures::to_json).collect::<Vec<_>>(),
         })
@@ -251,6 +258,9 @@ impl Measured {
             }
         }
         let mut out = aligned(&rows, 1);
+        if let Some(device) = &self.device {
+            out += &format!("device: {device}\n");
+        }
         let Instructions { isa, bf16, int8 } = self.instructions;
         out += &format!("instructions: {isa}, bf16 by {bf16}, int8 by {int8}; threads: {}\n", self.threads);
         out += &format!(

@@ -7,7 +7,7 @@ use t5kit_formats::progress::{Progress, Stopped, Watch};
 use t5kit_generate::{BatchLimits, GenerateOptions};
 use t5kit_model::floor::Generation;
 use t5kit_pipeline::Pipeline;
-use t5kit_tensor::{DType, Precision, product_rate, read_rate};
+use t5kit_tensor::{DType, Precision, rates};
 
 use crate::outputs::timed;
 use crate::{Error, Speed, SpeedOptions, begin_peak, peak_bytes};
@@ -142,8 +142,8 @@ pub fn bench(
     let dtype = layers_type(model);
     let lengths: Vec<usize> = sources.iter().map(Vec::len).collect();
     let step = model.model.widths().step_weights(1 + options.new_tokens) * bytes_of(dtype);
-    let measure =
-        || [product_rate(&model.pool, dtype), read_rate(&model.pool, (step as usize).min(MOST_READ))];
+    let read = (step as usize).min(MOST_READ);
+    let measure = || rates(model.model.params(), &model.pool, dtype, read);
     let before = measure();
     let mut cells: Vec<CellFigures> = Vec::new();
     for &cell in &options.cells {

@@ -323,11 +323,17 @@ impl<'m> Session<'m> {
             return;
         }
         let hidden = if rows.len() < hidden.rows() { ops::gather_rows(&hidden, &rows) } else { hidden };
-        let mut logits = ops::logits(graph, &hidden, self.model.softmax());
-        drop(hidden);
-        let choosing = |active: &&Active| active.chooses();
-        let turns = self.active.iter().filter(choosing).map(|a| a.search.turns()).max().unwrap_or(0);
-        for turn in 0..turns {
+        let turns = |&row: &usize| self.active[owners[row].0].search.turns();
+        let most = (0..rows.len()).map(|row| turns(&row)).max().unwrap_or(0);
+        // Those that are looked at once, and those whose logits are kept for the next turn.
+        let (once, more): (Vec<usize>, Vec<usize>) = (0..rows.len()).partition(|row| turns(row) == 1);
+        let of = |some: &[usize]| match some.len() == rows.len() {
+            true => hidden.clone(),
+            false => ops::gather_rows(&hidden, some),
+        };
+        let softmax = self.model.softmax();
+        let mut kept = (!more.is_empty()).then(|| ops::logits(graph, &of(&more), softmax));
+        for turn in 0..most {
             let active = &self.active;
             let interest = |row: usize| {
                 let (index, row) = owners[row];
@@ -339,7 +345,22 @@ impl<'m> Session<'m> {
                 let Active { search, prepared, processors, .. } = &active[index];
                 search.look(prepared, processors, turn, row, logits)
             };
-            let looks = ops::choose_rows(graph, &mut logits, interest, look);
+            let mut looks: Vec<Option<Look>> = (0..rows.len()).map(|_| None).collect();
+            if turn == 0 && !once.is_empty() {
+                let found = ops::choose(
+                    graph,
+                    &of(&once),
+                    softmax,
+                    |at| interest(once[at]),
+                    |at, row| look(once[at], row),
+                );
+                once.iter().zip(found).for_each(|(&row, found)| looks[row] = found);
+            }
+            if let Some(logits) = &mut kept {
+                let found =
+                    ops::choose_rows(graph, logits, |at| interest(more[at]), |at, row| look(more[at], row));
+                more.iter().zip(found).for_each(|(&row, found)| looks[row] = found);
+            }
             let mut looks = looks.into_iter();
             let choosing = |(active, _): &(&mut Active, &usize)| active.chooses();
             for (active, &count) in self.active.iter_mut().zip(&counts).filter(choosing) {

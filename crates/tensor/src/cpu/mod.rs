@@ -9,6 +9,7 @@ pub(crate) mod adapter;
 pub(crate) mod attention;
 pub(crate) mod bias_table;
 pub(crate) mod cache;
+pub(crate) mod choose;
 pub(crate) mod convert;
 pub(crate) mod cross_entropy;
 pub(crate) mod dropout;

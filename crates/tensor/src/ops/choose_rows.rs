@@ -20,10 +20,7 @@ pub fn choose_rows<T: Send>(
     let mut answers: Vec<Option<T>> = (0..rows).map(|_| None).collect();
     let few: Vec<(usize, Interest)> = (0..rows)
         .filter_map(|row| {
-            let mut interest = interest(row)?;
-            interest.ids.retain(|&id| (id as usize) < cols);
-            interest.ids.sort_unstable();
-            interest.ids.dedup();
+            let interest = interest(row)?.of(cols);
             interest.is_in_few().then_some((row, interest))
         })
         .collect();

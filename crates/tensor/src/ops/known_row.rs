@@ -25,6 +25,14 @@ impl Interest {
     const MANY_IDS: usize = 1 << 12;
     const MANY_BEST: usize = 1 << 10;
 
+    /// The same of a row of so many ids: those named in order, and none twice.
+    pub(crate) fn of(mut self, ids: usize) -> Self {
+        self.ids.retain(|&id| (id as usize) < ids);
+        self.ids.sort_unstable();
+        self.ids.dedup();
+        self
+    }
+
     pub(crate) fn is_in_few(&self) -> bool {
         self.ids.len() <= Self::MANY_IDS && self.best <= Self::MANY_BEST
     }

@@ -12,6 +12,7 @@ mod adamw;
 mod adapter;
 mod attention;
 mod cache;
+mod choose;
 mod choose_rows;
 mod cross_entropy;
 mod dense;
@@ -49,6 +50,7 @@ pub use attention::{
     attend_cached, attend_features, attention, attention_to_features,
 };
 pub use cache::KeyValues;
+pub use choose::choose;
 pub use choose_rows::choose_rows;
 pub use cross_entropy::{CrossEntropy, Losses, cross_entropy};
 pub use dense::dense;

@@ -125,17 +125,17 @@ fn tf32_is_a_gpus() {
 fn a_run_that_does_not_fit_is_refused_with_what_would() {
     let Some(library) = library() else { return };
     let lab = Lab::new(FLAGS);
-    let run = |mib: &str| {
+    let run = |bytes: &str| {
         let mut command = lab.command("run");
         command
             .env(t5kit_tensor::emulated::VARIABLE, &library)
-            .env(t5kit_tensor::emulated::MEMORY_VARIABLE, mib);
+            .env(t5kit_tensor::emulated::MEMORY_VARIABLE, bytes);
         finish(command.args(["--device", "cuda", "--batch-size", "24"]))
     };
     let said =
         ["of memory, 0.0 GiB are free: lower --batch-size (", "would fit; --gradient-accumulation keeps"];
-    run("1").fails(&said);
-    run("0").fails(&["not even 1 would fit"]);
+    run("700000").fails(&said);
+    run("200000").fails(&["not even 1 would fit"]);
     assert!(!lab.path("run").exists());
 }
 

@@ -38,7 +38,7 @@ struct Block {
     bytes: usize,
 }
 
-/// MiB that a device says it has, where it is not [`MEMORY`].
+/// Bytes that a device says it has, where it is not [`MEMORY`].
 pub const MEMORY_VARIABLE: &str = "T5KIT_EMULATION_MEMORY";
 /// Bytes that it says it has.
 const MEMORY: usize = 16 << 30;
@@ -73,8 +73,7 @@ fn open_one(library: &Path, number: usize) -> Result<Box<dyn Driver>, DeviceErro
     // SAFETY: the library is one that `build` has made; it has no initialisers but those that list its kernels.
     let library = unsafe { libloading::Library::new(library) };
     let library = library.map_err(|error| failed("opening the emulation", error))?;
-    let memory = std::env::var(MEMORY_VARIABLE).ok().and_then(|text| text.parse::<usize>().ok());
-    let memory = memory.map_or(MEMORY, |mib| mib << 20);
+    let memory = std::env::var(MEMORY_VARIABLE).ok().and_then(|text| text.parse().ok()).unwrap_or(MEMORY);
     Ok(Box::new(Emulated { library, memory, held: Mutex::default(), graphs: Mutex::default() }))
 }
 

@@ -65,6 +65,45 @@ fn training_resuming_generating_and_scoring() {
     assert!(host.iter().zip(&there).all(|(a, b)| (a - b).abs() < 1e-4 * a.abs()), "{host:?} {there:?}");
 }
 
+/// Every other way of training: the losses and the validation by generated texts are the processor's.
+#[test]
+fn training_in_other_ways() {
+    let Some(library) = library() else { return };
+    let lab = Lab::new(FLAGS);
+    for (i, flags) in [
+        "--gradient-accumulation 2 --batch-size 4 --optimizer adafactor --metric chrf --eval-num-beams 2",
+        "--optimizer lion --lazy-embeddings --learning-rate 1e-3 --label-smoothing 0.1",
+        "--model cpu0 --lora-rank 2 --recompute --metric chrf",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let flags: Vec<&str> = flags.split(' ').collect();
+        lab.finetune(&format!("cpu{i}"), &flags).ok();
+        let mut command = lab.command(&format!("gpu{i}"));
+        command.env(t5kit_tensor::emulated::VARIABLE, &library).args(["--device", "cuda"]).args(&flags);
+        finish(&mut command).ok();
+        let [host, there] = ["cpu", "gpu"].map(|run| lab.log(&format!("{run}{i}")));
+        assert_eq!(host.len(), there.len());
+        let mut compared = 0;
+        for (host, there) in host.iter().zip(&there) {
+            for name in ["loss", "valid_loss"] {
+                let (Some(a), Some(b)) = (host[name].as_f64(), there[name].as_f64()) else { continue };
+                assert!((a - b).abs() < 1e-4 * a.abs(), "{flags:?}: {host} {there}");
+                compared += 1;
+            }
+            assert_eq!(host["chrf"], there["chrf"], "{flags:?}");
+        }
+        assert!(compared >= 4, "{host:?}");
+        let scored = host.iter().any(|record| record["chrf"].is_f64());
+        assert_eq!(scored, flags.contains(&"--metric"), "{host:?}");
+    }
+    let mut command = lab.command("overflow");
+    command.env(t5kit_tensor::emulated::VARIABLE, &library).args(["--device", "cuda"]);
+    let run = finish(command.args(["--learning-rate", "1e30", "--epochs", "20"]));
+    run.fails(&["error: step 5: ", ".weight (", "is not finite, 4 steps in a row; lower --learning-rate"]);
+}
+
 /// Two GPUs share out what one does alone: the losses, the gradients' norms and the validation, with dropout, an embedding
 /// by rows and a step with a batch too few; and a resumed run ends with the bytes of one that was never stopped.
 #[test]

@@ -192,11 +192,11 @@ fn twenty_losses_are_those_of_the_reference() {
     }
 }
 
-/// The same of a GPU that the host's processor emulates: every optimizer once.
+/// The same of a GPU that the host's processor emulates.
 #[test]
 fn twenty_losses_on_a_gpu_are_those_of_the_reference() {
     let Some(device) = emulated::device() else { return };
-    let some = ["adamw_z_loss", "adam_decayed", "adafactor_everything", "lion"];
+    let some = ["adamw_z_loss", "adafactor_everything"];
     twenty_losses("mt5", true, Some(&device), |case| some.contains(&case));
 }
 

@@ -149,9 +149,9 @@ fn run_on(
     let events = folder.join("tensorboard");
     let (tensorboard, tokenizer_files) = (Some(events.as_path()), &[][..]);
     let (pool, base) = (&pool, "base");
-    let device = None;
+    let devices = None;
     let job =
-        Setup { device, pool, valid, options, folder, tokenizer_files, decoding, tensorboard, base, resume };
+        Setup { devices, pool, valid, options, folder, tokenizer_files, decoding, tensorboard, base, resume };
     train(Box::new(model), Data::Examples(examples), job, watch)
 }
 

@@ -102,6 +102,9 @@ pub fn devices(count: usize) -> Option<Devices> {
 }
 
 fn build_now() -> Result<PathBuf, String> {
+    if cfg!(target_feature = "crt-static") {
+        return Err("a program that is linked statically opens no library".into());
+    }
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
     let options = std::env::var(OPTIONS).unwrap_or_default();
     let texts: Vec<String> = SOURCES

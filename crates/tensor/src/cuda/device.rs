@@ -236,7 +236,7 @@ impl Core {
 
     /// Does a task, in a step together with its others.
     pub(super) fn perform(&self, task: Task) {
-        if let Err(task) = steps::put_off(self, task) {
+        if let Some(task) = steps::put_off(self, task) {
             unwrap(task.perform(&*self.driver));
         }
     }

@@ -110,10 +110,10 @@ impl Drop for Step {
 }
 
 /// Writes a task down; gives it back where this thread is in no step.
-pub(super) fn put_off(core: &Core, task: Task) -> Result<(), Task> {
+pub(super) fn put_off(core: &Core, task: Task) -> Option<Task> {
     let mut task = Some(task);
     open(core, |open| open.tasks.extend(task.take()));
-    task.map_or(Ok(()), Err)
+    task
 }
 
 /// Whether this thread is in a step.

@@ -92,7 +92,7 @@ mod tests {
                 _ => Some(Interest { best: 2, ids: Vec::new(), sums: Vec::new() }),
             };
             let look = |row: usize, logits: &mut LogitsRow<'_>| {
-                let sum = if row % 5 == 0 { 0.0 } else { logits.log_sum_exp() };
+                let sum = if row.is_multiple_of(5) { 0.0 } else { logits.log_sum_exp() };
                 let named = logits.get(12);
                 let before = logits.top([1, 8, 3, 5, 4][row % 5]);
                 if row % 5 == 1 {

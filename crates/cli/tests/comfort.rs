@@ -95,7 +95,7 @@ fn a_wrong_name_suggests_what_is_meant() {
     refused(&run(["finetune", "--lr-rate", "1"]), &["did you mean --learning-rate?"]);
     refused(&run(["finetune", "--fp16"]), &["did you mean --precision bf16?"]);
     refused(&run(["generate", "--gpu", "1"]), &["did you mean --device cuda"]);
-    refused(&run(["bench", "--device", "cuda"]), &["--threads"]);
+    refused(&run(["count", "--device", "cuda"]), &["--threads"]);
     refused(&run(["generate", "--num-beem", "4"]), &["did you mean --num-beams?"]);
     refused(&run(["convert", "--dtype", "float16"]), &["did you mean f16?"]);
     refused(&run(["finetune", "--optimizer", "adamw_torch"]), &["did you mean adamw?"]);

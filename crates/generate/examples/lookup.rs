@@ -24,8 +24,18 @@ struct Says(Vec<u32>);
 
 impl LogitsProcessor for Says {
     fn process(&self, history: History<'_>, scores: &mut Scores<'_>) {
+        scores.set(self.next(history), f32::MAX);
+    }
+
+    fn touches(&self, history: History<'_>) -> Option<Vec<u32>> {
+        Some(vec![self.next(history)])
+    }
+}
+
+impl Says {
+    fn next(&self, history: History<'_>) -> u32 {
         let next = self.0.get(history.ids.len() - history.given).copied();
-        scores.set(next.unwrap_or(SpecialIds::default().end[0]), f32::MAX);
+        next.unwrap_or(SpecialIds::default().end[0])
     }
 }
 

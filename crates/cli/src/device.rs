@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use t5kit_pipeline::Pipeline;
-use t5kit_tensor::{Device, DeviceChoice, Devices, Opened};
+use t5kit_tensor::{Device, DeviceChoice, DeviceError, Devices, Opened};
+
+use crate::errors::usage;
 
 /// Where a model runs.
 #[derive(clap::Args, Clone, Debug)]
@@ -18,6 +20,11 @@ pub struct DeviceArgs {
 impl DeviceArgs {
     /// The GPU, or none for the processor, before a model is read; says once where that is not what was hoped for.
     pub fn open(&self) -> Result<Option<Device>> {
+        if let DeviceChoice::Cuda(numbers) = &self.device
+            && numbers.len() > 1
+        {
+            return Err(usage(format_args!("--device: {}", DeviceError::Several)));
+        }
         Ok(self.opened()?.single()?)
     }
 

@@ -137,7 +137,6 @@ fn two_gpus_share_the_batches_of_a_step() {
     }
     let fails = |output: &str, device, more: &[&str], said| run(output, device, more).fails(&[said]);
     fails("x", "cuda:0,1", &["--gradient-accumulation", "1"], "--gradient-accumulation 1: GPUs share");
-    fails("x", "cuda:0,0", &[], "GPU number 0 is named twice");
 }
 
 /// TF32 rounds: the losses are near f32's and not the same. The processor has none.
@@ -185,17 +184,17 @@ fn what_is_no_device_is_said_in_a_line() {
     let wrong = run(["score", "--model", arg(&config), "--input", "-", "--device", "gpu"]);
     assert_eq!(wrong.code, 2, "{wrong:#?}");
     assert!(wrong.stderr.contains("take auto, cpu, cuda, cuda:N or cuda:N,M"), "{}", wrong.stderr);
+    for (device, said) in [
+        ("cuda:0,0", "GPU number 0 is named twice"),
+        ("cuda:0,1", "several GPUs are for training; name one of them"),
+    ] {
+        let wrong = run(["score", "--model", arg(&config), "--input", "-", "--device", device]);
+        assert_eq!(wrong.code, 2, "{wrong:#?}");
+        assert!(wrong.stderr.contains(said), "{}", wrong.stderr);
+    }
     let Some(library) = library() else { return };
     let args = ["score", "--model", arg(&config), "--input", "-", "--device", "cuda:7"];
     on_gpu(&library, &args).fails(&["there is no GPU number 7: this machine has 2, numbered from 0"]);
-    for (device, said) in [
-        ("cuda:0,0", "GPU number 0 is named twice"),
-        ("cuda:1,2", "there is no GPU number 2: this machine has 2"),
-        ("cuda:0,1", "several GPUs are for training; name one of them"),
-    ] {
-        let args = ["score", "--model", arg(&config), "--input", "-", "--device", device];
-        on_gpu(&library, &args).fails(&[said]);
-    }
     // A library that is none is found out when it is opened.
     let args = ["score", "--model", arg(&config), "--input", "-", "--device", "cuda"];
     on_gpu(&config, &args).fails(&["opening the emulation failed on the GPU"]);

@@ -63,7 +63,11 @@ impl FromStr for DeviceChoice {
             None if text == "cuda" => Ok(DeviceChoice::Cuda(vec![0])),
             Some(("cuda", numbers)) if numbers.bytes().all(|b| b.is_ascii_digit() || b == b',') => {
                 let number = |text: &str| text.parse().map_err(|_| format!("{text:?} is no number of a GPU"));
-                numbers.split(',').map(number).collect::<Result<_, _>>().map(DeviceChoice::Cuda)
+                let numbers = numbers.split(',').map(number).collect::<Result<Vec<usize>, String>>()?;
+                match numbers.iter().enumerate().find(|(at, n)| numbers[..*at].contains(n)) {
+                    Some((_, number)) => Err(DeviceError::Twice(*number).to_string()),
+                    None => Ok(DeviceChoice::Cuda(numbers)),
+                }
             }
             _ => Err(format!("{text:?} is no device; take auto, cpu, cuda, cuda:N or cuda:N,M")),
         }
@@ -101,5 +105,6 @@ mod tests {
         ] {
             assert!(text.parse::<DeviceChoice>().unwrap_err().contains("no"), "{text}");
         }
+        assert!("cuda:1,0,1".parse::<DeviceChoice>().unwrap_err().contains("number 1 is named twice"));
     }
 }

@@ -24,35 +24,6 @@ pub(crate) fn keep(
         DType::Bf16 => ("narrow_rows", 2),
         _ => ("copy_rows", 1),
     };
-    put(device, kernel, numbers, to, to_rows, from, from_rows, rows, column);
-}
-
-/// Row `to_rows[i]` of `to` becomes row `from_rows[i]` of `from`: the columns of it from `column` on, `rows` times.
-pub(crate) fn copy(
-    device: &Arc<Core>,
-    to: &mut Tensor,
-    to_rows: Which<'_>,
-    from: &Tensor,
-    from_rows: Which<'_>,
-    rows: usize,
-    column: usize,
-) {
-    put(device, "copy_rows", 1, to, to_rows, from, from_rows, rows, column);
-}
-
-/// `numbers`: how many of them a column of `to` holds.
-#[allow(clippy::too_many_arguments)] // those of its callers
-fn put(
-    device: &Arc<Core>,
-    kernel: &'static str,
-    numbers: usize,
-    to: &mut Tensor,
-    to_rows: Which<'_>,
-    from: &Tensor,
-    from_rows: Which<'_>,
-    rows: usize,
-    column: usize,
-) {
     let cols = numbers * to.cols();
     assert!(column + cols <= from.cols(), "columns of rows that are copied");
     // A list lives until the kernel has been started, and memory is given back in the order of the stream.
@@ -78,4 +49,17 @@ fn put(
         at to_at, cols as u32, at to_list, at from_at, from.cols() as u32, at from_list, rows as u32, cols as u32
     ];
     device.launch(kernel, grid_of_rows(rows, cols), THREADS, 0, &arguments);
+}
+
+/// Row `to_rows[i]` of `to` becomes row `from_rows[i]` of `from`: the columns of it from `column` on, `rows` times.
+pub(crate) fn copy(
+    device: &Arc<Core>,
+    to: &mut Tensor,
+    to_rows: Which<'_>,
+    from: &Tensor,
+    from_rows: Which<'_>,
+    rows: usize,
+    column: usize,
+) {
+    keep(device, to, to_rows, from, from_rows, rows, column, DType::F32);
 }

@@ -1,6 +1,7 @@
 //! Every operation on the emulated device against the processor's.
 
 mod choosing;
+mod learning;
 mod operations;
 mod steps;
 mod whole;

@@ -1,5 +1,6 @@
 """Generation in int8, as generation.py times it in f32: CTranslate2's int8 in the best of a sweep over batch size, workers,
-threads and both of its libraries of products, OpenVINO's through optimum-intel where its interpreter is given, t5kit's.
+threads and both of its libraries of products, OpenVINO's through optimum-intel and ONNX Runtime's through optimum where their
+interpreters are given, in the best of a sweep over batch size, t5kit's.
 
 Beside generating: `encode`, sources into one new token each, and `score`, log-probabilities of given titles (int8_peer.py).
 
@@ -50,6 +51,19 @@ def openvino(space, batch, beams):
             "--kind", "int8", "--samples", str(SAMPLES), "--batch", str(batch), "--beams", str(beams), "--threads",
             str(space.threads)]
     return generation.peer_figures(space.timed(line))
+
+
+def onnxruntime(space, batch, beams):
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "ort_peer.py")
+    line = [space.onnxruntime, script, space.small, space.small_onnx_int8, space.spiece, space.titles, "--samples", SAMPLES,
+            "--batch", batch, "--beams", beams, "--threads", space.threads]
+    return generation.peer_figures(space.timed([str(x) for x in line]))
+
+
+def other_peers(space):
+    """What generates through optimum: name → function of batch and beams."""
+    found = {"OpenVINO": openvino} if space.openvino else {}
+    return found | ({"ONNX Runtime": onnxruntime} if space.onnxruntime else {})
 
 
 def whole_peer(space, python, peer, what, model, batch, inter, intra, env=None):
@@ -103,11 +117,14 @@ def whole(space, what, half):
         swept = ", ".join(f"batch {b} {i}×{t} {lib}: {s:.1f}" for (b, i, t, lib), s in speeds.items())
         notes.append(f"{what}: CTranslate2 int8 sweep, samples/s (batch, workers × threads): {swept}.")
         contestants[f"CTranslate2 int8, batch {best[0]}, {best[1]} × {best[2]} threads, {best[3]}"] = lambda: ct2(*best)
-        if space.openvino:
-            if not os.path.exists(space.small_openvino_int8):
-                openvino(space, 16, 1)  # converts on the way
-            contestants["OpenVINO int8, batch 16"] = lambda: whole_peer(
-                space, space.openvino, "openvino", what, space.small_openvino_int8, 16, 1, n)
+        for name, python, peer, model in (("OpenVINO", space.openvino, openvino, space.small_openvino_int8),
+                                          ("ONNX Runtime", space.onnxruntime, onnxruntime, space.small_onnx_int8)):
+            if not python:
+                continue
+            if not os.path.exists(model):
+                peer(space, 16, 1)  # converts on the way
+            contestants[f"{name} int8, batch 16"] = lambda run=(python, peer.__name__, what, model): whole_peer(
+                space, *run, 16, 1, n)
     if space.t5kit:
         speeds = {b: whole_t5kit(space, what, b, model=space.small_int8)["samples"] for b in (16, 32, 64)}
         size = max(speeds, key=speeds.get)
@@ -167,8 +184,11 @@ def run(space):
             notes.append(f"{cell}: {sweep}")
             contestants[f"CTranslate2 int8, batch {best[0]}, {best[1]} × {best[2]} threads, {best[3]}"] = (
                 lambda: ctranslate2(space, beams, best))
-            if space.openvino:
-                contestants["OpenVINO int8"] = lambda: openvino(space, batch, beams)
+            for name, peer in other_peers(space).items():
+                sizes = [1] if batch == 1 else [batch, 2 * batch]
+                speeds = {b: peer(space, b, beams)["samples"] for b in sizes}
+                size = max(speeds, key=speeds.get)
+                contestants[f"{name} int8, batch {size}"] = lambda run=(peer, size): run[0](space, run[1], beams)
         if space.t5kit:
             def int8(size):
                 return generation.t5kit(space, "t5kit", sources, size, beams, loads["int8"], model=space.small_int8)

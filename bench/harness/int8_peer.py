@@ -1,9 +1,10 @@
-"""What a user of CTranslate2 or OpenVINO runs in int8 beside generating: sources into one new token each, so that the encoder
-is what takes the time, and the log-probabilities of given targets.
+"""What a user of CTranslate2, OpenVINO or ONNX Runtime runs in int8 beside generating: sources into one new token each, so
+that the encoder is what takes the time, and the log-probabilities of given targets.
 
-usage: int8_peer.py ctranslate2|openvino encode|score MODEL SPM CSL_TSV [--samples N] [--batch N] [--inter N] [--intra N]
+usage: int8_peer.py PEER encode|score MODEL SPM CSL_TSV [--samples N] [--batch N] [--inter N] [--intra N]
 
-MODEL is a folder that ct2-transformers-converter or ov_generate.py has made. Abstracts are cut at 256 tokens, titles at 32.
+PEER: ctranslate2, openvino, onnxruntime. MODEL is a folder that ct2-transformers-converter, ov_generate.py or ort_peer.py has
+made. Abstracts are cut at 256 tokens, titles at 32.
 Loading is left out.
 """
 import argparse
@@ -37,13 +38,27 @@ def ctranslate2(a, sources, targets):
 
 
 def openvino(a, sources, targets):
-    import torch
     from optimum.intel import OVModelForSeq2SeqLM
 
-    torch.set_num_threads(a.intra)
     config = {"INFERENCE_NUM_THREADS": a.intra, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY",
               "NUM_STREAMS": 1}
-    model = OVModelForSeq2SeqLM.from_pretrained(a.model, ov_config=config)
+    return as_in_transformers(OVModelForSeq2SeqLM.from_pretrained(a.model, ov_config=config), a, sources, targets)
+
+
+def onnxruntime(a, sources, targets):
+    from onnxruntime import SessionOptions
+    from optimum.onnxruntime import ORTModelForSeq2SeqLM
+
+    options = SessionOptions()
+    options.intra_op_num_threads = a.intra
+    model = ORTModelForSeq2SeqLM.from_pretrained(a.model, use_merged=False, session_options=options)
+    return as_in_transformers(model, a, sources, targets)
+
+
+def as_in_transformers(model, a, sources, targets):
+    import torch
+
+    torch.set_num_threads(a.intra)
 
     def padded(rows, value):
         longest = max(map(len, rows))
@@ -65,7 +80,7 @@ def openvino(a, sources, targets):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("peer", choices=["ctranslate2", "openvino"])
+    p.add_argument("peer", choices=["ctranslate2", "openvino", "onnxruntime"])
     p.add_argument("what", choices=["encode", "score"])
     for name in ("model", "spm", "data"):
         p.add_argument(name)

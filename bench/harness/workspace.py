@@ -26,7 +26,7 @@ class Workspace:
         self.t5kit, self.built = t5kit, args.t5kit is None
         self.old, self.old_threads = args.old and os.path.abspath(args.old), args.old_threads or args.threads
         self.with_peers, self.beside = not args.t5kit_only, args.beside
-        self.openvino, self.shape = args.openvino, args.shape
+        self.openvino, self.onnxruntime, self.shape = args.openvino, args.onnxruntime, args.shape
         os.makedirs(self.work, exist_ok=True)
 
     def say(self, what):
@@ -112,6 +112,11 @@ class Workspace:
     def small_openvino_int8(self):
         """Where ov_generate.py finds its conversion, or puts it."""
         return os.path.join(self.work, f"{self.shape}-openvino-int8")
+
+    @property
+    def small_onnx_int8(self):
+        """Where ort_peer.py finds its conversion, or puts it."""
+        return os.path.join(self.work, f"{self.shape}-onnx-int8")
 
     @property
     def small_int8(self):

@@ -51,7 +51,7 @@ pub enum Error {
     /// A tensor from which no weight can be made.
     #[error("{}: tensor {tensor}: {source}", path.display())]
     Weight {
-        /// The checkpoint.
+        /// The file it lies in.
         path: PathBuf,
         /// The tensor's name.
         tensor: String,

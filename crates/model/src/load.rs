@@ -133,7 +133,7 @@ impl<A: Architecture> Plan<A> {
                     _ => weight_of(&entry.slot.shape, *dtype, bytes),
                 };
                 weight.map_err(|source| Error::Weight {
-                    path: self.reader.checkpoint().path().to_owned(),
+                    path: self.reader.checkpoint().path_of(name).to_owned(),
                     tensor: name.clone(),
                     source,
                 })?

@@ -192,7 +192,7 @@ fn what_cannot_be_right_is_refused_by_file_and_tensor() {
     refused(&|t| t.get_mut(&scale).unwrap().1 = DType::I32, &["its scales", "I32"]);
     for bad in [0.0, -1.0, f32::NAN, f32::INFINITY] {
         let put = |t: &mut Tensors| t.get_mut(&scale).unwrap().2[8..12].copy_from_slice(&bad.to_le_bytes());
-        refused(&put, &["row 2", "finite and above 0"]);
+        refused(&put, &["model.safetensors: tensor", "row 2", "finite and above 0"]);
     }
     // Numbers of a norm have no scale.
     let norm = "encoder.final_layer_norm.weight";

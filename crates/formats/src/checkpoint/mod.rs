@@ -175,6 +175,11 @@ impl Checkpoint {
         &self.path
     }
 
+    /// The file that a tensor lies in, for what is to be said about it; [`Self::path`] where there is none of that name.
+    pub fn path_of(&self, name: &str) -> &Path {
+        self.file(name).ok().and_then(|(file, _)| file.path()).unwrap_or(&self.path)
+    }
+
     /// What was taken for what, where the files or their tensors have none of the usual names: a sentence each.
     pub fn notes(&self) -> &[String] {
         &self.notes

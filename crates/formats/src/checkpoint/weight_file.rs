@@ -89,6 +89,16 @@ impl WeightFile {
         Err(Error::unsupported(path, what))
     }
 
+    /// The file's path; `None` of formats whose checkpoint is one file, or one prefix.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Safetensors(f) => Some(f.path()),
+            Self::Torch(f) => Some(f.path()),
+            Self::Gguf(f) => Some(f.path()),
+            Self::Mesh(_) | Self::Keras(_) => None,
+        }
+    }
+
     pub fn names(&self) -> Vec<&str> {
         match self {
             Self::Safetensors(f) => f.names().collect(),

@@ -65,6 +65,11 @@ impl TorchFile {
         Ok(Self { path: path.to_owned(), map: Arc::new(map), tensors, notes })
     }
 
+    /// The file's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether a file that begins with these bytes is one of `torch.save`.
     pub fn is_one(first: &[u8]) -> bool {
         zip::is_zip(first) || legacy::is_legacy(first)

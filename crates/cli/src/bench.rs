@@ -157,14 +157,12 @@ impl Args {
         let mut encoder = Encoder::new(model, "source", most, OnLong::Cut);
         let ids = texts.iter().map(|text| encoder.encode(text)).collect::<Result<Vec<_>, _>>()?;
         match &self.input {
-            None => eprintln!(
-                "t5kit: no --input: {wanted} sources of the program's own sentences, {most} tokens each"
-            ),
+            None => told!(own_sentences, n = wanted, tokens = most),
             Some(path) => {
                 finish(encoder);
                 match ids.len() {
                     0 => return Err(usage(format!("{}: holds no source", path.display()))),
-                    n if n < wanted => eprintln!("t5kit: {n} sources, repeated to {wanted}"),
+                    n if n < wanted => told!(sources_repeated, n = n, wanted = wanted),
                     _ => {}
                 }
             }

@@ -23,6 +23,6 @@ pub struct Args {
 /// Writes the page and says where.
 pub fn run(args: Args) -> Result<()> {
     t5kit_train::compare(&args.runs, lang(), &args.output, args.force)?;
-    eprintln!("t5kit: {} runs, see {}", args.runs.len(), args.output.display());
+    told!(runs_compared, n = args.runs.len(), page = args.output.display());
     Ok(())
 }

@@ -141,7 +141,7 @@ pub fn of_references<'a>(constrain: &mut Option<Constrain>, references: impl Ite
     }
     eprintln!(
         "t5kit: {}",
-        fill(lang().texts().labels_of_references, &[("count", &seen.len()), ("labels", &shown)])
+        fill(lang().texts().terminal.labels_of_references, &[("count", &seen.len()), ("labels", &shown)])
     );
 }
 
@@ -151,14 +151,17 @@ pub fn say_fewer(options: &GenerateOptions) {
         && !options.do_sample
         && texts.names().len() < options.num_return_sequences
     {
-        eprintln!("t5kit: {}", fill(lang().texts().constrained_fewer, &[("count", &texts.names().len())]));
+        eprintln!(
+            "t5kit: {}",
+            fill(lang().texts().terminal.constrained_fewer, &[("count", &texts.names().len())])
+        );
     }
 }
 
 /// Says how many texts are no whole ones.
 pub fn say_unfinished(count: usize) {
     if count > 0 {
-        eprintln!("t5kit: {}", fill(lang().texts().constrained_unfinished, &[("count", &count)]));
+        eprintln!("t5kit: {}", fill(lang().texts().terminal.constrained_unfinished, &[("count", &count)]));
     }
 }
 

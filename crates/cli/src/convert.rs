@@ -73,11 +73,9 @@ pub fn run(args: Args) -> Result<()> {
         eprintln!("t5kit: {note}");
     }
     if !converted.has_tokenizer {
-        eprintln!(
-            "t5kit: no tokenizer was found with the model; give it by --tokenizer to have it there too"
-        );
+        told!(no_tokenizer);
     }
-    eprintln!("{}: written", args.output.display());
+    told!(written, place = args.output.display());
     args.check.run(check, &args.model, &args.output)
 }
 
@@ -104,7 +102,7 @@ fn write(mut model: Pipeline, args: &Args, out: AtomicDir) -> Result<()> {
         monitor.finish();
     }
     out.commit()?;
-    eprintln!("{}: written", args.output.display());
+    told!(written, place = args.output.display());
     Ok(())
 }
 

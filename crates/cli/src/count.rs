@@ -98,18 +98,19 @@ pub fn run(args: Args) -> Result<()> {
     if kept.exists() {
         std::fs::remove_file(&kept).with_context(|| format!("{}: cannot be removed", kept.display()))?;
     }
-    eprintln!(
-        "{}: {tokens} tokens of {lines} lines, {distinct} of {} pieces occur",
-        args.output.display(),
-        tokenizer.vocab_size()
+    told!(
+        count_done,
+        file = args.output.display(),
+        tokens = tokens,
+        lines = lines,
+        distinct = distinct,
+        pieces = tokenizer.vocab_size(),
     );
     if bad_rows + bad_files > 0 {
-        eprintln!("left out: {bad_rows} bad rows; {bad_files} files that could not be read (to the end)");
+        told!(count_left_out, rows = bad_rows, files = bad_files);
     }
     if forced_cuts > 0 {
-        eprintln!(
-            "{forced_cuts} overlong texts without spaces were cut: each cut may have added a piece or two"
-        );
+        told!(count_cuts, n = forced_cuts);
     }
     Ok(())
 }
@@ -138,7 +139,7 @@ fn merge(tokenizer: &Tokenizer, path: &Path, sums: &mut [u64], corpora: &mut Vec
     match read.record {
         Some(record) => corpora.extend(record.corpora),
         None => {
-            eprintln!("{}: has no record of its tokenizer; its pieces all fit", path.display());
+            told!(count_unrecorded, file = path.display());
             corpora.push(Corpus::unrecorded(path, read.pieces.iter().map(|(_, n)| n).sum()));
         }
     }
@@ -157,7 +158,7 @@ fn count(
     let mut unfinished = Unfinished::new(tokenizer, inputs, options, &args.merge)?;
     if args.resume && kept.exists() {
         unfinished.take_over(kept, tokenizer)?;
-        eprintln!("going on after {} lines", unfinished.state.tally().lines);
+        told!(count_goes_on, lines = unfinished.state.tally().lines);
     }
     let regular = inputs.iter().all(Input::is_regular);
     let resumable = regular.then_some(&unfinished);
@@ -167,17 +168,19 @@ fn count(
     let counted = counted.inspect_err(|_| keeper.monitor.clear())?;
     keeper.monitor.finish();
     if !counted.complete {
-        let where_kept = if regular { "go on with --resume" } else { "standard input cannot be resumed" };
-        eprintln!("stopped after {} lines; {where_kept}", counted.tally.lines);
+        let lines = counted.tally.lines;
+        if regular {
+            told!(count_stopped, lines = lines);
+        } else {
+            told!(count_stopped_pipe, lines = lines);
+        }
         return Err(errors::Interrupted.into());
     }
     let text_bytes = counted.tally.text_bytes - unfinished.state.tally().text_bytes;
     let seconds = started.elapsed().as_secs_f64();
-    eprintln!(
-        "{:.1} MB of text in {seconds:.1} s, {:.1} MB/s",
-        text_bytes as f64 / 1e6,
-        text_bytes as f64 / 1e6 / seconds
-    );
+    let mb = text_bytes as f64 / 1e6;
+    let [mb, seconds, rate] = [mb, seconds, mb / seconds].map(|x| format!("{x:.1}"));
+    told!(count_speed, mb = mb, seconds = seconds, rate = rate);
     for (sum, n) in sums.iter_mut().zip(&counted.counts) {
         *sum = sum.checked_add(*n).context("the sum of the counts overflows")?;
     }

@@ -62,7 +62,7 @@ pub struct Args {
 
 /// Tells the story on standard error, prints the table and the samples on standard output.
 pub fn run(args: Args) -> Result<()> {
-    let (start, t) = (Instant::now(), lang().texts());
+    let (start, t) = (Instant::now(), &lang().texts().terminal);
     let folder = Folder::open(args.output.as_deref())?;
     // The commands are shown, and run, as one would type them in the folder.
     let home = std::env::current_dir().context("the working directory is gone")?;
@@ -98,7 +98,7 @@ fn tell(args: &Args) -> Result<()> {
     let threads = args.threads.map(|n| n.to_string());
     let threads = threads.as_deref().map_or(Vec::new(), |n| vec!["--threads", n]);
 
-    let t = lang().texts();
+    let t = &lang().texts().terminal;
     heading(1, t.demo_data)?;
     let grammar = data::grammar()?;
     let data = Data::draw(&grammar, args.seed, args.pairs.get(), VALID_PAIRS, TEST_PAIRS)?;
@@ -243,7 +243,7 @@ fn evaluate(model: &str, test: &[Pair], threads: Option<NonZeroUsize>) -> Result
 
 /// The table and the samples.
 fn report(test: &[Pair], before: &Evaluation, after: &Evaluation) -> Result<()> {
-    let (mut out, t) = (std::io::stdout().lock(), lang().texts());
+    let (mut out, t) = (std::io::stdout().lock(), &lang().texts().terminal);
     write!(out, "\n{}", padded("", 18))?;
     for (name, _) in before.scores.entries() {
         write!(out, "{:>9}", name.to_uppercase())?;

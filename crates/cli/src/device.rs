@@ -40,7 +40,7 @@ impl DeviceArgs {
             // What may be done about it is not needed where something else is.
             let text = error.to_string();
             let what = text.split_once("; ").map_or(&text[..], |(what, _)| what);
-            eprintln!("t5kit: --device auto: {what}; the processor is used");
+            told!(processor_instead, why = what);
         }
         for device in opened.devices.iter().flat_map(Devices::all) {
             let [free, total] = [device.memory().0, device.memory().1].map(|bytes| bytes >> 20);

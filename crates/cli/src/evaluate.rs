@@ -144,7 +144,7 @@ pub fn run(args: Args) -> Result<()> {
         let settings = args.settings(model, &evaluation);
         let (found, peak) = match kept.get(number, &settings)? {
             Some(found) => {
-                eprintln!("t5kit: {name}: taken from the interrupted evaluation");
+                told!(from_interrupted, model = name);
                 found
             }
             None => {
@@ -156,9 +156,7 @@ pub fn run(args: Args) -> Result<()> {
         evaluation.add(name.clone(), found, peak, settings, metrics, bootstrap)?;
     }
     if evaluation.has_different_pieces() {
-        eprintln!(
-            "t5kit: the models' tokenizers have different pieces: compare samples a second, not tokens"
-        );
+        told!(pieces_differ);
     }
     args.write(&evaluation, folder.path())?;
     folder.commit()?;
@@ -168,7 +166,7 @@ pub fn run(args: Args) -> Result<()> {
         true => writeln!(out, "{:#}", evaluation.to_json())?,
         false => out.write_all(table::of(&evaluation).as_bytes())?,
     }
-    eprintln!("t5kit: see {}", args.output.join("evaluation.html").display());
+    told!(see_page, page = args.output.join("evaluation.html").display());
     Ok(())
 }
 

@@ -53,7 +53,8 @@ pub fn say_form(form: &Form, of: &[&str]) {
 /// Says what was taken from a file of the model.
 pub fn say_taken(file: &str, parts: &[String]) {
     if !parts.is_empty() {
-        let line = fill(lang().texts().taken_from, &[("file", &file), ("values", &parts.join(", "))]);
+        let line =
+            fill(lang().texts().terminal.taken_from, &[("file", &file), ("values", &parts.join(", "))]);
         eprintln!("t5kit: {line}");
     }
 }
@@ -75,7 +76,7 @@ pub fn warn_prompt(form: &Form, rows_have: bool) {
     }
     let column = match form.prompt.as_deref() {
         None | Some("") => String::new(),
-        Some(name) => fill(lang().texts().of_column, &[("name", &name)]),
+        Some(name) => fill(lang().texts().terminal.of_column, &[("name", &name)]),
     };
-    eprintln!("t5kit: {}", fill(lang().texts().prompt_missing, &[("column", &column)]));
+    eprintln!("t5kit: {}", fill(lang().texts().terminal.prompt_missing, &[("column", &column)]));
 }

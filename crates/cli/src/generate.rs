@@ -274,7 +274,7 @@ fn stream(
     writeln!(out)?;
     // What comes behind a mark decides, and that is not there yet when the mark is printed.
     if spelling.changes(&target) {
-        eprintln!("t5kit: {}", lang().texts().punctuation_as_it_came);
+        eprintln!("t5kit: {}", lang().texts().terminal.punctuation_as_it_came);
     }
     say_steps(noticed.steps);
     say_unfinished(unfinished(options, std::slice::from_ref(&target)));
@@ -296,6 +296,6 @@ fn say_steps(steps: Steps) {
 /// A checkpoint as it was published fills in blanks, whatever it is asked.
 fn warn_untuned(noticed: Noticed) {
     if noticed.looks_untuned() {
-        eprintln!("t5kit: {}", lang().texts().looks_untuned);
+        eprintln!("t5kit: {}", lang().texts().terminal.looks_untuned);
     }
 }

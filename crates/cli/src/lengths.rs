@@ -38,7 +38,7 @@ pub fn finish(encoder: Encoder<'_>) {
 /// Says on standard error how many texts name a sentinel that has not become one, if any, and what helps with this
 /// tokenizer.
 pub fn notice_missed(what: Side, missed: usize, tokenizer: &Tokenizer) {
-    let t = lang().texts();
+    let t = &lang().texts().terminal;
     let text = match (missed, tokenizer.sentinels().is_empty()) {
         (0, _) => return,
         (1, false) => t.one_misses_a_blank,

@@ -62,7 +62,7 @@ pub fn man(args: ManArgs) -> Result<()> {
         file.write_all(&rendered(page)?)?;
         file.commit()?;
     }
-    eprintln!("t5kit: the pages are in {}", folder.display());
+    told!(manual_pages, folder = folder.display());
     Ok(())
 }
 

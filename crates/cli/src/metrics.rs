@@ -9,8 +9,10 @@ use anyhow::Result;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use t5kit_eval::{Bootstrap, Error, Metric, Report, Texts, compute};
+use t5kit_formats::lang::fill;
 
 use crate::errors::usage;
+use crate::lang::lang;
 use crate::punctuation::PunctuationFlag;
 use crate::table_flags::TableFlags;
 
@@ -137,14 +139,14 @@ pub fn run(args: Args) -> Result<()> {
 impl Shown {
     /// Says what may have spoilt the figures.
     fn warn(&self) {
-        let report = &self.report;
-        for (count, what) in [
-            (report.empty_predictions, "predictions are empty or missing"),
-            (report.empty_references, "right texts are empty"),
-            (report.no_numbers, "predictions are no numbers and count as -1"),
+        let (report, t) = (&self.report, &lang().texts().terminal);
+        for (count, text) in [
+            (report.empty_predictions, t.predictions_empty),
+            (report.empty_references, t.references_empty),
+            (report.no_numbers, t.predictions_no_numbers),
         ] {
             if count > 0 {
-                eprintln!("t5kit: {count} of {} {what}", report.examples);
+                eprintln!("t5kit: {}", fill(text, &[("n", &count), ("all", &report.examples)]));
             }
         }
     }

@@ -23,6 +23,6 @@ pub fn add(pipeline: &mut Pipeline, file: Option<&Path>) -> Result<()> {
     }
     let new = pipeline.add_tokens(&words)?;
     let rows = pipeline.model.rows();
-    eprintln!("t5kit: {new} new tokens of {}; the model has {rows} rows", file.display());
+    told!(new_tokens, new = new, file = file.display(), rows = rows);
     Ok(())
 }

@@ -77,7 +77,7 @@ pub fn run(args: Args) -> Result<()> {
     let tokenizer = match &args.tokenizer {
         Some(path) => Tokenizer::load(&locate_tokenizer(path)?)?,
         None => {
-            eprintln!("t5kit: {}", lang().texts().every_character_a_token);
+            eprintln!("t5kit: {}", lang().texts().terminal.every_character_a_token);
             let all = texts.collect::<Result<Vec<_>>>()?;
             let tokenizer = vocabulary::of_characters(all.iter().map(|(_, text)| text.as_str()))?;
             texts = Box::new(all.into_iter().map(Ok));
@@ -188,7 +188,7 @@ impl Show<'_> {
             return Err(if place.is_empty() { error.into() } else { anyhow!("{place}{error}") });
         }
         let why = format!("{place}{}", crate::errors::in_flags(&error.to_string()));
-        eprintln!("t5kit: {}", fill(lang().texts().objective_left_out, &[("why", &why)]));
+        eprintln!("t5kit: {}", fill(lang().texts().terminal.objective_left_out, &[("why", &why)]));
         Ok(())
     }
 
@@ -235,7 +235,7 @@ impl Show<'_> {
         }
         self.shown += 1;
         writeln!(self.out, "{}", style(objective.name()).bold())?;
-        let t = lang().texts();
+        let t = &lang().texts().pages;
         let width = [t.source, t.target].map(measure_text_width).into_iter().max().unwrap_or(0);
         let (input, target) = painted::example(self.tokenizer, objective, input, target);
         for (side, text) in [(t.source, input), (t.target, target)] {

@@ -118,7 +118,10 @@ pub fn run(args: Args) -> Result<()> {
         examples.check_ids(tokenizer.vocab_size(), model.rows())?;
     }
     if let Some(valid) = &valid {
-        eprintln!("t5kit: {}", fill(lang().texts().held_out_examples, &[("n", &count(valid.len()))]));
+        eprintln!(
+            "t5kit: {}",
+            fill(lang().texts().terminal.held_out_examples, &[("n", &count(valid.len()))])
+        );
     }
     let tensorboard = args.validation.tensorboard.as_ref();
     let tensorboard =

@@ -108,8 +108,8 @@ impl Monitor {
     /// Says that a bad row was left out, and why; of many, only the first are shown.
     pub fn left_out(&mut self, why: &dyn fmt::Display) {
         match self.bad {
-            n if n < SHOWN_BAD => self.println(fill(lang().texts().left_out_row, &[("why", &why)])),
-            SHOWN_BAD => self.println(lang().texts().more_bad_rows),
+            n if n < SHOWN_BAD => self.println(fill(lang().texts().terminal.left_out_row, &[("why", &why)])),
+            SHOWN_BAD => self.println(lang().texts().terminal.more_bad_rows),
             _ => {}
         }
         self.bad += 1;

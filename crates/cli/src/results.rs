@@ -80,7 +80,7 @@ impl Results {
             return Ok(false);
         }
         if self.over.resume && !KeptResults::path_of(&self.output).exists() {
-            eprintln!("t5kit: {} is complete: nothing to resume", self.output.display());
+            told!(nothing_to_resume, place = self.output.display());
             return Ok(true);
         }
         Err(t5kit_formats::Error::Exists { path: self.output.clone() }.into())
@@ -108,7 +108,7 @@ impl Results {
         let mut kept = KeptResults::begin(&self.output, &settings, resume, force)?;
         let before = kept.done();
         if before > 0 {
-            eprintln!("t5kit: going on after {before} rows");
+            told!(going_on_after_rows, n = before);
         }
         let mut monitor = Monitor::default();
         let total = table.total().and_then(|n| usize::try_from(n).ok());
@@ -137,7 +137,7 @@ impl Results {
             added: &self.added,
             force,
         })?;
-        eprintln!("t5kit: {}: written", self.output.display());
+        told!(written, place = self.output.display());
         Ok(())
     }
 

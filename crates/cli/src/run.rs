@@ -76,7 +76,7 @@ pub fn run(args: Args) -> Result<()> {
         if interrupt::requested() {
             let values: [(&str, &dyn std::fmt::Display); 2] =
                 [("stage", &stage.called(lang())), ("command", &again)];
-            let said = fill(lang().texts().recipe_stopped, &values);
+            let said = fill(lang().texts().recipes.recipe_stopped, &values);
             eprintln!("t5kit: {said}");
             return Err(Interrupted.into());
         }
@@ -97,7 +97,7 @@ pub fn run(args: Args) -> Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(summary.as_bytes())?;
     let page = recipe.output.join(report::REPORT);
-    eprintln!("t5kit: {}", fill(lang().texts().recipe_done, &[("page", &page.display())]));
+    eprintln!("t5kit: {}", fill(lang().texts().recipes.recipe_done, &[("page", &page.display())]));
     Ok(())
 }
 
@@ -125,8 +125,8 @@ fn one(recipe: &Recipe, stages: &[Stage], stage: &Stage, how: How, state: &mut S
     if ran.is_ok() {
         let took = Took(begun.elapsed());
         let (t, name) = (lang().texts(), stage.called(lang()));
-        let took = format!("{took}{}{}", t.comma, bytes(peak));
-        let said = fill(t.work_at, &[("stage", &name), ("done", &took)]);
+        let took = format!("{took}{}{}", t.terminal.comma, bytes(peak));
+        let said = fill(t.terminal.work_at, &[("stage", &name), ("done", &took)]);
         eprintln!("{}", style(format!("t5kit: {said}")).for_stderr().dim());
     }
     ran
@@ -136,11 +136,11 @@ fn one(recipe: &Recipe, stages: &[Stage], stage: &Stage, how: How, state: &mut S
 fn heading(number: usize, of: usize, stage: &Stage, standing: &Standing) {
     let t = lang().texts();
     let what = match standing {
-        Standing::Done => t.stage_done,
+        Standing::Done => t.recipes.stage_done,
         Standing::New => "",
-        Standing::Begun => t.stage_goes_on,
-        Standing::Changed(_) => t.stage_again,
-        Standing::Gone => t.stage_gone,
+        Standing::Begun => t.recipes.stage_goes_on,
+        Standing::Changed(_) => t.recipes.stage_again,
+        Standing::Gone => t.recipes.stage_gone,
     };
     let line = format!("\n[{number}/{of}] {}", stage.called(lang()));
     eprintln!("{} {what}", style(line).for_stderr().cyan().bold());

@@ -56,6 +56,14 @@ macro_rules! eprintln {
     };
 }
 
+/// Says one of the texts for a terminal, in the reader's language, its places filled: `told!(written, place = path)`.
+macro_rules! told {
+    ($name:ident $(, $place:ident = $value:expr)* $(,)?) => {{
+        let text = $crate::lang::lang().texts().terminal.$name;
+        eprintln!("t5kit: {}", t5kit_formats::lang::fill(text, &[$((stringify!($place), &$value)),*]));
+    }};
+}
+
 /// Says what only `--verbose` asks for.
 macro_rules! detail {
     ($($text:tt)*) => {
@@ -93,8 +101,8 @@ pub fn notice_cut(what: Side, cut: usize, all: usize, most: usize, part: &str) {
     let t = lang().texts();
     let text = match cut {
         0 => return,
-        1 => t.one_was_cut,
-        _ => t.several_were_cut,
+        1 => t.terminal.one_was_cut,
+        _ => t.terminal.several_were_cut,
     };
     let (n, all) = (count(cut), count(all));
     let values: [(&str, &dyn std::fmt::Display); 5] =
@@ -116,12 +124,12 @@ impl Side {
     pub fn called(self, n: usize) -> &'static str {
         let t = lang().texts();
         match (self, n) {
-            (Side::Source, 1) => t.source,
-            (Side::Source, _) => t.sources,
-            (Side::Target, 1) => t.target,
-            (Side::Target, _) => t.targets,
-            (Side::Text, 1) => t.text,
-            (Side::Text, _) => t.texts,
+            (Side::Source, 1) => t.pages.source,
+            (Side::Source, _) => t.pages.sources,
+            (Side::Target, 1) => t.pages.target,
+            (Side::Target, _) => t.pages.targets,
+            (Side::Text, 1) => t.terminal.text,
+            (Side::Text, _) => t.terminal.texts,
         }
     }
 }

@@ -10,8 +10,9 @@ use t5kit_train::{PairColumns, ReadWatch, Understood};
 
 use crate::errors::usage;
 use crate::finetune::OnError;
+use crate::lang::lang;
 use crate::progress::Monitor;
-use crate::say::count;
+use crate::say::{count, counted};
 use crate::table_flags::{TableFlags, said, spoken, understood};
 
 /// The flags of `t5kit split`.
@@ -110,26 +111,27 @@ pub fn run(args: Args) -> Result<()> {
     let record = split(&options, &args.output, args.force, &mut reading)?;
     reading.monitor.clear();
     for part in &record.parts {
-        eprintln!(
-            "t5kit: {}: {} examples; sources of {:.0} characters on average, 95 % within {}, targets of {:.0} and {}",
-            part.name,
-            count(part.rows),
-            part.source.mean,
-            part.source.p95,
-            part.target.mean,
-            part.target.p95
+        told!(
+            split_part,
+            part = part.name,
+            n = count(part.rows),
+            mean = format!("{:.0}", part.source.mean),
+            p95 = part.source.p95,
+            target_mean = format!("{:.0}", part.target.mean),
+            target_p95 = part.target.p95,
         );
         if part.repeated > 0 {
-            eprintln!("t5kit: {}: {} sources are in an earlier part too", part.name, count(part.repeated));
+            told!(split_repeated, part = part.name, n = count(part.repeated));
         }
     }
     if record.left > 0 {
-        eprintln!("t5kit: {} examples are in no part", count(record.left));
+        told!(split_left, n = count(record.left));
     }
-    if record.skipped > 0 {
-        eprintln!("t5kit: {} bad rows were left out", record.skipped);
+    let t = &lang().texts().terminal;
+    if let Some(said) = counted(record.skipped, t.one_bad_row, t.several_bad_rows) {
+        eprintln!("t5kit: {said}");
     }
-    eprintln!("{}: written", args.output.display());
+    told!(written, place = args.output.display());
     Ok(())
 }
 

@@ -64,7 +64,7 @@ pub fn encoding(name: &str) -> Result<Encoding> {
 
 /// What a file was understood as, behind what is said of its columns: `, header: yes, encoding: GB18030`.
 pub fn understood(head: &Head) -> String {
-    let t = lang().texts();
+    let t = &lang().texts().terminal;
     let mut parts = Vec::new();
     if let Some(header) = head.header {
         parts.push(fill(t.header_is, &[("answer", if header { &t.yes } else { &t.no })]));
@@ -76,7 +76,7 @@ pub fn understood(head: &Head) -> String {
 
 /// Which columns make an example: `source = 摘要, target = 标题`; `others` are columns of further targets.
 pub fn said(head: &Head, roles: Roles, others: &[usize]) -> String {
-    let t = lang().texts();
+    let t = &lang().texts().terminal;
     let targets = std::iter::once(&roles.target).chain(others);
     let targets = targets.map(|&place| fill(t.is_target, &[("name", &column_name(head, place))]));
     let parts = std::iter::once(source_said(head, roles.prompt, roles.source)).chain(targets);
@@ -85,7 +85,7 @@ pub fn said(head: &Head, roles: Roles, others: &[usize]) -> String {
 
 /// The same of sources alone: `prompt = 任务, source = 摘要`.
 pub fn source_said(head: &Head, prompt: Option<usize>, source: usize) -> String {
-    let t = lang().texts();
+    let t = &lang().texts().terminal;
     let named = |text: &str, place| fill(text, &[("name", &column_name(head, place))]);
     let prompt = prompt.map(|place| named(t.is_prompt, place) + t.comma).unwrap_or_default();
     format!("{prompt}{}", named(t.is_source, source))
@@ -93,7 +93,7 @@ pub fn source_said(head: &Head, prompt: Option<usize>, source: usize) -> String 
 
 /// What a column of texts was understood as: `column 标题, encoding: GB18030`; without a column, lines.
 pub fn column_said(column: Option<&str>, encoding: Option<&str>) -> String {
-    let t = lang().texts();
+    let t = &lang().texts().terminal;
     let what = column.map_or(t.lines.to_owned(), |name| fill(t.is_column, &[("name", &name)]));
     let encoding = encoding.map(|name| format!("{}{}", t.comma, fill(t.encoding_is, &[("name", &name)])));
     what + &encoding.unwrap_or_default()
@@ -103,14 +103,14 @@ pub fn column_said(column: Option<&str>, encoding: Option<&str>) -> String {
 pub fn column_name(head: &Head, place: usize) -> String {
     match head.columns.get(place) {
         Some(column) if !column.name.is_empty() => column.name.clone(),
-        _ => fill(lang().texts().nameless_column, &[("n", &(place + 1))]),
+        _ => fill(lang().texts().terminal.nameless_column, &[("n", &(place + 1))]),
     }
 }
 
 /// What is said of the encoding that a file is read in: nothing where that is UTF-8.
 pub fn encoding_line(path: &Path, encoding: Option<&str>) -> Option<String> {
     let encoding = encoding.filter(|name| *name != "UTF-8")?;
-    let read_as = fill(lang().texts().read_as, &[("encoding", &encoding)]);
+    let read_as = fill(lang().texts().terminal.read_as, &[("encoding", &encoding)]);
     Some(format!("t5kit: {}: {read_as}", spoken(path)))
 }
 
@@ -123,7 +123,11 @@ pub fn say_encoding(path: &Path, encoding: Option<&str>) {
 
 /// A path as it is spoken of.
 pub fn spoken(path: &Path) -> String {
-    if path.as_os_str() == "-" { lang().texts().standard_input.into() } else { path.display().to_string() }
+    if path.as_os_str() == "-" {
+        lang().texts().terminal.standard_input.into()
+    } else {
+        path.display().to_string()
+    }
 }
 
 /// A text that says in which encoding it is read as soon as that is known, where it is not UTF-8.

@@ -153,22 +153,22 @@ pub fn ended(
 ) -> Result<()> {
     let folder = output.display();
     if outcome.stopped {
-        eprintln!("t5kit: {}", fill(lang().texts().stopped_and_saved, &[("step", &outcome.steps)]));
+        eprintln!("t5kit: {}", fill(lang().texts().terminal.stopped_and_saved, &[("step", &outcome.steps)]));
         return Err(Interrupted.into());
     }
     finish()?;
     let t = lang().texts();
-    let early = if outcome.early { t.ended_early } else { "" };
+    let early = if outcome.early { t.terminal.ended_early } else { "" };
     let best = outcome.best.as_ref().map_or(String::new(), |best| {
         let decisive = options.validation.decides();
         let (name, value) = match decisive.and_then(|name| Some((name, best.metrics.get(name)?.as_f64()?))) {
             Some((name, value)) => (name, value),
-            None => (t.validation_loss, best.valid_loss),
+            None => (t.pages.validation_loss, best.valid_loss),
         };
-        fill(t.best_was, &[("name", &name), ("value", &format!("{value:.4}")), ("step", &best.step)])
+        fill(t.terminal.best_was, &[("name", &name), ("value", &format!("{value:.4}")), ("step", &best.step)])
     });
     let values: [(&str, &dyn std::fmt::Display); 4] =
         [("steps", &outcome.steps), ("best", &best), ("folder", &folder), ("page", &REPORT)];
-    eprintln!("t5kit: {early}{}", fill(t.trained_model, &values));
+    eprintln!("t5kit: {early}{}", fill(t.terminal.trained_model, &values));
     Ok(())
 }

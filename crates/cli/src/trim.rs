@@ -127,46 +127,43 @@ pub fn run(args: Args) -> Result<()> {
     })?;
     monitor.finish();
     say(&report);
-    eprintln!("{}: written; see trim_report.html", job.output.display());
+    told!(trim_written, folder = job.output.display());
     Ok(())
 }
 
 /// The report in a few lines.
 fn say(report: &Report) {
     let v = &report.vocabulary;
-    eprintln!(
-        "pieces: {} of {} kept ({} indispensable, {} chosen, {} only required), {} rows",
-        v.pieces_after, v.pieces_before, v.indispensable, v.chosen, v.required, v.rows_after
+    told!(
+        trim_kept,
+        kept = v.pieces_after,
+        all = v.pieces_before,
+        indispensable = v.indispensable,
+        chosen = v.chosen,
+        required = v.required,
+        rows = v.rows_after,
     );
     if let Some(coverage) = &report.coverage {
-        eprintln!("coverage: {:.6} of {} counted tokens", coverage.share, coverage.tokens);
+        told!(trim_covers, share = format!("{:.6}", coverage.share), tokens = coverage.tokens);
     }
     for required in report.required.iter().filter(|required| !required.missing.is_empty()) {
-        eprintln!(
-            "{}: {} characters have no piece in this tokenizer and stay bytes or unknown",
-            required.name,
-            required.missing.len()
-        );
+        told!(trim_without_piece, name = required.name, n = required.missing.len());
     }
     if let Some(sizes) = &report.model {
-        eprintln!(
-            "parameters: {} of {}; weights: {:.1} of {:.1} MB",
-            sizes.after.parameters,
-            sizes.before.parameters,
-            sizes.after.bytes as f64 / 1e6,
-            sizes.before.bytes as f64 / 1e6
-        );
+        let [mb, mb_before] =
+            [&sizes.after, &sizes.before].map(|sizes| format!("{:.1}", sizes.bytes as f64 / 1e6));
+        let (after, before) = (sizes.after.parameters, sizes.before.parameters);
+        told!(trim_sizes, after = after, before = before, mb = mb, mb_before = mb_before);
     }
     if let Some(sample) = &report.sample {
-        eprintln!(
-            "held-out text: {} of {} texts segmented differently, {} tokens where there were {}, {} characters as \
-             bytes where there were {}",
-            sample.texts_changed,
-            sample.texts,
-            sample.tokens.after,
-            sample.tokens.before,
-            sample.byte_characters.after,
-            sample.byte_characters.before
+        told!(
+            trim_held_out,
+            changed = sample.texts_changed,
+            texts = sample.texts,
+            after = sample.tokens.after,
+            before = sample.tokens.before,
+            bytes = sample.byte_characters.after,
+            bytes_before = sample.byte_characters.before,
         );
     }
 }

@@ -18,7 +18,7 @@ pub(crate) const STYLE: &str = include_str!("page.css");
 
 /// The page in a language; `date` is shown, `samples` are those of the intervals, `commands` repeat the evaluation.
 pub fn page(evaluation: &Evaluation, lang: Lang, date: &str, samples: usize, commands: &[String]) -> String {
-    let t = lang.texts();
+    let t = &lang.texts().pages;
     let names: Vec<&str> = evaluation.models.iter().map(|model| &*model.name).collect();
     let title = fill(t.evaluation_title, &[("data", &evaluation.data)]);
     let n = html::thousands(evaluation.examples.sources.len() as u64);
@@ -71,7 +71,7 @@ fn percent(figure: &Figure, value: f64) -> String {
 
 /// A row a model: figures with intervals, speeds, memory.
 fn figures(body: &mut String, evaluation: &Evaluation, lang: Lang) {
-    let t = lang.texts();
+    let t = &lang.texts().pages;
     let Some(first) = evaluation.models.first() else { return };
     let measured = evaluation.models.iter().any(|model| model.outputs.speed.is_some());
     let mut head = vec![t.evaluation_model.to_owned()];
@@ -119,7 +119,7 @@ fn figures(body: &mut String, evaluation: &Evaluation, lang: Lang) {
 
 /// What has to be known to read the table.
 fn notes(body: &mut String, evaluation: &Evaluation, lang: Lang, samples: usize) {
-    let t = lang.texts();
+    let t = &lang.texts().pages;
     let mut note = |text: &str| {
         let _ = writeln!(body, "<p class=\"soft\">{}</p>", html::escape(text));
     };
@@ -140,7 +140,7 @@ fn notes(body: &mut String, evaluation: &Evaluation, lang: Lang, samples: usize)
 
 fn signatures(body: &mut String, evaluation: &Evaluation, lang: Lang) {
     let Some(first) = evaluation.models.first() else { return };
-    let _ = writeln!(body, "<h2>{}</h2>\n<dl>", html::escape(lang.texts().signatures));
+    let _ = writeln!(body, "<h2>{}</h2>\n<dl>", html::escape(lang.texts().pages.signatures));
     for figure in &first.report.figures {
         let _ = writeln!(
             body,
@@ -175,7 +175,7 @@ fn shown_scores(evaluation: &Evaluation) -> impl Iterator<Item = (usize, &Figure
 
 /// What the script draws from.
 fn data(evaluation: &Evaluation, lang: Lang) -> Value {
-    let t = lang.texts();
+    let t = &lang.texts().pages;
     let scores = |model: &ModelFigures| -> Map<String, Value> {
         let of = |(i, figure): (usize, &Figure)| {
             let figure = model.report.figures.get(i).filter(|own| own.name == figure.name)?;

@@ -11,7 +11,7 @@ use crate::page::STYLE;
 /// The page in a language; `date` is shown, `commands` repeat the evaluation. The pages of the parts are expected beside
 /// it, as `evaluation.html` in folders of the parts' names ([`crate::Part::name`]).
 pub fn tasks_page(evaluation: &TaskEvaluation, lang: Lang, date: &str, commands: &[String]) -> String {
-    let t = lang.texts();
+    let t = &lang.texts().pages;
     let names: Vec<&str> = evaluation.models.iter().map(|(name, _)| &**name).collect();
     let n = html::thousands(evaluation.parts.iter().map(|(.., examples)| *examples as u64).sum());
     let title = fill(t.evaluation_title, &[("data", &evaluation.data)]);

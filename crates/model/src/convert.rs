@@ -150,7 +150,8 @@ impl<A: Architecture> Weights<A> {
         let mut scales = Vec::new();
         let factor = if tensor == self.plan.config.vocabulary().softmax { self.softmax_factor } else { 1.0 };
         let read = self.plan.entries.get(stream).and_then(|entry| entry.tensor.as_ref());
-        let path = read.map_or(self.plan.path(), |(name, _)| self.plan.reader.checkpoint().path_of(name)).to_owned();
+        let path =
+            read.map_or(self.plan.path(), |(name, _)| self.plan.reader.checkpoint().path_of(name)).to_owned();
         let beyond = |Beyond(value)| Error::Range {
             path: path.clone(),
             tensor: tensor.clone(),

@@ -21,7 +21,7 @@ pub enum Change {
 impl Change {
     /// In words, as what follows "was made with".
     pub fn said(&self, lang: Lang) -> String {
-        let t = lang.texts();
+        let t = &lang.texts().recipes;
         let shown = |value: &str| if value.is_empty() { t.change_set.to_owned() } else { value.to_owned() };
         match self {
             Change::Content(file) => fill(t.change_content, &[("file", file)]),
@@ -43,7 +43,7 @@ impl Change {
 
 /// All of them in a line.
 pub fn all_changes(changes: &[Change], lang: Lang) -> String {
-    changes.iter().map(|change| change.said(lang)).collect::<Vec<_>>().join(lang.texts().comma)
+    changes.iter().map(|change| change.said(lang)).collect::<Vec<_>>().join(lang.texts().terminal.comma)
 }
 
 /// What is other, by the names of inputs; what stages before this one made is their business.

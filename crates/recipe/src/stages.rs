@@ -100,7 +100,7 @@ impl Stage {
 
 /// What people call the stage of this name.
 pub(crate) fn called(name: &'static str, lang: Lang) -> &'static str {
-    let t = lang.texts();
+    let t = &lang.texts().recipes;
     match name {
         "model" => t.stage_model,
         "count" => t.stage_count,

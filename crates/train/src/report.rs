@@ -100,7 +100,7 @@ pub fn write_report(folder: &Path, report: &RunReport<'_>) -> Result<(), Error> 
 
 fn page(r: &RunReport<'_>, curves: &Curves) -> String {
     let mut out = String::with_capacity(64 << 10);
-    let t = r.lang.texts();
+    let t = &r.lang.texts().pages;
     let steps = curves.loss.last().map_or(0, |p| p.0 as u64);
     if let Some(all) = r.going_on {
         let going_on = fill(t.run_going_on, &[("step", &thousands(steps)), ("steps", &thousands(all))]);
@@ -126,7 +126,7 @@ fn page(r: &RunReport<'_>, curves: &Curves) -> String {
 }
 
 fn cards(out: &mut String, r: &RunReport<'_>, curves: &Curves, steps: u64) {
-    let t = r.lang.texts();
+    let t = &r.lang.texts().pages;
     out.push_str("<div class=\"cards\">\n");
     if let Some(best) = r.best {
         let at = fill(t.best_at, &[("step", &thousands(best.step))]);
@@ -151,7 +151,7 @@ fn cards(out: &mut String, r: &RunReport<'_>, curves: &Curves, steps: u64) {
 }
 
 fn charts(out: &mut String, r: &RunReport<'_>, curves: &Curves) {
-    let t = r.lang.texts();
+    let t = &r.lang.texts().pages;
     let mark = r.best.map(|best| (best.step as f64, t.best.to_owned()));
     let line = |points: &[(f64, f64)], name| Series { name, points: thin(points), dots: false, smooth: true };
     let range = curves.loss.last().map(|last| (0.0, last.0));
@@ -219,7 +219,7 @@ fn samples(out: &mut String, r: &RunReport<'_>) {
     if r.samples.is_empty() {
         return;
     }
-    let t = r.lang.texts();
+    let t = &r.lang.texts().pages;
     let whose = if r.best.is_some() { t.outputs_of_best } else { t.outputs_of_last };
     let whose = fill(whose, &[("part", &part(r.lang, r.valid.is_some()))]);
     let _ = writeln!(
@@ -248,7 +248,7 @@ fn texts_row(out: &mut String, cells: &[(&str, &str, String)]) {
 }
 
 fn settings(out: &mut String, r: &RunReport<'_>) {
-    let _ = writeln!(out, "<h2>{}</h2>\n<table class=\"settings\">", r.lang.texts().settings);
+    let _ = writeln!(out, "<h2>{}</h2>\n<table class=\"settings\">", r.lang.texts().pages.settings);
     let mut row = |name: &str, value: &str| {
         let _ = writeln!(out, "<tr><td>{}</td><td>{}</td></tr>", escape(name), escape(value));
     };

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 use t5kit_formats::html::{escape, svg_line, svg_text, thousands};
-use t5kit_formats::lang::{Texts, fill};
+use t5kit_formats::lang::{Pages, fill};
 
 use crate::report::{Coverage, Vocabulary};
 
@@ -38,7 +38,7 @@ impl Axes {
 
 /// The drawing, to be embedded in HTML; colours come from the page's style sheet (classes `grid`, `curve`,
 /// `point`, `axis`).
-pub(crate) fn svg(coverage: &Coverage, vocabulary: &Vocabulary, t: &Texts) -> String {
+pub(crate) fn svg(coverage: &Coverage, vocabulary: &Vocabulary, t: &Pages) -> String {
     let most = coverage.curve.last().map_or(10, |&(n, _)| n.max(10)).max(vocabulary.pieces_after);
     // One token more or less is the finest step there is.
     let depth = (coverage.tokens.max(10) as f64).log10().clamp(2.0, 7.0).ceil();
@@ -125,7 +125,7 @@ mod tests {
                 curve: vec![(1, 0.0), (100, 0.9), (250_000, 1.0)],
             };
             let vocabulary = Vocabulary { pieces_after: 300_000, ..Vocabulary::default() };
-            let drawing = svg(&coverage, &vocabulary, t5kit_formats::lang::Lang::En.texts());
+            let drawing = svg(&coverage, &vocabulary, &t5kit_formats::lang::Lang::En.texts().pages);
             let points = drawing.split("points=\"").nth(1).unwrap().split('"').next().unwrap();
             assert_eq!(points.split(' ').count(), 3);
             for point in points.split(' ') {

@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write};
 
 use t5kit_formats::html::{self, escape, megabytes, short, thousands};
-use t5kit_formats::lang::{Lang, Texts, fill};
+use t5kit_formats::lang::{Lang, Pages, fill};
 
 use crate::curve::{share_text, svg};
 use crate::report::{ModelSizes, Report};
@@ -24,7 +24,7 @@ const STYLE: &str = "
 
 /// The page.
 pub(crate) fn page(report: &Report, words: fn(&str) -> String, lang: Lang) -> String {
-    let t = lang.texts();
+    let t = &lang.texts().pages;
     let mut out = String::with_capacity(64 << 10);
     let v = &report.vocabulary;
     if let Some(coverage) = report.coverage.as_ref().filter(|coverage| coverage.share < crate::LEAST_COVERAGE)
@@ -57,13 +57,13 @@ pub(crate) fn page(report: &Report, words: fn(&str) -> String, lang: Lang) -> St
     html::page(lang, t.trim_title, &subtitle, STYLE, &out)
 }
 
-fn card(out: &mut String, t: &Texts, what: &str, number: impl Fn(u64) -> String, before: u64, after: u64) {
+fn card(out: &mut String, t: &Pages, what: &str, number: impl Fn(u64) -> String, before: u64, after: u64) {
     let share = format!("{:.1}", 100.0 * after as f64 / before.max(1) as f64);
     let share = fill(t.share_of, &[("share", &share), ("before", &number(before))]);
     html::card(out, number(after), &[what, &share]);
 }
 
-fn sizes(out: &mut String, report: &Report, t: &Texts) {
+fn sizes(out: &mut String, report: &Report, t: &Pages) {
     let v = &report.vocabulary;
     let (before, after) = (t.before, t.after);
     let _ = writeln!(
@@ -102,7 +102,7 @@ fn sizes(out: &mut String, report: &Report, t: &Texts) {
     let _ = writeln!(out, "<p class=\"soft\">{}</p>", fill(t.kept_why, &why));
 }
 
-fn held_out(out: &mut String, s: &SampleReport, t: &Texts) {
+fn held_out(out: &mut String, s: &SampleReport, t: &Pages) {
     let percent = |part: u64, all: u64| format!("{:.3} %", 100.0 * part as f64 / all.max(1) as f64);
     let says: [(&str, &dyn Display); 5] = [
         ("file", &escape(&s.file)),
@@ -137,7 +137,7 @@ fn held_out(out: &mut String, s: &SampleReport, t: &Texts) {
 }
 
 /// The first changed place of some texts, before and after; pieces that the other side does not have there are marked.
-fn examples(out: &mut String, examples: &[Change], t: &Texts) {
+fn examples(out: &mut String, examples: &[Change], t: &Pages) {
     if examples.is_empty() {
         return;
     }
@@ -187,7 +187,7 @@ fn is_byte(piece: &str) -> bool {
     piece.len() == 6 && piece.starts_with("<0x") && piece.ends_with('>')
 }
 
-fn pieces(out: &mut String, report: &Report, t: &Texts) {
+fn pieces(out: &mut String, report: &Report, t: &Pages) {
     if let Some(coverage) = &report.coverage
         && !coverage.most_frequent_dropped.is_empty()
     {
@@ -224,7 +224,7 @@ fn pieces(out: &mut String, report: &Report, t: &Texts) {
     out.push_str("</table>\n");
 }
 
-fn repeat(out: &mut String, report: &Report, words: fn(&str) -> String, t: &Texts) {
+fn repeat(out: &mut String, report: &Report, words: fn(&str) -> String, t: &Pages) {
     let mut command = format!("t5kit trim `tokenizer` {}", report.tokenizer.file);
     for counts in &report.counts {
         let _ = write!(command, " `counts` {}", counts.file.file);
@@ -290,7 +290,7 @@ mod tests {
         let mut out = String::new();
         let before = pieces(&["电网", "<0xE9>", "模型", "一", "一", "末"]);
         let after = pieces(&["电", "网", "<0xE9>", "模型", "一一"]);
-        examples(&mut out, &[Change { before, after }], Lang::En.texts());
+        examples(&mut out, &[Change { before, after }], &Lang::En.texts().pages);
         let marked: Vec<&str> =
             out.split("class=\"other\">").skip(1).map(|s| s.split('<').next().unwrap()).collect();
         // What is behind the other side's last piece is not known to differ.

@@ -2,16 +2,21 @@
 
 use t5kit_evaluate::Evaluation;
 use t5kit_formats::html::megabytes;
+use t5kit_formats::lang::fill;
 
 use crate::columns::aligned;
+use crate::lang::lang;
 
 /// The table, in percent, with half the width of each confidence interval; then how many examples, and signatures.
 pub fn of(evaluation: &Evaluation) -> String {
     let Some(first) = evaluation.models.first() else { return String::new() };
+    let (t, pages) = (&lang().texts().terminal, &lang().texts().pages);
     let mut rows: Vec<Vec<String>> = Vec::new();
-    let mut head = vec!["model".to_owned()];
+    let mut head = vec![pages.evaluation_model.to_owned()];
     head.extend(first.report.figures.iter().map(|figure| t5kit_evaluate::title(&figure.name)));
-    head.extend(["samples/s", "tokens/s", "speed", "memory"].map(String::from));
+    let of_speed =
+        [pages.samples_a_second, pages.new_tokens_a_second, pages.relative_speed, pages.peak_memory];
+    head.extend(of_speed.map(String::from));
     rows.push(head);
     for model in &evaluation.models {
         let mut row = vec![model.name.clone()];
@@ -34,12 +39,12 @@ pub fn of(evaluation: &Evaluation) -> String {
         rows.push(row);
     }
     let mut out = aligned(&rows, 1);
-    out += &format!("{} examples, in percent", evaluation.examples.sources.len());
+    out += &fill(t.in_percent, &[("n", &evaluation.examples.sources.len())]);
     if first.report.figures.iter().any(|figure| figure.interval.is_some()) {
-        out += "; ±: half of the 95 % confidence interval";
+        out += t.half_interval;
     }
     if evaluation.models.len() > 1 {
-        out += "; *: differs from the first model (p < 0.05)";
+        out += t.differs_from_first;
     }
     out + "\n"
 }

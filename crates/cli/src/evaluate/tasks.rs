@@ -261,7 +261,7 @@ pub fn run(args: &Args) -> Result<()> {
             out.write_all(aligned(rows, 2).as_bytes())?;
         }
     }
-    eprintln!("t5kit: see {}", args.output.join("evaluation.html").display());
+    told!(see_page, page = args.output.join("evaluation.html").display());
     Ok(())
 }
 

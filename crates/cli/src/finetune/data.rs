@@ -129,25 +129,25 @@ impl DataArgs {
             prompt = prompt.take().or(reading.prompt);
             let examples = examples?;
             examples.check_ids(tokenizer.vocab_size(), rows)?;
-            say_facts(&examples.facts, lengths, &fill(t.of_part, &[("part", &part)]));
+            say_facts(&examples.facts, lengths, &fill(t.terminal.of_part, &[("part", &part)]));
             notice_missed(Side::Source, examples.facts.missed_sentinels[0], tokenizer);
             notice_missed(Side::Target, examples.facts.missed_sentinels[1], tokenizer);
             if examples.on_disk() {
-                eprintln!("t5kit: {}", t.tokens_on_disk);
+                eprintln!("t5kit: {}", t.terminal.tokens_on_disk);
             }
             Ok(examples)
         };
-        let train = read(&self.train, self.valid_split.is_some(), t.part_training)?;
+        let train = read(&self.train, self.valid_split.is_some(), t.pages.part_training)?;
         say_first(&train, tokenizer);
         if let Some(share) = self.valid_split {
             let all = train.len();
             let (train, valid) = train.split(share, seed, &options.placement)?;
-            let said = fill(t.set_aside, &[("n", &count(valid.len())), ("all", &count(all))]);
+            let said = fill(t.terminal.set_aside, &[("n", &count(valid.len())), ("all", &count(all))]);
             eprintln!("t5kit: {said}");
             return Ok((train, Some(valid), prompt));
         }
         let valid =
-            (!self.valid.is_empty()).then(|| read(&self.valid, true, t.part_validation)).transpose()?;
+            (!self.valid.is_empty()).then(|| read(&self.valid, true, t.pages.part_validation)).transpose()?;
         Ok((train, valid, prompt))
     }
 
@@ -272,18 +272,19 @@ pub(super) fn say_facts(facts: &Facts, lengths: Lengths, part: &str) {
         notice_cut(what, facts.cut[side], counts.total(), most, part);
         let share = format!("{:.1}", 100.0 * facts.cut[side] as f64 / counts.total().max(1) as f64);
         let cut = match facts.cut[side] {
-            0 => t.cut_none.to_owned(),
-            cut => fill(t.cut_some, &[("n", &count(cut)), ("share", &share)]),
+            0 => t.terminal.cut_none.to_owned(),
+            cut => fill(t.terminal.cut_some, &[("n", &count(cut)), ("share", &share)]),
         };
         let other = if side == 0 { Side::Target } else { Side::Source };
         let length = match lengths.pair.filter(|&pair| pair < lengths.source + lengths.target) {
-            Some(pair) => {
-                fill(t.or_with_the_other, &[("n", &most), ("pair", &pair), ("other", &other.called(1))])
-            }
+            Some(pair) => fill(
+                t.terminal.or_with_the_other,
+                &[("n", &most), ("pair", &pair), ("other", &other.called(1))],
+            ),
             None => most.to_string(),
         };
         let said = fill(
-            t.lengths_that_fit,
+            t.terminal.lengths_that_fit,
             &[
                 ("n", &count(counts.total())),
                 ("what", &what.called(counts.total())),
@@ -297,9 +298,9 @@ pub(super) fn say_facts(facts: &Facts, lengths: Lengths, part: &str) {
         eprintln!("t5kit: {said}");
     }
     for said in [
-        counted(facts.skipped as u64, t.one_bad_row, t.several_bad_rows),
-        counted(facts.blank as u64, t.one_empty_row, t.several_empty_rows),
-        counted(facts.replaced, t.one_surrogate, t.several_surrogates),
+        counted(facts.skipped as u64, t.terminal.one_bad_row, t.terminal.several_bad_rows),
+        counted(facts.blank as u64, t.terminal.one_empty_row, t.terminal.several_empty_rows),
+        counted(facts.replaced, t.terminal.one_surrogate, t.terminal.several_surrogates),
     ]
     .into_iter()
     .flatten()
@@ -314,7 +315,7 @@ fn say_first(examples: &Examples, tokenizer: &Tokenizer) {
     let t = lang().texts();
     let Some(texts) = examples.facts.first.as_ref().filter(|_| !examples.is_empty()) else { return };
     for (what, text, ids) in
-        [(t.source, &texts[0], examples.source(0)), (t.target, &texts[1], examples.target(0))]
+        [(t.pages.source, &texts[0], examples.source(0)), (t.pages.target, &texts[1], examples.target(0))]
     {
         let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let mut shown: String = line.chars().take(SHOWN).collect();
@@ -329,7 +330,7 @@ fn say_first(examples: &Examples, tokenizer: &Tokenizer) {
         let pieces = pieces.join(" ");
         eprintln!(
             "t5kit: {}",
-            fill(t.first_example, &[("what", &what), ("text", &shown), ("pieces", &pieces)])
+            fill(t.terminal.first_example, &[("what", &what), ("text", &shown), ("pieces", &pieces)])
         );
     }
 }

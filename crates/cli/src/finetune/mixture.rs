@@ -92,13 +92,21 @@ impl DataArgs {
                 ("valid", &count(of_task)),
                 ("share", &share),
             ];
-            eprintln!("t5kit: {}", fill(t.task_of_mixture, &values));
+            eprintln!("t5kit: {}", fill(t.terminal.task_of_mixture, &values));
         }
         let train = Examples::join(train, placement)?;
-        say_facts(&train.facts, options.lengths, &fill(t.of_part, &[("part", &t.part_training)]));
+        say_facts(
+            &train.facts,
+            options.lengths,
+            &fill(t.terminal.of_part, &[("part", &t.pages.part_training)]),
+        );
         let valid = (!valid.is_empty()).then(|| Examples::join(valid, placement)).transpose()?;
         if let Some(valid) = &valid {
-            say_facts(&valid.facts, options.lengths, &fill(t.of_part, &[("part", &t.part_validation)]));
+            say_facts(
+                &valid.facts,
+                options.lengths,
+                &fill(t.terminal.of_part, &[("part", &t.pages.part_validation)]),
+            );
         }
         Ok((train, valid))
     }

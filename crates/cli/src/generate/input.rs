@@ -40,7 +40,7 @@ impl Input {
             return Input::Given(texts.iter().map(|text| form.source(None, text)).collect());
         }
         if std::io::stdin().is_terminal() {
-            eprintln!("t5kit: reading sources from the terminal, one a line; end with Ctrl-D");
+            told!(reading_from_terminal);
         }
         let (sender, receiver) = sync_channel(1024);
         std::thread::spawn(move || {

@@ -54,11 +54,7 @@ pub fn settle(texts: &mut Compared, wanted: PunctuationFlag) -> Done {
         let other =
             texts.predictions.iter().filter(|text| restore_punctuation(text) != text.as_str()).count();
         if other > 0 {
-            eprintln!(
-                "t5kit: {other} of {} predictions have half-width punctuation, the right texts full-width: compared as \
-                 they are (--punctuation auto makes them alike)",
-                texts.predictions.len()
-            );
+            told!(half_width_predictions, n = other, all = texts.predictions.len());
         }
     }
     let change: fn(&str) -> Cow<'_, str> = match done {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use t5kit_formats::lang::{Lang, Texts, fill};
+use t5kit_formats::lang::{Lang, Terminal, fill};
 use t5kit_formats::progress::{Progress, Unit};
 
 use super::words;
@@ -114,8 +114,8 @@ impl Work {
         self.message.iter().flat_map(|part| [self.texts().comma, part]).collect()
     }
 
-    pub fn texts(&self) -> &'static Texts {
-        self.lang.texts()
+    pub fn texts(&self) -> &'static Terminal {
+        &self.lang.texts().terminal
     }
 }
 
@@ -138,11 +138,11 @@ pub(super) fn number(value: u64, unit: Unit) -> String {
 }
 
 /// A number and what it is a number of.
-pub(super) fn amount(value: u64, unit: Unit, t: &Texts) -> String {
+pub(super) fn amount(value: u64, unit: Unit, t: &Terminal) -> String {
     format!("{} {}", number(value, unit), unit_name(unit, t))
 }
 
-pub(super) fn unit_name(unit: Unit, t: &Texts) -> &'static str {
+pub(super) fn unit_name(unit: Unit, t: &Terminal) -> &'static str {
     match unit {
         Unit::Bytes => "MB",
         Unit::Items(name) => words::unit(name, t),

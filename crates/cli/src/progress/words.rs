@@ -1,10 +1,10 @@
 //! What stages of work and the things they count are called in the reader's language.
 
 use std::borrow::Cow;
-use t5kit_formats::lang::{Texts, fill};
+use t5kit_formats::lang::{Terminal, fill};
 
 /// A library's word for a stage, and the reader's.
-type Word = (&'static str, fn(&Texts) -> &'static str);
+type Word = (&'static str, fn(&Terminal) -> &'static str);
 
 const STAGES: [Word; 10] = [
     ("counting", |t| t.work_counting),
@@ -32,12 +32,12 @@ const UNITS: [Word; 10] = [
     ("documents", |t| t.unit_documents),
 ];
 
-fn find(words: &[Word], name: &str, t: &Texts) -> Option<&'static str> {
+fn find(words: &[Word], name: &str, t: &Terminal) -> Option<&'static str> {
     words.iter().find(|(known, _)| *known == name).map(|(_, said)| said(t))
 }
 
 /// A stage by its library's name: `training`, `fetching spiece.model`.
-pub(super) fn stage<'a>(name: &'a str, t: &Texts) -> Cow<'a, str> {
+pub(super) fn stage<'a>(name: &'a str, t: &Terminal) -> Cow<'a, str> {
     if let Some(file) = name.strip_prefix("fetching ") {
         return fill(t.work_fetching, &[("file", &file)]).into();
     }
@@ -45,7 +45,7 @@ pub(super) fn stage<'a>(name: &'a str, t: &Texts) -> Cow<'a, str> {
 }
 
 /// What a stage counts.
-pub(super) fn unit(name: &'static str, t: &Texts) -> &'static str {
+pub(super) fn unit(name: &'static str, t: &Terminal) -> &'static str {
     find(&UNITS, name, t).unwrap_or(name)
 }
 
@@ -90,7 +90,7 @@ mod tests {
         let results = all.split("Results::new(").skip(1).filter_map(|call| call.split_once(")?"));
         stages.extend(results.filter_map(|(call, _)| quoted(call.rsplit_once(", ")?.1)));
         assert!(stages.len() >= 12 && units.len() >= 8, "{stages:?} {units:?}");
-        let (en, zh) = (Lang::En.texts(), Lang::Zh.texts());
+        let (en, zh) = (&Lang::En.texts().terminal, &Lang::Zh.texts().terminal);
         for name in stages {
             assert!(stage(name, en) == name && stage(name, zh) != name, "{name}");
         }

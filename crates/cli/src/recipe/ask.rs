@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use std::collections::HashSet;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use t5kit_formats::lang::fill;
 use t5kit_formats::output::AtomicFile;
 use t5kit_formats::table::{ColumnRef, Head, Table};
 use t5kit_model::memory::available_bytes;
@@ -11,6 +12,7 @@ use t5kit_recipe::{Draft, Examples};
 use t5kit_train::{PairColumns, each_pair};
 
 use crate::errors::usage;
+use crate::lang::lang;
 use crate::progress::Monitor;
 use crate::say::{bytes, count};
 use crate::table_flags::{TableFlags, column_name, understood};
@@ -88,7 +90,7 @@ pub fn run(args: Args) -> Result<()> {
     file.write_all(draft.text().as_bytes())?;
     file.commit()?;
     let recipe = args.recipe.display();
-    eprintln!("t5kit: {recipe}: written; next: t5kit run {recipe} --dry-run");
+    told!(recipe_written, recipe = recipe);
     Ok(())
 }
 
@@ -139,7 +141,7 @@ impl Asking<'_> {
 
 /// Answers to all that the flags leave open.
 fn draft(args: &Args, asking: &mut Asking<'_>) -> Result<Draft> {
-    let options = args.tables.options();
+    let (options, t) = (args.tables.options(), &lang().texts().terminal);
     let open = |path: &str| -> Result<(PathBuf, Head)> {
         let path = PathBuf::from(path);
         let table = Table::open(&path, &options)?;
@@ -148,7 +150,7 @@ fn draft(args: &Args, asking: &mut Asking<'_>) -> Result<Draft> {
     };
     let data = match &args.data {
         Some(data) => Some(open(&data.to_string_lossy())?),
-        None => asking.ask("Table of examples (a file)", None, open)?,
+        None => asking.ask(t.ask_table, None, open)?,
     };
     let (data, head) =
         data.ok_or_else(|| usage("--data: which table holds the examples? There is no terminal to ask on"))?;
@@ -160,9 +162,9 @@ fn draft(args: &Args, asking: &mut Asking<'_>) -> Result<Draft> {
     let told = PairColumns { source: reference(&args.source), target: reference(&args.target), prompt: None };
     let roles = told.choose(&mut Table::open(&data, &options)?);
     let mut columns = Vec::new();
-    for (what, given, place) in [
-        ("sources (what is read)", &args.source, roles.as_ref().ok().map(|roles| roles.source)),
-        ("targets (what is written)", &args.target, roles.as_ref().ok().map(|roles| roles.target)),
+    for (question, given, place) in [
+        (t.ask_source, &args.source, roles.as_ref().ok().map(|roles| roles.source)),
+        (t.ask_target, &args.target, roles.as_ref().ok().map(|roles| roles.target)),
     ] {
         if let Some(given) = given {
             columns.push(given.clone());
@@ -179,7 +181,7 @@ fn draft(args: &Args, asking: &mut Asking<'_>) -> Result<Draft> {
             );
             Ok(answer.to_owned())
         };
-        match asking.ask(&format!("Column of the {what}"), guess.as_deref(), is_one)? {
+        match asking.ask(question, guess.as_deref(), is_one)? {
             Some(column) => columns.push(column),
             // Nobody to ask, and the names do not say it.
             None => drop(told.choose(&mut Table::open(&data, &options)?)?),
@@ -192,30 +194,24 @@ fn draft(args: &Args, asking: &mut Asking<'_>) -> Result<Draft> {
         prompt: None,
     };
     let examples = look(&data, &pairs, &options)?;
-    asking.say(&format!(
-        "  {} examples{}",
-        count(examples.rows),
-        if examples.are_labels { ", labels as targets" } else { "" }
-    ))?;
+    let found = fill(t.found_examples, &[("n", &count(examples.rows))]);
+    asking.say(&format!("  {found}{}", if examples.are_labels { t.found_labels } else { "" }))?;
     let model = match &args.model {
         Some(model) => model.clone(),
-        None => {
-            let question = "Model (a folder, a TensorFlow checkpoint, or a name on the hub)";
-            asking.ask(question, Some(MODEL), |answer| Ok(answer.to_owned()))?.unwrap_or_else(|| MODEL.into())
-        }
+        None => asking
+            .ask(t.ask_model, Some(MODEL), |answer| Ok(answer.to_owned()))?
+            .unwrap_or_else(|| MODEL.into()),
     };
     let free = available_bytes();
     if let Some(free) = free {
-        asking.say(&format!("  this machine has {} of memory free", bytes(free)))?;
+        asking.say(&format!("  {}", fill(t.free_memory, &[("bytes", &bytes(free))])))?;
     }
     let effort = match args.effort {
         Some(effort) => Some(effort),
-        None => {
-            asking.ask("How long may training take: quick, usual or thorough", Some("usual"), |answer| {
-                <Effort as clap::ValueEnum>::from_str(answer, true)
-                    .map_err(|_| anyhow::anyhow!("{answer:?} is none of quick, usual, thorough"))
-            })?
-        }
+        None => asking.ask(t.ask_effort, Some("usual"), |answer| {
+            <Effort as clap::ValueEnum>::from_str(answer, true)
+                .map_err(|_| anyhow::anyhow!("{answer:?} is none of quick, usual, thorough"))
+        })?,
     };
     let effort = effort.unwrap_or(Effort::Usual);
     let stem = args.recipe.file_stem().map_or("recipe".into(), |stem| stem.to_string_lossy().into_owned());
@@ -223,9 +219,7 @@ fn draft(args: &Args, asking: &mut Asking<'_>) -> Result<Draft> {
         Some(output) => output.clone(),
         None => {
             let usual = format!("{stem}.run");
-            asking
-                .ask("Folder of everything that is made", Some(&usual), |answer| Ok(answer.to_owned()))?
-                .unwrap_or(usual)
+            asking.ask(t.ask_folder, Some(&usual), |answer| Ok(answer.to_owned()))?.unwrap_or(usual)
         }
     };
     Ok(Draft {

@@ -42,7 +42,7 @@ pub fn print(
     let (mut all, mut disk) = (0.0, 0);
     for (number, (stage, standing)) in stages.iter().zip(standings).enumerate() {
         let (number, name) = (number + 1, stage.called(lang()));
-        let heading = fill(t.work_at, &[("stage", &name), ("done", &said(standing, force))]);
+        let heading = fill(t.terminal.work_at, &[("stage", &name), ("done", &said(standing, force))]);
         writeln!(out, "[{number}/{}] {heading}", stages.len())?;
         let how = standing.how().unwrap_or(How::New);
         writeln!(out, "  $ {}", typed::line(&stage.command(&recipe.output, how)))?;
@@ -50,7 +50,7 @@ pub fn print(
             if let Some(record) = state.record(stage.name) {
                 let values: [Value<'_>; 2] =
                     [("time", &clock(record.seconds)), ("bytes", &bytes(record.peak_bytes))];
-                writeln!(out, "  {}", fill(t.dry_took, &values))?;
+                writeln!(out, "  {}", fill(t.recipes.dry_took, &values))?;
             }
             continue;
         }
@@ -63,16 +63,16 @@ pub fn print(
     }
     let mut parts = Vec::new();
     if all > 0.0 {
-        parts.push(fill(t.dry_all_time, &[("time", &clock(all))]));
+        parts.push(fill(t.recipes.dry_all_time, &[("time", &clock(all))]));
     }
     if disk > 0 {
-        parts.push(fill(t.dry_all_disk, &[("bytes", &bytes(disk))]));
+        parts.push(fill(t.recipes.dry_all_disk, &[("bytes", &bytes(disk))]));
     }
     if !parts.is_empty() {
-        writeln!(out, "{}", fill(t.dry_in_all, &[("parts", &parts.join(t.comma))]))?;
+        writeln!(out, "{}", fill(t.recipes.dry_in_all, &[("parts", &parts.join(t.terminal.comma))]))?;
     }
     if let Some(free) = available_bytes() {
-        writeln!(out, "{}", fill(t.dry_free, &[("bytes", &bytes(free))]))?;
+        writeln!(out, "{}", fill(t.recipes.dry_free, &[("bytes", &bytes(free))]))?;
     }
     Ok(())
 }
@@ -83,16 +83,16 @@ type Value<'a> = (&'a str, &'a dyn Display);
 fn said(standing: &Standing, force: bool) -> String {
     let t = lang().texts();
     match standing {
-        Standing::Done => t.dry_done.into(),
-        Standing::New => t.dry_new.into(),
-        Standing::Begun => t.stage_goes_on.into(),
-        Standing::Gone => t.dry_gone.into(),
+        Standing::Done => t.recipes.dry_done.into(),
+        Standing::New => t.recipes.dry_new.into(),
+        Standing::Begun => t.recipes.stage_goes_on.into(),
+        Standing::Gone => t.recipes.dry_gone.into(),
         Standing::Changed(changes) => {
             let why = match &changes[..] {
-                [] => t.dry_before_changes.into(),
-                changes => fill(t.dry_made_with, &[("changes", &all_changes(changes, lang()))]),
+                [] => t.recipes.dry_before_changes.into(),
+                changes => fill(t.recipes.dry_made_with, &[("changes", &all_changes(changes, lang()))]),
             };
-            fill(if force { t.dry_again } else { t.dry_refused }, &[("why", &why)])
+            fill(if force { t.recipes.dry_again } else { t.recipes.dry_refused }, &[("why", &why)])
         }
     }
 }
@@ -159,8 +159,8 @@ impl<'a> Known<'a> {
                         .sum::<u64>()
                 });
                 let t = lang().texts();
-                let note = if model.is_earlier { t.dry_before_others } else { "" };
-                let lines = vec![fill(t.dry_disk, &[("bytes", &bytes(size)), ("note", &note)])];
+                let note = if model.is_earlier { t.recipes.dry_before_others } else { "" };
+                let lines = vec![fill(t.recipes.dry_disk, &[("bytes", &bytes(size)), ("note", &note)])];
                 Ok(Needs { lines, disk: size, ..Needs::default() })
             }
             _ => Ok(Needs::default()),
@@ -175,7 +175,9 @@ impl<'a> Known<'a> {
         });
         let texts = read(&options, tokenizer.as_ref())?;
         let t = lang().texts();
-        let parts = [t.dry_train_rows, t.dry_valid_rows, t.dry_test_rows].into_iter().zip(texts.rows);
+        let parts = [t.recipes.dry_train_rows, t.recipes.dry_valid_rows, t.recipes.dry_test_rows]
+            .into_iter()
+            .zip(texts.rows);
         let rows: Vec<String> = parts
             .filter(|(_, rows)| *rows > 0)
             .map(|(part, rows)| fill(part, &[("n", &count(rows))]))
@@ -183,11 +185,13 @@ impl<'a> Known<'a> {
         let [source, target] = texts.tokens.map(|tokens| format!("{tokens:.0}"));
         let by = match tokenizer {
             Some(_) => String::new(),
-            None => fill(t.dry_a_character, &[("n", &TOKENS_A_CHARACTER)]),
+            None => fill(t.recipes.dry_a_character, &[("n", &TOKENS_A_CHARACTER)]),
         };
-        let rows = rows.join(t.comma);
-        let line =
-            fill(t.dry_data, &[("rows", &rows), ("source", &source), ("target", &target), ("by", &by)]);
+        let rows = rows.join(t.terminal.comma);
+        let line = fill(
+            t.recipes.dry_data,
+            &[("rows", &rows), ("source", &source), ("target", &target), ("by", &by)],
+        );
         self.texts = Some(texts);
         Ok(Needs { lines: vec![line], ..Needs::default() })
     }
@@ -240,7 +244,7 @@ impl<'a> Known<'a> {
         let tokens = steps * a_step * (source + target);
         let log = std::fs::read_to_string(stage.output.join(LOG)).ok().map(|log| Curves::read(&log));
         let (rate, by) = match log.filter(|curves| curves.seconds > 0.0 && curves.tokens > 0.0) {
-            Some(curves) => (curves.tokens / curves.seconds, t.dry_by_log.to_owned()),
+            Some(curves) => (curves.tokens / curves.seconds, t.recipes.dry_by_log.to_owned()),
             None => {
                 let bf16 = options.precision == Precision::Bf16;
                 let measured = self.speed.measure(bf16, threads);
@@ -251,7 +255,7 @@ impl<'a> Known<'a> {
         };
         let mut seconds = tokens / rate;
         let mut lines = vec![fill(
-            t.dry_training,
+            t.recipes.dry_training,
             &[
                 ("time", &clock(seconds)),
                 ("steps", &count(steps as usize)),
@@ -270,7 +274,7 @@ impl<'a> Known<'a> {
             let each = self.speed.generating(&widths, [source, target], beams, threads) * rows as f64;
             let values: [Value<'_>; 3] =
                 [("time", &clock(times * each)), ("times", &format!("{times:.0}")), ("each", &clock(each))];
-            lines.push(fill(t.dry_validation, &values));
+            lines.push(fill(t.recipes.dry_validation, &values));
             seconds += times * each;
         }
         let batch = [lengths[0].min(texts.longest[0]), lengths[1].min(texts.longest[1])];
@@ -279,7 +283,10 @@ impl<'a> Known<'a> {
         let extent = Extent { tokens: (sources, a_batch - sources), ..Extent::default() };
         let memory = t5kit_train::predict(&model.config, options, extent);
         let (kept, batch, note) = (bytes(memory.parameters), bytes(memory.activations), earlier(&model));
-        lines.push(fill(t.dry_training_memory, &[("kept", &kept), ("batch", &batch), ("note", &note)]));
+        lines.push(fill(
+            t.recipes.dry_training_memory,
+            &[("kept", &kept), ("batch", &batch), ("note", &note)],
+        ));
         // best/, last/ and its moments; one of them twice while it is replaced.
         let weights: u64 =
             model.config.layout().iter().map(|s| 4 * s.shape.iter().product::<usize>() as u64).sum();
@@ -287,7 +294,7 @@ impl<'a> Known<'a> {
             Some(_) => weights / 10,
             None => 2 * weights + memory.parameters.saturating_sub(2 * weights) + weights,
         };
-        lines.push(fill(t.dry_disk, &[("bytes", &bytes(disk)), ("note", &note)]));
+        lines.push(fill(t.recipes.dry_disk, &[("bytes", &bytes(disk)), ("note", &note)]));
         Ok(Needs { lines, seconds, disk })
     }
 
@@ -308,16 +315,16 @@ impl<'a> Known<'a> {
         let memory = generation_bytes(&widths, work, beams, most_proposed(lookup, TOGETHER * beams), threads);
         let t = lang().texts();
         let models = match models {
-            1 => t.dry_one_model.to_owned(),
-            n => fill(t.dry_models, &[("n", &n)]),
+            1 => t.recipes.dry_one_model.to_owned(),
+            n => fill(t.recipes.dry_models, &[("n", &n)]),
         };
         let (time, sources, note) = (clock(seconds), count(rows), earlier(&model));
         let generating: [Value<'_>; 4] =
             [("time", &time), ("sources", &sources), ("models", &models), ("by", &by)];
         let (weights, work) = (bytes(model.bytes), bytes(memory));
         let lines = vec![
-            fill(t.dry_generating, &generating),
-            fill(t.dry_generating_memory, &[("weights", &weights), ("work", &work), ("note", &note)]),
+            fill(t.recipes.dry_generating, &generating),
+            fill(t.recipes.dry_generating_memory, &[("weights", &weights), ("work", &work), ("note", &note)]),
         ];
         Ok(Needs { lines, seconds, disk: 0 })
     }
@@ -341,16 +348,16 @@ impl<'a> Known<'a> {
 }
 
 fn earlier(model: &Model) -> &'static str {
-    if model.is_earlier { lang().texts().dry_before_trim } else { "" }
+    if model.is_earlier { lang().texts().recipes.dry_before_trim } else { "" }
 }
 
 fn measured_rate(rate: f64, threads: usize) -> String {
     let rate = format!("{:.0}", rate / 1e9);
-    fill(lang().texts().dry_by_measured, &[("rate", &rate), ("threads", &threads)])
+    fill(lang().texts().recipes.dry_by_measured, &[("rate", &rate), ("threads", &threads)])
 }
 
 fn unknown() -> Needs {
-    Needs { lines: vec![lang().texts().dry_unknown.into()], ..Needs::default() }
+    Needs { lines: vec![lang().texts().recipes.dry_unknown.into()], ..Needs::default() }
 }
 
 /// The value of a flag.

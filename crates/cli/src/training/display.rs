@@ -57,7 +57,7 @@ impl Display<'_> {
             let (steps, rate) = (forecast.total_steps - step, format!("{:.0}", self.rate()));
             let values: [(&str, &dyn std::fmt::Display); 3] =
                 [("steps", &steps), ("time", &left), ("rate", &rate)];
-            self.monitor.println(fill(lang().texts().time_left, &values));
+            self.monitor.println(fill(lang().texts().terminal.time_left, &values));
         }
     }
 }
@@ -75,7 +75,7 @@ impl Watch for Display<'_> {
 
 impl TrainWatch for Display<'_> {
     fn started(&mut self, forecast: &Forecast) {
-        let t = lang().texts();
+        let t = &lang().texts().terminal;
         let resumed = match forecast.done_steps {
             0 => String::new(),
             done => fill(t.of_them_done, &[("n", &done)]),
@@ -112,7 +112,7 @@ impl TrainWatch for Display<'_> {
         self.tokens += record.real_tokens;
         self.seconds += record.seconds;
         self.steps += 1;
-        let t = lang().texts();
+        let t = &lang().texts().terminal;
         let (loss, rate) = (format!("{:.4}", record.loss), format!("{:.0}", self.rate()));
         let mut message = vec![fill(t.loss_is, &[("value", &loss)]), fill(t.rate_is, &[("rate", &rate)])];
         if record.rss_bytes > 0 {
@@ -125,7 +125,7 @@ impl TrainWatch for Display<'_> {
     }
 
     fn evaluated(&mut self, record: &EvalRecord) {
-        let t = lang().texts();
+        let t = &lang().texts().terminal;
         let best = if record.best { t.is_best } else { "" };
         let metrics: String = record
             .metrics
@@ -149,6 +149,6 @@ impl TrainWatch for Display<'_> {
     }
 
     fn skipped(&mut self, step: u64, what: &str) {
-        self.monitor.println(fill(lang().texts().skipped_step, &[("step", &step), ("what", &what)]));
+        self.monitor.println(fill(lang().texts().terminal.skipped_step, &[("step", &step), ("what", &what)]));
     }
 }

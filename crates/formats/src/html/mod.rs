@@ -81,7 +81,7 @@ pub fn warnings(out: &mut String, lang: Lang, lines: &[String]) {
     if lines.is_empty() {
         return;
     }
-    let _ = writeln!(out, "<div class=\"warning\"><b>{}</b>", escape(lang.texts().warnings));
+    let _ = writeln!(out, "<div class=\"warning\"><b>{}</b>", escape(lang.texts().pages.warnings));
     for line in lines {
         let _ = writeln!(out, "<p>{}</p>", escape(line));
     }
@@ -94,7 +94,7 @@ pub fn smoothing(out: &mut String, lang: Lang) {
         out,
         "<label class=\"slider\">{} <input type=\"range\" id=\"smoothing\" min=\"0\" max=\"0.99\" step=\"0.01\" \
          value=\"0\"></label>",
-        escape(lang.texts().smoothing)
+        escape(lang.texts().pages.smoothing)
     );
 }
 

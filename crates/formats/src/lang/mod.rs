@@ -1,15 +1,39 @@
 //! What people read in their language: reports, the demo, summaries and warnings, in English or Chinese.
 //!
-//! Every language is one table ([`Texts`]), so the compiler sees to it that none lacks a text; help and errors stay
+//! Every language is a table ([`Texts`]), so the compiler sees to it that none lacks a text; help and errors stay
 //! English. Texts have places such as `{n}`, which [`fill`] fills.
 
-mod en;
+#[macro_use]
 mod texts;
-mod zh;
+mod pages;
+mod recipes;
+mod terminal;
 
 use std::fmt::Display;
 
-pub use texts::Texts;
+pub use pages::Pages;
+pub use recipes::Recipes;
+pub use terminal::Terminal;
+
+/// The texts of a language, by where they are read.
+pub struct Texts {
+    /// In reports.
+    pub pages: Pages,
+    /// On a terminal.
+    pub terminal: Terminal,
+    /// In what is said of a recipe.
+    pub recipes: Recipes,
+}
+
+static EN: Texts = Texts { pages: pages::EN, terminal: terminal::EN, recipes: recipes::EN };
+static ZH: Texts = Texts { pages: pages::ZH, terminal: terminal::ZH, recipes: recipes::ZH };
+
+impl Texts {
+    /// All of them by name.
+    pub fn all(&self) -> Vec<(&'static str, &'static str)> {
+        [self.pages.all(), self.terminal.all(), self.recipes.all()].concat()
+    }
+}
 
 /// A language.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,8 +60,8 @@ impl Lang {
     /// Its texts.
     pub fn texts(self) -> &'static Texts {
         match self {
-            Lang::En => &en::TEXTS,
-            Lang::Zh => &zh::TEXTS,
+            Lang::En => &EN,
+            Lang::Zh => &ZH,
         }
     }
 

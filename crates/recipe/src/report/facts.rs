@@ -103,14 +103,14 @@ impl Facts {
             "trim" => self.trim.as_ref().map_or(String::new(), |trim| {
                 let v = &trim.vocabulary;
                 let (kept, all) = (thousands(v.pieces_after), thousands(v.pieces_before));
-                let mut said = fill(t.recipe_kept, &[("kept", &kept), ("all", &all)]);
+                let mut said = fill(t.recipes.recipe_kept, &[("kept", &kept), ("all", &all)]);
                 if let Some(coverage) = &trim.coverage {
                     let share = format!("{:.4} %", 100.0 * coverage.share);
-                    said += &fill(t.recipe_coverage, &[("share", &share)]);
+                    said += &fill(t.recipes.recipe_coverage, &[("share", &share)]);
                 }
                 if let Some(sizes) = &trim.model {
                     let (after, before) = (megabytes(sizes.after.bytes), megabytes(sizes.before.bytes));
-                    said += &fill(t.recipe_weights, &[("after", &after), ("before", &before)]);
+                    said += &fill(t.recipes.recipe_weights, &[("after", &after), ("before", &before)]);
                 }
                 said
             }),
@@ -122,10 +122,9 @@ impl Facts {
             }),
             "pretrain" => trained(&self.pretrained.0, &self.pretrained.1, t),
             "finetune" => trained(&self.curves, &self.best, t),
-            "evaluate" => self
-                .evaluation
-                .as_ref()
-                .map_or(String::new(), |table| fill(t.recipe_examples, &[("n", &thousands(table.examples))])),
+            "evaluate" => self.evaluation.as_ref().map_or(String::new(), |table| {
+                fill(t.recipes.recipe_examples, &[("n", &thousands(table.examples))])
+            }),
             "export" => model(&output.join(made::EXPORT), lang),
             _ => String::new(),
         }
@@ -135,12 +134,12 @@ impl Facts {
 /// The steps of a run and its best validation.
 fn trained(curves: &Option<Curves>, best: &Option<Best>, t: &Texts) -> String {
     let steps = curves.as_ref().and_then(|curves| curves.loss.last()).map_or(0, |p| p.0 as u64);
-    let mut said = fill(t.recipe_steps, &[("n", &thousands(steps))]);
+    let mut said = fill(t.recipes.recipe_steps, &[("n", &thousands(steps))]);
     if let Some((step, values)) = best {
         let decisive = values.iter().find(|(name, _)| name != "valid_loss").or(values.first());
         if let Some((name, value)) = decisive {
-            let name = if name == "valid_loss" { t.validation_loss } else { name };
-            let at = fill(t.best_at, &[("step", &thousands(*step))]);
+            let name = if name == "valid_loss" { t.pages.validation_loss } else { name };
+            let at = fill(t.pages.best_at, &[("step", &thousands(*step))]);
             said += &format!(", {name} {value:.4} ({at})");
         }
     }
@@ -150,9 +149,9 @@ fn trained(curves: &Option<Curves>, best: &Option<Best>, t: &Texts) -> String {
 /// `train`, `valid` or `test` for people.
 pub fn part_name(name: &str, t: &Texts) -> &'static str {
     match name {
-        "train" => t.part_training,
-        "valid" => t.part_validation,
-        _ => t.recipe_part_test,
+        "train" => t.pages.part_training,
+        "valid" => t.pages.part_validation,
+        _ => t.recipes.recipe_part_test,
     }
 }
 
@@ -168,7 +167,7 @@ fn model(folder: &Path, lang: Lang) -> String {
             bytes += (elements * dtype.size()) as u64;
         }
     }
-    fill(t.recipe_model, &[("parameters", &short(lang, parameters)), ("bytes", &megabytes(bytes))])
+    fill(t.recipes.recipe_model, &[("parameters", &short(lang, parameters)), ("bytes", &megabytes(bytes))])
 }
 
 fn from_json<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {

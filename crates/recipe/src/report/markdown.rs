@@ -12,12 +12,16 @@ use crate::stages::called;
 /// The whole report.
 pub fn text(story: &Story<'_>, facts: &Facts) -> String {
     let t = story.lang.texts();
-    let mut out = format!("# {}\n\n", fill(t.recipe_title, &[("name", &story.recipe.name)]));
+    let mut out = format!("# {}\n\n", fill(t.recipes.recipe_title, &[("name", &story.recipe.name)]));
     let _ = writeln!(out, "{} · {} · {}\n", story.date, story.program, story.machine);
     let _ = writeln!(
         out,
         "## {}\n\n| {} | {} | {} | {} |\n|---|---|---|---|",
-        t.recipe_stages, t.recipe_stage, t.recipe_result, t.recipe_time, t.recipe_memory
+        t.recipes.recipe_stages,
+        t.recipes.recipe_stage,
+        t.recipes.recipe_result,
+        t.recipes.recipe_time,
+        t.recipes.recipe_memory
     );
     for (name, came) in &facts.came {
         let record = story.state.record(name);
@@ -26,14 +30,18 @@ pub fn text(story: &Story<'_>, facts: &Facts) -> String {
         let _ = writeln!(out, "| {name} | {} | {time} | {memory} |", cell(came));
     }
     if let Some(table) = &facts.evaluation {
-        let _ = writeln!(out, "\n## {}\n", t.recipe_evaluation);
+        let _ = writeln!(out, "\n## {}\n", t.recipes.recipe_evaluation);
         out += &figures(story, table);
     }
     if let Some(data) = &facts.data {
         let _ = writeln!(
             out,
             "\n## {}\n\n| {} | {} | {} | {} |\n|---|---|---|---|",
-            t.data, t.recipe_part, t.examples, t.recipe_source_characters, t.recipe_target_characters
+            t.pages.data,
+            t.recipes.recipe_part,
+            t.pages.examples,
+            t.recipes.recipe_source_characters,
+            t.recipes.recipe_target_characters
         );
         for part in &data.parts {
             let (name, rows) = (part_name(&part.name, t), thousands(part.rows as u64));
@@ -43,9 +51,9 @@ pub fn text(story: &Story<'_>, facts: &Facts) -> String {
     let _ = writeln!(
         out,
         "\n## {}\n\n```sh\n{}\n```\n\n{}\n\n```sh\n{}\n```",
-        t.to_repeat,
+        t.pages.to_repeat,
         story.again,
-        t.recipe_by_hand,
+        t.recipes.recipe_by_hand,
         story.commands().join("\n")
     );
     out
@@ -54,14 +62,14 @@ pub fn text(story: &Story<'_>, facts: &Facts) -> String {
 /// The table of the evaluation.
 fn figures(story: &Story<'_>, table: &Table) -> String {
     let t = story.lang.texts();
-    let mut out = format!("| {} |", t.recipe_model_column);
+    let mut out = format!("| {} |", t.recipes.recipe_model_column);
     for name in &table.metrics {
         let _ = write!(out, " {} |", cell(&name.to_uppercase()));
     }
     let _ = writeln!(
         out,
         " {} | {} | {} | {} |",
-        t.recipe_samples, t.recipe_tokens, t.recipe_speed, t.recipe_memory
+        t.recipes.recipe_samples, t.recipes.recipe_tokens, t.recipes.recipe_speed, t.recipes.recipe_memory
     );
     let _ = writeln!(out, "|---|{}", "---|".repeat(table.metrics.len() + 4));
     for row in &table.rows {
@@ -113,8 +121,9 @@ pub fn summary(story: &Story<'_>, facts: &Facts) -> String {
                 .zip(&row.values)
                 .map(|(name, (value, _))| format!("{name} {value:.2}"))
                 .collect();
-            let speed =
-                row.samples_per_second.map_or(String::new(), |x| format!(", {x:.2} {}", t.recipe_samples));
+            let speed = row
+                .samples_per_second
+                .map_or(String::new(), |x| format!(", {x:.2} {}", t.recipes.recipe_samples));
             let _ = writeln!(out, "{}: {}{speed}", row.model, figures.join(", "));
         }
     }

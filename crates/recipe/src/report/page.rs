@@ -33,14 +33,14 @@ pub fn page(story: &Story<'_>, facts: &Facts) -> String {
     evaluation(&mut out, story, facts);
     training(&mut out, story, facts);
     data(&mut out, story, facts);
-    let _ = writeln!(out, "<h2>{}</h2>\n<pre>{}</pre>", t.to_repeat, escape(story.again));
+    let _ = writeln!(out, "<h2>{}</h2>\n<pre>{}</pre>", t.pages.to_repeat, escape(story.again));
     let _ = writeln!(
         out,
         "<p class=\"soft\">{}</p>\n<pre>{}</pre>",
-        t.recipe_by_hand,
+        t.recipes.recipe_by_hand,
         escape(&story.commands().join("\n\n"))
     );
-    let title = fill(t.recipe_title, &[("name", &story.recipe.name)]);
+    let title = fill(t.recipes.recipe_title, &[("name", &story.recipe.name)]);
     let about = format!("{} · {} · {}", story.date, story.program, story.machine);
     html::page(story.lang, &title, &about, STYLE, &out)
 }
@@ -56,13 +56,13 @@ fn cards(out: &mut String, story: &Story<'_>, facts: &Facts) {
             html::card(out, format_args!("{value:.2}"), &[&name.to_uppercase(), &sure]);
         }
         if let Some(rate) = first.samples_per_second {
-            html::card(out, format_args!("{rate:.2} /s"), &[t.recipe_sources_generated]);
+            html::card(out, format_args!("{rate:.2} /s"), &[t.recipes.recipe_sources_generated]);
         }
     }
     let records: Vec<_> = story.stages.iter().filter_map(|stage| story.state.record(stage.name)).collect();
-    html::card(out, clock(records.iter().map(|record| record.seconds).sum()), &[t.recipe_all_stages]);
+    html::card(out, clock(records.iter().map(|record| record.seconds).sum()), &[t.recipes.recipe_all_stages]);
     if let Some(peak) = records.iter().map(|record| record.peak_bytes).max().filter(|peak| *peak > 0) {
-        html::card(out, megabytes(peak), &[t.of_memory, t.recipe_the_most]);
+        html::card(out, megabytes(peak), &[t.pages.of_memory, t.recipes.recipe_the_most]);
     }
     out.push_str("</div>\n");
 }
@@ -72,7 +72,11 @@ fn stages(out: &mut String, story: &Story<'_>, facts: &Facts) {
     let _ = writeln!(
         out,
         "<h2>{}</h2>\n<table class=\"story\">\n<tr><th>{}</th><th>{}</th><th>{}</th><th>{}</th></tr>",
-        t.recipe_stages, t.recipe_stage, t.recipe_result, t.recipe_time, t.recipe_memory
+        t.recipes.recipe_stages,
+        t.recipes.recipe_stage,
+        t.recipes.recipe_result,
+        t.recipes.recipe_time,
+        t.recipes.recipe_memory
     );
     for (name, came) in &facts.came {
         let record = story.state.record(name);
@@ -102,12 +106,14 @@ fn evaluation(out: &mut String, story: &Story<'_>, facts: &Facts) {
     let _ = write!(
         out,
         "<h2>{}</h2>\n<div class=\"wide\"><table class=\"figures\">\n<tr><th>{}</th>",
-        t.recipe_evaluation, t.recipe_model_column
+        t.recipes.recipe_evaluation, t.recipes.recipe_model_column
     );
     for name in &table.metrics {
         let _ = write!(out, "<th>{}</th>", escape(&name.to_uppercase()));
     }
-    for name in [t.recipe_samples, t.recipe_tokens, t.recipe_speed, t.recipe_memory] {
+    for name in
+        [t.recipes.recipe_samples, t.recipes.recipe_tokens, t.recipes.recipe_speed, t.recipes.recipe_memory]
+    {
         let _ = write!(out, "<th>{name}</th>");
     }
     out.push_str("</tr>\n");
@@ -126,15 +132,15 @@ fn evaluation(out: &mut String, story: &Story<'_>, facts: &Facts) {
         }
         out.push_str("</tr>\n");
     }
-    let examples = fill(t.recipe_table_says, &[("n", &thousands(table.examples))]);
+    let examples = fill(t.recipes.recipe_table_says, &[("n", &thousands(table.examples))]);
     let _ = writeln!(out, "</table></div>\n<p class=\"soft\">{}</p>", escape(&examples));
     let Some((names, rows)) = facts.outputs.as_ref().filter(|(_, rows)| !rows.is_empty()) else { return };
     let name = |name: &str| match name {
-        "source" => t.source.to_owned(),
-        "reference" => t.reference.to_owned(),
+        "source" => t.pages.source.to_owned(),
+        "reference" => t.pages.reference.to_owned(),
         other => escape(other),
     };
-    let _ = write!(out, "<h3>{}</h3>\n<table class=\"texts\">\n<tr>", t.outputs);
+    let _ = write!(out, "<h3>{}</h3>\n<table class=\"texts\">\n<tr>", t.pages.outputs);
     names.iter().for_each(|column| {
         let _ = write!(out, "<th>{}</th>", name(column));
     });
@@ -155,38 +161,38 @@ fn training(out: &mut String, story: &Story<'_>, facts: &Facts) {
     let t = story.lang.texts();
     let Some(curves) = facts.curves.as_ref().filter(|curves| !curves.loss.is_empty()) else { return };
     let rate = thousands((curves.tokens / curves.seconds.max(1e-9)) as u64);
-    let said = fill(t.recipe_training_says, &[("rate", &rate), ("time", &clock(curves.seconds))]);
+    let said = fill(t.recipes.recipe_training_says, &[("rate", &rate), ("time", &clock(curves.seconds))]);
     let _ = writeln!(
         out,
         "<h2>{}</h2>\n<p class=\"soft\">{} <a href=\"{}/report.html\">{}</a></p>",
-        t.recipe_training,
+        t.recipes.recipe_training,
         escape(&said),
         made::RUN,
-        t.recipe_whole_page
+        t.recipes.recipe_whole_page
     );
     let range = curves.loss.last().map(|last| (0.0, last.0));
-    let mark = facts.best.as_ref().map(|(step, _)| (*step as f64, t.best.to_owned()));
+    let mark = facts.best.as_ref().map(|(step, _)| (*step as f64, t.pages.best.to_owned()));
     let mut losses =
-        vec![Series { name: t.training, points: thin(&curves.loss), dots: false, smooth: false }];
+        vec![Series { name: t.pages.training, points: thin(&curves.loss), dots: false, smooth: false }];
     let valid = |wanted: bool| curves.valid.iter().filter(move |(name, _)| (name == "valid_loss") == wanted);
     losses.extend(valid(true).map(|(_, points)| Series {
-        name: t.validation,
+        name: t.pages.validation,
         points: points.clone(),
         dots: true,
         smooth: false,
     }));
     let mut chart = |label: &str, series, mark, height| {
-        let drawing = Chart { label, x: t.step, series, mark, from_zero: false, range }.svg(height);
+        let drawing = Chart { label, x: t.pages.step, series, mark, from_zero: false, range }.svg(height);
         let _ = write!(out, "<h3>{label}</h3>\n{drawing}");
     };
-    chart(t.loss, losses, mark.clone(), 280.0);
+    chart(t.pages.loss, losses, mark.clone(), 280.0);
     let metrics: Vec<Series<'_>> = valid(false)
         .filter(|(name, _)| !name.ends_with(TASK_LOSS))
         .take(html::COLOURS)
         .map(|(name, points)| Series { name, points: points.clone(), dots: true, smooth: false })
         .collect();
     if !metrics.is_empty() {
-        chart(t.metrics_of_targets, metrics, mark, 240.0);
+        chart(t.pages.metrics_of_targets, metrics, mark, 240.0);
     }
 }
 
@@ -196,7 +202,11 @@ fn data(out: &mut String, story: &Story<'_>, facts: &Facts) {
     let _ = writeln!(
         out,
         "<h2>{}</h2>\n<table>\n<tr><th>{}</th><th>{}</th><th>{}</th><th>{}</th></tr>",
-        t.data, t.recipe_part, t.examples, t.recipe_source_characters, t.recipe_target_characters
+        t.pages.data,
+        t.recipes.recipe_part,
+        t.pages.examples,
+        t.recipes.recipe_source_characters,
+        t.recipes.recipe_target_characters
     );
     for part in &data.parts {
         let characters = |c: &crate::Characters| {
@@ -214,26 +224,26 @@ fn data(out: &mut String, story: &Story<'_>, facts: &Facts) {
     out.push_str("</table>\n");
     if !data.input.is_empty() {
         let (files, seed) = (data.input.join(", "), data.seed);
-        let said = fill(t.recipe_split_says, &[("files", &files), ("seed", &seed)]);
+        let said = fill(t.recipes.recipe_split_says, &[("files", &files), ("seed", &seed)]);
         let _ = writeln!(out, "<p class=\"soft\">{}</p>", escape(&said));
     }
     let repeated: usize = data.parts.iter().map(|part| part.repeated).sum();
     if repeated > 0 {
-        let said = fill(t.recipe_repeated, &[("n", &thousands(repeated as u64))]);
+        let said = fill(t.recipes.recipe_repeated, &[("n", &thousands(repeated as u64))]);
         html::warnings(out, story.lang, &[said]);
     }
     let Some(first) = data.parts.first().filter(|part| !part.first.is_empty()) else { return };
     let _ = writeln!(
         out,
         "<h3>{}</h3>\n<table class=\"texts\">\n<tr><th>{}</th><th>{}</th></tr>",
-        t.recipe_first, t.source, t.target
+        t.recipes.recipe_first, t.pages.source, t.pages.target
     );
     for [source, target] in &first.first {
         let (source, target) = (escape(&shorten(source)), escape(&shorten(target)));
         let _ = writeln!(
             out,
             "<tr><td data-name=\"{}\">{source}</td><td data-name=\"{}\">{target}</td></tr>",
-            t.source, t.target
+            t.pages.source, t.pages.target
         );
     }
     out.push_str("</table>\n");

@@ -64,7 +64,7 @@ impl Compared {
 }
 
 fn page(runs: &[Compared], lang: Lang) -> String {
-    let t = lang.texts();
+    let t = &lang.texts().pages;
     let mut out = String::with_capacity(64 << 10);
     html::smoothing(&mut out, lang);
     let last = runs.iter().filter_map(|run| run.curves.loss.last()).map(|p| p.0).fold(1.0, f64::max);
@@ -140,7 +140,11 @@ fn differences(out: &mut String, runs: &[Compared], lang: Lang) {
     if names.is_empty() {
         return;
     }
-    let _ = write!(out, "<h2>{}</h2>\n<div class=\"wide\"><table>\n<tr><th></th>", lang.texts().differences);
+    let _ = write!(
+        out,
+        "<h2>{}</h2>\n<div class=\"wide\"><table>\n<tr><th></th>",
+        lang.texts().pages.differences
+    );
     runs.iter().for_each(|run| {
         let _ = write!(out, "<th>{}</th>", escape(&run.name));
     });

@@ -12,12 +12,14 @@ const BARS: usize = 30;
 
 pub fn data(out: &mut String, r: &RunReport<'_>) {
     let t = r.lang.texts();
-    let columns: Vec<(&str, &Examples)> =
-        [(if r.sampled { t.first_of_stream } else { t.training }, Some(r.examples)), (t.validation, r.valid)]
-            .into_iter()
-            .filter_map(|(name, examples)| Some((name, examples?)))
-            .collect();
-    let _ = write!(out, "<h2>{}</h2>\n<table>\n<tr><th></th>", t.data);
+    let columns: Vec<(&str, &Examples)> = [
+        (if r.sampled { t.terminal.first_of_stream } else { t.pages.training }, Some(r.examples)),
+        (t.pages.validation, r.valid),
+    ]
+    .into_iter()
+    .filter_map(|(name, examples)| Some((name, examples?)))
+    .collect();
+    let _ = write!(out, "<h2>{}</h2>\n<table>\n<tr><th></th>", t.pages.data);
     columns.iter().for_each(|(name, _)| {
         let _ = write!(out, "<th>{name}</th>");
     });
@@ -34,24 +36,28 @@ pub fn data(out: &mut String, r: &RunReport<'_>) {
         let tokens: usize = lengths(e, side).sum();
         format!("{:.1}", tokens as f64 / e.len().max(1) as f64)
     };
-    row(t.examples, &|e| count(e.len()));
-    row(t.tokens_with_end, &|e| count(e.tokens()));
-    row(t.mean_source, &|e| mean(e, 0));
-    row(t.mean_target, &|e| mean(e, 1));
-    row(t.longest_source, &|e| count(e.facts.longest[0]));
-    row(t.longest_target, &|e| count(e.facts.longest[1]));
-    row(t.sources_cut, &|e| count(e.facts.cut[0]));
-    row(t.targets_cut, &|e| count(e.facts.cut[1]));
-    row(t.bad_rows, &|e| count(e.facts.skipped));
+    row(t.pages.examples, &|e| count(e.len()));
+    row(t.pages.tokens_with_end, &|e| count(e.tokens()));
+    row(t.pages.mean_source, &|e| mean(e, 0));
+    row(t.pages.mean_target, &|e| mean(e, 1));
+    row(t.pages.longest_source, &|e| count(e.facts.longest[0]));
+    row(t.pages.longest_target, &|e| count(e.facts.longest[1]));
+    row(t.pages.sources_cut, &|e| count(e.facts.cut[0]));
+    row(t.pages.targets_cut, &|e| count(e.facts.cut[1]));
+    row(t.pages.bad_rows, &|e| count(e.facts.skipped));
     out.push_str("</table>\n<div class=\"pairs\">\n");
-    for (side, name) in [t.tokens_of_a_source, t.tokens_of_a_target].into_iter().enumerate() {
+    for (side, name) in [t.pages.tokens_of_a_source, t.pages.tokens_of_a_target].into_iter().enumerate() {
         let _ = writeln!(out, "<div>{}</div>", histogram(lengths(r.examples, side), name));
     }
     out.push_str("</div>\n");
     if !r.shown.is_empty() {
-        let _ = writeln!(out, "<table class=\"texts\">\n<tr><th>{}</th><th>{}</th></tr>", t.source, t.target);
+        let _ = writeln!(
+            out,
+            "<table class=\"texts\">\n<tr><th>{}</th><th>{}</th></tr>",
+            t.pages.source, t.pages.target
+        );
         for (source, target) in r.shown {
-            texts_row(out, &[(t.source, "", shorten(source)), (t.target, "", shorten(target))]);
+            texts_row(out, &[(t.pages.source, "", shorten(source)), (t.pages.target, "", shorten(target))]);
         }
         out.push_str("</table>\n");
     }

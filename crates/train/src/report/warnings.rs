@@ -13,7 +13,7 @@ const FEW: usize = 20;
 
 /// The warnings, a sentence each.
 pub fn warnings(r: &RunReport<'_>) -> Vec<String> {
-    let t = r.lang.texts();
+    let t = &r.lang.texts().pages;
     let mut all = Vec::new();
     let cut = |e: &Examples, side: usize| e.facts.cut[side] as f64 / e.len().max(1) as f64;
     for (side, what) in [t.sources, t.targets].into_iter().enumerate() {
@@ -42,5 +42,5 @@ pub fn percent(share: f64) -> String {
 
 /// The name of a part of the data, in the sentence about outputs.
 pub fn part(lang: Lang, validation: bool) -> &'static str {
-    if validation { lang.texts().part_validation } else { lang.texts().part_training }
+    if validation { lang.texts().pages.part_validation } else { lang.texts().pages.part_training }
 }

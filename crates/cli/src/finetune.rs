@@ -131,9 +131,8 @@ pub fn run(args: Args) -> Result<()> {
     };
     let outcome = train(model, Data::Examples(&examples), setup, &mut display)?;
     display.finish();
-    training::ended(&outcome, &args.run.output, &options, || match &display.page {
-        Some(page) => page.finish(&args.trained()?, &pool, outcome.best.as_ref()),
-        None => Ok(()),
+    training::ended(&outcome, &args.run.output, &options, &display, |page| {
+        page.finish(&args.trained()?, &pool, outcome.best.as_ref())
     })
 }
 

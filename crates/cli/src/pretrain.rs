@@ -12,7 +12,7 @@ use t5kit_pipeline::files::TrainingFiles;
 use t5kit_tasks::objective::Budget;
 use t5kit_tokenizer::Punctuation;
 use t5kit_train::{
-    Data, Documents, Examples, Setup, Stream, TrainOptions, ValidationOptions, check_resume,
+    Data, Documents, Examples, RunState, Setup, Stream, TrainOptions, ValidationOptions, check_resume,
     held_out_examples, train,
 };
 
@@ -164,9 +164,8 @@ pub fn run(args: Args) -> Result<()> {
     };
     let outcome = train(model, Data::Stream(Box::new(documents(&stream))), setup, &mut display)?;
     display.finish();
-    training::ended(&outcome, &args.run.output, &options, || match &display.page {
-        Some(page) => page.write(None, outcome.best.as_ref(), &[]),
-        None => Ok(()),
+    training::ended(&outcome, &args.run.output, &options, &display, |page| {
+        page.write(RunState::Ended, outcome.best.as_ref(), &[])
     })
 }
 

@@ -13,13 +13,15 @@ use t5kit_formats::lang::fill;
 use t5kit_pipeline::Pipeline;
 use t5kit_tensor::Pool;
 use t5kit_train::{
-    BEST, EVENTS, LAST, LOG, Outcome, REPORT, TrainOptions, holds_checkpoint, remove_leavings,
+    BEST, EVENTS, LAST, LOG, Outcome, REPORT, RunState, TrainOptions, holds_checkpoint, remove_leavings,
 };
 
 use crate::device::DeviceArgs;
 use crate::errors::{Interrupted, usage};
 use crate::lang::lang;
 use crate::model_args::{Beginning, ModelArgs};
+use display::Display;
+use report::Page;
 
 /// The folder of a run, and what it is begun with.
 #[derive(clap::Args)]
@@ -144,19 +146,24 @@ pub fn decoded(options: &TrainOptions) -> Decoded {
     Decoded { num_beams, max_new_tokens: how.max_new_tokens }
 }
 
-/// Says how a run has ended, and with an error where it was stopped; `finish` is done first where it was not.
+/// Says how a run has ended, and with an error where it was stopped; the page is written before, where it was not by
+/// `finish`.
 pub fn ended(
     outcome: &Outcome,
     output: &Path,
     options: &TrainOptions,
-    finish: impl FnOnce() -> Result<()>,
+    display: &Display<'_>,
+    finish: impl FnOnce(&Page<'_>) -> Result<()>,
 ) -> Result<()> {
     let folder = output.display();
     if outcome.stopped {
+        if let (Some(page), Some(steps)) = (&display.page, display.total_steps()) {
+            page.write(RunState::Stopped(steps), outcome.best.as_ref(), &[])?;
+        }
         eprintln!("t5kit: {}", fill(lang().texts().terminal.stopped_and_saved, &[("step", &outcome.steps)]));
         return Err(Interrupted.into());
     }
-    finish()?;
+    display.page.as_ref().map_or(Ok(()), finish)?;
     let t = lang().texts();
     let early = if outcome.early { t.terminal.ended_early } else { "" };
     let best = outcome.best.as_ref().map_or(String::new(), |best| {

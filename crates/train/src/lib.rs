@@ -37,7 +37,7 @@ pub use memory::{Extent, Memory, predict};
 pub use optimizer::{Optimizer, OptimizerKind, Stepped};
 pub use options::{Difference, PRECISIONS, TrainOptions};
 pub use pass::{PassOptions, accumulate, gradients};
-pub use report::{Curves, REPORT, RunReport, TASK_LOSS, compare, thin, write_report};
+pub use report::{Curves, REPORT, RunReport, RunState, TASK_LOSS, compare, thin, write_report};
 pub use schedule::Schedule;
 pub use setup::{Forecast, Outcome, Setup, TrainWatch};
 pub use stream::{

@@ -43,6 +43,17 @@ h3 { font-size: 15px; font-weight: 600; color: var(--soft); margin: 22px 0 4px; 
   .texts td::before { content: attr(data-label); display: block; color: var(--soft); font-size: 12px; } }
 ";
 
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// It goes on, for so many steps in all; the page renews itself.
+    GoingOn(u64),
+    /// It was stopped before so many steps, and can be resumed.
+    Stopped(u64),
+    /// It has come to its end.
+    Ended,
+}
+
 /// What the page tells beside the log.
 pub struct RunReport<'a> {
     /// The language.
@@ -55,8 +66,8 @@ pub struct RunReport<'a> {
     pub data: &'a str,
     /// When it was, for people.
     pub date: &'a str,
-    /// While it goes on: its steps in all. The page then renews itself.
-    pub going_on: Option<u64>,
+    /// How far it has come.
+    pub state: RunState,
     /// Tokens of a source and of a target, at most.
     pub lengths: [usize; 2],
     /// The share of the training tokens that are bytes or unknown.
@@ -102,9 +113,14 @@ fn page(r: &RunReport<'_>, curves: &Curves) -> String {
     let mut out = String::with_capacity(64 << 10);
     let t = &r.lang.texts().pages;
     let steps = curves.loss.last().map_or(0, |p| p.0 as u64);
-    if let Some(all) = r.going_on {
-        let going_on = fill(t.run_going_on, &[("step", &thousands(steps)), ("steps", &thousands(all))]);
-        let _ = writeln!(out, "<p>{}</p>", escape(&going_on));
+    let unfinished = match r.state {
+        RunState::GoingOn(all) => Some((t.run_going_on, all)),
+        RunState::Stopped(all) => Some((t.run_stopped, all)),
+        RunState::Ended => None,
+    };
+    if let Some((text, all)) = unfinished {
+        let said = fill(text, &[("step", &thousands(steps)), ("steps", &thousands(all))]);
+        let _ = writeln!(out, "<p>{}</p>", escape(&said));
     }
     html::warnings(&mut out, r.lang, &warnings(r));
     cards(&mut out, r, curves, steps);
@@ -119,9 +135,9 @@ fn page(r: &RunReport<'_>, curves: &Curves) -> String {
     let (all, parameters) = (thousands(steps), short(r.lang, r.parameters as u64));
     let sizes = fill(t.run_sizes, &[("steps", &all), ("parameters", &parameters), ("program", &r.program)]);
     let subtitle = format!("{about} · {sizes}");
-    match r.going_on {
-        Some(_) => html::renewed_page(r.lang, &title, &subtitle, RENEWED, STYLE, &out),
-        None => html::page(r.lang, &title, &subtitle, STYLE, &out),
+    match r.state {
+        RunState::GoingOn(_) => html::renewed_page(r.lang, &title, &subtitle, RENEWED, STYLE, &out),
+        RunState::Stopped(_) | RunState::Ended => html::page(r.lang, &title, &subtitle, STYLE, &out),
     }
 }
 
@@ -335,7 +351,7 @@ mod tests {
             model: "mt5",
             data: "train.tsv",
             date: "2026-01-01",
-            going_on: None,
+            state: RunState::Ended,
             lengths: [256, 32],
             bytes_share: 0.5,
             program: "t5kit 0",
@@ -353,7 +369,10 @@ mod tests {
         let unvalidated = page(&RunReport { valid: None, best: None, ..report }, &curves);
         assert!(unvalidated.contains("The model after the last step on the first training examples."));
         assert!(unvalidated.contains("Nothing was held out"));
-        let going_on = page(&RunReport { going_on: Some(2000), lang: Lang::Zh, ..report }, &curves);
+        let unfinished = |state| page(&RunReport { state, lang: Lang::Zh, ..report }, &curves);
+        let stopped = unfinished(RunState::Stopped(2000));
+        assert!(!stopped.contains("http-equiv") && stopped.contains("停在第 1,000 步，共 2,000 步"));
+        let going_on = unfinished(RunState::GoingOn(2000));
         assert!(going_on.contains("http-equiv=\"refresh\"") && going_on.contains("第 1,000 步，共 2,000 步"));
         let page = page(&report, &curves);
         let streamed = super::page(&RunReport { sampled: true, ..report }, &curves);
@@ -388,7 +407,7 @@ mod tests {
             model: "mt5",
             data: "mixture.toml",
             date: "2026-01-01",
-            going_on: None,
+            state: RunState::Ended,
             lengths: [256, 32],
             bytes_share: 0.0,
             program: "t5kit 0",

@@ -37,8 +37,10 @@ pub(super) fn line(work: &Work, elapsed: Duration, width: usize) -> String {
             add("  ", 3, bar(work.position, length));
             add("  ", 1, format!("{}/{}", number(work.position, work.unit), number(length, work.unit)));
             add(" ", 6, unit_name(work.unit, t).to_owned());
-            let time = left(length, work.position, pace).map_or("?".to_owned(), |left| left.to_string());
-            add(t.comma, 2, fill(t.work_left, &[("time", &time)]));
+            if work.position < length {
+                let time = left(length, work.position, pace).map_or("?".to_owned(), |left| left.to_string());
+                add(t.comma, 2, fill(t.work_left, &[("time", &time)]));
+            }
         }
         None => {
             add(" ", 3, SPINNER[(elapsed.as_millis() / 250) as usize % SPINNER.len()].to_string());
@@ -46,7 +48,10 @@ pub(super) fn line(work: &Work, elapsed: Duration, width: usize) -> String {
             add(t.comma, 2, Took(elapsed).to_string());
         }
     }
-    add(t.comma, 5, Rate(pace, work.unit).to_string());
+    // Of work that was found done, or has just begun, there is no rate.
+    if work.position > work.from {
+        add(t.comma, 5, Rate(pace, work.unit).to_string());
+    }
     for (i, part) in work.message.iter().enumerate().skip(1) {
         add(t.comma, 7 + i, part.clone());
     }

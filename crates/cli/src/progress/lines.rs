@@ -100,8 +100,10 @@ impl Work {
             None => fill(t.work_at, &[("stage", &stage), ("done", &amount(self.position, unit, t))]),
         };
         let rate = rate(self.position, self.from, elapsed);
-        text += t.comma;
-        text += &Rate(rate, unit).to_string();
+        if self.position > self.from {
+            text += t.comma;
+            text += &Rate(rate, unit).to_string();
+        }
         if let Some(left) = self.length.and_then(|length| left(length, self.position, rate)) {
             text += t.comma;
             text += &fill(t.work_left, &[("time", &left)]);
@@ -231,7 +233,7 @@ mod tests {
     #[test]
     fn nothing_divides_by_zero() {
         let x = |position, length| lines("x", Unit::Items("lines"), position, length, &[]);
-        assert_eq!(x(0, Some(0)).text(Duration::ZERO), "x: 0 of 0 lines (0 %), 0.00/s");
+        assert_eq!(x(0, Some(0)).text(Duration::ZERO), "x: 0 of 0 lines (0 %)");
         assert!(x(u64::MAX, Some(u64::MAX)).text(Duration::ZERO).contains("(100 %)"));
         assert!(x(1, Some(u64::MAX)).text(Duration::from_secs(9)).contains(" h left"));
     }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 use t5kit_formats::lang::fill;
 use t5kit_formats::progress::{Progress, Watch};
-use t5kit_train::{EvalRecord, Forecast, StepRecord, TrainWatch};
+use t5kit_train::{EvalRecord, Forecast, RunState, StepRecord, TrainWatch};
 
 use super::report::Page;
 use crate::interrupt;
@@ -37,6 +37,11 @@ impl Display<'_> {
     /// Ends the progress bar.
     pub fn finish(&mut self) {
         self.monitor.finish();
+    }
+
+    /// The run's steps in all, once they are known.
+    pub fn total_steps(&self) -> Option<u64> {
+        self.forecast.as_ref().map(|forecast| forecast.total_steps)
     }
 
     fn rate(&self) -> f64 {
@@ -141,10 +146,9 @@ impl TrainWatch for Display<'_> {
         if record.best {
             self.best = Some(record.clone());
         }
-        let steps = self.forecast.as_ref().map(|forecast| forecast.total_steps);
-        if let (Some(page), Some(steps)) = (&self.page, steps) {
+        if let (Some(page), Some(steps)) = (&self.page, self.total_steps()) {
             // A page that cannot be written now is written at the end, and if not, that is an error.
-            let _ = page.write(Some(steps), self.best.as_ref(), &[]);
+            let _ = page.write(RunState::GoingOn(steps), self.best.as_ref(), &[]);
         }
     }
 

@@ -10,7 +10,9 @@ use t5kit_generate::constrain::Constraint;
 use t5kit_pipeline::Pipeline;
 use t5kit_tensor::Pool;
 use t5kit_tokenizer::{Punctuation, Tokenizer};
-use t5kit_train::{Decoding, EvalRecord, Examples, RunReport, Sample, TrainOptions, samples, write_report};
+use t5kit_train::{
+    Decoding, EvalRecord, Examples, RunReport, RunState, Sample, TrainOptions, samples, write_report,
+};
 
 use crate::interrupt;
 
@@ -68,8 +70,8 @@ impl Permitted {
 }
 
 impl Page<'_> {
-    /// Writes the page: `going_on` are the steps in all of a run that goes on.
-    pub fn write(&self, going_on: Option<u64>, best: Option<&EvalRecord>, samples: &[Sample]) -> Result<()> {
+    /// Writes the page of a run that has come so far.
+    pub fn write(&self, state: RunState, best: Option<&EvalRecord>, samples: &[Sample]) -> Result<()> {
         let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
         // A run in `.` has the name of the folder that this is.
         let folder = self.folder.canonicalize().unwrap_or_else(|_| self.folder.to_path_buf());
@@ -80,7 +82,7 @@ impl Page<'_> {
             model: &name(Path::new(self.model)).unwrap_or_else(|| self.model.to_owned()),
             data: &data.join(", "),
             date: &self.date,
-            going_on,
+            state,
             lengths: self.lengths,
             bytes_share: self.bytes_share,
             program: concat!("t5kit ", env!("CARGO_PKG_VERSION")),
@@ -106,7 +108,7 @@ impl Page<'_> {
         let how = &self.options.validation;
         let mut quiet = |_: Progress<'_>| interrupt::flow();
         let samples = samples(&*loaded.model, pool, from, 0..SAMPLES, &decoding, how, &mut quiet)?;
-        self.write(None, best, &samples)
+        self.write(RunState::Ended, best, &samples)
     }
 }
 

@@ -93,6 +93,8 @@ texts! {
     run_sizes,
     /// While a run goes on: {step} of {steps}.
     run_going_on,
+    /// Of a run that was stopped: {step} of {steps}.
+    run_stopped,
     /// Of the best checkpoint: {step}.
     best_at,
     /// Mark of the best step.

@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // every test file uses its part
 
+pub mod kitchen;
 pub mod lab;
 pub mod model;
 

@@ -1,5 +1,5 @@
-// Lets a C++ compiler run the kernels on the host, for tests: every CUDA thread is a fiber (or, with EMULATED_BY_THREADS,
-// a thread of the operating system, so that ThreadSanitizer finds a missing barrier), blocks run one after another.
+// Lets a C++ compiler run the kernels on the host, for tests: every CUDA thread is a fiber (with EMULATED_FOR_RACES
+// one that ThreadSanitizer is told of as of a thread, so that it finds a missing barrier), blocks run one after another.
 //
 // Checked on the way: that all threads of a block reach the same barriers, that kernels get arguments of the right number
 // and kind, and that grids and blocks are what a card allows. Shared memory is filled with NaN before every block.
@@ -32,16 +32,14 @@ namespace emulated {
 struct Place {
     dim3 thread, block, block_size, grid_size;
 };
-#ifdef EMULATED_BY_THREADS
-extern thread_local Place here;
-inline const Place& place() { return here; }
-#else
 extern const Place* here;
-inline const Place& place() { return *here; }
-#endif
+// The emulation's own memory is no thread's.
+__attribute__((no_sanitize("thread"))) inline const Place& place() { return *here; }
 void* dynamic_shared();
 // All threads of the block wait for one another; `line`: where, the same for all.
 void barrier(int line);
+// All threads of the warp wait for one another, likewise.
+void warp_barrier(int line);
 // All threads of the warp give a value, and each gets that of the thread whose lane is its own xor `lane`.
 uint64_t exchange(uint64_t bits, int lane, int line);
 // All threads of the warp give a value, and each does `read` with all of them before any goes on.
@@ -90,6 +88,7 @@ struct Kernel {
 #define blockDim (emulated::place().block_size)
 #define gridDim (emulated::place().grid_size)
 #define __syncthreads() emulated::barrier(__LINE__)
+#define __syncwarp() emulated::warp_barrier(__LINE__)
 #define __shfl_xor_sync(mask, value, lane) emulated::shuffle(value, lane, __LINE__)
 
 namespace emulated {
@@ -109,23 +108,29 @@ namespace emulated {
 // c += a·b by a warp, bf16 with sums in f32: PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type". Lane l
 // is member l % 4 of group l / 4. It has of a the rows group and group + 8, columns from 2 · member on and from 8 behind
 // on; of b the same rows of column `group`; of c the rows group and group + 8, columns 2 · member and the next.
+struct Fragment {
+    unsigned a[4], b[2];
+};
+
+// Another lane's, as the hardware has it: no thread's memory.
+__attribute__((no_sanitize("thread"))) inline Fragment given(uint64_t at) {
+    return *(const Fragment*)(uintptr_t)at;
+}
+
 inline void multiply_bf16(float* c, const unsigned* a, const unsigned* b, int line) {
-    struct Fragment {
-        unsigned a[4], b[2];
-    } own = {{a[0], a[1], a[2], a[3]}, {b[0], b[1]}};
+    Fragment own = {{a[0], a[1], a[2], a[3]}, {b[0], b[1]}};
     auto element = [](unsigned bits, unsigned which) {
         return __int_as_float((int)(which ? bits & 0xffff0000u : bits << 16));
     };
     among_all((uint64_t)(uintptr_t)&own, [&](const uint64_t* all) {
-        auto of = [&](unsigned lane) { return (const Fragment*)(uintptr_t)all[lane]; };
+        auto of = [&](unsigned lane) { return given(all[lane]); };
         unsigned lane = threadIdx.x % 32;
         for (unsigned i = 0; i < 4; i++) {
             unsigned row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
             float sum = 0.0f;
             for (unsigned k = 0; k < 16; k++) {
-                const Fragment* left = of(row % 8 * 4 + k % 8 / 2);
-                const Fragment* right = of(column * 4 + k % 8 / 2);
-                sum += element(left->a[row / 8 + k / 8 * 2], k % 2) * element(right->b[k / 8], k % 2);
+                Fragment left = of(row % 8 * 4 + k % 8 / 2), right = of(column * 4 + k % 8 / 2);
+                sum += element(left.a[row / 8 + k / 8 * 2], k % 2) * element(right.b[k / 8], k % 2);
             }
             c[i] += sum;
         }

@@ -4,20 +4,20 @@
 
 #include <cstdio>
 #include <map>
-#include <mutex>
 #include <string>
 #include <vector>
 
-#ifdef EMULATED_BY_THREADS
-#include <pthread.h>
-#include <thread>
-#else
 #include <setjmp.h>
 #include <ucontext.h>
+#ifdef EMULATED_FOR_RACES
+#include <sanitizer/tsan_interface.h>
 #endif
 
 extern "C" char __start_emulated_shared[] __attribute__((weak));
 extern "C" char __stop_emulated_shared[] __attribute__((weak));
+
+// What the emulation itself does is no business of ThreadSanitizer's.
+#define UNSEEN __attribute__((no_sanitize("thread")))
 
 namespace emulated {
 namespace {
@@ -36,10 +36,8 @@ std::map<std::string, Known>& known() {
 std::vector<char> dynamic;
 // What went wrong, said once.
 std::string wrong;
-std::mutex saying;
 
 void say(const std::string& what) {
-    std::lock_guard<std::mutex> lock(saying);
     if (wrong.empty()) wrong = what;
 }
 
@@ -59,69 +57,6 @@ void add_kernel(const char* name, const char* kinds, Call call) { known()[name] 
 
 void* dynamic_shared() { return dynamic.data(); }
 
-#ifdef EMULATED_BY_THREADS
-
-thread_local Place here;
-
-namespace {
-struct Shared {
-    pthread_barrier_t block;
-    std::vector<pthread_barrier_t> warps;
-    std::vector<uint64_t> slots;
-};
-
-thread_local unsigned number;
-Shared* shared;
-
-void run(dim3 grid, dim3 block, Call call, void** arguments) {
-    unsigned threads = count(block);
-    Shared own;
-    own.slots.resize(threads);
-    own.warps.resize((threads + WARP - 1) / WARP);
-    pthread_barrier_init(&own.block, nullptr, threads);
-    for (size_t w = 0; w < own.warps.size(); w++) {
-        unsigned lanes = threads - w * WARP < WARP ? threads - w * WARP : WARP;
-        pthread_barrier_init(&own.warps[w], nullptr, lanes);
-    }
-    shared = &own;
-    std::vector<std::thread> all;
-    for (unsigned t = 0; t < threads; t++) {
-        all.emplace_back([=] {
-            number = t;
-            for (unsigned b = 0; b < count(grid); b++) {
-                if (t == 0) poison();
-                pthread_barrier_wait(&shared->block);
-                here = Place{at(t, block), at(b, grid), block, grid};
-                call(arguments);
-                pthread_barrier_wait(&shared->block);
-            }
-        });
-    }
-    for (auto& thread : all) thread.join();
-}
-}  // namespace
-
-void barrier(int) { pthread_barrier_wait(&shared->block); }
-
-uint64_t exchange(uint64_t bits, int lane, int) {
-    pthread_barrier_t* warp = &shared->warps[number / WARP];
-    shared->slots[number] = bits;
-    pthread_barrier_wait(warp);
-    uint64_t other = shared->slots[number ^ lane];
-    pthread_barrier_wait(warp);
-    return other;
-}
-
-void among_all(uint64_t bits, const std::function<void(const uint64_t*)>& read, int) {
-    pthread_barrier_t* warp = &shared->warps[number / WARP];
-    shared->slots[number] = bits;
-    pthread_barrier_wait(warp);
-    read(&shared->slots[number / WARP * WARP]);
-    pthread_barrier_wait(warp);
-}
-
-#else
-
 const Place* here;
 
 namespace {
@@ -133,32 +68,100 @@ struct Fiber {
     int line;
     bool begun;
     uint64_t slot;
-    jmp_buf resume;
     ucontext_t start;
     std::vector<char> stack;
+#ifdef EMULATED_FOR_RACES
+    // What ThreadSanitizer knows it by, and how many barriers of its block and its warp it has come to.
+    void* known;
+    unsigned barriers, warp_barriers;
+#else
+    jmp_buf resume;
+#endif
 };
 
+#ifdef EMULATED_FOR_RACES
+const size_t STACK = 256 << 10;
+#else
 const size_t STACK = 64 << 10;
+#endif
 std::vector<Fiber> fibers;
 Fiber* current;
-jmp_buf scheduler;
 ucontext_t scheduler_start;
 Call body;
 void** body_arguments;
 
-void begin() {
+#ifdef EMULATED_FOR_RACES
+// ThreadSanitizer is told of every fiber as of a thread, and that nothing but a barrier orders what two of them do: not that
+// they run in turn, nor that they exchange numbers, which on a card is no barrier for memory. So it finds two that touch the
+// same memory without a barrier between them, in whatever order they ran here.
+void* scheduler_known;
+// What a barrier orders goes through a place of memory, by turns two of them: nobody comes to the next barrier but one before
+// everybody has left this one.
+char block_order[2], warp_order[1024 / WARP][2], begun_order, done_order;
+
+UNSEEN void begin() {
+    __tsan_acquire(&begun_order);
+    body(body_arguments);
+    __tsan_release(&done_order);
+    current->state = Done;
+    __tsan_switch_to_fiber(scheduler_known, __tsan_switch_to_fiber_no_sync);
+    setcontext(&scheduler_start);
+}
+
+UNSEEN void wait(State state, int line) {
+    current->state = state;
+    current->line = line;
+    Fiber* own = current;
+    __tsan_switch_to_fiber(scheduler_known, __tsan_switch_to_fiber_no_sync);
+    swapcontext(&own->start, &scheduler_start);
+}
+
+UNSEEN void resume(Fiber& fiber) {
+    current = &fiber;
+    here = &fiber.place;
+    if (!fiber.begun) {
+        fiber.begun = true;
+        fiber.barriers = fiber.warp_barriers = 0;
+        if (!fiber.known) fiber.known = __tsan_create_fiber(0);
+        getcontext(&fiber.start);
+        fiber.start.uc_stack.ss_sp = fiber.stack.data();
+        fiber.start.uc_stack.ss_size = fiber.stack.size();
+        fiber.start.uc_link = nullptr;
+        makecontext(&fiber.start, begin, 0);
+    }
+    __tsan_switch_to_fiber(fiber.known, __tsan_switch_to_fiber_no_sync);
+    swapcontext(&scheduler_start, &fiber.start);
+}
+
+void block_begins() {
+    scheduler_known = __tsan_get_current_fiber();
+    __tsan_release(&begun_order);
+}
+
+void block_is_done() { __tsan_acquire(&done_order); }
+
+// Waits, and what anybody did before is seen by everybody behind.
+UNSEEN void wait_in_order(State state, int line, char* order) {
+    __tsan_release(order);
+    wait(state, line);
+    __tsan_acquire(order);
+}
+#else
+jmp_buf scheduler;
+
+UNSEEN void begin() {
     body(body_arguments);
     current->state = Done;
     _longjmp(scheduler, 1);
 }
 
-void wait(State state, int line) {
+UNSEEN void wait(State state, int line) {
     current->state = state;
     current->line = line;
     if (_setjmp(current->resume) == 0) _longjmp(scheduler, 1);
 }
 
-void resume(Fiber& fiber) {
+UNSEEN void resume(Fiber& fiber) {
     current = &fiber;
     here = &fiber.place;
     if (_setjmp(scheduler)) return;
@@ -171,6 +174,10 @@ void resume(Fiber& fiber) {
     makecontext(&fiber.start, begin, 0);
     swapcontext(&scheduler_start, &fiber.start);
 }
+
+void block_begins() {}
+void block_is_done() {}
+#endif
 
 // Lets those go on that all wait in the same place: of [first, last). Whether it did.
 bool release(size_t first, size_t last, State state, const char* kernel) {
@@ -202,6 +209,7 @@ void run(const char* kernel, dim3 grid, dim3 block, Call call, void** arguments)
             fiber.begun = false;
             fiber.stack.resize(STACK);
         }
+        block_begins();
         unsigned done = 0;
         while (done < threads && wrong.empty()) {
             bool moved = false;
@@ -221,13 +229,25 @@ void run(const char* kernel, dim3 grid, dim3 block, Call call, void** arguments)
             moved |= release(0, threads, AtBarrier, kernel);
             if (!moved && done < threads) say(std::string(kernel) + ": threads wait for others that have gone");
         }
+        block_is_done();
     }
 }
 }  // namespace
 
-void barrier(int line) { wait(AtBarrier, line); }
+#ifdef EMULATED_FOR_RACES
+UNSEEN void barrier(int line) { wait_in_order(AtBarrier, line, &block_order[current->barriers++ % 2]); }
 
-uint64_t exchange(uint64_t bits, int lane, int line) {
+UNSEEN void warp_barrier(int line) {
+    size_t warp = (current - fibers.data()) / WARP;
+    wait_in_order(AtShuffle, line, &warp_order[warp][current->warp_barriers++ % 2]);
+}
+#else
+UNSEEN void barrier(int line) { wait(AtBarrier, line); }
+
+UNSEEN void warp_barrier(int line) { wait(AtShuffle, line); }
+#endif
+
+UNSEEN uint64_t exchange(uint64_t bits, int lane, int line) {
     Fiber* own = current;
     size_t number = own - fibers.data();
     own->slot = bits;
@@ -238,7 +258,7 @@ uint64_t exchange(uint64_t bits, int lane, int line) {
     return other;
 }
 
-void among_all(uint64_t bits, const std::function<void(const uint64_t*)>& read, int line) {
+UNSEEN void among_all(uint64_t bits, const std::function<void(const uint64_t*)>& read, int line) {
     Fiber* own = current;
     size_t first = (own - fibers.data()) / WARP * WARP;
     own->slot = bits;
@@ -248,8 +268,6 @@ void among_all(uint64_t bits, const std::function<void(const uint64_t*)>& read, 
     read(all);
     wait(AtShuffle, line);
 }
-
-#endif
 }  // namespace emulated
 
 // Runs a kernel; what is wrong with it, or null. One at a time. sizes: grid x, y, z, block x, y, z.
@@ -271,11 +289,7 @@ extern "C" const char* emulated_launch(
         say(std::string(kernel) + ": no block of ours is such");
     } else {
         dynamic.resize(shared_bytes);
-#ifdef EMULATED_BY_THREADS
-        run(grid, block, found->second.call, arguments);
-#else
         run(kernel, grid, block, found->second.call, arguments);
-#endif
     }
     answer = wrong;
     return answer.empty() ? nullptr : answer.c_str();

@@ -95,6 +95,8 @@ __device__ void soften(float* ps, float* largest, float* sums, float* factors, Q
     }
     sum += __shfl_xor_sync(FULL, sum, 1);
     sum += __shfl_xor_sync(FULL, sum, 2);
+    // All four have read what is written now.
+    __syncwarp();
     if (part == 0) {
         float factor = expf(old - shift);
         factors[row] = factor;

@@ -11,6 +11,9 @@ use crate::ops::{Interest, Known, PART};
 const NOWHERE: u32 = u32::MAX;
 /// Numbers of ids named are multiples of this: steps that name a few more are alike.
 const NAMED: usize = 256;
+/// Of a part so many of the best are found one after another, which takes two barriers each; more by sorting, which takes
+/// about sixty to eighty however many they are.
+const FEW_OF_THE_BEST: usize = 32;
 
 /// Of some rows of logits, each with what it is wanted for, what is wanted: one wait for the device.
 pub(crate) fn look(logits: &mut Tensor, rows: &[(usize, &Interest)]) -> Vec<Known> {
@@ -94,10 +97,17 @@ fn top(device: &Arc<Core>, to: [u64; 2], x: u64, of: &Memory, rows: usize, cols:
         let parts = cols.div_ceil(PART);
         let found = (parts > 1).then(|| [(); 2].map(|()| device.allocate(4 * rows * parts * count)));
         let [values, places] = found.as_ref().map_or(to, |found| [found[0].at(), found[1].at()]);
-        let arguments = arguments![
+        let mut arguments = Vec::from(arguments![
             at values, at places, at from, at named, at listed, cols as u32, PART as u32, count as u32
-        ];
-        device.launch("top", [parts, rows, 1], THREADS, 0, &arguments);
+        ]);
+        let kernel = match count <= FEW_OF_THE_BEST {
+            true => "top",
+            false => {
+                arguments.push((count.next_power_of_two() as u32).into());
+                "top_many"
+            }
+        };
+        device.launch(kernel, [parts, rows, 1], THREADS, 0, &arguments);
         let Some(found) = found else { return };
         (from, named, listed, cols) = (values, places, 0, parts * count);
         held.push(found);

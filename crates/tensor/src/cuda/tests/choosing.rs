@@ -62,7 +62,7 @@ fn the_best() {
         let found = if x > f32::NEG_INFINITY { vec![(x, id)] } else { Vec::new() };
         (found, Vec::new())
     });
-    for count in [1, 2, 7, 40] {
+    for count in [1, 2, 7, 32, 33, 40, 264, 1024] {
         check("top", true, &best(count), &|row| (row.top(count), Vec::new()));
     }
     // Some too few, and only one row has so few.

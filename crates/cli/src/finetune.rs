@@ -71,7 +71,7 @@ pub fn run(args: Args) -> Result<()> {
     if resume {
         check_resume(&args.run.output, &options, args.run.threads())?;
     }
-    let devices = args.run.device.open_all()?;
+    let devices = args.run.devices(&options)?;
     let mut loaded = args.open_model(resume)?;
     new_tokens::add(&mut loaded, args.add_tokens.as_deref())?;
     let (rows, most_tokens) = (loaded.model.rows(), loaded.model.config().most_tokens());

@@ -86,7 +86,7 @@ pub fn run(args: Args) -> Result<()> {
         check_resume(&args.run.output, &options, args.run.threads())?;
     }
     let lora = args.lora.lora_rank.is_some();
-    let devices = args.run.device.open_all()?;
+    let devices = args.run.devices(&options)?;
     let loaded = args.run.open_model(&args.model, lora, resume)?;
     let files = TrainingFiles::new(&loaded, &Trained::default(), training::decoded(&options))?;
     let copied = if lora { &files.fixed[..] } else { &files.all };

@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use t5kit_formats::generation_config::Decoded;
 use t5kit_formats::lang::fill;
 use t5kit_pipeline::Pipeline;
-use t5kit_tensor::Pool;
+use t5kit_tensor::{Devices, Pool, Precision};
 use t5kit_train::{
-    BEST, EVENTS, LAST, LOG, Outcome, REPORT, RunState, TrainOptions, holds_checkpoint, remove_leavings,
+    BEST, EVENTS, LAST, LOG, Outcome, REPORT, RunState, TrainOptions, check_devices, holds_checkpoint,
+    remove_leavings,
 };
 
 use crate::device::DeviceArgs;
@@ -51,6 +52,17 @@ impl RunArgs {
     /// Threads to work on.
     pub fn threads(&self) -> usize {
         self.threads.map_or_else(Pool::default_threads, NonZeroUsize::get)
+    }
+
+    /// The GPUs that train, none for the processor; refuses what these options ask for and cannot be had there, before
+    /// anything is read.
+    pub fn devices(&self, options: &TrainOptions) -> Result<Option<Devices>> {
+        let devices = self.device.open_all()?;
+        match check_devices(options, devices.as_ref()) {
+            // No processor multiplies it, so this is no matter of the machine.
+            Err(error) if devices.is_none() && options.precision == Precision::Tf32 => Err(usage(error)),
+            checked => Ok(checked.map(|()| devices)?),
+        }
     }
 
     /// Refuses a folder for TensorBoard that another run has its events in.

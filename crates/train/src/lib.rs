@@ -39,7 +39,7 @@ pub use options::{Difference, PRECISIONS, TrainOptions};
 pub use pass::{PassOptions, accumulate, gradients};
 pub use report::{Curves, REPORT, RunReport, RunState, TASK_LOSS, compare, thin, write_report};
 pub use schedule::Schedule;
-pub use setup::{Forecast, Outcome, Setup, TrainWatch};
+pub use setup::{Forecast, Outcome, Setup, TrainWatch, check_devices};
 pub use stream::{
     DocumentSource, Documents, Drawn, StreamFacts, StreamOptions, WINDOW_BYTES, held_out_examples,
 };

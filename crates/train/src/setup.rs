@@ -87,12 +87,11 @@ pub struct Setup<'a> {
     pub resume: bool,
 }
 
-/// Refuses settings that make no sense for this model.
-pub(crate) fn check(
-    model: &dyn Seq2Seq,
-    options: &TrainOptions,
-    devices: Option<&Devices>,
-) -> Result<(), Error> {
+/// Refuses settings that make no sense where a run is to compute, whatever its model and data.
+///
+/// # Errors
+/// [`Error::Setting`]: a precision in which nothing is multiplied there, fewer batches a step than GPUs.
+pub fn check_devices(options: &TrainOptions, devices: Option<&Devices>) -> Result<(), Error> {
     let refuse = |field, value: Option<String>, why| Err(Error::Setting { field, value, why });
     let names = PRECISIONS.iter().filter(|(_, precision)| *precision == options.precision);
     let Some((precision, _)) = names.copied().next() else {
@@ -117,6 +116,17 @@ pub(crate) fn check(
                    would be slower than f32; leave it out, or on ARM try T5KIT_BF16=neon-bf16";
         return refuse("precision", Some(precision.into()), why);
     }
+    Ok(())
+}
+
+/// Refuses settings that make no sense for this model, or where it is to be trained.
+pub(crate) fn check(
+    model: &dyn Seq2Seq,
+    options: &TrainOptions,
+    devices: Option<&Devices>,
+) -> Result<(), Error> {
+    check_devices(options, devices)?;
+    let refuse = |field, value: Option<String>, why| Err(Error::Setting { field, value, why });
     let (config, parts) = (model.config(), options.parts());
     let trains = config.layout().iter().any(|slot| parts.contains(&slot.part));
     if !trains && options.lora_rank.is_none() {

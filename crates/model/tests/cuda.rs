@@ -64,11 +64,11 @@ fn logits_are_those_of_the_reference() {
 }
 
 /// Weights in half precision, multiplied in it or widened, in int8 and in 4 bits: the same weights widened give the same but for the
-/// rounding of what they are multiplied with.
+/// rounding of what they are multiplied with, and of attention's factors beside all but f16.
 #[test]
 fn weights_of_other_types_are_close() {
     let Some(device) = emulated::device() else { return };
-    for (dtype, bound) in [(DType::Bf16, 6e-2), (DType::F16, 6e-3), (DType::I8, 1e-5), (DType::I4, 1e-5)] {
+    for (dtype, bound) in [(DType::Bf16, 6e-2), (DType::F16, 6e-3), (DType::I8, 6e-2), (DType::I4, 6e-2)] {
         let (mut host, mut there) = (open("mt5"), open("mt5"));
         for model in [&mut host, &mut there] {
             model.params_mut().store_matrices_as(dtype);
@@ -80,8 +80,7 @@ fn weights_of_other_types_are_close() {
         let stored = difference(&logits("mt5", &*there, Precision::Stored), &want);
         println!("{}: {wide:.1e} widened, {stored:.1e} as stored", dtype.name());
         assert!(wide < 1e-5 && stored < bound, "{}: {wide:e} {stored:e}", dtype.name());
-        let rounds = matches!(dtype, DType::Bf16 | DType::F16);
-        assert_eq!(stored > 1e-5, rounds, "{}", dtype.name());
+        assert!(stored > 1e-5, "{}: {stored:e}", dtype.name());
     }
 }
 

@@ -148,7 +148,7 @@ pub(crate) fn forward(
     arguments.extend(placed(&operands));
     arguments.extend(arguments![&blocks, d as u32, what.scale]);
     arguments.extend(Table::arguments(table.as_ref()));
-    let in_bf16 = in_bf16(context, what);
+    let in_bf16 = in_bf16(context, what, keep);
     if !in_bf16 {
         arguments.extend(vectors(device, what.relative.as_ref()));
     }
@@ -162,10 +162,16 @@ pub(crate) fn forward(
     (out, lse)
 }
 
-/// Whether attention's products are of factors in bf16, by tensor cores. On the way back these are rounded likewise and
+/// Whether attention's products are of factors in bf16, by tensor cores: where the pass says so, and as on the processor
+/// beside weights that are as small where nothing is kept for the way back. There the factors are rounded likewise and
 /// multiplied in f32. Not with vectors by relative position.
-fn in_bf16(context: Context<'_>, what: &Attention) -> bool {
-    context.precision == Precision::Bf16 && device(context).has_bf16() && what.relative.is_none()
+fn in_bf16(context: Context<'_>, what: &Attention, keep: bool) -> bool {
+    let wanted = match context.precision {
+        Precision::Bf16 => true,
+        Precision::Stored => what.dtype == DType::Bf16 && !keep,
+        _ => false,
+    };
+    wanted && device(context).has_bf16() && what.relative.is_none()
 }
 
 /// Derivatives by the bias of every block of queries, head and bucket.
@@ -225,7 +231,7 @@ pub(crate) fn backward(
 
     let common = |blocks: &Memory| {
         let mut arguments = Vec::from(placed(&operands));
-        let rounded = in_bf16(context, what) as u32;
+        let rounded = in_bf16(context, what, true) as u32;
         arguments.extend(arguments![dy, of.lse, &delta, blocks, d as u32, rounded, what.scale]);
         arguments.extend(Table::arguments(table.as_ref()));
         arguments.extend(vectors(device, what.relative.as_ref()));

@@ -224,6 +224,32 @@ fn attention_in_bf16() {
     }
 }
 
+/// Nothing recorded, and products left to what weights are stored in: beside weights in bf16 attention is in bf16, to the bit
+/// what a pass in bf16 computes; beside those in f32 it is f32.
+#[test]
+fn attention_beside_weights_in_bf16() {
+    let Some(device) = device() else { return };
+    let (d, rows, mask) = (20, 70, Mask::Causal);
+    let qkv = tensor(&mut Rng::new(16, 0), rows, 3 * 3 * d);
+    let (params, pool) = (Params::default(), Pool::new(1));
+    let run = |on_device: bool, precision: Precision, dtype: DType| {
+        let place = || if on_device { qkv.to_device(&device) } else { qkv.clone() };
+        let mut graph = Graph::inference(&params, &pool, Regime::Bulk).with_precision(precision);
+        graph.context.device = on_device.then_some(&device);
+        let var = Var::constant(place());
+        let columns = |i: usize| Columns { var: &var, column: i * 3 * d };
+        let spans = vec![Span { queries: 0..rows, keys: 0..rows, position: 0, mask }];
+        let what = Attention { dtype, ..attention(d, None, spans) };
+        let y = ops::attention(&mut graph, columns(0), columns(1), columns(2), &what);
+        y.value.to_host().data().to_vec()
+    };
+    let exact = run(false, Precision::F32, DType::F32);
+    close("attention in f32", &run(true, Precision::Stored, DType::F32), &exact, 2e-6);
+    let rounded = run(true, Precision::Stored, DType::Bf16);
+    close("attention in bf16", &rounded, &exact, 8e-3);
+    assert!(rounded == run(true, Precision::Bf16, DType::F32) && rounded != exact);
+}
+
 /// Targets that look at sources: other rows, of which some are looked at by nobody.
 #[test]
 fn attention_to_other_rows() {

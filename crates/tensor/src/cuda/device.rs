@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::Devices;
 pub(super) use super::driver::stored_as;
 use super::driver::{Argument, DeviceError, Driver, Product, Task, blocks};
+use super::pinned::Ring;
 use super::steps::{self, Arena, Steps};
 use crate::DType;
 use crate::ops::RelativeBias;
@@ -42,6 +43,8 @@ pub struct Core {
     /// What steps keep, while nobody is in one.
     steps: Mutex<Option<Steps>>,
     arena: Mutex<Arena>,
+    /// What uploads go through.
+    ring: Mutex<Ring>,
     /// Lists in the steps' staging memory that somebody holds.
     staged: AtomicUsize,
 }
@@ -93,6 +96,7 @@ impl Device {
             counts: Mutex::default(),
             steps: Mutex::new(Some(Steps::default())),
             arena: Mutex::default(),
+            ring: Mutex::default(),
             staged: AtomicUsize::new(0),
         };
         Device { core: Arc::new(core), buckets: Arc::default(), lists: Arc::default() }
@@ -229,7 +233,7 @@ impl Core {
         let memory = self.allocate_apart(size_of_val(data));
         if memory.bytes > 0 {
             self.count(|counts| counts.uploads += 1);
-            unwrap(self.driver.upload(memory.at, bytemuck::cast_slice(data)));
+            unwrap(lock(&self.ring).upload(&*self.driver, memory.at, bytemuck::cast_slice(data)));
         }
         memory
     }

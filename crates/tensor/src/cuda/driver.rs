@@ -99,10 +99,29 @@ pub(crate) struct Launch<'a> {
 /// What a device is asked for, so that it can be asked for again.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Task {
-    Launch { kernel: &'static str, grid: [u32; 3], block: u32, shared: u32, arguments: Vec<Argument> },
+    Launch {
+        kernel: &'static str,
+        grid: [u32; 3],
+        block: u32,
+        shared: u32,
+        arguments: Vec<Argument>,
+    },
     Multiply(Product),
-    Copy { to: u64, from: u64, bytes: usize },
-    Zero { at: u64, bytes: usize },
+    Copy {
+        to: u64,
+        from: u64,
+        bytes: usize,
+    },
+    Zero {
+        at: u64,
+        bytes: usize,
+    },
+    /// From pinned memory of the host, as it is when the task is done.
+    Upload {
+        to: u64,
+        from: u64,
+        bytes: usize,
+    },
 }
 
 impl Task {
@@ -119,6 +138,7 @@ impl Task {
             },
             Task::Copy { to, from, bytes } => driver.copy(*to, *from, *bytes),
             Task::Zero { at, bytes } => driver.zero(*at, *bytes),
+            Task::Upload { to, from, bytes } => driver.upload(*to, *from, *bytes),
         }
     }
 
@@ -134,7 +154,9 @@ impl Task {
             Task::Multiply(Product { c, a, b, batches, .. }) => {
                 all(&[c.at, a.at, b.at, c.rows as u64, c.cols as u64, a.cols as u64, *batches as u64])
             }
-            Task::Copy { to, from, bytes } => all(&[*to, *from, *bytes as u64]),
+            Task::Copy { to, from, bytes } | Task::Upload { to, from, bytes } => {
+                all(&[*to, *from, *bytes as u64])
+            }
             Task::Zero { at, bytes } => all(&[*at, *bytes as u64]),
         }
     }
@@ -211,12 +233,15 @@ pub(crate) fn stored_as(dtype: DType) -> u32 {
 pub(crate) trait Tasks {
     fn copy(&self, to: u64, from: u64, bytes: usize) -> Result<(), DeviceError>;
     fn zero(&self, at: u64, bytes: usize) -> Result<(), DeviceError>;
+    /// Copies from memory that [`Driver::pinned`] has given. It is read when the device comes to it, not before this returns.
+    fn upload(&self, to: u64, from: u64, bytes: usize) -> Result<(), DeviceError>;
     fn launch(&self, launch: &Launch<'_>) -> Result<(), DeviceError>;
     /// Whether it has done a product; else the plain kernel is to.
     fn multiply(&self, product: &Product) -> Result<bool, DeviceError>;
 }
 
-/// What a device can do. Everything happens in the order in which it is asked for; only [`Driver::download`] waits.
+/// What a device can do. Everything happens in the order in which it is asked for; only [`Driver::download`] and
+/// [`Driver::wait`] wait.
 pub(crate) trait Driver: Tasks + Send + Sync {
     /// The card's name.
     fn name(&self) -> String;
@@ -227,7 +252,14 @@ pub(crate) trait Driver: Tasks + Send + Sync {
     /// Memory of so many bytes, at least one.
     fn allocate(&self, bytes: usize) -> Result<u64, DeviceError>;
     fn free(&self, at: u64);
-    fn upload(&self, to: u64, bytes: &[u8]) -> Result<(), DeviceError>;
+    /// Memory of the host that the device copies from by itself. It is there for as long as the device is.
+    fn pinned(&self, bytes: usize) -> Result<u64, DeviceError>;
+    /// A mark in the order of what the device is asked for, at its beginning.
+    fn new_mark(&self) -> Result<u64, DeviceError>;
+    /// Sets a mark behind all that the device was asked for so far.
+    fn mark(&self, mark: u64) -> Result<(), DeviceError>;
+    /// Waits until the device has come to a mark.
+    fn wait(&self, mark: u64) -> Result<(), DeviceError>;
     fn download(&self, bytes: &mut [u8], from: u64) -> Result<(), DeviceError>;
     /// Whether tasks can be made a graph.
     fn has_graphs(&self) -> bool;

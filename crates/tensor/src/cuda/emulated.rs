@@ -30,6 +30,31 @@ struct Emulated {
     held: Mutex<HashMap<u64, Block>>,
     /// Graphs are the tasks that they are made of, as they were then.
     graphs: Mutex<HashMap<u64, Vec<Task>>>,
+    host: Mutex<Host>,
+}
+
+/// Memory of the host that uploads come from. A card copies it some time later, so what was there when it was asked for has
+/// to be there when the host next waits, and is looked for then.
+#[derive(Default)]
+struct Host {
+    pinned: Vec<Vec<u64>>,
+    /// What is still to be copied, as far as the host knows: where, and the bytes.
+    uploads: Vec<(u64, Vec<u8>)>,
+    /// Marks: how many of these lie before each.
+    marks: Vec<usize>,
+}
+
+impl Host {
+    /// The host has waited for the first `count` uploads.
+    fn arrived(&mut self, count: usize) {
+        let mut same = true;
+        for (from, bytes) in self.uploads.drain(..count) {
+            // SAFETY: it lies in `pinned`, of which nothing is given back; `upload` has looked that it does.
+            same &= bytes == unsafe { std::slice::from_raw_parts(from as *const u8, bytes.len()) };
+        }
+        self.marks.iter_mut().for_each(|before| *before = before.saturating_sub(count));
+        assert!(same, "bytes of pinned memory were overwritten before they were copied");
+    }
 }
 
 /// Memory with guards around it: [`GUARD`] numbers, what was asked for, and as many again.
@@ -74,7 +99,8 @@ fn open_one(library: &Path, number: usize) -> Result<Box<dyn Driver>, DeviceErro
     let library = unsafe { libloading::Library::new(library) };
     let library = library.map_err(|error| failed("opening the emulation", error))?;
     let memory = std::env::var(MEMORY_VARIABLE).ok().and_then(|text| text.parse().ok()).unwrap_or(MEMORY);
-    Ok(Box::new(Emulated { library, memory, held: Mutex::default(), graphs: Mutex::default() }))
+    let (held, graphs, host) = (Mutex::default(), Mutex::default(), Mutex::default());
+    Ok(Box::new(Emulated { library, memory, held, graphs, host }))
 }
 
 /// Makes the library beside this program, once for every state of the sources; an error says why there is none.
@@ -217,14 +243,37 @@ impl Driver for Emulated {
         }
     }
 
-    fn upload(&self, to: u64, bytes: &[u8]) -> Result<(), DeviceError> {
-        let to = self.within(to, bytes.len())?;
-        // SAFETY: the destination lies within a block that is ours alone.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
+    fn pinned(&self, bytes: usize) -> Result<u64, DeviceError> {
+        let block = vec![u64::MAX; bytes.div_ceil(8)];
+        let at = block.as_ptr() as u64;
+        lock(&self.host).pinned.push(block);
+        Ok(at)
+    }
+
+    fn new_mark(&self) -> Result<u64, DeviceError> {
+        let mut host = lock(&self.host);
+        host.marks.push(0);
+        Ok(host.marks.len() as u64 - 1)
+    }
+
+    fn mark(&self, mark: u64) -> Result<(), DeviceError> {
+        let mut host = lock(&self.host);
+        host.marks[mark as usize] = host.uploads.len();
+        Ok(())
+    }
+
+    fn wait(&self, mark: u64) -> Result<(), DeviceError> {
+        let mut host = lock(&self.host);
+        let count = host.marks[mark as usize];
+        host.arrived(count);
         Ok(())
     }
 
     fn download(&self, bytes: &mut [u8], from: u64) -> Result<(), DeviceError> {
+        let mut host = lock(&self.host);
+        let count = host.uploads.len();
+        host.arrived(count);
+        drop(host);
         let from = self.within(from, bytes.len())?;
         // SAFETY: the source lies within a block that is ours alone.
         unsafe { std::ptr::copy_nonoverlapping(from, bytes.as_mut_ptr(), bytes.len()) };
@@ -264,6 +313,23 @@ impl Tasks for Emulated {
         let at = self.within(at, bytes)?;
         // SAFETY: it lies within a block that is ours alone.
         unsafe { std::ptr::write_bytes(at, 0, bytes) };
+        Ok(())
+    }
+
+    fn upload(&self, to: u64, from: u64, bytes: usize) -> Result<(), DeviceError> {
+        let to = self.within(to, bytes)?;
+        let mut host = lock(&self.host);
+        let inside = |block: &Vec<u64>| {
+            let first = block.as_ptr() as u64;
+            first <= from && from + bytes as u64 <= first + 8 * block.len() as u64
+        };
+        assert!(host.pinned.iter().any(inside), "an upload from memory that is not pinned");
+        // SAFETY: the source is pinned memory, the destination lies within a block that is ours alone.
+        let copied = unsafe {
+            std::ptr::copy_nonoverlapping(from as *const u8, to, bytes);
+            std::slice::from_raw_parts(from as *const u8, bytes).to_vec()
+        };
+        host.uploads.push((from, copied));
         Ok(())
     }
 
@@ -312,8 +378,9 @@ impl Sums for OnHost {
                 device.download(bytemuck::cast_slice_mut(&mut part), at)?;
                 sum.iter_mut().zip(&part).for_each(|(sum, part)| *sum += part);
             }
-            for (device, &at) in devices.iter().zip(at) {
-                device.upload(at, bytemuck::cast_slice(&sum))?;
+            for &at in at {
+                // SAFETY: these devices' memory is the host's, and as many bytes were read from there.
+                unsafe { std::ptr::copy_nonoverlapping(sum.as_ptr(), at as *mut f32, *count) };
             }
         }
         Ok(())

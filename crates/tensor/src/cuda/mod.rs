@@ -7,6 +7,7 @@
 //!   driver, NVRTC and cuBLASLt, all loaded when a card is asked for, so that no CUDA is needed to build or to run without
 //!   one; `emulated` by a C++ compiler and the host's processor, for tests.
 //! - `device`: a device, memory that gives itself back, and how kernels are started.
+//! - `pinned`: memory of the host that uploads go through, so that it need not wait for them.
 //! - `steps`: a decoding step is put off until the host reads of it, and what was so before runs as a graph.
 //!
 //! Kernels run in the order in which they are started, so memory can be given back while they run; the host waits for
@@ -33,6 +34,7 @@ mod driver;
 #[doc(hidden)]
 pub mod emulated;
 mod nvidia;
+mod pinned;
 mod several;
 mod sources;
 mod steps;

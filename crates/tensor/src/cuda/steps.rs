@@ -12,6 +12,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::driver::{DeviceError, Driver, Task};
+use super::pinned::Pinned;
 use super::{Core, Device};
 
 /// Bytes that lists of a step may take together; others are uploaded by themselves.
@@ -28,11 +29,17 @@ const FEW: usize = 8;
 /// What steps keep from one to the next; whose step is open has it.
 #[derive(Default)]
 pub(super) struct Steps {
-    /// Where lists of a step lie.
-    staging: Option<u64>,
+    staging: Option<Staging>,
     graphs: HashMap<u64, Seen>,
     /// Counts uses, by which the oldest graph is found.
     time: u64,
+}
+
+/// Where lists of a step lie, on the device and before they go up: always the same places, so that a graph has the upload in
+/// it.
+struct Staging {
+    at: u64,
+    from: Pinned,
 }
 
 /// What a step asked for, and the graph of it if it was the same again.
@@ -88,7 +95,11 @@ impl Step {
             let core: Arc<Core> = Arc::clone(device);
             let mut steps = core.steps().take()?;
             if steps.staging.is_none() {
-                steps.staging = core.driver().allocate(STAGED).ok();
+                // Where there is no room lists are uploaded one by one.
+                steps.staging = core.driver().allocate(STAGED).ok().and_then(|at| {
+                    let from = Pinned::new(core.driver(), STAGED);
+                    from.inspect_err(|_| core.driver().free(at)).ok().map(|from| Staging { at, from })
+                });
             }
             let (tasks, staged, lists, freed) = (Vec::new(), Vec::new(), HashMap::new(), Vec::new());
             *open = Some(Open { core, steps, tasks, staged, lists, freed });
@@ -144,7 +155,7 @@ pub(super) fn stage(core: &Core, bytes: &[u8]) -> Option<u64> {
 
 impl Open {
     fn stage(&mut self, bytes: &[u8]) -> Option<u64> {
-        let base = self.steps.staging?;
+        let base = self.steps.staging.as_ref()?.at;
         let digest = bytes.chunks(8).fold(bytes.len() as u64, |key, chunk| {
             let mut word = [0u8; 8];
             word[..chunk.len()].copy_from_slice(chunk);
@@ -166,18 +177,27 @@ impl Open {
     }
 
     fn flush(&mut self) -> Result<(), DeviceError> {
-        let tasks = std::mem::take(&mut self.tasks);
+        let Open { core, steps, tasks, staged, lists, .. } = self;
+        let mut tasks = std::mem::take(tasks);
         if !tasks.is_empty() {
-            if let Some(staging) = self.steps.staging.filter(|_| !self.staged.is_empty()) {
-                self.core.count(|counts| counts.uploads += 1);
-                self.core.driver().upload(staging, &self.staged)?;
+            let (driver, any) = (core.driver(), !staged.is_empty());
+            if let Some(Staging { at, from }) = steps.staging.as_mut().filter(|_| any) {
+                core.count(|counts| counts.uploads += 1);
+                // Mostly something was read since the last upload, and nothing is waited for.
+                from.reuse(driver)?;
+                from.write(0, staged);
+                tasks.insert(0, Task::Upload { to: *at, from: from.at(), bytes: staged.len() });
             }
-            self.steps.run(&self.core, tasks)?;
+            let done = steps.run(core, tasks);
+            if let Some(staging) = steps.staging.as_ref().filter(|_| any) {
+                staging.from.used(driver)?;
+            }
+            done?;
         }
         // What somebody still holds stays where it is.
-        if self.core.staged() == 0 {
-            self.staged.clear();
-            self.lists.clear();
+        if core.staged() == 0 {
+            staged.clear();
+            lists.clear();
         }
         Ok(())
     }

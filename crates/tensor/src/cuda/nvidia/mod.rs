@@ -208,10 +208,33 @@ impl Driver for Nvidia {
         }
     }
 
-    fn upload(&self, to: u64, bytes: &[u8]) -> Result<(), DeviceError> {
+    fn pinned(&self, bytes: usize) -> Result<u64, DeviceError> {
         self.current()?;
-        // SAFETY: the destination has as many bytes. Memory that is not pinned is copied before the call returns.
-        unsafe { result::memcpy_htod_async(to, bytes, self.stream) }.map_err(failed("copying to the GPU"))
+        // SAFETY: it is never given back, as the context is not; zeros are bytes that may be read.
+        unsafe {
+            let at = result::malloc_host(bytes, 0).map_err(failed("pinning memory for the GPU"))?;
+            std::ptr::write_bytes(at.cast::<u8>(), 0, bytes);
+            Ok(at as u64)
+        }
+    }
+
+    fn new_mark(&self) -> Result<u64, DeviceError> {
+        self.current()?;
+        let flags = sys::CUevent_flags::CU_EVENT_DISABLE_TIMING;
+        result::event::create(flags).map(|event| event as u64).map_err(failed("waiting for the GPU"))
+    }
+
+    fn mark(&self, mark: u64) -> Result<(), DeviceError> {
+        self.current()?;
+        // SAFETY: the event is one that `new_mark` has made, which is kept for as long as the process runs.
+        unsafe { result::event::record(mark as sys::CUevent, self.stream) }
+            .map_err(failed("waiting for the GPU"))
+    }
+
+    fn wait(&self, mark: u64) -> Result<(), DeviceError> {
+        self.current()?;
+        // SAFETY: as above. An event that was never recorded is not waited for.
+        unsafe { result::event::synchronize(mark as sys::CUevent) }.map_err(failed("waiting for the GPU"))
     }
 
     fn download(&self, bytes: &mut [u8], from: u64) -> Result<(), DeviceError> {
@@ -273,6 +296,10 @@ impl Tasks for Nvidia {
         self.own().zero(at, bytes)
     }
 
+    fn upload(&self, to: u64, from: u64, bytes: usize) -> Result<(), DeviceError> {
+        self.own().upload(to, from, bytes)
+    }
+
     fn launch(&self, launch: &Launch<'_>) -> Result<(), DeviceError> {
         self.own().launch(launch)
     }
@@ -295,6 +322,16 @@ impl Tasks for In<'_> {
         // SAFETY: there are as many bytes.
         unsafe { result::memset_d8_async(at, 0, bytes, self.stream) }
             .map_err(failed("writing zeros on the GPU"))
+    }
+
+    fn upload(&self, to: u64, from: u64, bytes: usize) -> Result<(), DeviceError> {
+        self.card.current()?;
+        // SAFETY: both have as many bytes, and the source is pinned memory, which stays; whoever writes to it again waits for
+        // a mark behind this.
+        unsafe {
+            let from = std::slice::from_raw_parts(from as *const u8, bytes);
+            result::memcpy_htod_async(to, from, self.stream).map_err(failed("copying to the GPU"))
+        }
     }
 
     fn launch(&self, launch: &Launch<'_>) -> Result<(), DeviceError> {

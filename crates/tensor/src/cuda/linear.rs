@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::Matrix;
 use super::device::{THREADS, stored_as};
 use super::elementwise::multiply as times;
 use super::matrix::{activations, columns, columns_mut, device, multiply, product_type, weight};
+use super::{Device, Matrix};
 use crate::ops::Linear;
 use crate::{Adapter, Context, DType, Precision, Regime, Tensor, Weight};
 
@@ -38,18 +38,29 @@ pub(crate) fn project(context: Context<'_>, _: Regime, x: &Tensor, layers: &[Lin
 /// Rows that `few_rows` takes at a time, and columns that it reads together.
 const FEW: usize = 4;
 const SIDE: usize = 8;
-/// Rows up to which whole numbers are read again for every [`FEW`] of them, which takes less than widening them.
-const FEW_OF_WHOLE_NUMBERS: usize = 32;
+/// Rows up to which whole numbers are read again for every [`FEW`] of them: where tensor cores read them once for any number
+/// of rows ([`as_stored`]), of whose sixty-four few are used then, and where they are widened else.
+const FEW_OF_WHOLE_NUMBERS: [usize; 2] = [16, 32];
 
 /// Up to how many rows of activations are multiplied with a weight as it is stored, in a product of that type.
 fn few(context: Context<'_>, dtype: DType, w: &Weight) -> Option<usize> {
     let most = match (w.dtype(), dtype) {
         (DType::F32, DType::F32) if context.precision != Precision::Tf32 => FEW,
         (DType::Bf16, DType::Bf16) => FEW,
-        (DType::I8 | DType::I4, DType::F32) => FEW_OF_WHOLE_NUMBERS,
+        (DType::I8 | DType::I4, DType::F32) => FEW_OF_WHOLE_NUMBERS[usize::from(!device(context).has_bf16())],
         _ => return None,
     };
     w.cols().is_multiple_of(SIDE).then_some(most)
+}
+
+/// Rows and outputs of a block of `multiply_whole_numbers`.
+const TILE: usize = 64;
+
+/// Whether any number of rows is multiplied with whole numbers as they are stored: a copy in f32 would be written and read,
+/// eight bytes more for each, and its product have no tensor cores.
+fn as_stored(device: &Device, dtype: DType, w: &Weight) -> bool {
+    let whole = matches!(w.dtype(), DType::I8 | DType::I4) && dtype == DType::F32;
+    whole && w.cols().is_multiple_of(SIDE) && device.has_bf16()
 }
 
 /// `columns of y (+)= x·Wᵀ`
@@ -69,6 +80,16 @@ fn product(context: Context<'_>, y: &mut Tensor, column: usize, x: &Tensor, w: &
             let blocks = w.rows().div_ceil((THREADS / 32) as usize);
             device.launch("few_rows", [blocks, 1, 1], THREADS, 0, &arguments);
         }
+        return;
+    }
+    if as_stored(device, dtype, w) {
+        let (placed, x) = (w.placed(), columns(x, 0, x.cols()));
+        let arguments = arguments![
+            at c.at, c.row_stride as u32, add as u32, at x.at, x.row_stride as u32, at placed.at, at placed.scales,
+            stored_as(placed.dtype), x.rows as u32, w.rows() as u32, w.cols() as u32,
+        ];
+        let grid = [w.rows().div_ceil(TILE), x.rows.div_ceil(TILE), 1];
+        device.launch("multiply_whole_numbers", grid, THREADS, 0, &arguments);
         return;
     }
     let x = activations(device, x, 0, x.cols(), dtype);

@@ -13,19 +13,19 @@ pub(super) struct Source {
 }
 
 macro_rules! sources {
-    ($($name:literal $(after $header:literal)?),* $(,)?) => {
+    ($($name:literal $(after $($header:literal)+)?),* $(,)?) => {
         [$(Source {
             name: $name,
-            headers: &[$(($header, include_str!(concat!("kernels/", $header))))?],
+            headers: &[$($(($header, include_str!(concat!("kernels/", $header)))),+)?],
             text: include_str!(concat!("kernels/", $name)),
         }),*]
     };
 }
 
 /// All of them.
-pub(super) static SOURCES: [Source; 10] = sources![
+pub(super) static SOURCES: [Source; 11] = sources![
     "attention.cu" after "attention.cuh",
-    "attention_bf16.cu" after "attention.cuh",
+    "attention_bf16.cu" after "tensor_cores.cuh" "attention.cuh",
     "cached.cu",
     "choose.cu",
     "cross_entropy.cu",
@@ -34,6 +34,7 @@ pub(super) static SOURCES: [Source; 10] = sources![
     "norm.cu",
     "optimizers.cu",
     "rows.cu",
+    "whole_numbers.cu" after "tensor_cores.cuh",
 ];
 
 impl Source {

@@ -397,8 +397,9 @@ fn weights_of_every_storage_type() {
         };
         assert!(there.bytes() <= most, "{dtype:?}: {} bytes", there.bytes());
         assert_eq!(there.to_tensor().data(), wide, "{dtype:?}");
-        for (rows, precision) in
-            [3, 9, 40].into_iter().flat_map(|rows| [Precision::F32, Precision::Stored].map(|p| (rows, p)))
+        for (rows, precision) in [3, 9, 40, 130]
+            .into_iter()
+            .flat_map(|rows| [Precision::F32, Precision::Stored].map(|p| (rows, p)))
         {
             let x = tensor(&mut rng, rows, cols);
             let mut graph = Graph::inference(&params, &pool, Regime::Bulk).with_precision(precision);
@@ -418,6 +419,9 @@ fn weights_of_every_storage_type() {
                 .collect();
             let what = format!("{dtype:?} in {precision:?}, {rows} rows of {cols}");
             close(&what, y.data(), &want, 2e-6);
+            let x = Var::constant(x.to_device(&device));
+            let beside = ops::linear(&mut graph, &x, &[id, id]).value.to_host();
+            assert!((0..rows).all(|row| beside.row(row) == [y.row(row), y.row(row)].concat()), "{what}");
         }
     }
 }

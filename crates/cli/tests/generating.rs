@@ -351,6 +351,11 @@ fn the_models_own_values_are_the_defaults() {
     assert_eq!(told(&["--no-sample", "--max-new-tokens", "64"]).ok(), greedy);
     let three = told(&["--seed", "7", "--num-return-sequences", "3"]).ok();
     assert_eq!(three.matches("\"ids\"").count(), 3, "{three}");
+    // What flags ask for is not said to be the file's.
+    says("{}");
+    assert_eq!(told(&["--do-sample"]).stderr, "");
+    assert_eq!(told(&["--top-k", "3", "--num-return-sequences", "2"]).stderr, "");
+    says(r#"{"do_sample": true, "temperature": 2.0, "max_new_tokens": 9}"#);
     // Beams that are asked for replace the drawing.
     assert_eq!(told(&beams).ok().matches("\"ids\"").count(), 2);
     says(r#"{"do_sample": true, "num_beams": 2}"#);

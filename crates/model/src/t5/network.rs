@@ -253,13 +253,24 @@ impl T5 {
         if let Some(branch) = ops::feed_forward_in_int8(graph, &x.value, parts) {
             return Var::constant(branch);
         }
-        let inner = self.behind_norm(graph, x, f.norm, &f.wi);
-        saw(graph, &inner, "the output of", f.wi[0]);
-        let active = match f.wi.len() {
-            2 => ops::gated(graph, activation, &inner),
-            _ => ops::activate(graph, activation, &inner),
+        let quick = ops::normed_linear_in_int8(graph, &x.value, f.norm, eps, &f.wi).map(Var::constant);
+        let active = match (quick, &f.wi[..]) {
+            (None, &[wi]) => {
+                let normed = self.norm(graph, x, f.norm);
+                ops::dense(graph, &normed, wi.into(), activation)
+            }
+            (quick, wi) => {
+                let inner = quick.unwrap_or_else(|| {
+                    let normed = self.norm(graph, x, f.norm);
+                    ops::linear(graph, &normed, wi)
+                });
+                saw(graph, &inner, "the output of", wi[0]);
+                match wi.len() {
+                    2 => ops::gated(graph, activation, &inner),
+                    _ => ops::activate(graph, activation, &inner),
+                }
+            }
         };
-        drop(inner);
         saw(graph, &active, "the activation before", f.wo);
         let active = ops::dropout(graph, active);
         ops::linear(graph, &active, &[f.wo])

@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
+use super::activation::{biased, forward};
 use super::adapter::add_adapter;
 use super::int8::Quantized;
 use super::matmul::{matmul, matmul_weight, matmul_weight_t};
 use super::parts::row_ranges;
-use crate::ops::Linear;
+use crate::ops::{Activation, Form, Linear};
 use crate::{Context, DType, MatMut, Precision, Regime, Tensor, Weight, kernels};
 
 /// One of several layers side by side.
@@ -37,6 +38,21 @@ pub(crate) fn project(context: Context<'_>, regime: Regime, x: &Tensor, layers: 
         }
     }
     y
+}
+
+/// `act(x·Wᵀ + b)`, adapter included: [tokens, out]; bias and activation in one pass over the product.
+pub(crate) fn dense(
+    context: Context<'_>,
+    regime: Regime,
+    x: &Tensor,
+    layer: Linear,
+    activation: Activation,
+) -> Tensor {
+    let inner = project(context, regime, x, &[layer.weight.into()]);
+    match layer.bias {
+        Some(bias) => biased(context, activation, &inner, bias),
+        None => forward(context, Form::Plain, activation, &inner),
+    }
 }
 
 /// `dw (+)= dyᵀ·x` for some columns of `dy`.

@@ -6,19 +6,20 @@ use crate::cpu::sums::Sums;
 use crate::ops::{Activation, Form};
 use crate::{Context, ParamId, Tensor};
 
-/// How kernels call an activation.
-fn code(activation: Activation) -> u32 {
+/// How kernels call an activation, or none.
+pub(super) fn code(activation: Option<Activation>) -> u32 {
     match activation {
-        Activation::GeluTanh => 0,
-        Activation::GeluErf => 1,
-        Activation::Relu => 2,
-        Activation::Silu => 3,
+        Some(Activation::GeluTanh) => 0,
+        Some(Activation::GeluErf) => 1,
+        Some(Activation::Relu) => 2,
+        Some(Activation::Silu) => 3,
+        None => 4,
     }
 }
 
 /// `act(x)`, or `act(x[:, ..n]) · x[:, n..]` where it is gated.
 pub(crate) fn forward(context: Context<'_>, form: Form, activation: Activation, x: &Tensor) -> Tensor {
-    let (device, act) = (device(context), code(activation));
+    let (device, act) = (device(context), code(Some(activation)));
     match form {
         Form::Plain => plain(context, activation, x, 0),
         Form::Gated => {
@@ -34,7 +35,7 @@ pub(crate) fn forward(context: Context<'_>, form: Form, activation: Activation, 
 fn plain(context: Context<'_>, activation: Activation, x: &Tensor, bias: u64) -> Tensor {
     let (device, count) = (device(context), x.rows() * x.cols());
     let mut y = Tensor::on(device, x.rows(), x.cols());
-    let arguments = arguments![&mut y, x, at bias, code(activation), x.cols() as u32, count as u64];
+    let arguments = arguments![&mut y, x, at bias, code(Some(activation)), x.cols() as u32, count as u64];
     device.launch_each("activate", count, &arguments);
     y
 }
@@ -53,7 +54,7 @@ pub(crate) fn backward(
             let (device, cols) = (device(context), dy.cols());
             let count = dy.rows() * cols;
             let mut dx = Tensor::on(device, x.rows(), x.cols());
-            let arguments = arguments![&mut dx, dy, x, code(activation), cols as u32, count as u64];
+            let arguments = arguments![&mut dx, dy, x, code(Some(activation)), cols as u32, count as u64];
             device.launch_each("gated_backward", count, &arguments);
             dx
         }
@@ -69,7 +70,8 @@ fn plain_backward(
 ) -> Tensor {
     let (device, count) = (device(context), x.rows() * x.cols());
     let mut dx = Tensor::on(device, x.rows(), x.cols());
-    let arguments = arguments![&mut dx, dy, x, at bias, code(activation), x.cols() as u32, count as u64];
+    let arguments =
+        arguments![&mut dx, dy, x, at bias, code(Some(activation)), x.cols() as u32, count as u64];
     device.launch_each("activate_backward", count, &arguments);
     dx
 }

@@ -8,15 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::Devices;
-pub(super) use super::driver::stored_as;
-use super::driver::{Argument, DeviceError, Driver, Product, Task, blocks};
+use super::driver::{Argument, DeviceError, Driver, Epilogue, Product, Task, blocks, blocks_of};
+pub(super) use super::driver::{THREADS, stored_as};
 use super::pinned::Ring;
 use super::steps::{self, Arena, Steps};
 use crate::DType;
 use crate::ops::RelativeBias;
-
-/// Threads of a block, where a kernel does not say otherwise.
-pub(super) const THREADS: u32 = 256;
 
 /// An NVIDIA GPU. Cloning shares it.
 #[derive(Clone)]
@@ -264,14 +261,13 @@ impl Core {
 
     /// Starts a kernel whose threads share `count` elements out among themselves.
     pub(crate) fn launch_each(&self, kernel: &'static str, count: usize, arguments: &[Argument]) {
-        // Enough for any card; each thread has more elements where there are more.
-        let blocks = count.div_ceil(THREADS as usize).min(64 << 10);
-        self.launch(kernel, [blocks, 1, 1], THREADS, 0, arguments);
+        self.launch(kernel, blocks_of(count), THREADS, 0, arguments);
     }
 
     /// A product of matrices of one type; see [`Product`].
     pub(crate) fn multiply(&self, product: &Product) {
-        let Product { c, a, b, batches, .. } = product;
+        let Product { c, a, b, batches, epilogue, .. } = product;
+        assert!(*batches == 1 || *epilogue == Epilogue::default(), "an epilogue of a single product");
         assert_eq!((a.rows, b.cols, a.cols), (c.rows, c.cols, b.rows), "shapes of a product");
         assert!(a.dtype == b.dtype && c.dtype == DType::F32 && c.col_stride == 1, "types of a product");
         if c.rows * c.cols * batches > 0 {

@@ -1,6 +1,8 @@
 //! What a card's memory and kernels are reached by: the system's driver, or the emulation on the host.
 
 use super::Memory;
+use super::activation::code;
+use crate::ops::Activation;
 use crate::{DType, Tensor};
 
 /// Why a device cannot be used.
@@ -134,7 +136,10 @@ impl Task {
             }
             Task::Multiply(product) => match driver.multiply(product)? {
                 true => Ok(()),
-                false => product.plainly().perform(driver),
+                false => match product.apart() {
+                    Some((bare, rest)) if driver.multiply(&bare)? => rest.perform(driver),
+                    _ => product.plainly().perform(driver),
+                },
             },
             Task::Copy { to, from, bytes } => driver.copy(*to, *from, *bytes),
             Task::Zero { at, bytes } => driver.zero(*at, *bytes),
@@ -151,8 +156,9 @@ impl Task {
                 let key = crate::mix(all(&sizes), u64::from(grid[2]) << 32 | u64::from(*shared));
                 arguments.iter().fold(key, |key, argument| crate::mix(key, argument.word()))
             }
-            Task::Multiply(Product { c, a, b, batches, .. }) => {
-                all(&[c.at, a.at, b.at, c.rows as u64, c.cols as u64, a.cols as u64, *batches as u64])
+            Task::Multiply(Product { c, a, b, batches, epilogue, .. }) => {
+                let [rows, cols, inner] = [c.rows, c.cols, a.cols].map(|n| n as u64);
+                all(&[c.at, a.at, b.at, rows, cols, inner, *batches as u64, epilogue.bias])
             }
             Task::Copy { to, from, bytes } | Task::Upload { to, from, bytes } => {
                 all(&[*to, *from, *bytes as u64])
@@ -177,8 +183,16 @@ pub(crate) struct Matrix {
     pub(crate) batch_stride: usize,
 }
 
-/// `c = (accumulate ? c : 0) + a·b` for every batch. `a`: [m, k], `b`: [k, n], of one type; `c`: [m, n] in f32, its columns
-/// beside one another.
+/// What becomes of a product's elements when they have been summed, before they are written: `act(x + bias)`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Epilogue {
+    /// Where a number for each column lies, in f32; 0 where there is none.
+    pub(crate) bias: u64,
+    pub(crate) activation: Option<Activation>,
+}
+
+/// `c = act((accumulate ? c : 0) + a·b + bias)` for every batch. `a`: [m, k], `b`: [k, n], of one type; `c`: [m, n] in f32,
+/// its columns beside one another.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Product {
     pub(crate) c: Matrix,
@@ -188,12 +202,14 @@ pub(crate) struct Product {
     pub(crate) accumulate: bool,
     /// Whether factors in f32 may be rounded to TF32.
     pub(crate) tf32: bool,
+    /// Of a single batch, where it is any.
+    pub(crate) epilogue: Epilogue,
 }
 
 impl Product {
     /// The same by the plain kernel.
     pub(crate) fn plainly(&self) -> Task {
-        let Product { c, a, b, batches, accumulate, tf32 } = self;
+        let Product { c, a, b, batches, accumulate, tf32, epilogue } = self;
         let stored =
             |m: &Matrix| if *tf32 && m.dtype == DType::F32 { STORED_TF32 } else { stored_as(m.dtype) };
         let sizes = |m: &Matrix| [m.row_stride as u64, m.col_stride as u64, m.batch_stride as u64];
@@ -202,15 +218,40 @@ impl Product {
             at c.at, c.row_stride as u64, c.batch_stride as u64, *accumulate as u32,
             at a.at, stored(a), a_row, a_col, a_batch,
             at b.at, stored(b), b_row, b_col, b_batch,
-            c.rows as u32, c.cols as u32, a.cols as u32,
+            c.rows as u32, c.cols as u32, a.cols as u32, at epilogue.bias, code(epilogue.activation),
         ];
         let grid = [c.cols.div_ceil(64), c.rows.div_ceil(64), *batches].map(blocks);
         Task::Launch { kernel: "matmul", grid, block: 256, shared: 0, arguments: arguments.to_vec() }
+    }
+
+    /// The same in two, where it has an epilogue: the product alone, and that.
+    pub(crate) fn apart(&self) -> Option<(Product, Task)> {
+        let Product { c, epilogue, .. } = self;
+        if *epilogue == Epilogue::default() {
+            return None;
+        }
+        let count = c.rows * c.cols;
+        let arguments = arguments![
+            at c.at, c.row_stride as u32, at epilogue.bias, code(epilogue.activation), c.cols as u32, count as u64
+        ];
+        let grid = blocks_of(count).map(blocks);
+        let rest =
+            Task::Launch { kernel: "finish", grid, block: THREADS, shared: 0, arguments: arguments.to_vec() };
+        Some((Product { epilogue: Epilogue::default(), ..*self }, rest))
     }
 }
 
 /// f32 whose elements are rounded to TF32 where they are read, as the plain product's kernel calls it.
 const STORED_TF32: u32 = 5;
+
+/// Threads of a block, where a kernel does not say otherwise.
+pub(super) const THREADS: u32 = 256;
+
+/// The grid of a kernel whose threads share `count` elements out among themselves.
+pub(super) fn blocks_of(count: usize) -> [usize; 3] {
+    // Enough for any card; each thread has more elements where there are more.
+    [count.div_ceil(THREADS as usize).min(64 << 10), 1, 1]
+}
 
 /// A number of blocks as drivers take it.
 pub(crate) fn blocks(count: usize) -> u32 {

@@ -2,35 +2,51 @@
 
 use std::ops::Range;
 
+use super::activation::code;
 use super::device::{THREADS, stored_as};
 use super::elementwise::multiply as times;
-use super::matrix::{activations, columns, columns_mut, device, multiply, product_type, weight};
-use super::{Device, Matrix};
-use crate::ops::Linear;
+use super::matrix::{
+    activations, columns, columns_mut, device, multiply, multiply_and, product_type, weight,
+};
+use super::{Device, Epilogue, Matrix};
+use crate::ops::{Activation, Linear};
 use crate::{Adapter, Context, DType, Precision, Regime, Tensor, Weight};
 
 /// `x·[W₀; W₁; …]ᵀ + [b₀; b₁; …]`, adapters included: [tokens, Σ out_i].
 pub(crate) fn project(context: Context<'_>, _: Regime, x: &Tensor, layers: &[Linear]) -> Tensor {
-    let (params, device) = (context.params, device(context));
+    beside(context, x, layers, None)
+}
+
+/// `act(x·Wᵀ + b)`, adapter included: [tokens, out].
+pub(crate) fn dense(
+    context: Context<'_>,
+    _: Regime,
+    x: &Tensor,
+    layer: Linear,
+    activation: Activation,
+) -> Tensor {
+    beside(context, x, &[layer], Some(activation))
+}
+
+fn beside(context: Context<'_>, x: &Tensor, layers: &[Linear], activation: Option<Activation>) -> Tensor {
+    let params = context.params;
     let out = layers.iter().map(|layer| params.get(layer.weight).rows()).sum();
-    let mut y = Tensor::on(device, x.rows(), out);
-    let mut first = 0;
+    let mut y = Tensor::on(device(context), x.rows(), out);
+    let mut column = 0;
     for layer in layers {
         let w = params.get(layer.weight);
-        let (column, rows) = (first, w.rows());
-        first += rows;
-        product(context, &mut y, column, x, w, false);
-        if let Some(bias) = layer.bias {
-            let bias = params.vector_at(bias, rows);
-            let (count, stride) = (x.rows() * rows, y.cols() as u32);
-            let at = columns_mut(&mut y, column, rows).at;
-            let arguments = arguments![at at, stride, at bias, rows as u32, count as u64];
-            device.launch_each("add_bias", count, &arguments);
+        let bias = layer.bias.map_or(0, |bias| params.vector_at(bias, w.rows()));
+        let epilogue = Epilogue { bias, activation };
+        match params.adapter(layer.weight) {
+            None => product(context, &mut y, column, x, w, false, epilogue),
+            // What comes behind the sum comes behind its last part.
+            Some(adapter) => {
+                product(context, &mut y, column, x, w, false, Epilogue::default());
+                let down = down(context, x, adapter);
+                product(context, &mut y, column, &down, params.get(adapter.b), true, epilogue);
+            }
         }
-        if let Some(adapter) = params.adapter(layer.weight) {
-            let down = down(context, x, adapter);
-            product(context, &mut y, column, &down, params.get(adapter.b), true);
-        }
+        column += w.rows();
     }
     y
 }
@@ -63,8 +79,16 @@ fn as_stored(device: &Device, dtype: DType, w: &Weight) -> bool {
     whole && w.cols().is_multiple_of(SIDE) && device.has_bf16()
 }
 
-/// `columns of y (+)= x·Wᵀ`
-fn product(context: Context<'_>, y: &mut Tensor, column: usize, x: &Tensor, w: &Weight, add: bool) {
+/// `columns of y (+)= x·Wᵀ`, and an epilogue.
+fn product(
+    context: Context<'_>,
+    y: &mut Tensor,
+    column: usize,
+    x: &Tensor,
+    w: &Weight,
+    add: bool,
+    epilogue: Epilogue,
+) {
     let device = device(context);
     let dtype = product_type(context, w.dtype());
     let c = columns_mut(y, column, w.rows());
@@ -76,6 +100,7 @@ fn product(context: Context<'_>, y: &mut Tensor, column: usize, x: &Tensor, w: &
                 at at(&c), c.row_stride as u32, add as u32, at at(&x.matrix), stored_as(dtype),
                 x.matrix.row_stride as u32, at placed.at, at placed.scales, stored_as(placed.dtype),
                 FEW.min(x.matrix.rows - first) as u32, w.rows() as u32, w.cols() as u32,
+                at epilogue.bias, code(epilogue.activation),
             ];
             let blocks = w.rows().div_ceil((THREADS / 32) as usize);
             device.launch("few_rows", [blocks, 1, 1], THREADS, 0, &arguments);
@@ -86,21 +111,22 @@ fn product(context: Context<'_>, y: &mut Tensor, column: usize, x: &Tensor, w: &
         let (placed, x) = (w.placed(), columns(x, 0, x.cols()));
         let arguments = arguments![
             at c.at, c.row_stride as u32, add as u32, at x.at, x.row_stride as u32, at placed.at, at placed.scales,
-            stored_as(placed.dtype), x.rows as u32, w.rows() as u32, w.cols() as u32,
+            stored_as(placed.dtype), x.rows as u32, w.rows() as u32, w.cols() as u32, at epilogue.bias,
+            code(epilogue.activation),
         ];
         let grid = [w.rows().div_ceil(TILE), x.rows.div_ceil(TILE), 1];
         device.launch("multiply_whole_numbers", grid, THREADS, 0, &arguments);
         return;
     }
     let x = activations(device, x, 0, x.cols(), dtype);
-    multiply(context, c, &x, &weight(device, w, dtype).t(), add);
+    multiply_and(context, c, &x, &weight(device, w, dtype).t(), add, epilogue);
 }
 
 /// `scale·x·Aᵀ`: [tokens, rank].
 pub(crate) fn down(context: Context<'_>, x: &Tensor, adapter: Adapter) -> Tensor {
     let a = context.params.get(adapter.a);
     let mut down = Tensor::on(device(context), x.rows(), a.rows());
-    product(context, &mut down, 0, x, a, false);
+    product(context, &mut down, 0, x, a, false, Epilogue::default());
     times(context, down, adapter.scale)
 }
 
@@ -139,7 +165,7 @@ pub(crate) fn derivative_by_input(
     assert!(row + dy.rows() <= dx.rows(), "rows of a derivative");
     let all = columns(dx, 0, w.cols());
     let at = all.at + (row * dx.cols() * size_of::<f32>()) as u64;
-    let c = super::Matrix { at, rows: dy.rows(), ..all };
+    let c = Matrix { at, rows: dy.rows(), ..all };
     let dy = activations(device, dy, of.start, of.len(), dtype);
     multiply(context, c, &dy, &weight(device, w, dtype), add);
 }

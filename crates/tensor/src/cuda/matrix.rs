@@ -1,7 +1,7 @@
 //! Operands of products: columns of tensors, and weights, in the type that a product is computed in.
 
 use super::device::{THREADS, stored_as};
-use super::{Device, Matrix, Memory, Product};
+use super::{Device, Epilogue, Matrix, Memory, Product};
 use crate::{Context, DType, Precision, Tensor, Weight};
 
 /// An operand, and the memory of a copy in another type, which has to live until the product has been started.
@@ -123,8 +123,21 @@ pub(super) fn weight(device: &Device, weight: &Weight, dtype: DType) -> Operand 
 
 /// `c = (accumulate ? c : 0) + a·b`
 pub(super) fn multiply(context: Context<'_>, c: Matrix, a: &Operand, b: &Operand, accumulate: bool) {
+    multiply_and(context, c, a, b, accumulate, Epilogue::default());
+}
+
+/// The same, and an epilogue.
+pub(super) fn multiply_and(
+    context: Context<'_>,
+    c: Matrix,
+    a: &Operand,
+    b: &Operand,
+    accumulate: bool,
+    epilogue: Epilogue,
+) {
     let tf32 = context.precision == Precision::Tf32;
-    device(context).multiply(&Product { c, a: a.matrix, b: b.matrix, batches: 1, accumulate, tf32 });
+    let (a, b) = (a.matrix, b.matrix);
+    device(context).multiply(&Product { c, a, b, batches: 1, accumulate, tf32, epilogue });
 }
 
 /// Blocks of a grid whose second dimension are rows, of which there may be more than it takes.

@@ -70,6 +70,6 @@ pub use choice::{DeviceChoice, Opened};
 pub(crate) use device::{Core, Memory};
 pub use device::{Counts, Device, failures};
 pub use driver::DeviceError;
-use driver::{Argument, Matrix, Product};
+use driver::{Argument, Epilogue, Matrix, Product};
 pub use several::Devices;
 pub(crate) use steps::Step;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::driver::Task;
-use super::{Device, Matrix, Memory, Product};
+use super::{Device, Epilogue, Matrix, Memory, Product};
 use crate::{DType, Rng};
 
 /// Seconds that something has to take before it counts: beside them a start and a wait are little.
@@ -35,7 +35,8 @@ impl Device {
             // The second factor by columns, as weights are.
             let b = Matrix { row_stride: 1, col_stride: n, ..matrix(&b, dtype) };
             let (c, a) = (matrix(&c, DType::F32), matrix(&a, dtype));
-            let product = Product { c, a, b, batches: 1, accumulate: false, tf32: false };
+            let epilogue = Epilogue::default();
+            let product = Product { c, a, b, batches: 1, accumulate: false, tf32: false, epilogue };
             let seconds = self.best(|| self.multiply(&product));
             (2.0 * (n as f64).powi(3) / seconds, seconds)
         };

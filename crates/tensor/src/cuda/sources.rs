@@ -29,12 +29,12 @@ pub(super) static SOURCES: [Source; 11] = sources![
     "cached.cu",
     "choose.cu",
     "cross_entropy.cu",
-    "elementwise.cu",
-    "matmul.cu",
+    "elementwise.cu" after "activation.cuh",
+    "matmul.cu" after "activation.cuh",
     "norm.cu",
     "optimizers.cu",
     "rows.cu",
-    "whole_numbers.cu" after "tensor_cores.cuh",
+    "whole_numbers.cu" after "activation.cuh" "tensor_cores.cuh",
 ];
 
 impl Source {

@@ -3,6 +3,7 @@
 mod choosing;
 mod learning;
 mod operations;
+mod products;
 mod steps;
 mod whole;
 

@@ -37,9 +37,13 @@ pub fn logits(graph: &Graph<'_>, x: &Tensor, softmax: impl Into<Linear>) -> Tens
 }
 
 pub(crate) fn project(context: Context<'_>, regime: Regime, x: &Tensor, layers: &[Linear]) -> Tensor {
-    let fits = |layer: &Linear| context.params.get(layer.weight).cols() == x.cols();
-    assert!(layers.iter().all(fits), "inputs of a linear layer, and features");
+    layers.iter().for_each(|layer| fits(context, x, layer));
     on!(context => linear::project(context, regime, x, layers))
+}
+
+/// Panics where features are not what a layer takes.
+pub(super) fn fits(context: Context<'_>, x: &Tensor, layer: &Linear) {
+    assert_eq!(context.params.get(layer.weight).cols(), x.cols(), "inputs of a linear layer, and features");
 }
 
 /// What the way back of linear layers reads.

@@ -1,4 +1,4 @@
-// Element by element: zeros, sums, multiples, dropout, activations, conversions, rotary positions.
+// Element by element: zeros, sums, multiples, dropout, activations, what is left of products, conversions, rotary positions.
 
 KERNEL fill(float* y, float value, u64 count) {
     for (u64 i = here(); i < count; i += everyone()) y[i] = value;
@@ -32,45 +32,13 @@ KERNEL add_branch(
     }
 }
 
-// Adds a bias to every row of some columns: y: [rows, stride], from its first column on.
-KERNEL add_bias(float* y, u32 stride, const float* bias, u32 cols, u64 count) {
-    for (u64 i = here(); i < count; i += everyone()) y[i / cols * stride + i % cols] += bias[i % cols];
-}
-
-#define GELU_TANH 0u
-#define GELU_ERF 1u
-#define RELU 2u
-#define SILU 3u
-
-#define TANH_SCALE 0.7978845608f
-#define TANH_CUBIC 0.044715f
-
-// act(x), and its slope where asked for.
-__device__ float activation(u32 act, float x, float* slope) {
-    if (act == RELU) {
-        if (slope) *slope = x > 0.0f ? 1.0f : 0.0f;
-        return x > 0.0f || x != x ? x : 0.0f;
+// What a product's epilogue is where nothing does it in the product: y = act(y + bias) in some columns of y, [rows, stride],
+// from its first on; bias: [cols] or null.
+KERNEL finish(float* y, u32 stride, const float* bias, u32 act, u32 cols, u64 count) {
+    for (u64 i = here(); i < count; i += everyone()) {
+        float* at = y + i / cols * stride + i % cols;
+        *at = finished(*at, bias, (u32)(i % cols), act);
     }
-    if (act == GELU_ERF) {
-        // From the small side, so that nothing cancels.
-        float tail = 0.5f * erfcf(fabsf(x) * 0.70710678118f);
-        float cdf = x < 0.0f ? tail : 1.0f - tail;
-        if (slope) *slope = cdf + x * 0.3989422804f * expf(-0.5f * x * x);
-        return x * cdf;
-    }
-    // (1 + tanh u) / 2 is the logistic function of 2u.
-    float z = x;
-    if (act == GELU_TANH) z = 2.0f * TANH_SCALE * (x + TANH_CUBIC * x * x * x);
-    // Below −80 the exponential would not stay finite; the function has long vanished there.
-    float e = expf(-fmaxf(z, -80.0f)), sigma = 1.0f / (1.0f + e);
-    if (z != z) sigma = z;
-    if (slope) {
-        float bell = e * sigma * sigma, inner = 1.0f;
-        // Beyond ±16 the second term has long vanished.
-        if (act == GELU_TANH) inner = 2.0f * TANH_SCALE * (1.0f + 3.0f * TANH_CUBIC * fminf(x * x, 256.0f));
-        *slope = sigma + (bell == 0.0f ? 0.0f : x * bell * inner);
-    }
-    return x * sigma;
 }
 
 // y = act(x + bias); bias: [cols] or null.

@@ -17,11 +17,13 @@ __device__ float element(const void* data, u32 type, u64 at) {
     return type == STORED_BF16 ? bf16_to_f32(((const u16*)data)[at]) : f16_to_f32(((const u16*)data)[at]);
 }
 
-// c = (accumulate ? c : 0) + a·b for every batch. a: [m, k], b: [k, n] with any strides of rows, columns and batches, in
-// f32, TF32, bf16 or f16; c: [m, n], rows `c_row` apart. Grid: [n / 64, m / 64, batches], block: 256.
+// c = act((accumulate ? c : 0) + a·b + bias) for every batch. a: [m, k], b: [k, n] with any strides of rows, columns and
+// batches, in f32, TF32, bf16 or f16; c: [m, n], rows `c_row` apart; bias: [n] or null. Grid: [n / 64, m / 64, batches],
+// block: 256.
 KERNEL matmul(
     float* c, u64 c_row, u64 c_batch, u32 accumulate, const void* a, u32 a_type, u64 a_row, u64 a_column, u64 a_batch,
-    const void* b, u32 b_type, u64 b_row, u64 b_column, u64 b_batch, u32 m, u32 n, u32 k
+    const void* b, u32 b_type, u64 b_row, u64 b_column, u64 b_batch, u32 m, u32 n, u32 k,
+    const float* bias, u32 act
 ) {
     __shared__ float as[DEPTH][TILE + 1];
     __shared__ float bs[DEPTH][TILE + 1];
@@ -57,7 +59,7 @@ KERNEL matmul(
             u32 r = row + ty + 16 * i, q = column + tx + 16 * j;
             if (r >= m || q >= n) continue;
             float* to = c + blockIdx.z * c_batch + r * c_row + q;
-            *to = (accumulate ? *to : 0.0f) + sums[i][j];
+            *to = finished((accumulate ? *to : 0.0f) + sums[i][j], bias, q, act);
         }
     }
 }
@@ -87,11 +89,11 @@ __device__ void side(float* to, const void* from, u32 type, u64 at) {
     }
 }
 
-// y = (accumulate ? y : 0) + x·Wᵀ for at most FEW rows of x, in f32 or bf16: a warp an output, so that a weight is read once,
+// y = act((accumulate ? y : 0) + x·Wᵀ + bias) for at most FEW rows of x, in f32 or bf16: a warp an output, so that a weight is read once,
 // as it is stored (not f16), and that takes the time. W: [outputs, inner], inner a multiple of SIDE. y: rows y_stride apart.
 KERNEL few_rows(
     float* y, u32 y_stride, u32 accumulate, const void* x, u32 x_type, u32 x_stride, const void* w, const float* scales,
-    u32 type, u32 rows, u32 outputs, u32 inner
+    u32 type, u32 rows, u32 outputs, u32 inner, const float* bias, u32 act
 ) {
     u32 lane = threadIdx.x % WARP, out = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
     if (out >= outputs) return;
@@ -122,6 +124,6 @@ KERNEL few_rows(
         float sum = warp_sum(sums[r]);
         if (type == STORED_INT8) sum *= scales[out];
         float* to = y + (u64)r * y_stride + out;
-        if (lane == 0) *to = (accumulate ? *to : 0.0f) + sum;
+        if (lane == 0) *to = finished((accumulate ? *to : 0.0f) + sum, bias, out, act);
     }
 }

@@ -22,12 +22,12 @@ __device__ void split(u16* to, u32 apart, float x) {
     }
 }
 
-// y = (accumulate ? y : 0) + x·Wᵀ. x: [rows, inner] in f32, rows x_stride apart; W: [outputs, inner], inner a multiple of 8,
+// y = act((accumulate ? y : 0) + x·Wᵀ + bias). x: [rows, inner] in f32, rows x_stride apart; W: [outputs, inner], inner a multiple of 8,
 // in int8 or 4 bits; y: rows y_stride apart. Grid: [outputs / 64, rows / 64], block: 256. Of the eight warps four take sixteen
 // rows each, and of these two halves of the outputs.
 KERNEL multiply_whole_numbers(
     float* y, u32 y_stride, u32 accumulate, const float* x, u32 x_stride, const void* w, const float* scales, u32 type,
-    u32 rows, u32 outputs, u32 inner
+    u32 rows, u32 outputs, u32 inner, const float* bias, u32 act
 ) {
     // Two bf16 a word.
     __shared__ u32 x_words[PARTS * ROWS * STRIDE / 2];
@@ -95,7 +95,7 @@ KERNEL multiply_whole_numbers(
             if (r >= rows || o >= outputs) continue;
             float sum = type == STORED_INT8 ? part[t][i] * scales[o] : sums[t][i];
             float* to = y + (u64)r * y_stride + o;
-            *to = (accumulate ? *to : 0.0f) + sum;
+            *to = finished((accumulate ? *to : 0.0f) + sum, bias, o, act);
         }
     }
 }

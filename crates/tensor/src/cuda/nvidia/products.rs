@@ -8,7 +8,8 @@ use cudarc::cublaslt::{result, sys};
 use cudarc::driver;
 
 use crate::DType;
-use crate::cuda::driver::{DeviceError, Matrix, Product};
+use crate::cuda::driver::{DeviceError, Epilogue, Matrix, Product};
+use crate::ops::Activation;
 
 /// Bytes that algorithms may work in.
 const WORKSPACE: usize = 32 << 20;
@@ -27,8 +28,9 @@ pub(super) struct Products {
 struct Key {
     dtype: DType,
     tf32: bool,
-    /// Bytes that the matrices are aligned to.
-    aligned: [u32; 3],
+    epilogue: sys::cublasLtEpilogue_t,
+    /// Bytes that the matrices and the bias are aligned to.
+    aligned: [u32; 4],
     sizes: [usize; 4],
     transposed: [bool; 2],
     strides: [usize; 6],
@@ -71,19 +73,21 @@ impl Products {
         Ok(Some(Products { handle, workspace, plans: Mutex::default() }))
     }
 
-    /// cuBLASLt counts columns first: row-major c = a·b is its cᵀ = bᵀ·aᵀ with every matrix as it lies. Whether it has an
-    /// algorithm for that.
+    /// cuBLASLt counts columns first: row-major c = a·b is its cᵀ = bᵀ·aᵀ with every matrix as it lies, and a bias by c's
+    /// columns, by the rows of cᵀ, is what its epilogue adds. Whether it has an algorithm for that.
     pub(super) fn multiply(
         &self,
         product: &Product,
         stream: driver::sys::CUstream,
     ) -> Result<bool, DeviceError> {
-        let Product { c, a, b, batches, accumulate, tf32 } = product;
+        let Product { c, a, b, batches, accumulate, tf32, epilogue } = product;
+        let Some(known) = epilogue_of(epilogue) else { return Ok(false) };
         let by_columns = |m: &Matrix| m.col_stride != 1;
         let key = Key {
             dtype: a.dtype,
             tf32: *tf32 && a.dtype == DType::F32,
-            aligned: [b, a, c].map(|m| 1 << m.at.trailing_zeros().min(ALIGNED)),
+            epilogue: known,
+            aligned: [b.at, a.at, c.at, epilogue.bias].map(|at| 1 << at.trailing_zeros().min(ALIGNED)),
             sizes: [c.rows, c.cols, a.cols, *batches],
             transposed: [by_columns(b), by_columns(a)],
             strides: [
@@ -101,7 +105,7 @@ impl Products {
             Some(None) => return Ok(false),
             // SAFETY: the matrices are what the product says.
             None => match unsafe { self.plan(product, key) } {
-                Err(result::CublasError(sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED)) => {
+                Err(result::CublasError(why)) if lacks(why, &key) => {
                     plans.insert(key, None);
                     return Ok(false);
                 }
@@ -114,6 +118,11 @@ impl Products {
         };
         let (alpha, beta) = (1.0f32, if *accumulate { 1.0f32 } else { 0.0 });
         let [b_layout, a_layout, c_layout] = plan.layouts;
+        if epilogue.bias != 0 {
+            let bias = sys::cublasLtMatmulDescAttributes_t::CUBLASLT_MATMUL_DESC_BIAS_POINTER;
+            // SAFETY: nobody else uses the description (`plans` is held); a pointer is a u64.
+            unsafe { describe(plan.description, bias, &epilogue.bias) }.map_err(failed)?;
+        }
         // SAFETY: the layouts describe memory that the caller holds; everything is in one stream, or on its
         // way into a graph that will be.
         unsafe {
@@ -143,7 +152,7 @@ impl Products {
     unsafe fn plan(&self, product: &Product, key: Key) -> Result<Plan, result::CublasError> {
         use sys::cublasLtMatmulDescAttributes_t as Attribute;
         use sys::cublasLtMatmulPreferenceAttributes_t as Preference;
-        let Product { c, a, b, batches, .. } = product;
+        let Product { c, a, b, batches, epilogue, .. } = product;
         let compute = match key.tf32 {
             true => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32,
             false => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
@@ -154,13 +163,14 @@ impl Products {
             // CUBLAS_OP_N and CUBLAS_OP_T
             let operation: i32 = if turned { 1 } else { 0 };
             // SAFETY: the description has just been made; an operation is an i32.
-            unsafe {
-                result::set_matmul_desc_attribute(
-                    description,
-                    way,
-                    (&raw const operation).cast(),
-                    size_of::<i32>(),
-                )?;
+            unsafe { describe(description, way, &operation)? };
+        }
+        // A bias is of c's type, f32.
+        // SAFETY: the description has just been made; an epilogue is an enumeration of C's, a pointer a u64.
+        unsafe {
+            describe(description, Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE, &key.epilogue)?;
+            if epilogue.bias != 0 {
+                describe(description, Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, &epilogue.bias)?;
             }
         }
         let layout = |m: &Matrix| -> Result<sys::cublasLtMatrixLayout_t, result::CublasError> {
@@ -204,7 +214,7 @@ impl Products {
                 size_of::<usize>(),
             )?;
             // Without these it takes all matrices to be aligned to 256 bytes, which columns of a tensor need not be.
-            let [of_b, of_a, of_c] = key.aligned;
+            let [of_b, of_a, of_c, _] = key.aligned;
             for (attribute, bytes) in [
                 (Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, of_b),
                 (Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, of_a),
@@ -220,6 +230,46 @@ impl Products {
             found?
         };
         Ok(Plan { description, layouts, algorithm: found.algo })
+    }
+}
+
+/// What cuBLASLt calls an epilogue; none where it has none that is the processor's. Its GELU is by tanh, how exact is not
+/// said.
+fn epilogue_of(epilogue: &Epilogue) -> Option<sys::cublasLtEpilogue_t> {
+    use sys::cublasLtEpilogue_t as Known;
+    Some(match (epilogue.bias != 0, epilogue.activation) {
+        (false, None) => Known::CUBLASLT_EPILOGUE_DEFAULT,
+        (true, None) => Known::CUBLASLT_EPILOGUE_BIAS,
+        (false, Some(Activation::Relu)) => Known::CUBLASLT_EPILOGUE_RELU,
+        (true, Some(Activation::Relu)) => Known::CUBLASLT_EPILOGUE_RELU_BIAS,
+        _ => return None,
+    })
+}
+
+/// Whether an error says that there is no algorithm for a product; with an epilogue, that it does not take this one here.
+fn lacks(why: sys::cublasStatus_t, key: &Key) -> bool {
+    use sys::cublasStatus_t as Status;
+    let plain = key.epilogue == sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_DEFAULT;
+    why == Status::CUBLAS_STATUS_NOT_SUPPORTED || !plain && why == Status::CUBLAS_STATUS_INVALID_VALUE
+}
+
+/// Sets an attribute of a description.
+///
+/// # Safety
+/// The description is one that nobody uses meanwhile, and the value of the attribute's type.
+unsafe fn describe<T>(
+    description: sys::cublasLtMatmulDesc_t,
+    attribute: sys::cublasLtMatmulDescAttributes_t,
+    value: &T,
+) -> Result<(), result::CublasError> {
+    // SAFETY: the caller's.
+    unsafe {
+        result::set_matmul_desc_attribute(
+            description,
+            attribute,
+            std::ptr::from_ref(value).cast(),
+            size_of::<T>(),
+        )
     }
 }
 

@@ -108,9 +108,11 @@ fn element_by_element() {
         for act in [Activation::GeluTanh, Activation::GeluErf, Activation::Relu, Activation::Silu] {
             Case::new(&[(rows, cols)], &[]).check("activation", |g, v, _| ops::activate(g, act, &v[0]));
             Case::new(&[(rows, 2 * cols)], &[]).check("gated", |g, v, _| ops::gated(g, act, &v[0]));
-            Case::new(&[(rows, 3)], &[&[cols, 3], &[cols]]).check("dense", |g, v, p| {
-                ops::dense(g, &v[0], Linear { weight: p[0], bias: Some(p[1]) }, act)
-            });
+            for biased in [false, true] {
+                Case::new(&[(rows, 3)], &[&[cols, 3], &[cols]]).check("dense", |g, v, p| {
+                    ops::dense(g, &v[0], Linear { weight: p[0], bias: biased.then_some(p[1]) }, act)
+                });
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::buffer::Buffer;
 use crate::cuda::{Core, Memory};
@@ -23,15 +23,35 @@ pub struct Tensor {
 
 enum Storage {
     Host(Buffer),
-    Device(Memory),
+    Device(OnDevice),
+}
+
+struct OnDevice {
+    memory: Memory,
+    /// The same elements in bf16, once somebody has multiplied them so.
+    rounded: OnceLock<Arc<Memory>>,
 }
 
 impl Storage {
     fn host(&self) -> &Buffer {
         match self {
             Storage::Host(buffer) => buffer,
-            Storage::Device(_) => panic!("reading elements on a device, without `to_host`"),
+            _ => panic!("reading elements on a device, without `to_host`"),
         }
+    }
+
+    fn device(&self) -> &OnDevice {
+        match self {
+            Storage::Host(_) => panic!("a tensor of the processor's, on a device"),
+            Storage::Device(on) => on,
+        }
+    }
+
+    /// The same, to be written: the elements in bf16 are no longer these.
+    fn device_mut(&mut self) -> &mut OnDevice {
+        let Storage::Device(on) = self else { panic!("writing elements on a device") };
+        on.rounded.take();
+        on
     }
 }
 
@@ -92,7 +112,7 @@ impl Tensor {
     pub(crate) fn data_mut(&mut self) -> &mut [f32] {
         match Arc::get_mut(&mut self.storage).expect("writing to a shared tensor") {
             Storage::Host(buffer) => buffer.as_mut_slice(),
-            Storage::Device(_) => panic!("writing elements on a device"),
+            _ => panic!("writing elements on a device"),
         }
     }
 
@@ -106,10 +126,10 @@ impl Tensor {
         if self.is_unique() {
             return self;
         }
-        if let Storage::Device(memory) = &*self.storage {
+        if let Storage::Device(OnDevice { memory, .. }) = &*self.storage {
             let mut copy = memory.core().allocate(memory.bytes());
             copy.copy_from(memory, 0);
-            return Tensor { storage: Arc::new(Storage::Device(copy)), ..self };
+            return Tensor::of(copy, self.rows, self.cols);
         }
         let mut copy = Tensor::unspecified(self.rows, self.cols);
         copy.data_mut().copy_from_slice(self.data());
@@ -123,7 +143,7 @@ impl Tensor {
 
     /// A copy of some rows.
     pub(crate) fn rows_copied(&self, rows: Range<usize>) -> Tensor {
-        if let Storage::Device(memory) = &*self.storage {
+        if let Storage::Device(OnDevice { memory, .. }) = &*self.storage {
             let mut copy = memory.core().allocate(rows.len() * self.cols * size_of::<f32>());
             copy.copy_from(memory, rows.start * self.cols * size_of::<f32>());
             return Tensor::of(copy, rows.len(), self.cols);
@@ -135,11 +155,9 @@ impl Tensor {
 
     /// `[rows, cols]` in the same memory, whose elements the caller will all overwrite or leave unread.
     pub(crate) fn unspecified_beside(&self, rows: usize, cols: usize) -> Tensor {
-        match &*self.storage {
-            Storage::Host(_) => Tensor::unspecified(rows, cols),
-            Storage::Device(memory) => {
-                Tensor::of(memory.core().allocate(rows * cols * size_of::<f32>()), rows, cols)
-            }
+        match self.core() {
+            None => Tensor::unspecified(rows, cols),
+            Some(core) => Tensor::on(core, rows, cols),
         }
     }
 
@@ -190,14 +208,13 @@ impl Tensor {
     /// Some of its rows, on a device, become zeros.
     pub(crate) fn zero_rows(&mut self, rows: Range<usize>) {
         let bytes = self.cols * size_of::<f32>();
-        match Arc::get_mut(&mut self.storage).expect("writing to a shared tensor") {
-            Storage::Device(memory) => memory.zero_within(rows.start * bytes..rows.end * bytes),
-            Storage::Host(_) => panic!("a tensor of the processor's, on a device"),
-        }
+        let storage = Arc::get_mut(&mut self.storage).expect("writing to a shared tensor");
+        storage.device_mut().memory.zero_within(rows.start * bytes..rows.end * bytes);
     }
 
     fn of(memory: Memory, rows: usize, cols: usize) -> Self {
-        Tensor { storage: Arc::new(Storage::Device(memory)), rows, cols }
+        let on = OnDevice { memory, rounded: OnceLock::new() };
+        Tensor { storage: Arc::new(Storage::Device(on)), rows, cols }
     }
 
     /// A copy on a device.
@@ -208,9 +225,11 @@ impl Tensor {
     /// The same elements in the processor's memory, where they can be read: a copy, for which a device is waited, or
     /// themselves.
     pub fn to_host(&self) -> Self {
-        let Storage::Device(memory) = &*self.storage else { return self.clone() };
+        if let Storage::Host(_) = &*self.storage {
+            return self.clone();
+        }
         let mut copy = Tensor::unspecified(self.rows, self.cols);
-        memory.read(bytemuck::cast_slice_mut(copy.data_mut()));
+        self.storage.device().memory.read(bytemuck::cast_slice_mut(copy.data_mut()));
         copy
     }
 
@@ -218,22 +237,24 @@ impl Tensor {
     pub(crate) fn core(&self) -> Option<&Arc<Core>> {
         match &*self.storage {
             Storage::Host(_) => None,
-            Storage::Device(memory) => Some(memory.core()),
+            Storage::Device(on) => Some(on.memory.core()),
         }
     }
 
     /// Where the elements are on the device; panics on the processor's.
     pub(crate) fn address(&self) -> u64 {
-        match &*self.storage {
-            Storage::Host(_) => panic!("a tensor of the processor's, on a device"),
-            Storage::Device(memory) => memory.at(),
-        }
+        self.storage.device().memory.at()
     }
 
     /// The same to write there; panics when the elements are shared.
     pub(crate) fn address_mut(&mut self) -> u64 {
-        assert!(self.is_unique(), "writing to a shared tensor");
-        self.address()
+        let storage = Arc::get_mut(&mut self.storage).expect("writing to a shared tensor");
+        storage.device_mut().memory.at()
+    }
+
+    /// Where the elements are in bf16, in the same order; `round` makes them, once.
+    pub(crate) fn rounded(&self, round: impl FnOnce() -> Memory) -> &Arc<Memory> {
+        self.storage.device().rounded.get_or_init(|| Arc::new(round()))
     }
 }
 

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use super::device::{THREADS, stored_as};
 use super::elementwise::dropout_arguments;
-use super::matrix::{at_column, device};
+use super::matrix::{at_column, device, rounded};
 use super::{Argument, Device, Memory};
 use crate::cpu::attention::Results;
 use crate::ops::{Attention, CachedAttention, CachedRows, Mask, RelativeBias, RelativePositions};
 use crate::{Context, DType, Dropout, Precision, Tensor};
 
-/// Queries of a block forwards and backwards, and keys of a tile, as the kernels have them.
+/// Queries of a block, and keys of a tile, as the kernels have them; backwards in f32 a block has fewer queries, the second
+/// number where heads are wider than that and the first would not fit.
 const QUERIES: usize = 64;
-const QUERIES_BACK: usize = 32;
 const KEYS: usize = 32;
+const QUERIES_BACK: [usize; 2] = [32, 16];
+const NARROW: usize = 64;
 /// The widest head that there are kernels for.
 pub const WIDEST: usize = 128;
 
@@ -88,12 +90,12 @@ fn query_blocks(device: &Device, what: &Attention, size: usize) -> (Memory, usiz
     (device.upload(&blocks), blocks.len())
 }
 
-/// Each span's keys in blocks, as the kernels' `Keys`.
-fn key_blocks(device: &Device, what: &Attention) -> (Memory, usize) {
+/// Each span's keys in blocks of `size`, as the kernels' `Keys`.
+fn key_blocks(device: &Device, what: &Attention, size: usize) -> (Memory, usize) {
     let mut blocks: Vec<[u32; 9]> = Vec::new();
     for (span, s) in what.spans.iter().enumerate() {
-        for key in (0..s.keys.len()).step_by(KEYS) {
-            let count = KEYS.min(s.keys.len() - key);
+        for key in (0..s.keys.len()).step_by(size) {
+            let count = size.min(s.keys.len() - key);
             let (queries, prefix) = (&s.queries, prefix(s.mask, s.keys.len()));
             let of_span = [queries.start, queries.len(), s.keys.len(), s.position, prefix, span];
             let [first, rows, keys, position, prefix, span] = of_span.map(number);
@@ -119,11 +121,14 @@ fn check(what: &Attention, operands: &[Operand<'_>; 3]) {
     }
 }
 
-/// Operands as kernels take them: where the first head's column is, and the stride of rows.
-fn placed(operands: &[Operand<'_>; 3]) -> [Argument; 6] {
+/// Operands as kernels take them, in f32 or bf16: where the first head's column is, and the stride of rows.
+fn placed(device: &Device, operands: &[Operand<'_>; 3], in_bf16: bool) -> [Argument; 6] {
     let [q, k, v] = operands.map(|(tensor, column)| {
-        let [at, stride] = arguments![at at_column(tensor, column), tensor.cols() as u32];
-        [at, stride]
+        let at = match in_bf16 {
+            true => rounded(device, tensor).at() + (column * size_of::<u16>()) as u64,
+            false => at_column(tensor, column),
+        };
+        arguments![at at, tensor.cols() as u32]
     });
     [q[0], q[1], k[0], k[1], v[0], v[1]]
 }
@@ -145,26 +150,64 @@ pub(crate) fn forward(
     let (blocks, count) = query_blocks(device, what, QUERIES);
     let mut arguments = Vec::from(arguments![&mut out]);
     arguments.push(lse.as_mut().map_or(Argument::Pointer(0), Argument::from));
-    arguments.extend(placed(&operands));
+    let in_bf16 = in_bf16(context, what, keep);
+    arguments.extend(placed(device, &operands, in_bf16));
     arguments.extend(arguments![&blocks, d as u32, what.scale]);
     arguments.extend(Table::arguments(table.as_ref()));
-    let in_bf16 = in_bf16(context, what, keep);
     if !in_bf16 {
         arguments.extend(vectors(device, what.relative.as_ref()));
     }
     arguments.extend(dropout_arguments(dropout));
     let softmax = QUERIES * (KEYS + 1) + 3 * QUERIES;
     let (kernel, factors) = match in_bf16 {
-        true => ("attention_bf16", (QUERIES + KEYS) * (d.next_multiple_of(16) + 8) / 2),
+        true => ("attention_bf16", (QUERIES + KEYS) * bf16_row(d)),
         false => ("attention", (QUERIES + KEYS) * (d + 1)),
     };
     device.launch(kernel, [count, heads, 1], THREADS, softmax + factors, &arguments);
     (out, lse)
 }
 
+/// Floats that a row of a head takes in bf16, as the kernels on tensor cores have it.
+fn bf16_row(d: usize) -> usize {
+    (d.next_multiple_of(16) + 8) / 2
+}
+
+/// What the kernels backwards are called and how they cut their work.
+struct Back {
+    kernels: [&'static str; 2],
+    /// Queries of a block, in the second of a tile; keys of a block in the second.
+    queries: usize,
+    keys: usize,
+    /// Floats of memory that a block shares.
+    shared: [usize; 2],
+}
+
+impl Back {
+    fn new(device: &Device, d: usize, in_bf16: bool) -> Back {
+        if in_bf16 {
+            let (tile, factors) = (QUERIES * (KEYS + 1), 2 * (QUERIES + KEYS) * bf16_row(d));
+            let kernels = ["attention_bf16_backward_queries", "attention_bf16_backward_keys"];
+            return Back {
+                kernels,
+                queries: QUERIES,
+                keys: QUERIES,
+                shared: [factors + tile, factors + 2 * tile],
+            };
+        }
+        let with = |queries: usize| {
+            let (tile, factors) = (queries * (KEYS + 1), 2 * (queries + KEYS) * (d + 1));
+            let kernels = ["attention_backward_queries", "attention_backward_keys"];
+            Back { kernels, queries, keys: KEYS, shared: [factors + tile, factors + 2 * tile] }
+        };
+        let [many, few] = QUERIES_BACK.map(with);
+        // Beside that are the numbers of a tile's diagonals.
+        let needed = 4 * (many.shared[1] + 2 * (QUERIES_BACK[0] + KEYS));
+        if d > NARROW && needed > device.shared_memory() { few } else { many }
+    }
+}
+
 /// Whether attention's products are of factors in bf16, by tensor cores: where the pass says so, and as on the processor
-/// beside weights that are as small where nothing is kept for the way back. There the factors are rounded likewise and
-/// multiplied in f32. Not with vectors by relative position.
+/// beside weights that are as small where nothing is kept for the way back. Not with vectors by relative position.
 fn in_bf16(context: Context<'_>, what: &Attention, keep: bool) -> bool {
     let wanted = match context.precision {
         Precision::Bf16 => true,
@@ -225,20 +268,30 @@ pub(crate) fn backward(
     }
     let rows = dy.rows();
     let mut delta = Tensor::on(device, rows, heads);
-    let arguments = arguments![&mut delta, of.out, dy, d as u32, (rows * heads) as u32];
+    let in_bf16 = in_bf16(context, what, true);
+    let at = |tensor: &Tensor| if in_bf16 { rounded(device, tensor).at() } else { tensor.address() };
+    let dy = at(dy);
+    let kernel = if in_bf16 { "attention_bf16_delta" } else { "attention_delta" };
+    let arguments = arguments![&mut delta, at at(of.out), at dy, d as u32, (rows * heads) as u32];
     let per_block = (THREADS / 32) as usize;
-    device.launch("attention_delta", [(rows * heads).div_ceil(per_block), 1, 1], THREADS, 0, &arguments);
+    device.launch(kernel, [(rows * heads).div_ceil(per_block), 1, 1], THREADS, 0, &arguments);
 
+    let back = Back::new(device, d, in_bf16);
     let common = |blocks: &Memory| {
-        let mut arguments = Vec::from(placed(&operands));
-        let rounded = in_bf16(context, what, true) as u32;
-        arguments.extend(arguments![dy, of.lse, &delta, blocks, d as u32, rounded, what.scale]);
+        let mut arguments = Vec::from(placed(device, &operands, in_bf16));
+        arguments.extend(arguments![at dy, of.lse, &delta, blocks, d as u32]);
+        if !in_bf16 {
+            arguments.push(Argument::U32(back.queries as u32));
+        }
+        arguments.push(Argument::F32(what.scale));
         arguments.extend(Table::arguments(table.as_ref()));
-        arguments.extend(vectors(device, what.relative.as_ref()));
+        if !in_bf16 {
+            arguments.extend(vectors(device, what.relative.as_ref()));
+        }
         arguments.extend(dropout_arguments(of.dropout));
         arguments
     };
-    let (blocks, count) = query_blocks(device, what, QUERIES_BACK);
+    let (blocks, count) = query_blocks(device, what, back.queries);
     let mut by_bucket = what.bias.as_ref().map(|bias| {
         assert!(bias.num_buckets <= THREADS as usize, "buckets of a relative bias");
         ByBucket { values: Tensor::on(device, count * heads, bias.num_buckets), heads }
@@ -253,14 +306,12 @@ pub(crate) fn backward(
         _ => arguments![at 0, at 0, 0u32],
     });
     arguments.extend(common(&blocks));
-    let shared = 2 * (QUERIES_BACK + KEYS) * (d + 1) + QUERIES_BACK * (KEYS + 1);
-    device.launch("attention_backward_queries", [count, heads, 1], THREADS, shared, &arguments);
+    device.launch(back.kernels[0], [count, heads, 1], THREADS, back.shared[0], &arguments);
 
-    let (blocks, count) = key_blocks(device, what);
+    let (blocks, count) = key_blocks(device, what, back.keys);
     let mut arguments = Vec::from(arguments![at dk, dk_stride, at dv, dv_stride]);
     arguments.extend(common(&blocks));
-    let shared = shared + QUERIES_BACK * (KEYS + 1);
-    device.launch("attention_backward_keys", [count, heads, 1], THREADS, shared, &arguments);
+    device.launch(back.kernels[1], [count, heads, 1], THREADS, back.shared[1], &arguments);
     (tensors, by_bucket)
 }
 

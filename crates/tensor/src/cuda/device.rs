@@ -169,6 +169,11 @@ impl Core {
         &*self.driver
     }
 
+    /// Bytes of memory that the threads of a block may share.
+    pub(super) fn shared_memory(&self) -> usize {
+        self.driver.shared_memory()
+    }
+
     /// What steps keep, while nobody is in one.
     pub(super) fn steps(&self) -> MutexGuard<'_, Option<Steps>> {
         lock(&self.steps)

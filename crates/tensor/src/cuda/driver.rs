@@ -290,6 +290,8 @@ pub(crate) trait Driver: Tasks + Send + Sync {
     fn memory(&self) -> (usize, usize);
     /// Whether the card multiplies bf16, and f32 rounded to TF32.
     fn has_bf16(&self) -> bool;
+    /// Bytes of memory that the threads of a block may share.
+    fn shared_memory(&self) -> usize;
     /// Memory of so many bytes, at least one.
     fn allocate(&self, bytes: usize) -> Result<u64, DeviceError>;
     fn free(&self, at: u64);

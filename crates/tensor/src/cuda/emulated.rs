@@ -25,8 +25,9 @@ type LaunchFn =
 
 struct Emulated {
     library: libloading::Library,
-    /// Bytes it has.
+    /// Bytes it has, and those that a block's threads share.
     memory: usize,
+    shared: usize,
     held: Mutex<HashMap<u64, Block>>,
     /// Graphs are the tasks that they are made of, as they were then.
     graphs: Mutex<HashMap<u64, Vec<Task>>>,
@@ -67,6 +68,8 @@ struct Block {
 pub const MEMORY_VARIABLE: &str = "T5KIT_EMULATION_MEMORY";
 /// Bytes that it says it has.
 const MEMORY: usize = 16 << 30;
+/// Bytes that a block's threads may share: compute capability 8.6 and 8.9.
+const SHARED: usize = 99 << 10;
 const GUARD: usize = 8;
 const GUARDED: u64 = 0x7ff4_dead_7ff4_beef;
 
@@ -86,12 +89,13 @@ const COUNT: usize = 2;
 
 /// The emulation in a library, once for every number.
 pub(super) fn open(library: &Path, numbers: &[usize]) -> Result<Opened, DeviceError> {
-    let drivers = numbers.iter().map(|&number| open_one(library, number)).collect::<Result<Vec<_>, _>>()?;
+    let one = |&number: &usize| open_one(library, number).map(|one| Box::new(one) as Box<dyn Driver>);
+    let drivers = numbers.iter().map(one).collect::<Result<Vec<_>, _>>()?;
     let sums = (numbers.len() > 1).then(|| Box::new(OnHost) as Box<dyn Sums>);
     Ok((drivers, sums))
 }
 
-fn open_one(library: &Path, number: usize) -> Result<Box<dyn Driver>, DeviceError> {
+fn open_one(library: &Path, number: usize) -> Result<Emulated, DeviceError> {
     if number >= COUNT {
         return Err(DeviceError::NoDevice { number, count: COUNT });
     }
@@ -100,7 +104,7 @@ fn open_one(library: &Path, number: usize) -> Result<Box<dyn Driver>, DeviceErro
     let library = library.map_err(|error| failed("opening the emulation", error))?;
     let memory = std::env::var(MEMORY_VARIABLE).ok().and_then(|text| text.parse().ok()).unwrap_or(MEMORY);
     let (held, graphs, host) = (Mutex::default(), Mutex::default(), Mutex::default());
-    Ok(Box::new(Emulated { library, memory, held, graphs, host }))
+    Ok(Emulated { library, memory, shared: SHARED, held, graphs, host })
 }
 
 /// Makes the library beside this program, once for every state of the sources; an error says why there is none.
@@ -111,8 +115,16 @@ pub fn build() -> Result<PathBuf, String> {
 
 /// The emulation that [`build`] makes; none, which is said, where there is no C++ compiler.
 pub fn device() -> Option<Device> {
+    device_with(SHARED)
+}
+
+/// The same, a block's threads sharing so many bytes at most.
+pub fn device_with(shared: usize) -> Option<Device> {
     match build() {
-        Ok(library) => Some(Device::new(open_one(&library, 0).expect("the library that was built"))),
+        Ok(library) => {
+            let one = open_one(&library, 0).expect("the library that was built");
+            Some(Device::new(Box::new(Emulated { shared, ..one })))
+        }
         Err(why) => {
             println!("skipped: {why}");
             None
@@ -217,6 +229,10 @@ impl Driver for Emulated {
 
     fn has_bf16(&self) -> bool {
         true
+    }
+
+    fn shared_memory(&self) -> usize {
+        self.shared
     }
 
     fn allocate(&self, bytes: usize) -> Result<u64, DeviceError> {
@@ -334,6 +350,7 @@ impl Tasks for Emulated {
     }
 
     fn launch(&self, launch: &Launch<'_>) -> Result<(), DeviceError> {
+        assert!(launch.shared as usize <= self.shared, "{}: {} bytes shared", launch.kernel, launch.shared);
         let _running = lock(&RUNNING);
         let mut values: Vec<u64> = launch.arguments.iter().map(|argument| argument.word()).collect();
         let kinds = launch.arguments.iter().map(|argument| match argument {

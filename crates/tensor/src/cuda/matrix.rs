@@ -1,5 +1,7 @@
 //! Operands of products: columns of tensors, and weights, in the type that a product is computed in.
 
+use std::sync::Arc;
+
 use super::device::{THREADS, stored_as};
 use super::{Device, Epilogue, Matrix, Memory, Product};
 use crate::{Context, DType, Precision, Tensor, Weight};
@@ -7,7 +9,7 @@ use crate::{Context, DType, Precision, Tensor, Weight};
 /// An operand, and the memory of a copy in another type, which has to live until the product has been started.
 pub(super) struct Operand {
     pub(super) matrix: Matrix,
-    _copy: Option<Memory>,
+    _copy: Option<Arc<Memory>>,
 }
 
 impl Operand {
@@ -73,21 +75,39 @@ pub(super) fn activations(
     cols: usize,
     dtype: DType,
 ) -> Operand {
-    let matrix = columns(tensor, column, cols);
-    if dtype == DType::F32 {
-        return Operand { matrix, _copy: None };
+    match dtype {
+        DType::F32 => Operand { matrix: columns(tensor, column, cols), _copy: None },
+        DType::Bf16 => {
+            assert!(column + cols <= tensor.cols(), "columns {column}+{cols} of {}", tensor.cols());
+            let all = rounded(device, tensor);
+            let at = all.at() + (column * dtype.size()) as u64;
+            let (rows, row_stride) = (tensor.rows(), tensor.cols());
+            let matrix = Matrix { at, dtype, rows, cols, row_stride, col_stride: 1, batch_stride: 0 };
+            Operand { matrix, _copy: Some(all.clone()) }
+        }
+        dtype => narrowed(device, columns(tensor, column, cols), dtype),
     }
-    narrowed(device, matrix, dtype)
+}
+
+/// All elements of a tensor in bf16, which are made once.
+pub(super) fn rounded<'t>(device: &Device, tensor: &'t Tensor) -> &'t Arc<Memory> {
+    tensor.rounded(|| narrow(device, columns(tensor, 0, tensor.cols()), DType::Bf16))
 }
 
 fn narrowed(device: &Device, m: Matrix, dtype: DType) -> Operand {
+    let copy = Arc::new(narrow(device, m, dtype));
+    let matrix = Matrix { at: copy.at(), dtype, row_stride: m.cols, ..m };
+    Operand { matrix, _copy: Some(copy) }
+}
+
+/// The rows of a matrix in f32, one after the other in another type.
+fn narrow(device: &Device, m: Matrix, dtype: DType) -> Memory {
     let count = m.rows * m.cols;
-    let copy = device.allocate(2 * count);
+    let copy = device.allocate(dtype.size() * count);
     let arguments =
         arguments![&copy, at m.at, stored_as(dtype), m.cols as u32, m.row_stride as u32, count as u64];
     device.launch_each("narrow", count, &arguments);
-    let matrix = Matrix { at: copy.at(), dtype, row_stride: m.cols, ..m };
-    Operand { matrix, _copy: Some(copy) }
+    copy
 }
 
 /// A weight, [rows, cols], in the type of a product.
@@ -116,7 +136,7 @@ pub(super) fn weight(device: &Device, weight: &Weight, dtype: DType) -> Operand 
     device.launch_each("widen", count, &arguments);
     let matrix = Matrix { at: wide.at(), dtype: DType::F32, ..matrix };
     match dtype {
-        DType::F32 => Operand { matrix, _copy: Some(wide) },
+        DType::F32 => Operand { matrix, _copy: Some(Arc::new(wide)) },
         _ => narrowed(device, matrix, dtype),
     }
 }

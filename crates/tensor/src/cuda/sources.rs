@@ -23,9 +23,10 @@ macro_rules! sources {
 }
 
 /// All of them.
-pub(super) static SOURCES: [Source; 11] = sources![
+pub(super) static SOURCES: [Source; 12] = sources![
     "attention.cu" after "attention.cuh",
-    "attention_bf16.cu" after "tensor_cores.cuh" "attention.cuh",
+    "attention_back_bf16.cu" after "tensor_cores.cuh" "attention.cuh" "attention_bf16.cuh",
+    "attention_bf16.cu" after "tensor_cores.cuh" "attention.cuh" "attention_bf16.cuh",
     "cached.cu",
     "choose.cu",
     "cross_entropy.cu",

@@ -1,5 +1,6 @@
 //! Every operation on the emulated device against the processor's.
 
+mod attention;
 mod choosing;
 mod learning;
 mod operations;

@@ -11,7 +11,7 @@ __device__ void load(float* to, Rows from, u32 first, u32 count, u32 room, u32 d
     for (u32 i = threadIdx.x; i < room * d; i += blockDim.x) {
         u32 row = i / d, c = i % d;
         float x = row < count ? from.data[(u64)(first + row) * from.stride + c] : 0.0f;
-        to[row * (d + 1) + c] = from.rounded ? bf16_to_f32(f32_to_bf16(x)) : x;
+        to[row * (d + 1) + c] = x;
     }
 }
 
@@ -108,7 +108,7 @@ KERNEL attention(
 ) {
     Queries b = blocks[blockIdx.x];
     Scores s = scores_of(scale, bias, width, before, vectors, reach, key, threshold, kept, b.span);
-    Rows qs = rows_of(q, q_stride, d, 0), ks = rows_of(k, k_stride, d, 0), vs = rows_of(v, v_stride, d, 0);
+    Rows qs = rows_of(q, q_stride, d), ks = rows_of(k, k_stride, d), vs = rows_of(v, v_stride, d);
     if (d <= 64) {
         forward<4>(out, lse, qs, ks, vs, b, s, d);
     } else {
@@ -128,42 +128,34 @@ KERNEL attention_delta(float* delta, const float* out, const float* dout, u32 d,
     if (i < count && lane == 0) delta[i] = sum;
 }
 
-// A probability and what comes back through its softmax, of a query and a key that it sees.
-struct Back {
-    float dropped, derivative;
-};
-
-__device__ Back back(
+// The same from the rows of a query, a key and its value, and a derivative.
+__device__ Back back_of(
     const float* q, const float* k, const float* v, const float* dout, Scores s, u32 position, u32 key, u64 number,
     float lse, float delta, u32 d
 ) {
-    float p = expf(score(s, product(s, q, k, position, key, d), position, key) - lse), factor = dropped(s.dropout, number);
     const float* r = beside(s, position, key, d);
-    Back b;
-    b.dropped = p * factor;
-    b.derivative = p * ((dot(dout, v, d) + (r ? dot(dout, r, d) : 0.0f)) * factor - delta);
-    return b;
+    float by_value = dot(dout, v, d) + (r ? dot(dout, r, d) : 0.0f);
+    return back(s, product(s, q, k, position, key, d), by_value, position, key, number, lse, delta);
 }
 
-template <int COLUMNS>
+// ROWS: queries of a block, or of a tile.
+template <int COLUMNS, int ROWS>
 __device__ void backward_queries(
     float* dq, u32 dq_stride, float* by_bucket, const u32* buckets, u32 num_buckets, Rows q, Rows k, Rows v, Rows dout,
     const float* lse, const float* delta, Queries b, Scores s, u32 d
 ) {
     DYNAMIC_SHARED(shared);
-    __shared__ float along[QUERIES_BACK + KEYS];
-    __shared__ u32 bucket_of[QUERIES_BACK + KEYS];
     float* qs = shared;
-    float* os = qs + QUERIES_BACK * (d + 1);
-    float* ks = os + QUERIES_BACK * (d + 1);
+    float* os = qs + ROWS * (d + 1);
+    float* ks = os + ROWS * (d + 1);
     float* vs = ks + KEYS * (d + 1);
     float* ds = vs + KEYS * (d + 1);
     u32 heads = gridDim.y, tx = threadIdx.x % SIDE, ty = threadIdx.x / SIDE;
-    float acc[2][COLUMNS], sum_of_bucket = 0.0f;
-    for (u32 i = 0; i < 2; i++)
+    float acc[ROWS / SIDE][COLUMNS], sum_of_bucket = 0.0f;
+    for (u32 i = 0; i < ROWS / SIDE; i++)
         for (u32 j = 0; j < COLUMNS; j++) acc[i][j] = 0.0f;
-    load(qs, q, b.first, b.count, QUERIES_BACK, d);
-    load(os, dout, b.first, b.count, QUERIES_BACK, d);
+    load(qs, q, b.first, b.count, ROWS, d);
+    load(os, dout, b.first, b.count, ROWS, d);
     u32 last = seen_by(b.position + b.row + b.count - 1, b.prefix, b.keys);
     for (u32 first = 0; first < last; first += KEYS) {
         u32 here = last - first < KEYS ? last - first : KEYS;
@@ -171,14 +163,14 @@ __device__ void backward_queries(
         load(ks, k, b.first_key + first, here, KEYS, d);
         load(vs, v, b.first_key + first, here, KEYS, d);
         __syncthreads();
-        for (u32 i = 0; i < 2; i++) {
+        for (u32 i = 0; i < ROWS / SIDE; i++) {
             u32 row = ty + SIDE * i, position = b.position + b.row + row;
             u32 seen = row < b.count ? seen_by(position, b.prefix, b.keys) : 0;
             u64 at = (u64)(b.first + row) * heads + blockIdx.y, number = (u64)(b.row + row) * b.keys + first;
             for (u32 j = tx; j < KEYS; j += SIDE) {
                 float x = 0.0f;
                 if (first + j < seen) {
-                    x = back(
+                    x = back_of(
                             qs + row * (d + 1), ks + j * (d + 1), vs + j * (d + 1), os + row * (d + 1), s, position,
                             first + j, number + j, lse[at], delta[at], d
                     ).derivative;
@@ -187,7 +179,7 @@ __device__ void backward_queries(
             }
         }
         __syncthreads();
-        for (u32 i = 0; i < 2; i++) {
+        for (u32 i = 0; i < ROWS / SIDE; i++) {
             u32 row = ty + SIDE * i;
             for (u32 key = 0; key < here; key++) {
                 float w = ds[row * (KEYS + 1) + key];
@@ -198,27 +190,9 @@ __device__ void backward_queries(
                 }
             }
         }
-        if (by_bucket) {
-            // Along each diagonal the relative position is the same, and so is its bucket.
-            if (threadIdx.x < QUERIES_BACK + KEYS - 1) {
-                float sum = 0.0f;
-                for (u32 row = 0; row < QUERIES_BACK; row++) {
-                    u32 key = threadIdx.x + row - (QUERIES_BACK - 1);
-                    if (key < KEYS) sum += ds[row * (KEYS + 1) + key];
-                }
-                along[threadIdx.x] = sum;
-                u32 at = s.before + first + threadIdx.x - (QUERIES_BACK - 1) - (b.position + b.row);
-                bucket_of[threadIdx.x] = at < s.width ? buckets[at] : num_buckets;
-            }
-            __syncthreads();
-            if (threadIdx.x < num_buckets) {
-                for (u32 i = 0; i < QUERIES_BACK + KEYS - 1; i++) {
-                    if (bucket_of[i] == threadIdx.x) sum_of_bucket += along[i];
-                }
-            }
-        }
+        if (by_bucket) sum_of_bucket += of_bucket<ROWS>(ds, buckets, num_buckets, s, b.position + b.row, first);
     }
-    for (u32 i = 0; i < 2; i++) {
+    for (u32 i = 0; i < ROWS / SIDE; i++) {
         u32 row = ty + SIDE * i;
         if (row >= b.count) continue;
         for (u32 j = 0; j < COLUMNS; j++) {
@@ -232,25 +206,28 @@ __device__ void backward_queries(
 }
 
 // The derivatives by queries, overwritten, and by the bias a block, head and bucket: by_bucket: [blocks, heads,
-// num_buckets] or null; buckets: [width]; rounded: whether queries, keys and values are to bf16. Block: 256, at least num_buckets; shared: 128·(d + 1) + 32·33 floats.
+// num_buckets] or null; buckets: [width]; rows: queries of a block, 32 or, with d above 64, 16. Block: 256, at least
+// num_buckets; shared: 2·(rows + 32)·(d + 1) + rows·33 floats.
 KERNEL attention_backward_queries(
     float* dq, u32 dq_stride, float* by_bucket, const u32* buckets, u32 num_buckets, const float* q, u32 q_stride,
     const float* k, u32 k_stride, const float* v, u32 v_stride, const float* dout, const float* lse, const float* delta,
-    const Queries* blocks, u32 d, u32 rounded, float scale, const float* bias, u32 width, u32 before,
+    const Queries* blocks, u32 d, u32 rows, float scale, const float* bias, u32 width, u32 before,
     const float* vectors, u32 reach, u64 key, u32 threshold, float kept
 ) {
     Queries b = blocks[blockIdx.x];
     Scores s = scores_of(scale, bias, width, before, vectors, reach, key, threshold, kept, b.span);
-    Rows qs = rows_of(q, q_stride, d, rounded), ks = rows_of(k, k_stride, d, rounded);
-    Rows vs = rows_of(v, v_stride, d, rounded), os = rows_of(dout, gridDim.y * d, d, 0);
+    Rows qs = rows_of(q, q_stride, d), ks = rows_of(k, k_stride, d), vs = rows_of(v, v_stride, d);
+    Rows os = rows_of(dout, gridDim.y * d, d);
     if (d <= 64) {
-        backward_queries<4>(dq, dq_stride, by_bucket, buckets, num_buckets, qs, ks, vs, os, lse, delta, b, s, d);
+        backward_queries<4, 32>(dq, dq_stride, by_bucket, buckets, num_buckets, qs, ks, vs, os, lse, delta, b, s, d);
+    } else if (rows == 32) {
+        backward_queries<8, 32>(dq, dq_stride, by_bucket, buckets, num_buckets, qs, ks, vs, os, lse, delta, b, s, d);
     } else {
-        backward_queries<8>(dq, dq_stride, by_bucket, buckets, num_buckets, qs, ks, vs, os, lse, delta, b, s, d);
+        backward_queries<8, 16>(dq, dq_stride, by_bucket, buckets, num_buckets, qs, ks, vs, os, lse, delta, b, s, d);
     }
 }
 
-template <int COLUMNS>
+template <int COLUMNS, int ROWS>
 __device__ void backward_keys(
     float* dk, u32 dk_stride, float* dv, u32 dv_stride, Rows q, Rows k, Rows v, Rows dout, const float* lse,
     const float* delta, Keys b, Scores s, u32 d
@@ -259,24 +236,24 @@ __device__ void backward_keys(
     float* ks = shared;
     float* vs = ks + KEYS * (d + 1);
     float* qs = vs + KEYS * (d + 1);
-    float* os = qs + QUERIES_BACK * (d + 1);
-    float* ps = os + QUERIES_BACK * (d + 1);
-    float* ds = ps + QUERIES_BACK * (KEYS + 1);
+    float* os = qs + ROWS * (d + 1);
+    float* ps = os + ROWS * (d + 1);
+    float* ds = ps + ROWS * (KEYS + 1);
     u32 heads = gridDim.y, tx = threadIdx.x % SIDE, ty = threadIdx.x / SIDE;
-    float by_key[2][COLUMNS], by_value[2][COLUMNS];
-    for (u32 i = 0; i < 2; i++)
+    float by_key[KEYS / SIDE][COLUMNS], by_value[KEYS / SIDE][COLUMNS];
+    for (u32 i = 0; i < KEYS / SIDE; i++)
         for (u32 j = 0; j < COLUMNS; j++) by_key[i][j] = by_value[i][j] = 0.0f;
     load(ks, k, b.first, b.count, KEYS, d);
     load(vs, v, b.first, b.count, KEYS, d);
-    for (u32 from = 0; from < b.queries; from += QUERIES_BACK) {
-        u32 rows = b.queries - from < QUERIES_BACK ? b.queries - from : QUERIES_BACK;
+    for (u32 from = 0; from < b.queries; from += ROWS) {
+        u32 rows = b.queries - from < ROWS ? b.queries - from : ROWS;
         // None of these queries sees any of these keys.
         if (seen_by(b.position + from + rows - 1, b.prefix, b.keys) <= b.key) continue;
         __syncthreads();
-        load(qs, q, b.first_query + from, rows, QUERIES_BACK, d);
-        load(os, dout, b.first_query + from, rows, QUERIES_BACK, d);
+        load(qs, q, b.first_query + from, rows, ROWS, d);
+        load(os, dout, b.first_query + from, rows, ROWS, d);
         __syncthreads();
-        for (u32 i = 0; i < 2; i++) {
+        for (u32 i = 0; i < ROWS / SIDE; i++) {
             u32 row = ty + SIDE * i, position = b.position + from + row;
             u32 seen = row < rows ? seen_by(position, b.prefix, b.keys) : 0;
             u64 at = (u64)(b.first_query + from + row) * heads + blockIdx.y;
@@ -285,7 +262,7 @@ __device__ void backward_keys(
                 Back x;
                 x.dropped = x.derivative = 0.0f;
                 if (j < b.count && b.key + j < seen) {
-                    x = back(
+                    x = back_of(
                         qs + row * (d + 1), ks + j * (d + 1), vs + j * (d + 1), os + row * (d + 1), s, position, b.key + j,
                         number + j, lse[at], delta[at], d
                     );
@@ -295,7 +272,7 @@ __device__ void backward_keys(
             }
         }
         __syncthreads();
-        for (u32 i = 0; i < 2; i++) {
+        for (u32 i = 0; i < KEYS / SIDE; i++) {
             u32 key = ty + SIDE * i;
             for (u32 row = 0; row < rows; row++) {
                 float p = ps[row * (KEYS + 1) + key], x = ds[row * (KEYS + 1) + key];
@@ -308,7 +285,7 @@ __device__ void backward_keys(
             }
         }
     }
-    for (u32 i = 0; i < 2; i++) {
+    for (u32 i = 0; i < KEYS / SIDE; i++) {
         u32 key = ty + SIDE * i;
         if (key >= b.count) continue;
         for (u32 j = 0; j < COLUMNS; j++) {
@@ -320,21 +297,24 @@ __device__ void backward_keys(
     }
 }
 
-// The derivatives by keys and values, overwritten. Block: 256, shared: 128·(d + 1) + 64·33 floats.
+// The derivatives by keys and values, overwritten; rows: queries of a tile, as above. Block: 256, shared:
+// 2·(rows + 32)·(d + 1) + 2·rows·33 floats.
 KERNEL attention_backward_keys(
     float* dk, u32 dk_stride, float* dv, u32 dv_stride, const float* q, u32 q_stride, const float* k, u32 k_stride,
     const float* v, u32 v_stride, const float* dout, const float* lse, const float* delta, const Keys* blocks, u32 d,
-    u32 rounded, float scale, const float* bias, u32 width, u32 before, const float* vectors, u32 reach, u64 key,
+    u32 rows, float scale, const float* bias, u32 width, u32 before, const float* vectors, u32 reach, u64 key,
     u32 threshold, float kept
 ) {
     Keys b = blocks[blockIdx.x];
     Scores s = scores_of(scale, bias, width, before, vectors, reach, key, threshold, kept, b.span);
-    Rows qs = rows_of(q, q_stride, d, rounded), ks = rows_of(k, k_stride, d, rounded);
-    Rows vs = rows_of(v, v_stride, d, rounded), os = rows_of(dout, gridDim.y * d, d, 0);
+    Rows qs = rows_of(q, q_stride, d), ks = rows_of(k, k_stride, d), vs = rows_of(v, v_stride, d);
+    Rows os = rows_of(dout, gridDim.y * d, d);
     if (d <= 64) {
-        backward_keys<4>(dk, dk_stride, dv, dv_stride, qs, ks, vs, os, lse, delta, b, s, d);
+        backward_keys<4, 32>(dk, dk_stride, dv, dv_stride, qs, ks, vs, os, lse, delta, b, s, d);
+    } else if (rows == 32) {
+        backward_keys<8, 32>(dk, dk_stride, dv, dv_stride, qs, ks, vs, os, lse, delta, b, s, d);
     } else {
-        backward_keys<8>(dk, dk_stride, dv, dv_stride, qs, ks, vs, os, lse, delta, b, s, d);
+        backward_keys<8, 16>(dk, dk_stride, dv, dv_stride, qs, ks, vs, os, lse, delta, b, s, d);
     }
 }
 

@@ -1,8 +1,8 @@
-// What kernels of attention over packed sequences share: how its work is cut, scores, and their softmax. See attention.cu.
+// What kernels of attention over packed sequences share: how its work is cut, scores, their softmax and the way back
+// through it. See attention.cu.
 
-// Queries of a block forwards, and backwards; keys of a tile.
+// Queries of a block; keys of a tile.
 #define QUERIES 64
-#define QUERIES_BACK 32
 #define KEYS 32
 // Threads of a block, a square.
 #define SIDE 16
@@ -24,8 +24,6 @@ struct Keys {
 struct Rows {
     const float* data;
     u32 stride;
-    // Whether they are rounded to bf16 where they are read.
-    u32 rounded;
 };
 
 struct Scores {
@@ -40,11 +38,10 @@ struct Scores {
     Dropout dropout;
 };
 
-__device__ Rows rows_of(const float* data, u32 stride, u32 d, u32 rounded) {
+__device__ Rows rows_of(const float* data, u32 stride, u32 d) {
     Rows rows;
     rows.data = data + blockIdx.y * d;
     rows.stride = stride;
-    rows.rounded = rounded;
     return rows;
 }
 
@@ -103,4 +100,47 @@ __device__ void soften(float* ps, float* largest, float* sums, float* factors, Q
         sums[row] = sums[row] * factor + sum;
         largest[row] = top;
     }
+}
+
+// A probability and what comes back through its softmax, of a query and a key that it sees.
+struct Back {
+    float dropped, derivative;
+};
+
+// product: of query and key; by_value: of the value and the derivative by what was found; number: the dropout's.
+__device__ Back back(
+    Scores s, float product, float by_value, u32 position, u32 key, u64 number, float lse, float delta
+) {
+    float p = expf(score(s, product, position, key) - lse), factor = dropped(s.dropout, number);
+    Back b;
+    b.dropped = p * factor;
+    b.derivative = p * (by_value * factor - delta);
+    return b;
+}
+
+// What a tile's derivatives by scores, [ROWS, KEYS + 1], give this thread's bucket, which is its number: along each diagonal
+// the relative position is the same, and so is its bucket. position: the first row's, first: the first key. By all of a
+// block, whose threads are as many as the diagonals and the buckets at least; they go on at different times.
+template <int ROWS>
+__device__ float of_bucket(const float* ds, const u32* buckets, u32 num_buckets, Scores s, u32 position, u32 first) {
+    __shared__ float along[ROWS + KEYS];
+    __shared__ u32 bucket_of[ROWS + KEYS];
+    if (threadIdx.x < ROWS + KEYS - 1) {
+        float sum = 0.0f;
+        for (u32 row = 0; row < ROWS; row++) {
+            u32 key = threadIdx.x + row - (ROWS - 1);
+            if (key < KEYS) sum += ds[row * (KEYS + 1) + key];
+        }
+        along[threadIdx.x] = sum;
+        u32 at = s.before + first + threadIdx.x - (ROWS - 1) - position;
+        bucket_of[threadIdx.x] = at < s.width ? buckets[at] : num_buckets;
+    }
+    __syncthreads();
+    float sum = 0.0f;
+    if (threadIdx.x < num_buckets) {
+        for (u32 i = 0; i < ROWS + KEYS - 1; i++) {
+            if (bucket_of[i] == threadIdx.x) sum += along[i];
+        }
+    }
+    return sum;
 }

@@ -30,6 +30,8 @@ struct Nvidia {
     ordinal: i32,
     /// Compute capability: 8.9 is 89.
     capability: i32,
+    /// Bytes of memory that the threads of a block may share, where the kernel asks for it.
+    shared: usize,
     context: sys::CUcontext,
     stream: sys::CUstream,
     /// Where graphs are made, in which nothing ever runs; none where the driver is too old for them.
@@ -108,11 +110,13 @@ fn open_one(number: usize) -> Result<Nvidia, DeviceError> {
         use sys::CUdevice_attribute::{
             CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR,
             CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
+            CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN as SHARED,
         };
         let attribute = |which| {
             result::device::get_attribute(device, which).map_err(failed("asking what the GPU can do"))
         };
         let capability = 10 * attribute(MAJOR)? + attribute(MINOR)?;
+        let shared = attribute(SHARED)?.max(0) as usize;
         let context = result::primary_ctx::retain(device).map_err(failed("opening the GPU"))?;
         result::ctx::set_current(context).map_err(failed("opening the GPU"))?;
         let stream = result::stream::create(result::stream::StreamKind::NonBlocking)
@@ -133,7 +137,7 @@ fn open_one(number: usize) -> Result<Nvidia, DeviceError> {
         };
         let products = Products::open(stream)?;
         let functions = Mutex::default();
-        Ok(Nvidia { name, ordinal, capability, context, stream, aside, functions, products })
+        Ok(Nvidia { name, ordinal, capability, shared, context, stream, aside, functions, products })
     }
 }
 
@@ -185,6 +189,10 @@ impl Driver for Nvidia {
 
     fn has_bf16(&self) -> bool {
         self.capability >= 80
+    }
+
+    fn shared_memory(&self) -> usize {
+        self.shared
     }
 
     fn allocate(&self, bytes: usize) -> Result<u64, DeviceError> {

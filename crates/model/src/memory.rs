@@ -24,6 +24,8 @@ pub struct Widths {
     pub decoder_layers: usize,
     /// Whether a dense layer stands between the last layer and the softmax (BERT).
     pub transform: bool,
+    /// Whether vectors by relative position stand beside keys and values (NEZHA): such attention is in f32 in any case.
+    pub beside_keys: bool,
 }
 
 /// What memory is predicted for.
@@ -56,18 +58,38 @@ pub struct WayBack {
     pub bf16: bool,
 }
 
+impl WayBack {
+    /// Whether factors of products are copied in bf16.
+    fn rounds(self) -> bool {
+        self.device && self.bf16
+    }
+
+    /// Bytes of numbers that are kept for products alone.
+    fn multiplied(self, numbers: u64) -> u64 {
+        if self.rounds() { 2 * numbers } else { 4 * numbers }
+    }
+}
+
 impl Widths {
-    /// Numbers a token that an attention layer makes: its norm, queries, keys, values, what it found, its output.
-    fn attention(&self) -> u64 {
-        (2 * self.d_model + 4 * self.inner) as u64
+    /// Bytes a token that an attention layer keeps for the way back: what goes in and its norm, queries, keys and values,
+    /// what it found.
+    fn kept_by_attention(&self, way: WayBack) -> u64 {
+        let (d, inner) = (self.d_model as u64, self.inner as u64);
+        let heads = match self.beside_keys && way.rounds() {
+            // What it found once more, for the product behind it.
+            true => (4 * 4 + 2) * inner,
+            false => way.multiplied(4 * inner),
+        };
+        4 * d + way.multiplied(d) + heads
     }
 
-    /// Numbers a token that a feed-forward layer makes: its norm, both halves and their product, its output.
-    fn feed_forward(&self) -> u64 {
-        2 * self.d_model as u64 + self.within()
+    /// Bytes a token that a feed-forward layer keeps: what goes in and its norm, both halves and their product.
+    fn kept_by_feed_forward(&self, way: WayBack) -> u64 {
+        let (d, ff) = (self.d_model as u64, self.d_ff as u64);
+        4 * (d + self.within() - ff) + way.multiplied(d + ff)
     }
 
-    /// Those of them between its two products.
+    /// Numbers a token that a feed-forward layer makes between its two products.
     fn within(&self) -> u64 {
         ((if self.gated { 3 } else { 2 }) * self.d_ff) as u64
     }
@@ -142,22 +164,23 @@ impl Widths {
     ///
     /// Counts what the operations save: of every encoder layer the norms' inputs and outputs, queries, keys and values,
     /// the attention's output, both halves of the feed-forward layer and their product; of a decoder layer the same and
-    /// the cross-attention; of the softmax a chunk of logits. Layers that no gradient goes through save nothing, those
-    /// that are computed again their input.
+    /// the cross-attention; of the softmax a chunk of logits. A GPU keeps what products in bf16 alone read in that. Layers
+    /// that no gradient goes through save nothing, those that are computed again their input.
     pub fn training_bytes(&self, source_tokens: usize, target_tokens: usize, way: WayBack) -> u64 {
         let (s, t) = (source_tokens as u64, target_tokens as u64);
         if self.one_stack() {
             return self.training_bytes_of_one_stack(s, t, way);
         }
         let (d, ff, inner) = (self.d_model as u64, self.d_ff as u64, self.inner as u64);
-        let (attention, feed_forward) = (self.attention(), self.feed_forward());
+        let (attention, feed_forward) = (self.kept_by_attention(way), self.kept_by_feed_forward(way));
+        let keys = way.multiplied(2 * s * inner);
         // A block that is computed again keeps its input alone, and one of them at a time all of this.
         let (attention, feed_forward, block) = match way.recompute {
             false => (attention, feed_forward, 0),
-            true => (0, d, (s + t) * (2 * attention + feed_forward) + s * 2 * inner),
+            true => (0, 4 * d, (s + t) * (2 * attention + feed_forward) + keys),
         };
         // Keys and values of the source, or where targets are short queries and findings as wide as its features.
-        let (keys, wide) = (2 * s * inner, t * self.over_features());
+        let wide = 4 * t * self.over_features();
         // A GPU always makes keys and values.
         let source = if wide <= keys && !way.device { keys.max(2 * wide) } else { keys };
         let encoder =
@@ -169,7 +192,7 @@ impl Widths {
         };
         // On the way back: gradients of one block's activations, and of the encoder's output.
         let working = s * (2 * d + 2 * ff + 3 * inner) + 2 * s * d;
-        4 * (encoder + decoder + block + self.logits(t, way.chunk) + working) + self.narrowed(t, way)
+        encoder + decoder + block + 4 * (self.logits(t, way.chunk) + working) + self.narrowed(t, way)
     }
 
     /// The same where source and target are one sequence: of every layer the norms' inputs and outputs, queries, keys and
@@ -177,26 +200,26 @@ impl Widths {
     /// layer only what says a target token goes on: of the others there are its input, keys and values.
     fn training_bytes_of_one_stack(&self, s: u64, t: u64, way: WayBack) -> u64 {
         let (d, inner) = (self.d_model as u64, self.inner as u64);
-        let (tokens, layer) = (s + t, self.attention() + self.feed_forward());
+        let (tokens, layer) = (s + t, self.kept_by_attention(way) + self.kept_by_feed_forward(way));
         let layers = (self.encoder_layers as u64).saturating_sub(1);
         // Of T5 its norm's output too, which comes before keys and values.
-        let input = if self.transform { d } else { 2 * d };
-        let last = tokens * (input + 2 * inner) + t * layer;
+        let input = if self.transform { 0 } else { way.multiplied(d) };
+        let last = tokens * (4 * d + input + way.multiplied(2 * inner)) + t * layer;
         let kept = match (way.encoder, way.recompute) {
             (false, _) => 0,
             (true, false) => layers * tokens * layer + last,
-            (true, true) => (layers + 1) * tokens * d + tokens * layer,
+            (true, true) => (layers + 1) * tokens * 4 * d + tokens * layer,
         };
         // The transform before the softmax: its input, before and after the activation, and normalised; or a last norm.
         let head = (if self.transform { 4 } else { 2 }) * t * d + self.logits(t, way.chunk);
         // On the way back: gradients of one layer's activations.
         let working = tokens * (2 * d + self.within() + 3 * inner);
-        4 * (kept + head + working) + self.narrowed(t, way)
+        kept + 4 * (head + working) + self.narrowed(t, way)
     }
 
     /// Bytes of the factors of a GPU's largest product in bf16, which are copies.
     fn narrowed(&self, targets: u64, way: WayBack) -> u64 {
-        match way.device && way.bf16 {
+        match way.rounds() {
             true => 2 * (self.logits(targets, way.chunk) + (self.rows * self.d_model) as u64),
             false => 0,
         }

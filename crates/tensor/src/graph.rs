@@ -7,7 +7,7 @@
 //! The convention for gradients: the first contribution to a gradient *overwrites* it, later ones *add*. So
 //! nothing is cleared between steps, and most gradients are written exactly once.
 
-use crate::cuda::Step;
+use crate::cuda::{self, Step};
 use crate::kernels::{self, Isa};
 use crate::ops::NonFinite;
 use crate::row_gradient::{Gradient, RowGradient};
@@ -96,6 +96,15 @@ impl<'a> Context<'a> {
         match self.device {
             None => Tensor::unspecified(rows, cols),
             Some(device) => Tensor::on(device, rows, cols),
+        }
+    }
+
+    /// What the way back reads of an activation that is a factor of products and nothing else: where these are in bf16, its
+    /// elements rounded, which a device keeps then instead.
+    pub(crate) fn factor(self, x: &Tensor) -> Tensor {
+        match self.device {
+            None => x.clone(),
+            Some(_) => cuda::factor(self, x),
         }
     }
 

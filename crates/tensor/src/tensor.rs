@@ -24,6 +24,8 @@ pub struct Tensor {
 enum Storage {
     Host(Buffer),
     Device(OnDevice),
+    /// Its elements are on a device, rounded to bf16, and nowhere else.
+    Rounded(Arc<Memory>),
 }
 
 struct OnDevice {
@@ -44,6 +46,7 @@ impl Storage {
         match self {
             Storage::Host(_) => panic!("a tensor of the processor's, on a device"),
             Storage::Device(on) => on,
+            Storage::Rounded(_) => panic!("elements that are kept in bf16 alone"),
         }
     }
 
@@ -238,6 +241,7 @@ impl Tensor {
         match &*self.storage {
             Storage::Host(_) => None,
             Storage::Device(on) => Some(on.memory.core()),
+            Storage::Rounded(memory) => Some(memory.core()),
         }
     }
 
@@ -254,7 +258,16 @@ impl Tensor {
 
     /// Where the elements are in bf16, in the same order; `round` makes them, once.
     pub(crate) fn rounded(&self, round: impl FnOnce() -> Memory) -> &Arc<Memory> {
-        self.storage.device().rounded.get_or_init(|| Arc::new(round()))
+        match &*self.storage {
+            Storage::Rounded(memory) => memory,
+            storage => storage.device().rounded.get_or_init(|| Arc::new(round())),
+        }
+    }
+
+    /// The same elements in bf16 alone, which [`Tensor::rounded`] has made: for what reads nothing else of them.
+    pub(crate) fn only_rounded(&self) -> Self {
+        let memory = self.rounded(|| unreachable!("elements in bf16")).clone();
+        Tensor { storage: Arc::new(Storage::Rounded(memory)), ..*self }
     }
 }
 

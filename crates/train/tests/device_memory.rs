@@ -50,6 +50,7 @@ fn what_is_predicted_is_what_is_measured() {
     let untied = config();
     let tied = T5Config { tie_word_embeddings: true, ..config() };
     let lm = config().arranged(Some(T5Architecture::LanguageModel), false).unwrap();
+    let bf16 = TrainOptions { precision: Precision::Bf16, ..usual.clone() };
     let lora = TrainOptions { lora_rank: Some(4), ..usual.clone() };
     for (what, config, options) in [
         ("adamw", &untied, usual.clone()),
@@ -57,7 +58,10 @@ fn what_is_predicted_is_what_is_measured() {
         ("lion", &untied, TrainOptions { optimizer: OptimizerKind::Lion, ..usual.clone() }),
         ("adafactor", &untied, TrainOptions { optimizer: OptimizerKind::Adafactor, ..usual.clone() }),
         ("recompute", &untied, TrainOptions { recompute: true, ..usual.clone() }),
-        ("bf16", &untied, TrainOptions { precision: Precision::Bf16, ..usual.clone() }),
+        ("bf16", &untied, bf16.clone()),
+        ("bf16, recompute", &untied, TrainOptions { recompute: true, ..bf16.clone() }),
+        ("bf16, language model", &lm, bf16.clone()),
+        ("bf16, lora", &untied, TrainOptions { lora_rank: Some(4), ..bf16 }),
         ("decoder", &untied, TrainOptions { train_parts: vec!["decoder".into()], ..usual.clone() }),
         ("language model", &lm, usual.clone()),
         ("lora", &untied, lora.clone()),

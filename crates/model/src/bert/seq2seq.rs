@@ -1,6 +1,6 @@
 //! BERT as what training, scoring and generation work with.
 
-use t5kit_formats::config::BertConfig;
+use t5kit_formats::config::{BertConfig, Positions};
 use t5kit_tensor::ops::KeyValues;
 use t5kit_tensor::{DType, DeviceError, Graph, Packed, ParamId, Params, Precision, Tensor, Var};
 
@@ -88,5 +88,6 @@ pub fn widths(c: &BertConfig) -> Widths {
         encoder_layers: c.num_hidden_layers,
         decoder_layers: 0,
         transform: true,
+        beside_keys: matches!(c.positions(), Positions::Relative),
     }
 }

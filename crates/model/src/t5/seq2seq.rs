@@ -106,5 +106,6 @@ pub fn widths(c: &T5Config) -> Widths {
         encoder_layers,
         decoder_layers,
         transform: false,
+        beside_keys: false,
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::device::{THREADS, stored_as};
 use super::elementwise::dropout_arguments;
-use super::matrix::{at_column, device, rounded};
+use super::matrix::{at_column, device, only_rounded, rounded};
 use super::{Argument, Device, Memory};
 use crate::cpu::attention::Results;
 use crate::ops::{Attention, CachedAttention, CachedRows, Mask, RelativeBias, RelativePositions};
@@ -215,6 +215,14 @@ fn in_bf16(context: Context<'_>, what: &Attention, keep: bool) -> bool {
         _ => false,
     };
     wanted && device(context).has_bf16() && what.relative.is_none()
+}
+
+/// What the way back reads of queries, keys, values, and of what was found: where products are in bf16, that.
+pub(crate) fn kept(context: Context<'_>, what: &Attention, x: &Tensor) -> Tensor {
+    match in_bf16(context, what, true) {
+        true => only_rounded(device(context), x),
+        false => x.clone(),
+    }
 }
 
 /// Derivatives by the bias of every block of queries, head and bucket.

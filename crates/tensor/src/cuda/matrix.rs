@@ -94,6 +94,20 @@ pub(super) fn rounded<'t>(device: &Device, tensor: &'t Tensor) -> &'t Arc<Memory
     tensor.rounded(|| narrow(device, columns(tensor, 0, tensor.cols()), DType::Bf16))
 }
 
+/// What the way back reads of a factor of products: its elements in bf16, where these are in that.
+pub(crate) fn factor(context: Context<'_>, x: &Tensor) -> Tensor {
+    match product_type(context, DType::F32) {
+        DType::Bf16 => only_rounded(device(context), x),
+        _ => x.clone(),
+    }
+}
+
+/// All elements of a tensor in bf16 alone.
+pub(super) fn only_rounded(device: &Device, x: &Tensor) -> Tensor {
+    rounded(device, x);
+    x.only_rounded()
+}
+
 fn narrowed(device: &Device, m: Matrix, dtype: DType) -> Operand {
     let copy = Arc::new(narrow(device, m, dtype));
     let matrix = Matrix { at: copy.at(), dtype, row_stride: m.cols, ..m };

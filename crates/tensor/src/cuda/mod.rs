@@ -71,5 +71,6 @@ pub(crate) use device::{Core, Memory};
 pub use device::{Counts, Device, failures};
 pub use driver::DeviceError;
 use driver::{Argument, Epilogue, Matrix, Product};
+pub(crate) use matrix::factor;
 pub use several::Devices;
 pub(crate) use steps::Step;

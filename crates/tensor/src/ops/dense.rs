@@ -14,7 +14,7 @@ pub fn dense(graph: &mut Graph<'_>, x: &Var, layer: Linear, activation: Activati
         let y = on!(context => linear::dense(context, graph.regime, &x.value, layer, activation));
         let kept = y.clone();
         return graph.record(y, || {
-            let linear = LinearBackward { x: x.value.clone(), node: x.node(), layers: vec![layer] };
+            let linear = LinearBackward { x: context.factor(&x.value), node: x.node(), layers: vec![layer] };
             Box::new(DenseBackward { linear, bias: None, kept, activation })
         });
     }
@@ -25,7 +25,8 @@ pub fn dense(graph: &mut Graph<'_>, x: &Var, layer: Linear, activation: Activati
     let inner = project(context, graph.regime, &x.value, &[layer.weight.into()]);
     let y = on!(context => activation::biased(context, activation, &inner, bias));
     graph.record(y, || {
-        let linear = LinearBackward { x: x.value.clone(), node: x.node(), layers: vec![layer.weight.into()] };
+        let linear =
+            LinearBackward { x: context.factor(&x.value), node: x.node(), layers: vec![layer.weight.into()] };
         Box::new(DenseBackward { linear, bias: Some(bias), kept: inner, activation })
     })
 }

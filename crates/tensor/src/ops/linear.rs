@@ -28,7 +28,8 @@ impl From<ParamId> for Linear {
 pub fn linear<L: Copy + Into<Linear>>(graph: &mut Graph<'_>, x: &Var, layers: &[L]) -> Var {
     let layers: Vec<Linear> = layers.iter().map(|&layer| layer.into()).collect();
     let y = project(graph.context, graph.regime, &x.value, &layers);
-    graph.record(y, || Box::new(LinearBackward { x: x.value.clone(), node: x.node(), layers }))
+    let context = graph.context;
+    graph.record(y, || Box::new(LinearBackward { x: context.factor(&x.value), node: x.node(), layers }))
 }
 
 /// `x·Wᵀ + b` for a softmax, outside of any tape: [tokens, in] × [rows, in] → [tokens, rows].
@@ -48,6 +49,7 @@ pub(super) fn fits(context: Context<'_>, x: &Tensor, layer: &Linear) {
 
 /// What the way back of linear layers reads.
 pub(super) struct LinearBackward {
+    /// A factor ([`Context::factor`]).
     pub(super) x: Tensor,
     pub(super) node: Option<usize>,
     pub(super) layers: Vec<Linear>,

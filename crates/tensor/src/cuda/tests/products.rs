@@ -4,7 +4,7 @@ use super::super::driver::{Launch, Matrix, Product, Task, Tasks};
 use super::{close, device, normal, tensor};
 use crate::cuda::driver::{DeviceError, Driver, Epilogue};
 use crate::ops::{self, Activation, Linear};
-use crate::{Adapter, DType, Graph, Params, Pool, Precision, Regime, Rng, Tensor, Var, Weight};
+use crate::{Adapter, DType, Gradients, Graph, Params, Pool, Precision, Regime, Rng, Tensor, Var, Weight};
 
 const ACTIVATIONS: [Activation; 4] =
     [Activation::GeluTanh, Activation::GeluErf, Activation::Relu, Activation::Silu];
@@ -137,4 +137,65 @@ fn epilogues_apart() {
             }
         }
     }
+}
+
+/// In bf16 a linear layer keeps its input so: half the memory, and the bits of gradients of the whole input.
+#[test]
+fn what_is_kept_in_bf16() {
+    let Some(device) = device() else { return };
+    let mut rng = Rng::new(6, 0);
+    let (rows, inner, outer) = (40, 64, 24);
+    let mut params = Params::default();
+    let [a, b] = ["a", "b"]
+        .map(|name| params.add(name, Weight::owned(&[outer, inner], normal(&mut rng, outer * inner))));
+    params.move_to(&device).unwrap();
+    let (x, dy) = (tensor(&mut rng, rows, inner), tensor(&mut rng, rows, 2 * outer));
+    let pool = Pool::new(1);
+    let run = |precision| {
+        let mut graph = Graph::training(&params, &pool, None).with_precision(precision);
+        let before = device.used().0;
+        let x = Var::constant(x.to_device(&device));
+        let y = ops::linear(&mut graph, &x, &[a, b]);
+        drop(x);
+        let kept = device.used().0 - before - 4 * rows * 2 * outer;
+        let mut gradients = Gradients::new();
+        gradients.put(y.node().unwrap(), dy.to_device(&device));
+        drop(y);
+        graph.backward(&mut gradients);
+        (kept, [a, b].map(|id| gradients.param(id).unwrap().to_host().data().to_vec()))
+    };
+    let (whole, exact) = run(Precision::F32);
+    let (half, found) = run(Precision::Bf16);
+    assert_eq!((whole, half), (4 * rows * inner, 2 * rows * inner));
+    // What the processor makes of rounded factors.
+    let host = |x: &Tensor| x.data().iter().map(|&x| half::bf16::from_f32(x).to_f64()).collect::<Vec<_>>();
+    let (x, dy) = (host(&x), host(&dy));
+    for (side, (found, exact)) in found.iter().zip(&exact).enumerate() {
+        for (i, (found, exact)) in found.iter().zip(exact).enumerate() {
+            let (out, column) = (side * outer + i / inner, i % inner);
+            let want: f64 = (0..rows).map(|t| dy[t * 2 * outer + out] * x[t * inner + column]).sum();
+            assert!((f64::from(*found) - want).abs() < 1e-4, "{found} {want}");
+            assert!((found - exact).abs() < 0.2, "{found} {exact}");
+        }
+        assert!(found != exact);
+    }
+}
+
+/// Elements in bf16 that were made for a product are none of what is written there later.
+#[test]
+fn rounded_elements_are_those_that_are_there() {
+    let Some(device) = device() else { return };
+    let mut rng = Rng::new(7, 0);
+    let mut params = Params::default();
+    let w = params.add("w", Weight::owned(&[24, 20], normal(&mut rng, 24 * 20)));
+    params.move_to(&device).unwrap();
+    let pool = Pool::new(1);
+    let mut graph = Graph::inference(&params, &pool, Regime::Bulk).with_precision(Precision::Bf16);
+    let x = Var::constant(tensor(&mut rng, 9, 20).to_device(&device));
+    let once = ops::linear(&mut graph, &x, &[w]).value.to_host();
+    let at = x.value.address();
+    let x = ops::scale(&mut graph, x, 2.0);
+    assert_eq!(x.value.address(), at, "in place");
+    let twice = ops::linear(&mut graph, &x, &[w]).value.to_host();
+    assert!(once.data().iter().zip(twice.data()).all(|(once, twice)| 2.0 * once == *twice));
 }

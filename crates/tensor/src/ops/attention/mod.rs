@@ -109,12 +109,16 @@ pub fn attention(
     let operands = [q, k, v].map(|s| (&s.var.value, s.column));
     let (out, lse) =
         on!(graph.context => attention::forward(graph.context, what, operands, graph.records(), dropout));
-    let sources =
-        [q, k, v].map(|s| Saved { tensor: s.var.value.clone(), node: s.var.node(), column: s.column });
-    let saved = out.clone();
+    let (context, out_value) = (graph.context, out.clone());
     graph.record(out, || {
+        let keep = |x: &Tensor| match context.device {
+            None => x.clone(),
+            Some(_) => cuda::attention::kept(context, what, x),
+        };
+        let sources =
+            [q, k, v].map(|s| Saved { tensor: keep(&s.var.value), node: s.var.node(), column: s.column });
         let lse = lse.expect("kept when the tape records");
-        Box::new(AttentionBackward { what: what.clone(), sources, out: saved, lse, dropout })
+        Box::new(AttentionBackward { what: what.clone(), sources, out: keep(&out_value), lse, dropout })
     })
 }
 

@@ -78,6 +78,10 @@ impl Tasks for WithoutEpilogues<'_> {
         self.0.zero(at, bytes)
     }
 
+    fn upload(&self, to: u64, from: u64, bytes: usize) -> Result<(), DeviceError> {
+        Tasks::upload(self.0, to, from, bytes)
+    }
+
     fn launch(&self, launch: &Launch<'_>) -> Result<(), DeviceError> {
         assert_ne!(launch.kernel, "matmul", "it multiplies by itself");
         self.0.launch(launch)

@@ -146,8 +146,8 @@ fn tf32_is_a_gpus() {
     // Before anything is read: the files need not be there.
     let refused = "--precision tf32: only GPUs multiply TF32, by --device";
     lab.finetune("none", &["--precision", "tf32", "--train", "nowhere.tsv"]).is_wrong_usage(refused);
-    let pretrain = "pretrain --model nowhere.json --tokenizer nowhere.model --train nowhere.txt
-        --output none --precision tf32";
+    let pretrain = "pretrain --model nowhere.json --tokenizer nowhere.model --data nowhere.txt
+        --max-steps 1 --output none --precision tf32";
     run(pretrain.split_whitespace().collect::<Vec<_>>()).is_wrong_usage(refused);
     let Some(library) = library() else { return };
     for precision in ["f32", "tf32"] {

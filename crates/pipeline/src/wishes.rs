@@ -171,7 +171,7 @@ impl Wishes {
         o.prefix = self.prefix.as_deref().map(|text| tokenizer.encode(text)).unwrap_or_default();
         let Defaults { file, mut values } = defaults;
         let file = file.display().to_string();
-        let before = o.clone();
+        let mut before = o.clone();
         if self.max_new_tokens.is_some() {
             values.max_length = None;
         }
@@ -187,6 +187,8 @@ impl Wishes {
             notes.push(Note::Ignored(values.ignored));
         }
         notes.extend(self.choose(&mut o));
+        // The search that is wished is not the file's either.
+        self.choose(&mut before);
         if self.scores_labels() {
             (o.num_return_sequences, o.prompt_lookup_num_tokens) = (1, 0);
         }
@@ -194,7 +196,7 @@ impl Wishes {
         self.fill(&mut o);
         let after = differences(&before, &o);
         // What is otherwise wished is not the file's.
-        taken.retain(|said| after.contains(said) && !(self.draws() && said == "do_sample true"));
+        taken.retain(|said| after.contains(said));
         self.forbid(tokenizer, &mut o)?;
         self.check_effect(&o)?;
         o.check_lookup()?;

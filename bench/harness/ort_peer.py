@@ -15,11 +15,12 @@ import time
 import onnxruntime
 import sentencepiece
 import torch
-from optimum.onnxruntime import ORTModelForSeq2SeqLM
+from optimum.onnxruntime import ORTModelForSeq2SeqLM, ORTQuantizer
 from optimum.onnxruntime.configuration import AutoQuantizationConfig
-from optimum.onnxruntime import ORTQuantizer
 
-EOS, PAD, NEW_TOKENS = 1, 0, 32
+from int8_peer import EOS, PAD, batches
+
+NEW_TOKENS = 32
 
 
 def convert(source, model):
@@ -59,8 +60,7 @@ def main():
     sources = [pieces.encode(row[1])[:255] + [EOS] for row in rows]
 
     def run(sources):
-        for at in range(0, len(sources), a.batch):
-            batch = sources[at:at + a.batch]
+        for batch in batches(sources, a.batch):
             longest = max(map(len, batch))
             ids = torch.tensor([x + [PAD] * (longest - len(x)) for x in batch])
             model.generate(input_ids=ids, attention_mask=(ids != PAD).long(), max_new_tokens=NEW_TOKENS,

@@ -4,13 +4,11 @@ use anyhow::{Context, Result};
 use std::io::Read;
 use std::path::Path;
 use t5kit_formats::encoding::Encoding;
-use t5kit_formats::lang::fill;
 use t5kit_generate::constrain::Constraint;
 use t5kit_generate::{GenerateOptions, Generated};
 use t5kit_pipeline::Constrain;
 
 use crate::errors::usage;
-use crate::lang::lang;
 use crate::table_flags::Announced;
 
 /// What a constraint can be, and what is often written instead.
@@ -139,10 +137,7 @@ pub fn of_references<'a>(constrain: &mut Option<Constrain>, references: impl Ite
     if seen.len() > 20 {
         shown += ", …";
     }
-    eprintln!(
-        "t5kit: {}",
-        fill(lang().texts().terminal.labels_of_references, &[("count", &seen.len()), ("labels", &shown)])
-    );
+    told!(labels_of_references, count = seen.len(), labels = shown);
 }
 
 /// Says that a list cannot give as many texts as are asked for.
@@ -151,17 +146,14 @@ pub fn say_fewer(options: &GenerateOptions) {
         && !options.do_sample
         && texts.names().len() < options.num_return_sequences
     {
-        eprintln!(
-            "t5kit: {}",
-            fill(lang().texts().terminal.constrained_fewer, &[("count", &texts.names().len())])
-        );
+        told!(constrained_fewer, count = texts.names().len());
     }
 }
 
 /// Says how many texts are no whole ones.
 pub fn say_unfinished(count: usize) {
     if count > 0 {
-        eprintln!("t5kit: {}", fill(lang().texts().terminal.constrained_unfinished, &[("count", &count)]));
+        told!(constrained_unfinished, count = count);
     }
 }
 

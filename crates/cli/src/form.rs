@@ -78,5 +78,5 @@ pub fn warn_prompt(form: &Form, rows_have: bool) {
         None | Some("") => String::new(),
         Some(name) => fill(lang().texts().terminal.of_column, &[("name", &name)]),
     };
-    eprintln!("t5kit: {}", fill(lang().texts().terminal.prompt_missing, &[("column", &column)]));
+    told!(prompt_missing, column = column);
 }

@@ -18,7 +18,6 @@ use crate::constrain::{check_labels, say_fewer, say_unfinished, unfinished};
 use crate::device::{DeviceArgs, on_device};
 use crate::errors::usage;
 use crate::form::{FormArgs, settle, warn_prompt};
-use crate::lang::lang;
 use crate::lengths::{OnLong, finish, limits};
 use crate::model_args::{ModelArgs, storage_type};
 use crate::punctuation::PunctuationFlag;
@@ -274,7 +273,7 @@ fn stream(
     writeln!(out)?;
     // What comes behind a mark decides, and that is not there yet when the mark is printed.
     if spelling.changes(&target) {
-        eprintln!("t5kit: {}", lang().texts().terminal.punctuation_as_it_came);
+        told!(punctuation_as_it_came);
     }
     say_steps(noticed.steps);
     say_unfinished(unfinished(options, std::slice::from_ref(&target)));
@@ -296,6 +295,6 @@ fn say_steps(steps: Steps) {
 /// A checkpoint as it was published fills in blanks, whatever it is asked.
 fn warn_untuned(noticed: Noticed) {
     if noticed.looks_untuned() {
-        eprintln!("t5kit: {}", lang().texts().terminal.looks_untuned);
+        told!(looks_untuned);
     }
 }

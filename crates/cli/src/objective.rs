@@ -13,7 +13,6 @@ use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use t5kit_formats::encoding::Encoding;
-use t5kit_formats::lang::fill;
 use t5kit_tasks::objective::{Budget, Error, Objective, Prepared, SentenceChoice, Unit};
 use t5kit_tensor::{Rng, mix};
 use t5kit_tokenizer::Tokenizer;
@@ -77,7 +76,7 @@ pub fn run(args: Args) -> Result<()> {
     let tokenizer = match &args.tokenizer {
         Some(path) => Tokenizer::load(&locate_tokenizer(path)?)?,
         None => {
-            eprintln!("t5kit: {}", lang().texts().terminal.every_character_a_token);
+            told!(every_character_a_token);
             let all = texts.collect::<Result<Vec<_>>>()?;
             let tokenizer = vocabulary::of_characters(all.iter().map(|(_, text)| text.as_str()))?;
             texts = Box::new(all.into_iter().map(Ok));
@@ -188,7 +187,7 @@ impl Show<'_> {
             return Err(if place.is_empty() { error.into() } else { anyhow!("{place}{error}") });
         }
         let why = format!("{place}{}", crate::errors::in_flags(&error.to_string()));
-        eprintln!("t5kit: {}", fill(lang().texts().terminal.objective_left_out, &[("why", &why)]));
+        told!(objective_left_out, why = why);
         Ok(())
     }
 

@@ -27,7 +27,6 @@ use crate::training::report::{self, Page, Permitted};
 use crate::training::{self, RunArgs};
 use crate::typed;
 use data::DataArgs;
-use t5kit_formats::lang::fill;
 
 /// The flags of `t5kit pretrain`.
 #[derive(clap::Args)]
@@ -118,10 +117,7 @@ pub fn run(args: Args) -> Result<()> {
         examples.check_ids(tokenizer.vocab_size(), model.rows())?;
     }
     if let Some(valid) = &valid {
-        eprintln!(
-            "t5kit: {}",
-            fill(lang().texts().terminal.held_out_examples, &[("n", &count(valid.len()))])
-        );
+        told!(held_out_examples, n = count(valid.len()));
     }
     let tensorboard = args.validation.tensorboard.as_ref();
     let tensorboard =

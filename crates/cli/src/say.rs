@@ -59,8 +59,8 @@ macro_rules! eprintln {
 /// Says one of the texts for a terminal, in the reader's language, its places filled: `told!(written, place = path)`.
 macro_rules! told {
     ($name:ident $(, $place:ident = $value:expr)* $(,)?) => {{
-        let text = $crate::lang::lang().texts().terminal.$name;
-        eprintln!("t5kit: {}", t5kit_formats::lang::fill(text, &[$((stringify!($place), &$value)),*]));
+        let text = $crate::errors::in_flags($crate::lang::lang().texts().terminal.$name);
+        eprintln!("t5kit: {}", t5kit_formats::lang::fill(&text, &[$((stringify!($place), &$value)),*]));
     }};
 }
 

@@ -172,7 +172,7 @@ pub fn ended(
         if let (Some(page), Some(steps)) = (&display.page, display.total_steps()) {
             page.write(RunState::Stopped(steps), outcome.best.as_ref(), &[])?;
         }
-        eprintln!("t5kit: {}", fill(lang().texts().terminal.stopped_and_saved, &[("step", &outcome.steps)]));
+        told!(stopped_and_saved, step = outcome.steps);
         return Err(Interrupted.into());
     }
     display.page.as_ref().map_or(Ok(()), finish)?;

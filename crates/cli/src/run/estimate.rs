@@ -21,6 +21,7 @@ use super::examples::{TOKENS_A_CHARACTER, read};
 use super::speed::{Speed, Texts, clock};
 use crate::Command;
 use crate::commandline;
+use crate::errors::in_flags;
 use crate::lang::lang;
 use crate::say::{bytes, count};
 use crate::typed;
@@ -92,7 +93,7 @@ fn said(standing: &Standing, force: bool) -> String {
                 [] => t.recipes.dry_before_changes.into(),
                 changes => fill(t.recipes.dry_made_with, &[("changes", &all_changes(changes, lang()))]),
             };
-            fill(if force { t.recipes.dry_again } else { t.recipes.dry_refused }, &[("why", &why)])
+            fill(&in_flags(if force { t.recipes.dry_again } else { t.recipes.dry_refused }), &[("why", &why)])
         }
     }
 }

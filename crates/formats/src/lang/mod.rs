@@ -1,7 +1,7 @@
 //! What people read in their language: reports, the demo, summaries and warnings, in English or Chinese.
 //!
 //! Every language is a table ([`Texts`]), so the compiler sees to it that none lacks a text; help and errors stay
-//! English. Texts have places such as `{n}`, which [`fill`] fills.
+//! English. Texts have places such as `{n}`, which [`fill`] fills, and name flags by their fields between backticks.
 
 #[macro_use]
 mod texts;
@@ -128,6 +128,8 @@ mod tests {
         for ((name, english), (_, chinese)) in en.into_iter().zip(zh) {
             assert!(!english.trim().is_empty() && !chinese.trim().is_empty(), "{name}");
             assert_eq!(places(english), places(chinese), "{name}");
+            // A flag is named as the field that it sets, between backticks.
+            assert!(!english.contains("--") && !chinese.contains("--"), "{name} names a flag");
             assert!(
                 english.is_ascii() || !english.chars().any(is_chinese),
                 "{name} is not English: {english}"

@@ -45,7 +45,7 @@ pub(in crate::lang) const TEXTS: Pages = Pages {
     run_subtitle: "{model} on {data} · {date}",
     run_sizes: "{steps} steps · {parameters} parameters · {program}",
     run_going_on: "This run goes on: step {step} of {steps}. The page renews itself.",
-    run_stopped: "This run was stopped at step {step} of {steps}; the same command with --resume goes on.",
+    run_stopped: "This run was stopped at step {step} of {steps}; it can be resumed.",
     best_at: "best, step {step}",
     best: "best",
     loss: "Loss",

@@ -45,7 +45,7 @@ pub(in crate::lang) const TEXTS: Pages = Pages {
     run_subtitle: "模型 {model}，数据 {data} · {date}",
     run_sizes: "{steps} 步 · {parameters}个参数 · {program}",
     run_going_on: "训练仍在进行：第 {step} 步，共 {steps} 步。本页会自动刷新。",
-    run_stopped: "训练停在第 {step} 步，共 {steps} 步；同一命令加 --resume 可继续。",
+    run_stopped: "训练停在第 {step} 步，共 {steps} 步；可以继续训练。",
     best_at: "最佳，第 {step} 步",
     best: "最佳",
     loss: "损失",

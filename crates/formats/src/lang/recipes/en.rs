@@ -55,7 +55,7 @@ pub(in crate::lang) const TEXTS: Recipes = Recipes {
     dry_new: "to do",
     dry_gone: "to do again: what it made is gone",
     dry_again: "to do again: {why}",
-    dry_refused: "refused without --force: {why}",
+    dry_refused: "refused without `force`: {why}",
     dry_made_with: "was made with {changes}",
     dry_before_changes: "a stage before it changes",
     change_content: "other content of {file}",

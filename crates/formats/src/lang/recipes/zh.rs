@@ -55,7 +55,7 @@ pub(in crate::lang) const TEXTS: Recipes = Recipes {
     dry_new: "待运行",
     dry_gone: "要重新运行：输出已不在",
     dry_again: "要重新运行：{why}",
-    dry_refused: "需加 --force 才会重新运行：{why}",
+    dry_refused: "需加 `force` 才会重新运行：{why}",
     dry_made_with: "上次运行与现在不同：{changes}",
     dry_before_changes: "前面的阶段有变化",
     change_content: "{file} 内容不同",

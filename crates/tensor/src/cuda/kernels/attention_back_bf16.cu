@@ -1,5 +1,5 @@
-// The way back of attention with its products on tensor cores; otherwise as in attention.cu. Probabilities and derivatives by
-// scores are made in f32 and rounded where they are multiplied further.
+// The way back of attention with its products on tensor cores; otherwise as in attention.cu. Probabilities and
+// derivatives by scores are made in f32 and rounded where they are multiplied further.
 
 // As `attention_delta` from tensors in bf16.
 KERNEL attention_bf16_delta(float* delta, const u16* out, const u16* dout, u32 d, u32 count) {
@@ -88,8 +88,8 @@ __device__ void backward_queries(
     }
 }
 
-// As `attention_backward_queries` from tensors in bf16, blocks of 64 queries, on compute capability 8.0 or newer. Block: 256, shared: 64·33 floats
-// and 192·(d to a multiple of 16, + 8) bf16.
+// As `attention_backward_queries` from tensors in bf16, blocks of 64 queries, on compute capability 8.0 or newer.
+// Block: 256, shared: 64·33 floats and 192·(d to a multiple of 16, + 8) bf16.
 KERNEL attention_bf16_backward_queries(
     float* dq, u32 dq_stride, float* by_bucket, const u32* buckets, u32 num_buckets, const u16* q, u32 q_stride,
     const u16* k, u32 k_stride, const u16* v, u32 v_stride, const u16* dout, const float* lse, const float* delta,
@@ -162,8 +162,8 @@ __device__ void backward_keys(
     }
 }
 
-// As `attention_backward_keys` from tensors in bf16, blocks of 64 keys, on compute capability 8.0 or newer. Block: 256, shared: 2·64·33 floats and
-// 192·(d to a multiple of 16, + 8) bf16.
+// As `attention_backward_keys` from tensors in bf16, blocks of 64 keys, on compute capability 8.0 or newer. Block: 256,
+// shared: 2·64·33 floats and 192·(d to a multiple of 16, + 8) bf16.
 KERNEL attention_bf16_backward_keys(
     float* dk, u32 dk_stride, float* dv, u32 dv_stride, const u16* q, u32 q_stride, const u16* k, u32 k_stride,
     const u16* v, u32 v_stride, const u16* dout, const float* lse, const float* delta, const Keys* blocks, u32 d,

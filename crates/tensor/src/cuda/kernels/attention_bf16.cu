@@ -56,8 +56,8 @@ __device__ void forward(float* out, float* lse, Halves q, Halves k, Halves v, Qu
     }
 }
 
-// As `attention` from tensors in bf16, on compute capability 8.0 or newer. Block: 256, shared: 64·33 + 192 floats and 96·(d to a multiple of 16,
-// + 8) bf16.
+// As `attention` from tensors in bf16, on compute capability 8.0 or newer. Block: 256, shared: 64·33 + 192 floats and
+// 96·(d to a multiple of 16, + 8) bf16.
 KERNEL attention_bf16(
     float* out, float* lse, const u16* q, u32 q_stride, const u16* k, u32 k_stride, const u16* v, u32 v_stride,
     const Queries* blocks, u32 d, float scale, const float* bias, u32 width, u32 before, u64 key, u32 threshold, float kept

@@ -1,8 +1,6 @@
 // What attention on tensor cores shares, forwards and backwards: rows in bf16, and products of a block's tiles with sums in
 // f32.
-//
-// A block is eight warps. Of a product with QUERIES rows four of them take sixteen each, and of these two halves of its
-// columns.
+// A block shares products with QUERIES rows out as tensor_cores.cuh says.
 
 // Where a head's rows of a tensor in bf16 lie.
 struct Halves {
@@ -36,35 +34,14 @@ __device__ void load_bf16(u16* to, Halves from, u32 first, u32 count, u32 room, 
     }
 }
 
-// A lane's place among these and in the fragments: which half, rows `row` and row + 8 of the left factor and the result, columns from
-// 2 · member on, column `group` of the right factor.
-struct Lane {
-    u32 half, group, member, row;
-};
-
-__device__ Lane lane() {
-    u32 warp = threadIdx.x / WARP;
-    Lane l;
-    l.half = warp / 4;
-    l.group = threadIdx.x % WARP / 4;
-    l.member = threadIdx.x % 4;
-    l.row = warp % 4 * 16 + l.group;
-    return l;
-}
-
-// Where number i of four of a lane's in a tile of eight columns is.
-__device__ u32 row_of(Lane l, u32 i) { return l.row + i / 2 * 8; }
-__device__ u32 column_of(Lane l, u32 tile, u32 i) { return tile * 8 + 2 * l.member + i % 2; }
-
 // c = a·bᵀ, [QUERIES, KEYS]: a: [QUERIES, wide], b: [KEYS, wide], rows `stride` apart; c: a lane's of its half's two tiles.
 __device__ void multiply_rows(float (*c)[4], const u16* a, const u16* b, u32 wide, u32 stride, Lane l) {
     for (u32 tile = 0; tile < 2; tile++) {
         for (u32 i = 0; i < 4; i++) c[tile][i] = 0.0f;
         for (u32 depth = 0; depth < wide; depth += 16) {
-            const u16* left = a + l.row * stride + depth + 2 * l.member;
-            const u16* right = b + ((2 * l.half + tile) * 8 + l.group) * stride + depth + 2 * l.member;
-            u32 x[4] = {pair(left), pair(left + 8 * stride), pair(left + 8), pair(left + 8 * stride + 8)};
-            u32 w[2] = {pair(right), pair(right + 8)};
+            u32 x[4], w[2];
+            left_factor(x, a + depth, stride, l);
+            right_factor(w, b + (2 * l.half + tile) * 8 * stride + depth, stride, l);
             mma_bf16(c[tile], x, w);
         }
     }

@@ -89,8 +89,9 @@ __device__ void side(float* to, const void* from, u32 type, u64 at) {
     }
 }
 
-// y = act((accumulate ? y : 0) + x·Wᵀ + bias) for at most FEW rows of x, in f32 or bf16: a warp an output, so that a weight is read once,
-// as it is stored (not f16), and that takes the time. W: [outputs, inner], inner a multiple of SIDE. y: rows y_stride apart.
+// y = act((accumulate ? y : 0) + x·Wᵀ + bias) for at most FEW rows of x, in f32 or bf16: a warp an output, so that a
+// weight is read once, as it is stored (not f16), and that takes the time. W: [outputs, inner], inner a multiple of
+// SIDE. y: rows y_stride apart.
 KERNEL few_rows(
     float* y, u32 y_stride, u32 accumulate, const void* x, u32 x_type, u32 x_stride, const void* w, const float* scales,
     u32 type, u32 rows, u32 outputs, u32 inner, const float* bias, u32 act

@@ -20,3 +20,33 @@ __device__ u32 pair(const u16* at) { return *(const u32*)at; }
 
 __device__ u32 pair_of(u16 first, u16 second) { return (u32)first | (u32)second << 16; }
 
+// A lane's place in a product of a block of eight warps with 64 rows. Four of the warps take sixteen rows each, and of these two
+// halves of its columns. Of the fragments: rows `row` and row + 8 of the left factor and the result, columns from 2 · member
+// on, column `group` of the right factor.
+struct Lane {
+    u32 half, group, member, row;
+};
+
+__device__ Lane lane() {
+    u32 warp = threadIdx.x / WARP;
+    Lane l;
+    l.half = warp / 4;
+    l.group = threadIdx.x % WARP / 4;
+    l.member = threadIdx.x % 4;
+    l.row = warp % 4 * 16 + l.group;
+    return l;
+}
+
+// Where number i of four of a lane's in a tile of eight columns is.
+__device__ u32 row_of(Lane l, u32 i) { return l.row + i / 2 * 8; }
+__device__ u32 column_of(Lane l, u32 tile, u32 i) { return tile * 8 + 2 * l.member + i % 2; }
+
+// A lane's of sixteen columns of the left factor, [64, ..], rows `stride` apart.
+__device__ void left_factor(u32* x, const u16* from, u32 stride, Lane l) {
+    for (u32 i = 0; i < 4; i++) x[i] = pair(from + (l.row + i % 2 * 8) * stride + i / 2 * 8 + 2 * l.member);
+}
+
+// The same of the right one, which lies with its columns as rows: eight of them.
+__device__ void right_factor(u32* w, const u16* from, u32 stride, Lane l) {
+    for (u32 i = 0; i < 2; i++) w[i] = pair(from + l.group * stride + i * 8 + 2 * l.member);
+}

@@ -1,6 +1,6 @@
-// Products of many rows with weights in int8 or 4 bits, which are read as they are stored. A whole number of 8 bits is a bf16
-// without rounding, and a number in f32 is the sum of three bf16, so that tensor cores multiply both exactly: only the sums,
-// in f32, round.
+// Products of many rows with weights in int8 or 4 bits, which are read as they are stored. A whole number of 8 bits is
+// a bf16 without rounding, and a number in f32 is the sum of three bf16, so that tensor cores multiply both exactly:
+// only the sums, in f32, round.
 
 #define ROWS 64
 #define OUTPUTS 64
@@ -22,9 +22,8 @@ __device__ void split(u16* to, u32 apart, float x) {
     }
 }
 
-// y = act((accumulate ? y : 0) + x·Wᵀ + bias). x: [rows, inner] in f32, rows x_stride apart; W: [outputs, inner], inner a multiple of 8,
-// in int8 or 4 bits; y: rows y_stride apart. Grid: [outputs / 64, rows / 64], block: 256. Of the eight warps four take sixteen
-// rows each, and of these two halves of the outputs.
+// y = act((accumulate ? y : 0) + x·Wᵀ + bias). x: [rows, inner] in f32, rows x_stride apart; W: [outputs, inner], inner
+// a multiple of 8, in int8 or 4 bits; y: rows y_stride apart. Grid: [outputs / 64, rows / 64], block: 256.
 KERNEL multiply_whole_numbers(
     float* y, u32 y_stride, u32 accumulate, const float* x, u32 x_stride, const void* w, const float* scales, u32 type,
     u32 rows, u32 outputs, u32 inner, const float* bias, u32 act
@@ -35,9 +34,8 @@ KERNEL multiply_whole_numbers(
     __shared__ float by[OUTPUTS];
     u16 *xs = (u16*)x_words, *ws = (u16*)w_words;
     u32 first_row = blockIdx.y * ROWS, first_out = blockIdx.x * OUTPUTS, shares = (inner + SHARE - 1) / SHARE;
-    // This lane's place in the fragments, as in attention_bf16.cu.
-    u32 warp = threadIdx.x / WARP, group = threadIdx.x % WARP / 4, member = threadIdx.x % 4;
-    u32 row = warp % 4 * 16 + group, out = warp / 4 * (OUTPUTS / 2);
+    Lane l = lane();
+    u32 out = l.half * (OUTPUTS / 2);
     float sums[4][4], part[4][4];
     for (u32 t = 0; t < 4; t++)
         for (u32 i = 0; i < 4; i++) sums[t][i] = part[t][i] = 0.0f;
@@ -69,13 +67,10 @@ KERNEL multiply_whole_numbers(
         __syncthreads();
         for (u32 from = 0; from < DEPTH; from += 16) {
             u32 a[PARTS][4];
-            for (u32 p = 0; p < PARTS; p++) {
-                const u16* at = xs + (p * ROWS + row) * STRIDE + from + 2 * member;
-                for (u32 i = 0; i < 4; i++) a[p][i] = pair(at + i % 2 * 8 * STRIDE + i / 2 * 8);
-            }
+            for (u32 p = 0; p < PARTS; p++) left_factor(a[p], xs + p * ROWS * STRIDE + from, STRIDE, l);
             for (u32 t = 0; t < 4; t++) {
-                const u16* at = ws + (out + t * 8 + group) * STRIDE + from + 2 * member;
-                u32 b[2] = {pair(at), pair(at + 8)};
+                u32 b[2];
+                right_factor(b, ws + (out + t * 8) * STRIDE + from, STRIDE, l);
                 // The least first.
                 for (u32 p = PARTS; p > 0; p--) mma_bf16(part[t], a[p - 1], b);
             }
@@ -83,7 +78,7 @@ KERNEL multiply_whole_numbers(
         if (type == STORED_INT4) {
             for (u32 t = 0; t < 4; t++) {
                 for (u32 i = 0; i < 4; i++) {
-                    sums[t][i] += part[t][i] * by[out + t * 8 + 2 * member + i % 2];
+                    sums[t][i] += part[t][i] * by[out + column_of(l, t, i)];
                     part[t][i] = 0.0f;
                 }
             }
@@ -91,7 +86,7 @@ KERNEL multiply_whole_numbers(
     }
     for (u32 t = 0; t < 4; t++) {
         for (u32 i = 0; i < 4; i++) {
-            u32 r = first_row + row + i / 2 * 8, o = first_out + out + t * 8 + 2 * member + i % 2;
+            u32 r = first_row + row_of(l, i), o = first_out + out + column_of(l, t, i);
             if (r >= rows || o >= outputs) continue;
             float sum = type == STORED_INT8 ? part[t][i] * scales[o] : sums[t][i];
             float* to = y + (u64)r * y_stride + o;

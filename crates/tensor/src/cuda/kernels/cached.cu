@@ -23,7 +23,8 @@ __device__ float kept(const char* row, u32 type, u64 at) {
     return type == STORED_BF16 ? bf16_to_f32(((const u16*)row)[at]) : ((const float*)row)[at];
 }
 
-// vectors: those by relative position beside keys and values, or null. `type`: what keys and values are kept in. out: [gridDim.x, heads · d]; q: rows q_stride apart. bias: [heads, width], relative position 0 in column `before`, or
+// vectors: those by relative position beside keys and values, or null. `type`: what keys and values are kept in. out:
+// [gridDim.x, heads · d]; q: rows q_stride apart. bias: [heads, width], relative position 0 in column `before`, or
 // null. Block: 128, d at most that.
 KERNEL attend_cached(
     float* out, const float* q, u32 q_stride, const Cached* queries, u32 type, u32 d, float scale, const float* bias,

@@ -2,8 +2,9 @@
 //!
 //! A training step allocates the same few hundred large buffers each time. Giving them back to the system
 //! would cost a page fault per 4 KiB on every step, more than many of the operations themselves; so buffers
-//! return to a cache here. What is cached never adds to the peak: a request that nothing cached fits first makes
-//! room, unless there was once room for it beside all that is held now.
+//! return to a cache here. What is cached adds little to the peak: a request that nothing cached fits first makes
+//! room, unless as much was once used as is held now with it, but for a spare 16 MiB, without which the few buffers of
+//! an encoder's layer would take turns to be given back.
 //!
 //! Large buffers are mapped, ask for huge pages, and have more addresses than they need: memory comes with the first
 //! touch, so that one grows by the difference when a longer batch comes.
@@ -21,6 +22,8 @@ use crate::kernels::LINE;
 const CACHED_FROM: usize = 16 << 10;
 /// From this many elements on, buffers are mapped (2 MiB, a huge page).
 const MAPPED_FROM: usize = 512 << 10;
+/// Elements that may be cached above what was once used.
+const SPARE: usize = 4 << 20;
 
 enum Store {
     /// The elements from `start` on, where a cache line begins.
@@ -46,11 +49,13 @@ struct Cache {
     elements: usize,
     /// Elements of those in use, as far as they have memory.
     used: usize,
-    /// The most that ever had memory, used or not.
+    /// The most that was ever used at a time.
     peak: usize,
+    /// Elements that may be cached above that.
+    spare: usize,
 }
 
-static CACHE: Mutex<Cache> = Mutex::new(Cache { stores: Vec::new(), elements: 0, used: 0, peak: 0 });
+static CACHE: Mutex<Cache> = Mutex::new(Cache::new(SPARE));
 
 /// Gives the reserve back to the system.
 pub fn release_cached() {
@@ -115,6 +120,10 @@ fn map(len: usize) -> std::io::Result<MmapMut> {
 }
 
 impl Cache {
+    const fn new(spare: usize) -> Cache {
+        Cache { stores: Vec::new(), elements: 0, used: 0, peak: 0, spare }
+    }
+
     /// The smallest store that has memory for `len` elements and no more than twice that, else the largest that can grow
     /// to so many; and what has to go for that.
     fn take(&mut self, len: usize) -> Option<(Store, Vec<Store>)> {
@@ -134,11 +143,12 @@ impl Cache {
         Some((store, gone))
     }
 
-    /// Takes out what has not been used for longest until `len` more elements fit below the peak, or nothing is left.
+    /// Takes out what has not been used for longest until `len` more elements fit below the peak and what is spare, or nothing is
+    /// left.
     #[must_use = "dropping it takes long: not under the lock"]
     fn make_room(&mut self, len: usize) -> Vec<Store> {
         let mut drop = 0;
-        while drop < self.stores.len() && self.used + self.elements + len > self.peak {
+        while drop < self.stores.len() && self.used + self.elements + len > self.peak + self.spare {
             self.elements -= self.stores[drop].size();
             drop += 1;
         }
@@ -148,7 +158,7 @@ impl Cache {
     /// Somebody uses a store of so many elements from now on.
     fn given(&mut self, size: usize) {
         self.used += size;
-        self.peak = self.peak.max(self.used + self.elements);
+        self.peak = self.peak.max(self.used);
     }
 
     /// Nobody does any more.
@@ -268,12 +278,10 @@ mod tests {
 
     #[test]
     fn a_cache_takes_the_smallest_that_fits_and_makes_room_below_the_peak() {
-        let mut cache = Cache { stores: Vec::new(), elements: 0, used: 0, peak: 0 };
-        for len in [100, 60, 300] {
-            let store = Store::aligned(len);
-            cache.given(store.size());
-            cache.put(store);
-        }
+        let mut cache = Cache::new(0);
+        let stores = [100, 60, 300].map(Store::aligned);
+        stores.iter().for_each(|store| cache.given(store.size()));
+        stores.into_iter().for_each(|store| cache.put(store));
         assert_eq!((cache.elements, cache.used, cache.peak), (460, 0, 460));
         assert!(cache.take(10).is_none(), "far too large ones are left for others");
         let (sixty, gone) = cache.take(55).unwrap();
@@ -290,15 +298,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_spare_is_cached_above_the_peak() {
+        let mut cache = Cache::new(50);
+        cache.given(100);
+        cache.put(Store::aligned(100));
+        // One more of another size at a time: the peak is what was used, not what is cached.
+        for kept in [true, true, false] {
+            let gone = cache.make_room(25);
+            assert_eq!(gone.is_empty(), kept);
+            cache.given(25);
+            cache.put(Store::aligned(25));
+            assert_eq!(cache.peak, 100);
+        }
+        assert_eq!((cache.elements, cache.used), (75, 0));
+    }
+
+    #[test]
     fn mapped_ones_grow_by_what_is_missing() {
-        let mut cache = Cache { stores: Vec::new(), elements: 0, used: 0, peak: 0 };
+        let mut cache = Cache::new(0);
         let (small, large) = (MAPPED_FROM, 4 * MAPPED_FROM);
-        for len in [small, large] {
-            let store = Store::fresh(len);
+        let stores = [small, large].map(Store::fresh);
+        for (store, len) in stores.iter().zip([small, large]) {
             assert!(matches!(store, Store::Mapped { .. }) && store.capacity() >= len + len / 2);
             cache.given(store.size());
-            cache.put(store);
         }
+        stores.into_iter().for_each(|store| cache.put(store));
         let (grown, gone) = cache.take(small + 1000).unwrap();
         assert_eq!(gone.len(), 1);
         assert_eq!(grown.size(), small + 1000, "the small one has addresses left");

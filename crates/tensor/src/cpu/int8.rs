@@ -9,7 +9,8 @@ use crate::{Context, MatMut, Tensor};
 
 /// Rows in int8, with a scale for every group of their columns.
 pub(crate) struct Quantized {
-    q: Vec<i8>,
+    /// The numbers: memory of activations' kind, which is kept from one operation to the next.
+    q: Tensor,
     scales: Vec<f32>,
     sums: Vec<i32>,
     rows: usize,
@@ -155,7 +156,8 @@ impl Quantized {
     pub(crate) fn here(isa: Isa, x: &[f32], cols: usize, factors: Option<&[f32]>) -> Quantized {
         let rows = x.len().checked_div(cols).unwrap_or(0);
         let mut all = Quantized::room(rows, cols);
-        let mut to = QuantizedMut { q: &mut all.q, scales: &mut all.scales, sums: &mut all.sums, cols };
+        let q = bytemuck::cast_slice_mut(all.q.data_mut());
+        let mut to = QuantizedMut { q, scales: &mut all.scales, sums: &mut all.sums, cols };
         Wide { x, cols, factors }.quantize(isa, 0..rows, &mut to);
         all
     }
@@ -172,7 +174,8 @@ impl Quantized {
         let [of_row, groups, shares] = Activations::room(1, cols);
         let beside =
             cut(&mut all.scales, &ranges, groups).into_iter().zip(cut(&mut all.sums, &ranges, shares));
-        let pieces = cut(&mut all.q, &ranges, of_row).into_iter().zip(beside);
+        let q = bytemuck::cast_slice_mut(all.q.data_mut());
+        let pieces = cut(q, &ranges, of_row).into_iter().zip(beside);
         context.pool.run_parts(ranges.into_iter().zip(pieces).collect(), |(range, (q, (scales, sums)))| {
             f(range, &mut QuantizedMut { q, scales, sums, cols });
         });
@@ -181,7 +184,9 @@ impl Quantized {
 
     fn room(rows: usize, cols: usize) -> Quantized {
         let [numbers, groups, shares] = Activations::room(rows, cols);
-        Quantized { q: vec![0; numbers], scales: vec![0.0; groups], sums: vec![0; shares], rows, cols }
+        // Rows are padded to whole words.
+        let q = Tensor::unspecified(1, numbers / size_of::<f32>());
+        Quantized { q, scales: vec![0.0; groups], sums: vec![0; shares], rows, cols }
     }
 
     /// Number of rows.
@@ -196,7 +201,7 @@ impl Quantized {
 
     /// All rows.
     pub(crate) fn all(&self) -> Activations<'_> {
-        Activations::new(&self.q, &self.scales, &self.sums, self.rows, self.cols)
+        Activations::new(bytemuck::cast_slice(self.q.data()), &self.scales, &self.sums, self.rows, self.cols)
     }
 
     /// `count` rows from one on.
@@ -240,9 +245,8 @@ impl ByColumns {
             q.extend(x.row(row).iter().zip(&factors).map(|(x, f)| (x * f + 12_582_912.0).to_bits() as i8));
         }
         let scales: Vec<f32> = most.iter().map(|most| most / 127.0).collect();
-        let by_rows = Panels::new(rows, cols, &q, &vec![1.0; rows]);
-        let columns = by_rows.transposed(0..rows, &scales);
-        ByColumns { scales, rows: by_rows, columns }
+        let columns = Panels::of_columns(rows, cols, &q, &scales);
+        ByColumns { scales, rows: Panels::new(rows, cols, &q, &vec![1.0; rows]), columns }
     }
 
     /// Number of rows.

@@ -35,9 +35,37 @@ impl Panels {
     /// Of rows in int8, one after another, and a scale each. Panics where the sizes do not fit.
     pub fn new(rows: usize, cols: usize, q: &[i8], scales: &[f32]) -> Panels {
         assert!(q.len() == rows * cols && scales.len() == rows, "[{rows}, {cols}] in int8");
-        Panels::from_fn(rows, cols, scales, |row, from| {
-            let row = &q[row * cols..(row + 1) * cols];
-            std::array::from_fn(|l| row.get(from + l).copied().unwrap_or(0))
+        Panels::eight(rows, cols, scales, |panel, lines| {
+            let first = panel * PANEL;
+            for (lane, row) in (first..rows.min(first + PANEL)).enumerate() {
+                let (quads, rest) = q[row * cols..(row + 1) * cols].as_chunks::<4>();
+                for (line, quad) in lines.iter_mut().zip(quads) {
+                    line[lane] = *quad;
+                }
+                if let Some(line) = lines.get_mut(quads.len()) {
+                    line[lane][..rest.len()].copy_from_slice(rest);
+                }
+            }
+        })
+    }
+
+    /// Of int8 [depth, outputs] the other way round, an output a column: rows one after another, and a scale a column. Panics
+    /// where the sizes do not fit.
+    pub fn of_columns(depth: usize, outputs: usize, q: &[i8], scales: &[f32]) -> Panels {
+        assert!(
+            q.len() == depth * outputs && scales.len() == outputs,
+            "[{depth}, {outputs}] in int8, turned"
+        );
+        Panels::eight(outputs, depth, scales, |panel, lines| {
+            let (first, last) = (panel * PANEL, outputs.min((panel + 1) * PANEL));
+            for (at, line) in lines.iter_mut().enumerate() {
+                let mut four = [[0; PANEL]; 4];
+                for (row, four) in (4 * at..depth).zip(&mut four) {
+                    four[..last - first].copy_from_slice(&q[row * outputs..][first..last]);
+                }
+                let [a, b, c, d] = four;
+                *line = std::array::from_fn(|lane| [a[lane], b[lane], c[lane], d[lane]]);
+            }
         })
     }
 
@@ -50,8 +78,14 @@ impl Panels {
             true => (bytes[row * of_row + col / 2] >> (col % 2 * 4)) & 15,
             false => 8,
         };
-        let words = words(rows, cols.div_ceil(8), |row, line| {
-            std::array::from_fn(|l| half(row, 8 * line + l) | half(row, 8 * line + 4 + l) << 4)
+        let words = filled(rows, cols.div_ceil(8), |panel, lines| {
+            let first = panel * PANEL;
+            for (lane, row) in (first..rows.min(first + PANEL)).enumerate() {
+                for (col, line) in (0..).step_by(8).zip(lines.iter_mut()) {
+                    line[lane] =
+                        std::array::from_fn(|l| (half(row, col + l) | half(row, col + 4 + l) << 4) as i8);
+                }
+            }
         });
         let panels = rows.div_ceil(PANEL);
         let mut packed = vec![0.0; panels * shares * PANEL];
@@ -63,9 +97,13 @@ impl Panels {
         Panels { rows, cols, bits: Bits::Four, words, scales: packed }
     }
 
-    /// `quad(row, col)`: the numbers from a column on, zeros behind the last.
-    fn from_fn(rows: usize, cols: usize, scales: &[f32], quad: impl Fn(usize, usize) -> [i8; 4]) -> Panels {
-        let words = words(rows, cols.div_ceil(4), |row, line| quad(row, 4 * line).map(|q| q as u8));
+    fn eight(
+        rows: usize,
+        cols: usize,
+        scales: &[f32],
+        fill: impl Fn(usize, &mut [[[i8; 4]; PANEL]]),
+    ) -> Panels {
+        let words = filled(rows, cols.div_ceil(4), fill);
         let mut scales = scales.to_vec();
         scales.resize(rows.next_multiple_of(PANEL), 0.0);
         Panels { rows, cols, bits: Bits::Eight, words, scales }
@@ -127,10 +165,7 @@ impl Panels {
     pub fn transposed(&self, rows: std::ops::Range<usize>, scales: &[f32]) -> Panels {
         assert!(self.bits == Bits::Eight && scales.len() == self.cols, "a scale a column of int8");
         let by_rows: Vec<i8> = rows.clone().flat_map(|row| self.row(row)).collect();
-        let (cols, count) = (self.cols, rows.len());
-        Panels::from_fn(cols, count, scales, |output, from| {
-            std::array::from_fn(|l| if from + l < count { by_rows[(from + l) * cols + output] } else { 0 })
-        })
+        Panels::of_columns(rows.len(), self.cols, &by_rows, scales)
     }
 
     /// The first number of the first panel; the others follow, as many bytes apart as a panel has.
@@ -162,17 +197,12 @@ impl Panels {
     }
 }
 
-/// [panels, 16 · lines] words: `word(row, line)` of every row, zeros where there is none.
-fn words(rows: usize, lines: usize, word: impl Fn(usize, usize) -> [u8; 4]) -> Tensor {
+/// [panels, 16 · lines] words: `fill(panel, lines)` writes to the lines of each panel, which are zeros.
+fn filled(rows: usize, lines: usize, fill: impl Fn(usize, &mut [[[i8; 4]; PANEL]])) -> Tensor {
     let mut words = Tensor::zeros(rows.div_ceil(PANEL), PANEL * lines);
     if lines > 0 {
-        for (panel, words) in words.data_mut().chunks_exact_mut(PANEL * lines).enumerate() {
-            for lane in 0..PANEL.min(rows - panel * PANEL) {
-                for (line, to) in words[lane..].iter_mut().step_by(PANEL).enumerate() {
-                    *to = f32::from_ne_bytes(word(panel * PANEL + lane, line));
-                }
-            }
-        }
+        let all: &mut [[[i8; 4]; PANEL]] = bytemuck::cast_slice_mut(words.data_mut());
+        all.chunks_exact_mut(lines).enumerate().for_each(|(panel, lines)| fill(panel, lines));
     }
     words
 }

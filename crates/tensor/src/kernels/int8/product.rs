@@ -53,15 +53,23 @@ fn of_bits<D: Dot, const FOUR: bool>(
         let here = outputs.start.max(panel * PANEL)..outputs.end.min((panel + panels) * PANEL);
         for top in (0..x.rows()).step_by(CHUNK) {
             let bottom = x.rows().min(top + CHUNK);
+            // The first rows to pass over these panels ask for the next ones, each tile for some of the vectors: where one
+            // asked for all, it would wait for them.
+            let asks = match (bottom - top).div_ceil(D::ROWS) {
+                _ if top > 0 => 0,
+                1 => 4,
+                2 | 3 => 2,
+                _ => 1,
+            };
             // A single tile passes over all parts at once.
             let step = if bottom - top <= D::ROWS { parts } else { 1 };
             for part in (0..parts).step_by(step) {
-                let mut row = top;
+                let (mut row, mut asked) = (top, 0);
                 while row < bottom {
                     // Tiles of nearly equal height: 4 + 3 rather than 6 + 1.
                     let rows = (bottom - row).div_ceil((bottom - row).div_ceil(D::ROWS));
                     let weights = first.wrapping_add(panel * bytes);
-                    let place = Place { x, row, w, panel, weights, bytes, parts: part..part + step };
+                    let place = Place { x, row, w, panel, weights, bytes, parts: part..part + step, asked };
                     let sums = &mut sums.0[row - top..][..rows];
                     if part == 0 && x.rows() > CHUNK {
                         // The lines that the sums go to would otherwise be waited for when they are written.
@@ -72,15 +80,17 @@ fn of_bits<D: Dot, const FOUR: bool>(
                             }
                         }
                     }
-                    // The first rows to pass over these panels ask for the next ones.
-                    match (panels, row == 0) {
-                        (4, true) => by_rows::<D, 4, true, FOUR>(d, sums, place),
-                        (2, true) => by_rows::<D, 2, true, FOUR>(d, sums, place),
-                        (_, true) => by_rows::<D, 1, true, FOUR>(d, sums, place),
-                        (4, false) => by_rows::<D, 4, false, FOUR>(d, sums, place),
-                        (2, false) => by_rows::<D, 2, false, FOUR>(d, sums, place),
-                        (_, false) => by_rows::<D, 1, false, FOUR>(d, sums, place),
+                    match (panels, asks) {
+                        (4, 0) => by_rows::<D, 4, 0, FOUR>(d, sums, place),
+                        (4, 1) => by_rows::<D, 4, 1, FOUR>(d, sums, place),
+                        (4, 2) => by_rows::<D, 4, 2, FOUR>(d, sums, place),
+                        (4, _) => by_rows::<D, 4, 4, FOUR>(d, sums, place),
+                        (2, 0) => by_rows::<D, 2, 0, FOUR>(d, sums, place),
+                        (2, _) => by_rows::<D, 2, 2, FOUR>(d, sums, place),
+                        (_, 0) => by_rows::<D, 1, 0, FOUR>(d, sums, place),
+                        (_, _) => by_rows::<D, 1, 1, FOUR>(d, sums, place),
                     }
+                    asked += asks;
                     row += rows;
                 }
             }
@@ -117,46 +127,49 @@ struct Place<'a> {
     weights: *const i8,
     bytes: usize,
     parts: Range<usize>,
+    /// The first vector of the next panels that is to be asked for; none where all have been.
+    asked: usize,
 }
 
 #[inline(always)]
-fn by_rows<D: Dot, const PANELS: usize, const FETCH: bool, const FOUR: bool>(
+fn by_rows<D: Dot, const PANELS: usize, const ASKS: usize, const FOUR: bool>(
     d: D,
     sums: &mut [[f32; MOST_OUTPUTS]],
     place: Place<'_>,
 ) {
     match sums.len() {
-        1 => by_vectors::<D, 1, PANELS, FETCH, FOUR>(d, sums, place),
-        2 => by_vectors::<D, 2, PANELS, FETCH, FOUR>(d, sums, place),
-        3 if D::ROWS >= 3 => by_vectors::<D, 3, PANELS, FETCH, FOUR>(d, sums, place),
-        4 if D::ROWS >= 4 => by_vectors::<D, 4, PANELS, FETCH, FOUR>(d, sums, place),
+        1 => by_vectors::<D, 1, PANELS, ASKS, FOUR>(d, sums, place),
+        2 => by_vectors::<D, 2, PANELS, ASKS, FOUR>(d, sums, place),
+        3 if D::ROWS >= 3 => by_vectors::<D, 3, PANELS, ASKS, FOUR>(d, sums, place),
+        4 if D::ROWS >= 4 => by_vectors::<D, 4, PANELS, ASKS, FOUR>(d, sums, place),
         _ => unreachable!("tiles have at most D::ROWS rows"),
     }
 }
 
 #[inline(always)]
-fn by_vectors<D: Dot, const ROWS: usize, const PANELS: usize, const FETCH: bool, const FOUR: bool>(
+fn by_vectors<D: Dot, const ROWS: usize, const PANELS: usize, const ASKS: usize, const FOUR: bool>(
     d: D,
     sums: &mut [[f32; MOST_OUTPUTS]],
     place: Place<'_>,
 ) {
     match (PANELS * PANEL / D::LANES, D::VECTORS) {
-        (1, _) => run::<D, ROWS, 1, FETCH, FOUR>(d, sums, place),
-        (2, 2..) => run::<D, ROWS, 2, FETCH, FOUR>(d, sums, place),
-        (4, 4..) => run::<D, ROWS, 4, FETCH, FOUR>(d, sums, place),
+        (1, _) => run::<D, ROWS, 1, ASKS, FOUR>(d, sums, place),
+        (2, 2..) => run::<D, ROWS, 2, ASKS, FOUR>(d, sums, place),
+        (4, 4..) => run::<D, ROWS, 4, ASKS, FOUR>(d, sums, place),
         _ => unreachable!("tiles have at most D::VECTORS vectors"),
     }
 }
 
 /// `ROWS` rows by `VECTORS` vectors of outputs: adds the products of some parts to their sums, the first part's written.
+/// So many vectors of the next panels are asked for as it goes.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // i and v are places in x and the weights as well
-fn run<D: Dot, const ROWS: usize, const VECTORS: usize, const FETCH: bool, const FOUR: bool>(
+fn run<D: Dot, const ROWS: usize, const VECTORS: usize, const ASKS: usize, const FOUR: bool>(
     d: D,
     totals: &mut [[f32; MOST_OUTPUTS]],
     place: Place<'_>,
 ) {
-    let Place { x, row, w, panel, weights: first, bytes, parts } = place;
+    let Place { x, row, w, panel, weights: first, bytes, parts, asked } = place;
     let s = d.float();
     let per_panel = PANEL / D::LANES;
     // One row passes over panel after panel; several do over a block of panels, and ask for the next.
@@ -172,6 +185,13 @@ fn run<D: Dot, const ROWS: usize, const VECTORS: usize, const FETCH: bool, const
     }
     for i in 0..ROWS {
         (tokens[i], factors[i], begins[i]) = x.row(row + i);
+    }
+    // What has been asked for already is asked for where it is near.
+    let mut next = [first; ASKS];
+    if asked + ASKS <= VECTORS {
+        for i in 0..ASKS {
+            next[i] = weights[asked + i].wrapping_add(ahead);
+        }
     }
     assert!(
         totals.len() >= ROWS && parts.end * reach < x.cols() + reach,
@@ -201,11 +221,13 @@ fn run<D: Dot, const ROWS: usize, const VECTORS: usize, const FETCH: bool, const
                     for i in 1..ROWS {
                         of_tokens[i] = d.token(tokens[i].add(at));
                     }
+                    if half == 0 {
+                        for to in next {
+                            s.prefetch(to.wrapping_add(line * 4 * PANEL).cast());
+                        }
+                    }
                     for v in 0..VECTORS {
                         let p = weights[v].add(line * 4 * PANEL);
-                        if FETCH && half == 0 {
-                            s.prefetch(p.wrapping_add(ahead).cast());
-                        }
                         let of_weights = if FOUR { d.halves(p)[half] } else { d.weights(p) };
                         for i in 0..ROWS {
                             sums[i][v] = d.dot(sums[i][v], of_weights, of_tokens[i]);

@@ -53,8 +53,8 @@ fn of_bits<D: Dot, const FOUR: bool>(
         let here = outputs.start.max(panel * PANEL)..outputs.end.min((panel + panels) * PANEL);
         for top in (0..x.rows()).step_by(CHUNK) {
             let bottom = x.rows().min(top + CHUNK);
-            // The first rows to pass over these panels ask for the next ones, each tile for some of the vectors: where one
-            // asked for all, it would wait for them.
+            // The first rows to pass over these panels ask for the next ones, each tile for some of them: where one asked
+            // for all, it would wait for them.
             let asks = match (bottom - top).div_ceil(D::ROWS) {
                 _ if top > 0 => 0,
                 1 => 4,
@@ -127,7 +127,7 @@ struct Place<'a> {
     weights: *const i8,
     bytes: usize,
     parts: Range<usize>,
-    /// The first vector of the next panels that is to be asked for; none where all have been.
+    /// The first of the next panels that is to be asked for, if not all have been.
     asked: usize,
 }
 
@@ -161,7 +161,7 @@ fn by_vectors<D: Dot, const ROWS: usize, const PANELS: usize, const ASKS: usize,
 }
 
 /// `ROWS` rows by `VECTORS` vectors of outputs: adds the products of some parts to their sums, the first part's written.
-/// So many vectors of the next panels are asked for as it goes.
+/// `ASKS` of the next panels are asked for as it goes.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // i and v are places in x and the weights as well
 fn run<D: Dot, const ROWS: usize, const VECTORS: usize, const ASKS: usize, const FOUR: bool>(
@@ -188,9 +188,9 @@ fn run<D: Dot, const ROWS: usize, const VECTORS: usize, const ASKS: usize, const
     }
     // What has been asked for already is asked for where it is near.
     let mut next = [first; ASKS];
-    if asked + ASKS <= VECTORS {
+    if (asked + ASKS) * per_panel <= VECTORS {
         for i in 0..ASKS {
-            next[i] = weights[asked + i].wrapping_add(ahead);
+            next[i] = first.wrapping_add((asked + i) * bytes + ahead);
         }
     }
     assert!(

@@ -42,9 +42,9 @@ mod tests {
         let widths = t5kit_model::t5::widths(&T5Config::default());
         let work = Work { sequences: 16, source_tokens: 256, target_tokens: 32, kept: 4 };
         let one = generation_bytes(&widths, work, 1, 0, 1);
-        // Features of 4,096 tokens, 8 layers of keys and values of 512 positions, activations of 2,048 tokens.
+        // Features of 4,096 tokens, 8 layers of keys and values of 512 positions, activations of 1,024 tokens.
         let held = (4096 * 512 + 8 * 512 * 768) * 4;
-        assert!(one > held && one < held + (2048 * 4096 * 4) + (1 << 20), "{one}");
+        assert!(one > held && one < held + (1024 * 4096 * 4) + (1 << 20), "{one}");
         assert_eq!(generation_bytes(&widths, work, 1, 0, 2), 2 * one);
         // Proposals have logits, and no room of their own.
         let proposed = generation_bytes(&widths, work, 1, 48, 1) - one;

@@ -15,7 +15,7 @@ use crate::{Error, Event, GenerateOptions, Request, RequestId};
 
 /// Source tokens that are encoded together, at most, where there is more than one source: enough for the weights to
 /// pass by unnoticed, few enough for the activations to be small beside what the decoder holds.
-pub(crate) const ENCODED_TOGETHER: usize = 2048;
+pub(crate) const ENCODED_TOGETHER: usize = 1024;
 
 /// How much a session works on at a time. A request larger than that is worked on alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

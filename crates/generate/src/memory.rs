@@ -48,7 +48,7 @@ mod tests {
         assert_eq!(generation_bytes(&widths, work, 1, 0, 2), 2 * one);
         // Proposals have logits, and no room of their own.
         let proposed = generation_bytes(&widths, work, 1, 48, 1) - one;
-        assert!(proposed > 32 * 250_112 * 4 && proposed < 48 * 260_000 * 4, "{proposed}");
+        assert!(proposed > 32 * 250_112 * 4 && proposed < 48 * 262_000 * 4, "{proposed}");
         // Four beams: four times the positions and logits, the same features.
         let beams = generation_bytes(&widths, Work { target_tokens: 8, ..work }, 4, 0, 1);
         assert!(beams > one && beams < one + (64 * 250_112 * 4), "{beams} {one}");

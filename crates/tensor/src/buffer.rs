@@ -143,8 +143,8 @@ impl Cache {
         Some((store, gone))
     }
 
-    /// Takes out what has not been used for longest until `len` more elements fit below the peak and what is spare, or nothing is
-    /// left.
+    /// Takes out what has not been used for longest until `len` more elements fit below the peak and what is spare, or
+    /// nothing is left.
     #[must_use = "dropping it takes long: not under the lock"]
     fn make_room(&mut self, len: usize) -> Vec<Store> {
         let mut drop = 0;

@@ -191,7 +191,8 @@ pub struct File {
     pub place: Place,
 }
 
-/// Reads what `text` says, which lies in the file `path`, and puts `sets` (`section.key=value`) in their places.
+/// Reads what `text` says, which lies in the file `path`, and puts `sets` (`section.key=value`) in their places; errors call
+/// these by the field's name.
 ///
 /// # Errors
 /// What is no TOML, with the place.
@@ -208,11 +209,11 @@ pub fn read(path: &Path, text: &str, sets: &[String]) -> Result<File, Error> {
 
 /// Sets `section.key=value`: the value is TOML, or text as it stands.
 fn put(root: &mut Section, set: &str) -> Result<(), Error> {
-    let shown = Place(format!("--set {set}"));
+    let shown = Place(format!("`set` {set}"));
     let Some((name, value)) = set.split_once('=') else {
         return Err(at(&shown, "is given as section.key=value"));
     };
-    let place = Place(format!("--set {}", name.trim()));
+    let place = Place(format!("`set` {}", name.trim()));
     let parts: Vec<&str> = name.split('.').map(str::trim).collect();
     if parts.iter().any(|part| part.is_empty()) {
         return Err(at(&shown, "is given as section.key=value"));
@@ -291,7 +292,7 @@ mod tests {
         assert!(matches!(&file.value.node, Node::Text(t) if t == "/tmp/b c.tsv"));
         assert_eq!(
             (file.place.to_string(), file.value.home.as_os_str().len()),
-            ("--set data.file".into(), 0)
+            ("`set` data.file".into(), 0)
         );
         assert_eq!(data.entries.len(), 1);
         let Node::Section(finetune) = &root.get("finetune").unwrap().value.node else { panic!() };

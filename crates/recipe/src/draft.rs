@@ -16,8 +16,8 @@ pub struct Examples {
 /// What a recipe is written from.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// The file that it is written to, for the comments.
-    pub file: String,
+    /// What is said first, in comments: what to do with the file.
+    pub heading: String,
     /// The name of the whole.
     pub name: String,
     /// The file of examples, from the recipe's folder.
@@ -44,14 +44,13 @@ impl Draft {
     /// The recipe.
     pub fn text(&self) -> String {
         let mut out = String::new();
-        let (file, q) = (&self.file, quoted);
+        let q = quoted;
+        let heading = commented(&self.heading);
         let model = self.model.to_lowercase();
         let (is_bert, is_mt5) = (model.contains("bert"), model.contains("mt5") && !model.contains("umt5"));
         let _ = write!(
             out,
-            "# t5kit run {file} --dry-run   what it takes\n\
-             # t5kit run {file}             does it; once more goes on where it stopped\n\
-             # Every flag of the subcommand is a key of its section: t5kit finetune --help, with _ for -.\n\n\
+            "{heading}\n\
              name = {}\n\
              output = {}  # folder of everything that is made, beside this file\n\
              seed = 0  # decides the split and the order of training\n\n\
@@ -176,7 +175,7 @@ mod tests {
     fn whatever_the_answers_it_is_toml() {
         for (model, name) in [("google/mt5-small", "题 \"1\""), ("bert-base", "a\\b\t"), ("t5", "")] {
             let draft = Draft {
-                file: "my recipe.toml".into(),
+                heading: "run my recipe.toml\nname = 1".into(),
                 name: name.into(),
                 data: "C:\\data\\标题.tsv".into(),
                 columns: ["2".into(), "标题".into()],

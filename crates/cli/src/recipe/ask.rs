@@ -223,7 +223,12 @@ fn draft(args: &Args, asking: &mut Asking<'_>) -> Result<Draft> {
         }
     };
     Ok(Draft {
-        file: args.recipe.display().to_string(),
+        heading: format!(
+            "t5kit run {file} --dry-run   what it takes\n\
+             t5kit run {file}             does it; once more goes on where it stopped\n\
+             Every flag of the subcommand is a key of its section: t5kit finetune --help, with _ for -.",
+            file = args.recipe.display()
+        ),
         name: stem,
         data: beside(&args.recipe, &data)?,
         columns: [source, target],

@@ -6,10 +6,11 @@ mod output;
 pub mod table;
 
 use anyhow::Result;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::Path;
+use t5kit_formats::progress::Progress;
 use t5kit_generate::{GenerateOptions, Generated, Noticed, Steps, TextStream, generate, generate_stream};
 use t5kit_pipeline::{Encoder, Form, Pipeline, Spelling, named_options};
 use t5kit_tensor::DType;
@@ -20,6 +21,7 @@ use crate::errors::usage;
 use crate::form::{FormArgs, settle, warn_prompt};
 use crate::lengths::{OnLong, finish, limits};
 use crate::model_args::{ModelArgs, storage_type};
+use crate::progress::Monitor;
 use crate::punctuation::PunctuationFlag;
 use crate::say::count;
 use input::Input;
@@ -103,7 +105,8 @@ pub fn run(mut args: Args) -> Result<()> {
             let (mut steps, mut open) = (Steps::default(), 0);
             results.write(sources, window(&model, &options), settings, |texts, first, give| {
                 options.first_source = first_source + first;
-                let noticed = each_source(&model, &mut encoder, texts, &options, |targets| {
+                let unseen = |_| {}; // results count what is written
+                let noticed = each_source(&model, &mut encoder, texts, &options, unseen, |targets| {
                     open += unfinished(&options, &targets);
                     give(table::cells(asked, &targets, |target| spelling.text(target)))
                 })?;
@@ -185,12 +188,19 @@ fn lines(
     let mut printer = Printer::new(spelling, json, options.num_return_sequences > 1);
     let (mut sources_before, mut open) = (0, 0);
     let mut steps = Steps::default();
+    // On a terminal the lines themselves say how far it is.
+    let mut monitor = (!std::io::stdout().is_terminal()).then(Monitor::default);
     loop {
         let texts = input.window(window(model, &options))?;
         if texts.is_empty() {
             break;
         }
-        let noticed = each_source(model, &mut encoder, &texts, &options, |targets| {
+        let done = |count| {
+            if let Some(monitor) = &mut monitor {
+                monitor.show(Progress::items("generating", "texts", sources_before + count, None));
+            }
+        };
+        let noticed = each_source(model, &mut encoder, &texts, &options, done, |targets| {
             open += unfinished(&options, &targets);
             Ok(printer.print(&targets)?)
         })?;
@@ -201,6 +211,9 @@ fn lines(
         sources_before += texts.len();
         options.first_source += texts.len() as u64;
     }
+    if let Some(mut monitor) = monitor {
+        monitor.clear();
+    }
     say_steps(steps);
     say_unfinished(open);
     finish(encoder);
@@ -208,19 +221,22 @@ fn lines(
 }
 
 /// Generates for some texts and gives the targets of each to `each`, in their order, as soon as all before them are
-/// there.
+/// there. `done` hears how many have been worked on.
 fn each_source(
     model: &Pipeline,
     encoder: &mut Encoder<'_>,
     texts: &[String],
     options: &GenerateOptions,
+    mut done: impl FnMut(usize),
     mut each: impl FnMut(Vec<Generated>) -> Result<()>,
 ) -> Result<Noticed> {
     let sources = texts.iter().map(|text| encoder.encode(text)).collect::<Result<Vec<_>, _>>()?;
     let mut waiting: Vec<Option<Vec<Generated>>> = vec![None; sources.len()];
-    let (mut next, mut failed) = (0, None);
+    let (mut next, mut count, mut failed) = (0, 0, None);
     let summary = generate(&*model.model, &model.pool, &sources, options, |source, targets| {
         waiting[source] = Some(targets);
+        count += 1;
+        done(count);
         while let Some(targets) = waiting.get_mut(next).and_then(Option::take) {
             next += 1;
             if let Err(error) = each(targets) {
